@@ -1,0 +1,178 @@
+"""The command line: parse, call one function, turn errors into one message and an exit status.
+
+Only typer, rich and the parameter models are imported here; a command imports what it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from unstained.errors import UnstainedError
+
+app = typer.Typer(
+    name="unstained",
+    help="Label-free single-cell phenotyping: from raw cytometry images to a promoted ONNX model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+INTERRUPTED = 128 + signal.SIGINT
+
+Study = Annotated[str, typer.Argument(help="Key of `studies` in params.yaml.")]
+
+
+def project_root() -> Path:
+    """The current directory: commands run from the project's root, as `dvc repro` does."""
+    return Path.cwd()
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
+) -> None:
+    """Options of every command."""
+    if debug:
+        os.environ["UNSTAINED_DEBUG"] = "1"
+
+
+@app.command()
+def run(
+    stage: Annotated[str, typer.Argument(help="Stage, e.g. ingest, train, promote.")],
+    study: Study,
+    model: Annotated[str | None, typer.Option(help="For stages that run once a model.")] = None,
+    params: Annotated[Path | None, typer.Option(help="Another file than params.yaml.")] = None,
+) -> None:
+    """Run one stage of one study."""
+    from rich.console import Console
+
+    from unstained.stages.runner import run_stage
+
+    report = run_stage(stage, study, model, root=project_root(), params_file=params)
+    console = Console(stderr=True)
+    for note in report.notes:
+        console.print(f"  {note}", markup=False, highlight=False)
+
+
+@app.command()
+def summary() -> None:
+    """Print league tables, champions and where the reports are."""
+    from unstained.summary import print_summary
+
+    print_summary(project_root())
+
+
+@app.command()
+def source(
+    study: Study,
+    path: Annotated[str, typer.Argument(help="Directory of the raw images, or 'simulator'.")],
+) -> None:
+    """Point a study at its images and make `dvc repro` run it (edits params.yaml)."""
+    from unstained.sources import set_source
+
+    typer.echo(set_source(project_root() / "params.yaml", study, path))
+
+
+@app.command()
+def compare(study: Study) -> None:
+    """Compare all registered versions of a study on the same test cells."""
+    from rich.console import Console
+
+    from unstained.release.league import render_league
+    from unstained.stages.compare import compare_study
+
+    Console().print(render_league(compare_study(project_root(), study)))
+
+
+@app.command()
+def rollback(
+    study: Study,
+    reason: Annotated[str, typer.Option(help="Why; goes into the ledger.")] = "asked for by hand",
+) -> None:
+    """Make the previous champion champion again."""
+    from unstained.stages.promote import rollback_study
+
+    typer.echo(rollback_study(project_root(), study, reason))
+
+
+@app.command()
+def history(study: Study) -> None:
+    """Print the promotion ledger: who was champion when, and why."""
+    from unstained.release.ledger import Ledger
+
+    ledger = Ledger(project_root() / "ledger" / f"{study}.jsonl")
+    for entry in ledger.entries():
+        typer.echo(
+            f"{entry.time}  {entry.action:9}  v{entry.version}  {entry.actor}  {entry.reason}"
+        )
+
+
+def main() -> None:
+    """Entry point of the command `unstained`."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command; one clear message and an exit status instead of a traceback.
+
+    Returns:
+        0; the error's own status; 2 for a wrong command line; 130 when interrupted; 70 for a
+        defect. With --debug every exception but an exit passes through.
+    """
+    from typer.exceptions import TyperException
+
+    try:
+        result = command()
+    except UnstainedError as error:
+        return _fail(str(error), error.exit_code)
+    except TyperException as error:
+        message = error.format_message()
+        return _fail(f"{message}\n  -> see `unstained --help`", 2) if message else 2
+    except KeyboardInterrupt:
+        result = INTERRUPTED
+    except Exception as error:
+        return _fail(explain(error), 70)
+    if result == INTERRUPTED:  # typer turns Ctrl-C within a command into this status
+        typer.echo("\ninterrupted; run the same command again to go on", err=True)
+    return result if isinstance(result, int) else 0
+
+
+def explain(error: BaseException) -> str:
+    """One message for an exception that is not ours."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if "No space left on device" in str(chain) or "disk is full" in str(chain):
+            return (
+                f"the disk is full ({chain}); nothing half-written was kept\n"
+                "  -> free some space and run the same command again"
+            )
+        chain = chain.__cause__ or chain.__context__
+    text = str(error).strip().splitlines()
+    first = text[0] if text else ""
+    return (
+        f"unexpected {type(error).__name__}: {first}\n"
+        "  -> run again as `unstained --debug ...` for the traceback, and please report it"
+    )
+
+
+def _fail(message: str, status: int) -> int:
+    if os.environ.get("UNSTAINED_DEBUG"):
+        raise
+    typer.echo(f"error: {message}", err=True)
+    return status
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

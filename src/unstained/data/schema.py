@@ -1,0 +1,49 @@
+"""The cell table: one row a cell, the same columns for every study.
+
+| column | type | meaning |
+|---|---|---|
+| cell_id | string | unique: `<acquisition>/<object>` |
+| acquisition | string | sample directory or montage: cells recorded together |
+| group | string | what must not be spread over parts: the acquisition, or a block of tiles |
+| label | string | class name |
+| external | bool | external test cell: never in train, val or test |
+| source_file | string | path of the input-channel image, relative to the source |
+| object_index | int64 | object number or tile index within the acquisition |
+| sha256 | string | of dtype, shape and raw pixels of the input channel |
+| height, width | int32 | native size in pixels |
+| block, row | string, int32 | where the pixels are: array of the store and row in it |
+| mean, std, minimum, maximum | float32 | of all pixels, raw counts |
+| background, background_mad | float32 | median and median absolute deviation of the border pixels |
+| saturated | float32 | fraction of pixels at the largest value of the recorded bit depth |
+| sharpness | float32 | variance of the Laplacian divided by squared background |
+| marker_<name> | float64 | background-corrected integrated fluorescence, NaN where not recorded |
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MARKER_PREFIX: Final = "marker_"
+
+COLUMNS: Final[dict[str, str]] = {
+    "cell_id": "string",
+    "acquisition": "string",
+    "group": "string",
+    "label": "string",
+    "external": "bool",
+    "source_file": "string",
+    "object_index": "int64",
+    "sha256": "string",
+    "height": "int32",
+    "width": "int32",
+    "block": "string",
+    "row": "int32",
+    "mean": "float32",
+    "std": "float32",
+    "minimum": "float32",
+    "maximum": "float32",
+    "background": "float32",
+    "background_mad": "float32",
+    "saturated": "float32",
+    "sharpness": "float32",
+}

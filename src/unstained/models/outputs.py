@@ -1,0 +1,29 @@
+"""What every model returns.
+
+Shape suffixes used throughout models/ and learning/: B batch, C channels, H W input pixels,
+S canvas side, D features, K classes, M continuous targets, h w pixels of the last feature map.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+
+class Outputs(NamedTuple):
+    """One forward pass.
+
+    Attributes:
+        logits: (B, K) class scores before softmax.
+        targets: (B, M) continuous targets in standardised units while training; the serving graph
+            maps them back to the target's own scale. M may be 0.
+        cam: (B, K, h, w) class activation map: its spatial mean plus the head's bias is the logit.
+            None for models without one.
+        embedding: (B, D) features before the head.
+    """
+
+    logits: torch.Tensor
+    targets: torch.Tensor
+    cam: torch.Tensor | None
+    embedding: torch.Tensor

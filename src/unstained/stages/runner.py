@@ -1,0 +1,282 @@
+"""Runs one stage: parameters and inputs in, a finished directory or nothing out.
+
+`dvc repro`, `unstained run`, a pod and a test all come through `run_stage`. The stage writes into
+a directory of its own under state/; only when it has finished and every declared output is there,
+the directory is renamed into runs/. What an interrupted run needs to go on (checkpoints, journals)
+lies in a scratch directory named by the fingerprint of parameters and inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from unstained.errors import ParameterError, StageInputError, UnstainedError
+from unstained.files import disk_full_explained, file_sha256, read_json, tree_sha256, write_json
+from unstained.params import Params, ProjectParams, load_params, parse, read_yaml
+from unstained.stages import STAGES
+from unstained.stages.contract import Input, Job, Report, Stage
+
+if TYPE_CHECKING:
+    from unstained.release.registry import Registry
+
+RUNS = "runs"
+STATE = "state"
+REPORT = "report.json"
+
+
+def stage_module(name: str) -> ModuleType:
+    """The module of a stage.
+
+    Raises:
+        ParameterError: there is no such stage.
+    """
+    if name not in STAGES:
+        raise ParameterError(f"there is no stage {name!r}", f"use one of: {', '.join(STAGES)}")
+    return importlib.import_module(f"unstained.stages.{name}")
+
+
+def stage_definition(name: str) -> Stage:
+    """The contract of a stage, by name."""
+    definition: Stage = stage_module(name).STAGE
+    return definition
+
+
+def stage_directory(root: Path, stage: Stage, study: str, model: str | None) -> Path:
+    """Where a stage's outputs lie: runs/<study>/<stage>[/<model>]."""
+    directory = root / RUNS / study / stage.name
+    return directory / model if stage.per == "model" and model else directory
+
+
+def resolve_params(stage: Stage, content: Any, names: Mapping[str, str]) -> Params:
+    """The stage's parameters, picked from the content of params.yaml.
+
+    Args:
+        stage: the contract, whose `sections` are paths such as 'studies.{study}.data'.
+        content: plain content of params.yaml.
+        names: values of study, recipe and model.
+
+    Raises:
+        ParameterError: a section is missing or breaks its schema.
+    """
+    picked = {}
+    for field, template in stage.sections.items():
+        node, path = content, template.format_map(dict(names))
+        for key in path.split("."):
+            if not isinstance(node, Mapping) or key not in node:
+                raise ParameterError(f"params.yaml: section {path} is missing", "add it")
+            node = node[key]
+        picked[field] = node
+    return parse(stage.params, picked, "params.yaml")
+
+
+def content_digest(path: Path) -> str:
+    """Digest of an output; a packed store is told by its manifest, which names the data digest."""
+    if path.is_file():
+        return file_sha256(path)
+    manifest = path / "manifest.json"
+    return file_sha256(manifest) if manifest.is_file() else tree_sha256(path)
+
+
+def run_stage(
+    name: str,
+    study: str,
+    model: str | None = None,
+    *,
+    root: Path,
+    params_file: Path | None = None,
+    registry: Registry | None = None,
+) -> Report:
+    """Run one stage of one study.
+
+    Args:
+        name: stage.
+        study: key of params.yaml `studies`.
+        model: key of the recipe's `models`; only for stages that run once a model.
+        root: the project's directory; holds params.yaml, runs/ and state/.
+        params_file: another file than root/params.yaml.
+        registry: the port to MLflow; by default the server at MLFLOW_TRACKING_URI, or SQLite.
+
+    Returns:
+        The stage's report, also written as report.json beside its outputs.
+
+    Raises:
+        UnstainedError: parameters, inputs or the stage itself failed; runs/ is as before.
+    """
+    params_file = params_file or root / "params.yaml"
+    project = load_params(params_file)
+    stage = stage_definition(name)
+    _check_names(stage, project, study, model)
+    names = {"study": study, "recipe": project.recipe, "model": model or ""}
+    params = resolve_params(stage, read_yaml(params_file), names)
+    inputs, identities = _find_inputs(root, stage, study, model, project.models)
+    fingerprint = _fingerprint(names, stage, params, identities)
+    tag = "-".join(part for part in (study, name, model) if part)
+    home = stage_directory(root, stage, study, model)
+    scratch = root / STATE / "scratch" / f"{tag}-{fingerprint[:16]}"
+    partial = root / STATE / "partial" / tag
+    with _only_run(root / STATE / "locks" / f"{tag}.lock", tag), disk_full_explained(home):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        scratch.mkdir(parents=True, exist_ok=True)
+        outputs = {key: partial / output.path for key, output in stage.outputs.items()}
+        for path in outputs.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        job = Job(
+            study=study,
+            model=model,
+            recipe=project.recipe,
+            models=project.models,
+            scratch=scratch,
+            fingerprint=fingerprint,
+            registry=registry or _default_registry(root),
+            root=root,
+            git_commit=git_commit(root),
+        )
+        start = time.monotonic()
+        report: Report = stage_module(name).run(params, inputs, outputs, job)
+        _write_report(partial, stage, report, fingerprint, time.monotonic() - start)
+        _put_in_place(partial, home)
+        shutil.rmtree(scratch, ignore_errors=True)
+    return report
+
+
+def _check_names(stage: Stage, project: ProjectParams, study: str, model: str | None) -> None:
+    if study not in project.studies:
+        known = ", ".join(project.studies)
+        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
+    if stage.per == "study" and model is not None:
+        raise ParameterError(
+            f"stage {stage.name} runs once a study, not once a model", "leave --model away"
+        )
+    if stage.per == "model" and model not in project.models:
+        raise ParameterError(
+            f"stage {stage.name} runs once a model, and {model!r} is not in params.yaml `models`",
+            f"add --model with one of: {', '.join(project.models)}",
+        )
+
+
+def _find_inputs(
+    root: Path, stage: Stage, study: str, model: str | None, models: tuple[str, ...]
+) -> tuple[dict[str, Path], dict[str, list[str]]]:
+    """Paths of the inputs, and the digests recorded by the stages that wrote them."""
+    paths, identities = {}, {}
+    for key, source in stage.inputs.items():
+        producer = stage_definition(source.stage)
+        wanted = models if source.every_model else (model,)
+        identities[key] = [_recorded_digest(root, producer, source, study, name) for name in wanted]
+        if source.every_model:
+            paths[key] = root / RUNS / study / producer.name
+        else:
+            home = stage_directory(root, producer, study, model)
+            paths[key] = home / producer.outputs[source.output].path
+    return paths, identities
+
+
+def _recorded_digest(
+    root: Path, producer: Stage, source: Input, study: str, model: str | None
+) -> str:
+    home = stage_directory(root, producer, study, model)
+    record = home / REPORT
+    command = f"unstained run {producer.name} {study}"
+    if producer.per == "model":
+        command += f" --model {model}"
+    if not record.is_file() or not (home / producer.outputs[source.output].path).exists():
+        raise StageInputError(
+            f"{home / producer.outputs[source.output].path} is missing: "
+            f"stage {producer.name} has not finished",
+            f"run `dvc repro`, or `{command}`",
+        )
+    return str(read_json(record)["outputs"][source.output])
+
+
+def _fingerprint(
+    names: Mapping[str, str], stage: Stage, params: Params, identities: Mapping[str, list[str]]
+) -> str:
+    from unstained import __version__
+
+    parts = [__version__, stage.name, dict(names), params.digest(), dict(identities)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _write_report(
+    partial: Path, stage: Stage, report: Report, fingerprint: str, seconds: float
+) -> None:
+    digests = {}
+    for key, output in stage.outputs.items():
+        path = partial / output.path
+        if not path.exists():
+            raise UnstainedError(
+                f"stage {stage.name} ended without writing {output.path}",
+                "this is a defect of the stage; please report it",
+            )
+        digests[key] = content_digest(path)
+    content = report.as_json() | {"fingerprint": fingerprint, "outputs": digests}
+    content["metrics"]["seconds"] = round(seconds, 1)
+    write_json(partial / REPORT, content)
+
+
+def _put_in_place(partial: Path, home: Path) -> None:
+    """Rename the finished directory into runs/; an older one is moved aside first."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    replaced = partial.with_name(partial.name + ".replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if home.exists():
+        home.replace(replaced)
+    partial.replace(home)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+class _only_run:  # noqa: N801  (reads as the statement it is)
+    """Hold a lock file while a stage runs; a second run of the same stage is refused."""
+
+    def __init__(self, path: Path, tag: str) -> None:
+        self.path, self.tag = path, tag
+
+    def __enter__(self) -> None:
+        from filelock import FileLock, Timeout
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(self.path)
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise UnstainedError(
+                f"{self.tag} is already running in this project", "wait until it has ended"
+            ) from None
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def git_commit(root: Path) -> str:
+    """Commit of the working tree, '-dirty' where it differs (dvc.lock aside), or 'unknown'."""
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        )
+
+    try:
+        head = git("rev-parse", "HEAD")
+    except FileNotFoundError:
+        return "unknown"
+    if head.returncode != 0:
+        return "unknown"
+    changed = git("diff", "--quiet", "HEAD", "--", ".", ":(exclude)dvc.lock").returncode
+    return head.stdout.strip() + ("-dirty" if changed else "")
+
+
+def _default_registry(root: Path) -> Registry:
+    from unstained.release.registry import Registry
+
+    return Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)
