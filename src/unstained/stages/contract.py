@@ -55,6 +55,8 @@ class Stage:
         outputs: name -> file or directory below the stage's directory. report.json is always
             written beside them.
         per: 'study' (once a study) or 'model' (once a study and model).
+        layers: packages below src/unstained whose code the result depends on; DVC runs the stage
+            again when they change.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Stage:
     inputs: Mapping[str, Input]
     outputs: Mapping[str, Output]
     per: Literal["study", "model"]
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

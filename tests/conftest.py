@@ -1,0 +1,41 @@
+"""Fixtures shared by all tests: quiet libraries, a project directory, the real images' place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An empty project: params.yaml and dvc.yaml alone."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def jurkat() -> Path:
+    """Real Jurkat montages, where the machine has them."""
+    folder = os.environ.get("UNSTAINED_REALDATA")
+    path = Path(folder or "/nonexistent") / "ifc_jurkat_cellcycle_mlcp"
+    if not path.is_dir():
+        pytest.skip("real images are not here: set UNSTAINED_REALDATA to their folder")
+    return path

@@ -1,0 +1,155 @@
+"""The runner: a finished directory or nothing, and a clear word when something is missing."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from unstained.errors import ParameterError, StageInputError, UnstainedError
+from unstained.files import read_json
+from unstained.params import CommonParams, Params
+from unstained.stages import runner
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.stages.runner import run_stage
+
+
+class ToyParams(Params):
+    common: CommonParams
+
+
+class Toy:
+    """Two stages: `ingest` writes a file, `split` copies it."""
+
+    def __init__(self) -> None:
+        self.fail: BaseException | None = None
+        self.fingerprints: list[str] = []
+        self.before_return = lambda job: None
+        sections = {"common": "common"}
+        self.ingest = Stage("ingest", ToyParams, sections, {}, {"store": Output("store")}, "study")
+        self.split = Stage(
+            "split",
+            ToyParams,
+            sections,
+            {"store": Input("ingest", "store")},
+            {"copy": Output("deep/copy.txt")},
+            "study",
+        )
+
+    def module(self, name: str) -> SimpleNamespace:
+        if name == "ingest":
+            return SimpleNamespace(STAGE=self.ingest, run=self.run_ingest)
+        return SimpleNamespace(STAGE=self.split, run=self.run_split)
+
+    def run_ingest(self, params: ToyParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+        self.fingerprints.append(job.fingerprint)
+        (job.scratch / "resume").touch()
+        outputs["store"].mkdir()
+        (outputs["store"] / "cells").write_text(str(params.common.seed))
+        if self.fail is not None:
+            raise self.fail
+        self.before_return(job)
+        return Report({"cells": 3}, ("fine",))
+
+    def run_split(self, params: ToyParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+        self.fingerprints.append(job.fingerprint)
+        outputs["copy"].write_text((inputs["store"] / "cells").read_text())
+        return Report({})
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
+    toy = Toy()
+    monkeypatch.setattr(runner, "stage_module", toy.module)
+    return toy
+
+
+def test_outputs_and_report_appear_together(project: Path, toy: Toy) -> None:
+    run_stage("ingest", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    assert (project / "runs/nsc/split/deep/copy.txt").read_text() == "42"
+    report = read_json(project / "runs/nsc/ingest/report.json")
+    assert report["metrics"]["cells"] == 3
+    assert set(report["outputs"]) == {"store"}
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("x"), KeyboardInterrupt()])
+def test_a_failed_run_leaves_the_last_finished_one(
+    project: Path, toy: Toy, failure: BaseException
+) -> None:
+    run_stage("ingest", "nsc", root=project)
+    toy.fail = failure
+    with pytest.raises(type(failure)):
+        run_stage("ingest", "nsc", root=project)
+    assert (project / "runs/nsc/ingest/store/cells").read_text() == "42"
+    assert run_stage("split", "nsc", root=project)
+
+
+def test_first_failure_leaves_nothing_a_later_stage_accepts(project: Path, toy: Toy) -> None:
+    toy.fail = RuntimeError("x")
+    with pytest.raises(RuntimeError):
+        run_stage("ingest", "nsc", root=project)
+    assert not (project / "runs").exists()
+    with pytest.raises(StageInputError, match="unstained run ingest nsc"):
+        run_stage("split", "nsc", root=project)
+
+
+def test_scratch_survives_a_failure_and_goes_after_success(project: Path, toy: Toy) -> None:
+    toy.fail = RuntimeError("x")
+    with pytest.raises(RuntimeError):
+        run_stage("ingest", "nsc", root=project)
+    assert list((project / "state/scratch").glob("*/resume"))
+    toy.fail = None
+    run_stage("ingest", "nsc", root=project)
+    assert not list((project / "state/scratch").glob("*"))
+
+
+def test_fingerprint_follows_parameters_and_inputs(project: Path, toy: Toy) -> None:
+    run_stage("ingest", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    first, split, again = toy.fingerprints
+    assert split == again
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("seed: 42", "seed: 43"))
+    run_stage("ingest", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    assert len({first, split, *toy.fingerprints[3:]}) == 4
+
+
+def test_missing_declared_output_is_an_error(project: Path, toy: Toy) -> None:
+    toy.before_return = lambda job: (
+        [p.unlink() for p in project.glob("state/partial/*/store/cells")],
+        [p.rmdir() for p in project.glob("state/partial/*/store")],
+    )
+    with pytest.raises(UnstainedError, match="without writing store"):
+        run_stage("ingest", "nsc", root=project)
+    assert not (project / "runs/nsc/ingest").exists()
+
+
+def test_two_runs_at_once_are_refused(project: Path, toy: Toy) -> None:
+    inside, leave = threading.Event(), threading.Event()
+    toy.before_return = lambda job: (inside.set(), leave.wait(10))
+    thread = threading.Thread(target=lambda: run_stage("ingest", "nsc", root=project))
+    thread.start()
+    inside.wait(10)
+    try:
+        with pytest.raises(UnstainedError, match="already running"):
+            run_stage("ingest", "nsc", root=project)
+    finally:
+        leave.set()
+        thread.join()
+
+
+def test_wrong_names_are_refused(project: Path, toy: Toy) -> None:
+    with pytest.raises(ParameterError, match="no study 'x'"):
+        run_stage("ingest", "x", root=project)
+    with pytest.raises(ParameterError, match="once a study"):
+        run_stage("ingest", "nsc", "cg_recnet", root=project)
+
+
+def test_unknown_stage_is_refused(project: Path) -> None:
+    with pytest.raises(ParameterError, match="no stage 'bake'"):
+        run_stage("bake", "nsc", root=project)

@@ -1,0 +1,127 @@
+"""The main job at a tiny size, through the real `dvc repro`: raw cells to a champion."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.test_params import edit
+from unstained.files import read_json
+
+pytestmark = pytest.mark.xdist_group("end-to-end")
+
+RECIPE = ("studies", "nsc", "recipes", "demo")
+
+
+def command(project: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a program of the environment in the project."""
+    bin_directory = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": f"{bin_directory}:{os.environ['PATH']}", "COLUMNS": "200"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    done = subprocess.run(
+        words, cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    if check and done.returncode != 0:
+        pytest.fail(f"{' '.join(words)} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return done
+
+
+def make_project(path: Path) -> Path:
+    """A git and DVC project with the demo recipe made tiny."""
+    path.mkdir()
+    for name in ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, path / name)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "src", path / "src", ignore=ignore)
+    params = path / "params.yaml"
+    edit(params, "models", value=["resnet50", "features_boosting"])
+    edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=4)
+    edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=16)
+    edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
+    edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
+    edit(params, *RECIPE, "models", "features_boosting", "iterations", value=20)
+    edit(params, *RECIPE, "tune", "executor", value="inline")
+    edit(params, *RECIPE, "tune", "trials", value=2)
+    edit(params, *RECIPE, "tune", "epochs", value=1)
+    edit(params, *RECIPE, "tune", "max_cells", value=60)
+    edit(params, *RECIPE, "train", "epochs", value=2)
+    edit(params, "evaluate", "bootstrap", value=50)
+    edit(params, "compare", "resamples", value=200)
+    edit(params, "promote", "max_ece", value=0.9)
+    edit(params, "promote", "min_class_recall", value=0.0)
+    edit(params, "promote", "max_latency_ms", value=5000.0)
+    for words in (
+        ("git", "init", "-q"),
+        ("git", "config", "user.email", "a@b.c"),
+        ("git", "config", "user.name", "A"),
+        ("dvc", "init", "-q"),
+        ("git", "add", "-A"),
+        ("git", "commit", "-qm", "start"),
+    ):
+        command(path, *words)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after its first `dvc repro`."""
+    project = make_project(tmp_path_factory.mktemp("e2e") / "project")
+    command(project, "dvc", "repro")
+    return project
+
+
+def test_first_run_has_a_champion_and_a_report(finished: Path) -> None:
+    decision = read_json(finished / "runs/nsc/promote/decision.json")
+    assert decision["promoted"] is True
+    assert (finished / "runs/nsc/evaluate/report.html").stat().st_size > 10_000
+    text = command(finished, "unstained", "summary").stdout
+    assert "champion" in text
+    assert "report.html" in text
+
+
+def test_second_run_does_nothing(finished: Path) -> None:
+    lock = (finished / "dvc.lock").read_bytes()
+    done = command(finished, "dvc", "repro")
+    assert "up to date" in done.stdout
+    assert (finished / "dvc.lock").read_bytes() == lock
+
+
+def test_metrics_plots_and_experiments_are_visible(finished: Path) -> None:
+    metrics = json.loads(command(finished, "dvc", "metrics", "show", "--json").stdout)
+    found = next(iter(metrics.values()))["data"]
+    evaluation = found["runs/nsc/evaluate/metrics.json"]["data"]
+    assert "macro_f1" in json.dumps(evaluation["resnet50"])
+    plots = command(finished, "dvc", "plots", "show", "--json").stdout
+    for name in ("confusion.csv", "roc.csv", "history.csv", "trials.csv"):
+        assert name in plots
+    shown = command(finished, "dvc", "exp", "show", "--json").stdout
+    assert "learning_rate" in shown
+
+
+def test_recipe_switch_is_tracked(finished: Path) -> None:
+    """`-S recipe=paper` makes every stage that depends on the recipe out of date."""
+    command(finished, "dvc", "exp", "run", "--dry", "-S", "recipe=paper", check=False)
+    edit(finished / "params.yaml", "recipe", value="paper")
+    try:
+        status = command(finished, "dvc", "status").stdout
+    finally:
+        edit(finished / "params.yaml", "recipe", value="demo")
+    for stage in ("ingest@nsc", "train@nsc-resnet50", "train@nsc-features_boosting"):
+        assert stage in status
+
+
+def test_experiment_changes_what_it_says(finished: Path) -> None:
+    """`dvc exp run -S` retrains with the changed parameter and reuses everything else."""
+    path = "studies.nsc.recipes.demo.models.features_boosting.iterations=30"
+    done = command(finished, "dvc", "exp", "run", "-S", path, "train@nsc-features_boosting")
+    assert "Running stage 'train@nsc-features_boosting'" in done.stdout
+    assert "Running stage 'ingest@nsc'" not in done.stdout
+    command(finished, "git", "checkout", "-q", "params.yaml")
+    command(finished, "dvc", "checkout", check=False)

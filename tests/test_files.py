@@ -1,0 +1,66 @@
+"""Files are whole or absent."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from unstained.errors import UnstainedError
+from unstained.files import (
+    file_sha256,
+    read_json,
+    tree_sha256,
+    whole_directory,
+    whole_file,
+    write_json,
+    write_text,
+)
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_failed_directory_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    with whole_directory(path) as temporary:
+        (temporary / "x").write_text("old")
+    with pytest.raises(RuntimeError), whole_directory(path) as temporary:
+        (temporary / "y").write_text("half")
+        raise RuntimeError
+    assert [p.name for p in path.iterdir()] == ["x"]
+    assert [p.name for p in tmp_path.iterdir()] == ["d"]
+
+
+def test_full_disk_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(UnstainedError, match="full") as error, whole_file(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert "free some space" in error.value.remedy
+
+
+def test_json_round_trip_refuses_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": [None, "x"]})
+    assert read_json(tmp_path / "a.json") == {"a": [None, "x"], "b": 1}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "b.json", {"a": float("nan")})
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_tree_digest_sees_names_and_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        write_text(tmp_path / name / "sub" / "f", "same")
+    assert tree_sha256(tmp_path / "one") == tree_sha256(tmp_path / "two")
+    (tmp_path / "two" / "sub" / "f").rename(tmp_path / "two" / "sub" / "g")
+    assert tree_sha256(tmp_path / "one") != tree_sha256(tmp_path / "two")
+    assert file_sha256(tmp_path / "one" / "sub" / "f") == file_sha256(
+        tmp_path / "two" / "sub" / "g"
+    )

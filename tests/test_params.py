@@ -1,0 +1,100 @@
+"""params.yaml is strict: what is not understood is refused by its full path."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from unstained.errors import ParameterError, SourceError
+from unstained.params import CommonParams, load_params
+from unstained.sources import set_source
+
+
+def edit(path: Path, *keys: object, value: object) -> None:
+    yaml = YAML()
+    content = yaml.load(path.read_text())
+    node = content
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    text = io.StringIO()
+    yaml.dump(content, text)
+    path.write_text(text.getvalue())
+
+
+def test_shipped_parameters_are_valid(project: Path) -> None:
+    params = load_params(project / "params.yaml")
+    assert params.recipe == "demo"
+    assert params.studies["nsc"].data.class_names == ("astrocyte", "oligodendrocyte", "neuron")
+    for study in params.studies.values():
+        assert set(study.recipes) == {"demo", "paper"}
+
+
+def test_typo_is_named_by_its_full_path(project: Path) -> None:
+    edit(project / "params.yaml", "split", "stratgy", value="grouped")
+    with pytest.raises(ParameterError, match=r"split\.stratgy: unknown key"):
+        load_params(project / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "text"),
+    [
+        (("split", "fractions"), [0.7, 0.2, 0.2], "add up to 1"),
+        (("split", "strategy"), "random", "split.strategy"),
+        (("recipe",), "huge", "has no recipe 'huge'"),
+        (("active",), ["cellcycle"], "unstained source cellcycle PATH"),
+        (("active",), ["nope"], "'nope' is no study"),
+        (("models",), ["vgg"], "does not define"),
+        (("compare", "alpha"), 1.5, "compare.alpha"),
+        (("common", "seed"), "many", "common.seed"),
+    ],
+)
+def test_impossible_values_are_refused(
+    project: Path, keys: tuple[str, ...], value: object, text: str
+) -> None:
+    edit(project / "params.yaml", *keys, value=value)
+    with pytest.raises(ParameterError) as error:
+        load_params(project / "params.yaml")
+    assert text in str(error.value)
+
+
+def test_missing_file_and_broken_yaml(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="does not exist"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [1, 2")
+    with pytest.raises(ParameterError, match="no valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_digest_depends_on_values_alone() -> None:
+    assert CommonParams(seed=1).digest() == CommonParams(seed=1).digest()
+    assert CommonParams(seed=1).digest() != CommonParams(seed=2).digest()
+
+
+def test_set_source_activates_the_study_and_keeps_comments(project: Path, tmp_path: Path) -> None:
+    params_file = project / "params.yaml"
+    images = tmp_path / "images"
+    images.mkdir()
+    before = params_file.read_text()
+    set_source(params_file, "cellcycle", str(images))
+    params = load_params(params_file)
+    assert params.active == ("nsc", "cellcycle")
+    assert params.studies["cellcycle"].data.source == str(images)
+    comments = [line.split("#")[1] for line in before.splitlines() if "#" in line]
+    after = params_file.read_text()
+    assert all(comment in after for comment in comments)
+
+
+def test_set_source_refuses_what_cannot_run(project: Path) -> None:
+    params_file = project / "params.yaml"
+    before = params_file.read_text()
+    with pytest.raises(SourceError, match="no directory"):
+        set_source(params_file, "cellcycle", "/no/such/place")
+    with pytest.raises(ParameterError, match="no simulator"):
+        set_source(params_file, "cellcycle", "simulator")
+    with pytest.raises(ParameterError, match="no study"):
+        set_source(params_file, "nope", ".")
+    assert params_file.read_text() == before
