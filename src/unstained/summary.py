@@ -1,0 +1,39 @@
+"""What a run ended in: league tables, champions and why, where the reports are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unstained.files import read_json
+from unstained.params import load_params
+
+
+def print_summary(root: Path) -> None:
+    """Print, for every study, its league table, its champion with the reason, and its report.
+
+    Args:
+        root: the project's root, after `dvc repro`.
+    """
+    from rich.console import Console
+
+    from unstained.release.league import render_league
+
+    console = Console()
+    project = load_params(root / "params.yaml")
+    for study in project.active:
+        runs = root / "runs" / study
+        decision, league = runs / "promote" / "decision.json", runs / "compare" / "league.json"
+        if not (decision.is_file() and league.is_file()):
+            console.print(f"{study}: no finished run yet; run `dvc repro`", highlight=False)
+            continue
+        console.print(render_league(read_json(league)))
+        console.print(read_json(decision)["sentence"], highlight=False, markup=False)
+        for path in ("evaluate/report.html", "compare/league.html"):
+            console.print(str(runs / path), highlight=False, soft_wrap=True)
+        console.print()
+    for study in project.studies.keys() - set(project.active):
+        console.print(
+            f"{study}: not run, it has no images here; unstained source {study} PATH",
+            highlight=False,
+            soft_wrap=True,
+        )
