@@ -1,0 +1,153 @@
+"""Cells centred on square canvases, ready for the device, and their contrast.
+
+Shape suffixes: N cells, B batch, C channels, S canvas side. Placement and arithmetic are those of
+`models.preprocess.Preprocess`, bit for bit: canvas row i holds image row h // 2 - S // 2 + i.
+Canvases keep the raw dtype (a quarter or half of float32), so that a whole study fits in memory or
+on the GPU; contrast is computed a batch at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unstained.background import border_background
+from unstained.data.blocks import by_size
+from unstained.data.store import CellStore
+from unstained.models.preprocess import to_contrast
+
+STREAM_CELLS = 1024
+"""Cells that are decoded at once while canvases or statistics are gathered."""
+
+
+@dataclass(frozen=True)
+class Canvases:
+    """Cells on canvases.
+
+    Attributes:
+        counts: (N, C, S, S) raw counts in the raw dtype; outside the image the rounded background.
+        background: (N, C) float32 background counts.
+        extent: (N, 4) int16 top, left, bottom, right of the image's part on the canvas, half-open.
+    """
+
+    counts: torch.Tensor
+    background: torch.Tensor
+    extent: torch.Tensor
+
+    def __len__(self) -> int:
+        return int(self.counts.shape[0])
+
+    def to(self, device: torch.device | str) -> Canvases:
+        """The same canvases on `device`."""
+        return Canvases(self.counts.to(device), self.background.to(device), self.extent.to(device))
+
+    def valid(self, index: torch.Tensor | slice) -> torch.Tensor:
+        """(B, 1, S, S) bool: where the canvas lies within the image."""
+        side = torch.arange(self.counts.shape[-1], device=self.extent.device, dtype=torch.int16)
+        top, left, bottom, right = self.extent[index].unbind(1)
+        rows = (side >= top[:, None]) & (side < bottom[:, None])
+        columns = (side >= left[:, None]) & (side < right[:, None])
+        return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+    def contrast(self, index: torch.Tensor | slice, scale: float) -> torch.Tensor:
+        """Contrast of some cells, equal bit for bit to `Preprocess(S, scale)` of the raw images.
+
+        Args:
+            index: (B,) positions, or a slice.
+            scale: standard deviation of contrast over the training cells.
+
+        Returns:
+            (B, C, S, S) float32, 0 outside the image.
+        """
+        counts = self.counts[index].to(torch.float32)
+        unscaled = to_contrast(counts, self.background[index], self.valid(index), 1.0)
+        # A tensor divisor: CUDA multiplies by the reciprocal of a Python number, which rounds
+        # differently from the graph's division.
+        return unscaled / torch.full((), scale, dtype=torch.float32, device=unscaled.device)
+
+
+def place(images: Sequence[np.ndarray], canvas: int) -> Canvases:
+    """Centre raw images on canvases: cropped or padded, never rescaled.
+
+    Args:
+        images: (C, h, w) raw counts, uint8 or uint16, of any sizes.
+        canvas: side S in pixels.
+    """
+    count, channels = len(images), images[0].shape[0]
+    counts = np.empty((count, channels, canvas, canvas), images[0].dtype)
+    background = np.empty((count, channels), np.float32)
+    extent = np.empty((count, 4), np.int16)
+    for index, stack in by_size(images):
+        level = border_background(stack)
+        top, y, height = _overlap(stack.shape[2], canvas)
+        left, x, width = _overlap(stack.shape[3], canvas)
+        filled = np.empty((len(index), channels, canvas, canvas), counts.dtype)
+        filled[:] = np.rint(level)[:, :, None, None]
+        filled[:, :, top : top + height, left : left + width] = stack[
+            :, :, y : y + height, x : x + width
+        ]
+        counts[index], background[index] = filled, level
+        extent[index] = top, left, top + height, left + width
+    return Canvases(
+        torch.from_numpy(counts), torch.from_numpy(background), torch.from_numpy(extent)
+    )
+
+
+def _overlap(length: int, canvas: int) -> tuple[int, int, int]:
+    """First canvas position, first image position and length of a side's common part."""
+    shift = canvas // 2 - length // 2
+    start, stop = max(0, shift), min(canvas, shift + length)
+    return start, start - shift, stop - start
+
+
+def iter_canvases(
+    store: CellStore, rows: Sequence[int] | np.ndarray, canvas: int, batch: int
+) -> Iterator[tuple[np.ndarray, Canvases]]:
+    """Stream canvases in the order of `rows`; memory is bounded by a batch and the store's cache.
+
+    Yields:
+        Rows (n,) int64 and their canvases, `batch` at a time, the last batch shorter.
+    """
+    for part, images in store.iter_images(rows, batch):
+        yield part, place(images, canvas)
+
+
+def load_canvases(store: CellStore, rows: Sequence[int] | np.ndarray, canvas: int) -> Canvases:
+    """Canvases of cells in the order of `rows`, all in memory."""
+    index = np.asarray(rows, dtype=np.int64)
+    channels = len(store.channels)
+    counts = np.empty((len(index), channels, canvas, canvas), store.dtype)
+    background = np.empty((len(index), channels), np.float32)
+    extent = np.empty((len(index), 4), np.int16)
+    order = np.argsort(index, kind="stable")
+    start = 0
+    for part, cells in iter_canvases(store, index[order], canvas, STREAM_CELLS):
+        places = order[start : start + len(part)]
+        counts[places] = cells.counts.numpy()
+        background[places] = cells.background.numpy()
+        extent[places] = cells.extent.numpy()
+        start += len(part)
+    return Canvases(
+        torch.from_numpy(counts), torch.from_numpy(background), torch.from_numpy(extent)
+    )
+
+
+def contrast_scale(store: CellStore, rows: Sequence[int] | np.ndarray, canvas: int) -> float:
+    """Standard deviation of unscaled contrast over the images' parts on their canvases.
+
+    Streamed in float64; independent of the order of `rows`. Featureless images give 1, so that
+    contrast stays finite.
+    """
+    index = np.sort(np.asarray(rows, dtype=np.int64))
+    count, total, squares = 0, 0.0, 0.0
+    for _, cells in iter_canvases(store, index, canvas, STREAM_CELLS):
+        every = slice(None)
+        contrast = cells.contrast(every, 1.0).numpy().astype(np.float64)
+        count += int(cells.valid(every).sum()) * contrast.shape[1]
+        total += float(contrast.sum())
+        squares += float(np.square(contrast).sum())
+    variance = squares / max(count, 1) - (total / max(count, 1)) ** 2
+    return float(np.sqrt(variance)) if variance > 0 else 1.0

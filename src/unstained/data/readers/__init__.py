@@ -1,0 +1,30 @@
+"""Readers of the raw layouts: one module a layout, all behind `protocol.Reader`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unstained.data.readers.jurkat_montage import JurkatMontage
+from unstained.data.readers.protocol import Reader
+from unstained.data.readers.zhu_ifc import ZhuIfc
+from unstained.errors import SourceError
+from unstained.params import StudyData
+
+READERS: dict[str, type[ZhuIfc] | type[JurkatMontage]] = {
+    "zhu_ifc": ZhuIfc,
+    "jurkat_montage": JurkatMontage,
+}
+
+
+def open_reader(data: StudyData, source: Path) -> Reader:
+    """The reader that `data` names, on the raw images at `source`.
+
+    Raises:
+        SourceError: `source` is no directory.
+    """
+    if not source.is_dir():
+        raise SourceError(
+            f"the source {source} is no directory",
+            "correct studies.<study>.data.source in params.yaml, or mount the data there",
+        )
+    return READERS[data.reader](source, data)

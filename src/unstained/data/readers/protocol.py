@@ -1,0 +1,217 @@
+"""What a reader of a raw layout offers to ingest.
+
+Listing is cheap and complete (names only, no file is opened), so that everything that names can
+tell is refused before an hour of decoding. Decoding runs in worker processes: readers are small
+and picklable, and import neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from unstained.data.blocks import Cell
+from unstained.errors import ParameterError, SourceError
+from unstained.params import ClassRule, StudyData
+
+IMAGE_SUFFIXES: Final = (".tif", ".tiff", ".bmp", ".png")
+
+EXPORT_AGAIN: Final = (
+    "copy or export the file again, or set ingest.on_error: quarantine to go on without it"
+)
+
+
+class Item(NamedTuple):
+    """A cell as its files' names tell it.
+
+    Attributes:
+        object_index: object number or tile index within the acquisition.
+        files: names within the acquisition's directory: brightfield, then the study's markers in
+            order; '' where a marker was not recorded.
+    """
+
+    object_index: int
+    files: tuple[str, ...]
+
+
+class Refused(NamedTuple):
+    """A file or cell that cannot be used.
+
+    Attributes:
+        source_file: path relative to the source.
+        reason: what is wrong with it.
+        remedy: what the user should do.
+    """
+
+    source_file: str
+    reason: str
+    remedy: str = EXPORT_AGAIN
+
+    def error(self) -> SourceError:
+        """The error that stops ingest where bad files are not quarantined."""
+        return SourceError(f"{self.source_file}: {self.reason}", self.remedy)
+
+
+class Filler(NamedTuple):
+    """An item that is no cell but padding of the layout."""
+
+    object_index: int
+
+
+Outcome = Cell | Refused | Filler
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """Cells recorded together.
+
+    Attributes:
+        name: unique within the study.
+        label: class name.
+        external: cells are an external test set.
+        directory: holds the files, relative to the source.
+        title: name within group names.
+        montage: name of the montage, where the layout has several a directory.
+    """
+
+    name: str
+    label: str
+    external: bool
+    directory: str
+    title: str
+    montage: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the names in one acquisition's directory tell.
+
+    Attributes:
+        items: ordered by object index.
+        refused: files and cells that are unusable by name alone.
+        cells: cells including refused ones, or None where only decoding can tell.
+    """
+
+    items: list[Item]
+    refused: list[Refused] = field(default_factory=list)
+    cells: int | None = None
+
+
+class Reader(Protocol):
+    """A raw layout."""
+
+    @property
+    def source(self) -> Path:
+        """Directory of the raw images."""
+
+    @property
+    def data(self) -> StudyData:
+        """What the study's data are."""
+
+    def acquisitions(self) -> list[Acquisition]:
+        """All acquisitions in order of name.
+
+        Raises:
+            SourceError: a directory's name matches no class, or there is none.
+        """
+
+    def items(self, acquisition: Acquisition) -> Listing:
+        """What an acquisition holds, by names alone; the same at every call."""
+
+    def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
+        """Decode some of an acquisition's items, one outcome an item, in order."""
+
+
+def channel_numbers(data: StudyData) -> tuple[int, ...]:
+    """Numbers k of the study's channels 'Ch<k>': brightfield, then the markers in order.
+
+    Raises:
+        ParameterError: a channel has another name.
+    """
+    channels = (data.brightfield, *data.markers.values())
+    wrong = [name for name in channels if not re.fullmatch(r"Ch\d+", name)]
+    if wrong:
+        raise ParameterError(
+            f"{wrong[0]!r} is no channel of this layout",
+            "write studies.<study>.data.brightfield and markers as Ch<number>, e.g. Ch1",
+        )
+    return tuple(int(name[2:]) for name in channels)
+
+
+def relative(acquisition: Acquisition, name: str) -> str:
+    """Path of a file relative to the source, with '/' on every system."""
+    return name if acquisition.directory == "." else f"{acquisition.directory}/{name}"
+
+
+def group_name(data: StudyData, acquisition: Acquisition, object_index: int) -> str:
+    """The group of a cell: its acquisition, or its block of consecutive objects."""
+    if data.group == "acquisition":
+        return acquisition.name
+    return f"{acquisition.title}/b{object_index // data.block_size:02d}"
+
+
+def image_directories(source: Path) -> list[str]:
+    """Directories at or below `source` that hold image files, relative to it, in name order.
+
+    Hidden files and directories (such as '._*' of macOS archives) are passed over.
+    """
+    found, pending = [], [("", str(source))]
+    while pending:
+        name, path = pending.pop()
+        images = False
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if not images and entry.name.lower().endswith(IMAGE_SUFFIXES):
+                    images = True
+                elif not entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.is_dir():
+                    pending.append((f"{name}/{entry.name}".lstrip("/"), entry.path))
+        if images:
+            found.append(name or ".")
+    return sorted(found)
+
+
+def image_names(directory: Path) -> list[str]:
+    """Names of the image files in a directory, sorted; hidden files are passed over."""
+    with os.scandir(directory) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith(".")
+        )
+
+
+def classify(name: str, directory: str, rules: Sequence[ClassRule]) -> ClassRule:
+    """The first rule whose pattern is found in a sample directory's name.
+
+    Raises:
+        SourceError: no rule matches.
+        ParameterError: a pattern is no regular expression.
+    """
+    for rule in rules:
+        try:
+            if re.search(rule.pattern, name):
+                return rule
+        except re.error as error:
+            raise ParameterError(
+                f"the pattern {rule.pattern!r} of class {rule.name} is no regular expression: "
+                f"{error}",
+                "correct it in studies.<study>.data.classes",
+            ) from None
+    known = "; ".join(f"{rule.name}: {rule.pattern}" for rule in rules)
+    raise SourceError(
+        f"directory {directory} matches no class ({known})",
+        "rename it, move it out of the source, or add a rule to studies.<study>.data.classes",
+    )
+
+
+def no_images(source: Path, layout: str) -> SourceError:
+    """The error for a source without a single image directory."""
+    return SourceError(
+        f"{source} holds no images", f"point the source at a directory with {layout}"
+    )

@@ -1,0 +1,170 @@
+"""Imaging flow cytometry as Zhu et al. 2021 exported it (Nat Commun 12:2614).
+
+One directory a sample, one file a cell and channel: `<sample>_<object>_Ch<k>.ome.tif` (also .tiff,
+.bmp, .png, with or without '.ome'; the sample's name may be missing). Crops differ in height.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from unstained.data.blocks import Cell
+from unstained.data.readers.images import ImageError, read_grey
+from unstained.data.readers.protocol import (
+    Acquisition,
+    Item,
+    Listing,
+    Outcome,
+    Refused,
+    channel_numbers,
+    classify,
+    group_name,
+    image_directories,
+    image_names,
+    no_images,
+    relative,
+)
+from unstained.params import StudyData
+
+_NAME: Final = re.compile(
+    r"(?:.*_)?(?P<object>\d+)_Ch(?P<channel>\d+)(?:\.ome)?\.(?:tiff?|bmp|png)", re.IGNORECASE
+)
+
+RIM: Final = 3
+"""Width in pixels of the rim that tells a stain's background."""
+
+
+@dataclass(frozen=True)
+class ZhuIfc:
+    """Reader of a directory tree with one file a cell and channel."""
+
+    source: Path
+    data: StudyData
+
+    def acquisitions(self) -> list[Acquisition]:
+        """One a directory that holds images, named by its path. Raises: see `Reader`."""
+        directories = image_directories(self.source)
+        if not directories:
+            raise no_images(self.source, "one sub-directory of images a sample")
+        found = []
+        for directory in directories:
+            name = self.source.resolve().name if directory == "." else directory
+            rule = classify(name.rsplit("/", 1)[-1], directory, self.data.classes)
+            found.append(Acquisition(name, rule.name, rule.external, directory, name))
+        return sorted(found, key=lambda acquisition: acquisition.name)
+
+    def items(self, acquisition: Acquisition) -> Listing:
+        """Cells of a sample directory by their files' names."""
+        wanted = {number: at for at, number in enumerate(channel_numbers(self.data))}
+        cells: dict[int, list[str]] = {}
+        doubled: dict[int, Refused] = {}
+        refused = []
+        for name in image_names(self.source / acquisition.directory):
+            match = _NAME.fullmatch(name)
+            if match is None:
+                refused.append(_misnamed(relative(acquisition, name)))
+                continue
+            position = wanted.get(int(match["channel"]))
+            if position is None:
+                continue
+            files = cells.setdefault(int(match["object"]), [""] * len(wanted))
+            if files[position]:
+                first = relative(acquisition, files[position])
+                doubled[int(match["object"])] = _doubled(relative(acquisition, name), first)
+            files[position] = name
+        usable = []
+        for index, names in sorted(cells.items()):
+            if index in doubled:
+                refused.append(doubled[index])
+            elif not names[0]:
+                other = relative(acquisition, next(filter(None, names)))
+                refused.append(_blind(other, index, self.data.brightfield))
+            else:
+                usable.append(Item(index, tuple(names)))
+        return Listing(usable, refused, len(cells))
+
+    def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
+        """Read the cells' files, one outcome a cell."""
+        directory = str(self.source / acquisition.directory)
+        for item in items:
+            images = []
+            try:
+                for name in item.files:
+                    images.append(read_grey(f"{directory}/{name}") if name else None)
+            except ImageError as error:
+                yield Refused(relative(acquisition, name), str(error))
+                continue
+            yield self._cell(acquisition, item, images)
+
+    def _cell(
+        self, acquisition: Acquisition, item: Item, images: Sequence[np.ndarray | None]
+    ) -> Outcome:
+        pixels = images[0]
+        assert pixels is not None  # noqa: S101  (items without brightfield are refused by name)
+        for name, image in zip(item.files, images, strict=True):
+            if image is not None and image.shape != pixels.shape:
+                return Refused(
+                    relative(acquisition, name),
+                    f"is {image.shape[0]} x {image.shape[1]} pixels, the cell's brightfield "
+                    f"{pixels.shape[0]} x {pixels.shape[1]}",
+                )
+        return Cell(
+            object_index=item.object_index,
+            source_file=relative(acquisition, item.files[0]),
+            group=group_name(self.data, acquisition, item.object_index),
+            pixels=pixels[None],
+            markers=tuple(map(integrated_fluorescence, images[1:])),
+        )
+
+
+def integrated_fluorescence(image: np.ndarray | None) -> float:
+    """Sum of counts above the background, the interquartile mean of the image's rim.
+
+    A mean, because a median of integers is off by up to half a count in each of thousands of
+    pixels; interquartile, because a cell may touch the rim. Its error times the number of pixels
+    is what limits the sum, hence a rim of RIM pixels. Negative where nothing is stained.
+
+    Args:
+        image: (h, w) counts, or None where the channel was not recorded.
+
+    Returns:
+        Counts; NaN for None.
+    """
+    if image is None:
+        return float("nan")
+    inner = image[RIM:-RIM]
+    sides = (image[:RIM], image[-RIM:], inner[:, :RIM], inner[:, -RIM:])
+    rim = np.sort(np.concatenate([side.ravel() for side in sides]))
+    quarter = len(rim) // 4
+    background = rim[quarter : len(rim) - quarter].mean()
+    return float(image.sum(dtype=np.float64) - background * image.size)
+
+
+def _misnamed(file: str) -> Refused:
+    return Refused(
+        file,
+        "is not named <sample>_<object>_Ch<k>.ome.tif",
+        "rename it or move it out of the source, or set ingest.on_error: quarantine",
+    )
+
+
+def _doubled(file: str, first: str) -> Refused:
+    return Refused(
+        file,
+        f"is a second file for the cell and channel of {first}",
+        "keep one of the two, or set ingest.on_error: quarantine to go on without the cell",
+    )
+
+
+def _blind(file: str, index: int, brightfield: str) -> Refused:
+    return Refused(
+        file,
+        f"belongs to object {index}, whose brightfield {brightfield} is missing",
+        "copy the missing file, or set ingest.on_error: quarantine to go on without the cell",
+    )

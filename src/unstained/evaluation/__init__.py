@@ -1,0 +1,1 @@
+"""Metrics, intervals, paired statistics, calibration, conformal sets, controls and the report."""

@@ -1,0 +1,133 @@
+"""What can be reached without a network, and without looking at the cell.
+
+Each control is trained on the training cells and tested on the test cells, exactly as the models
+are, under both partitions: held-out groups and held-out cells of known groups. A model that is no
+better than 'background' or 'brightness' has not shown that it sees biology.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+
+from unstained.data.canvas import iter_canvases
+from unstained.data.probes import read_probes
+from unstained.data.store import CellStore
+from unstained.evaluation.metrics import Floats, Labels
+from unstained.models.features import Features
+from unstained.progress import progress
+
+CONTROLS: Final = {
+    "majority": "the most frequent class of the training cells, whatever the image",
+    "background": "pixels around the cell only: level, gradient, noise",
+    "brightness": "mean, spread and percentiles of raw counts, no shape",
+    "size": "height and width of the image crop",
+    "features": "hand-crafted shape and texture features with extremely randomised trees",
+}
+"""Name -> what it sees."""
+
+SHORTCUTS: Final = ("background", "brightness", "size")
+"""Controls that cannot see morphology."""
+
+TRAINING_CELLS: Final = 20_000
+"""Training cells of a control at the most; more change it little and cost memory."""
+
+TREES: Final = 200
+MIN_LEAF: Final = 3
+
+FEATURE_BATCH: Final = 64
+"""Cells whose features are computed at once: larger batches leave the processor's cache."""
+
+
+@dataclass(frozen=True)
+class ControlOutput:
+    """What one control says of test cells: probabilities (N, K) and targets (N, M)."""
+
+    probabilities: Floats
+    targets: Floats
+
+
+def read_control_inputs(
+    store: CellStore, rows: Labels, canvas: int, scale: float
+) -> dict[str, Floats]:
+    """What each control sees of cells.
+
+    Args:
+        store: the cells.
+        rows: (n,) rows, ascending.
+        canvas: side of the square for hand-crafted features.
+        scale: standard deviation of contrast over the training cells.
+
+    Returns:
+        Control -> (n, F); 'majority' sees nothing, F = 0.
+    """
+    inputs: dict[str, Floats] = {"majority": np.empty((len(rows), 0))}
+    inputs |= {name: values.astype(np.float64) for name, values in read_probes(store, rows).items()}
+    module, parts = Features(len(store.channels)).eval(), []
+    with progress("features of the control", len(rows), "cells") as advance, torch.inference_mode():
+        for part, canvases in iter_canvases(store, rows, canvas, FEATURE_BATCH):
+            parts.append(module(canvases.contrast(slice(None), scale)).numpy())
+            advance(len(part))
+    return inputs | {"features": np.concatenate(parts)}
+
+
+def run_control(
+    inputs: Floats,
+    labels: Labels,
+    targets: Floats,
+    train: Labels,
+    test: Labels,
+    classes: int,
+    seed: int,
+) -> ControlOutput:
+    """Train one control and let it predict.
+
+    Args:
+        inputs: (n, F) what it sees; without columns it answers the training frequencies and means.
+        labels: (n,) classes.
+        targets: (n, M) true values, NaN where not recorded.
+        train: positions of training cells.
+        test: positions of test cells.
+        classes: K.
+        seed: equal seeds give equal trees.
+    """
+    counts = np.bincount(labels[train], minlength=classes)
+    probabilities = np.tile(counts / counts.sum(), (len(test), 1))
+    predicted = np.empty((len(test), targets.shape[1]))
+    for m in range(targets.shape[1]):
+        known = train[~np.isnan(targets[train, m])]
+        predicted[:, m] = targets[known, m].mean() if len(known) else 0.0
+        if inputs.shape[1] and len(known):
+            predicted[:, m] = _regress(inputs[known], targets[known, m], inputs[test], seed)
+    if inputs.shape[1]:
+        probabilities = _classify(inputs[train], labels[train], inputs[test], classes, seed)
+    return ControlOutput(probabilities, predicted)
+
+
+def _classify(x: Floats, y: Labels, test: Floats, classes: int, seed: int) -> Floats:
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    forest = ExtraTreesClassifier(
+        TREES, min_samples_leaf=MIN_LEAF, random_state=seed, n_jobs=-1
+    ).fit(x, y)
+    probabilities = np.zeros((len(test), classes))
+    probabilities[:, forest.classes_] = forest.predict_proba(test)
+    return probabilities
+
+
+def _regress(x: Floats, y: Floats, test: Floats, seed: int) -> Floats:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    forest = ExtraTreesRegressor(TREES, min_samples_leaf=MIN_LEAF, random_state=seed, n_jobs=-1)
+    return np.asarray(forest.fit(x, y).predict(test))
+
+
+def is_grouped(part: np.ndarray, group: np.ndarray) -> bool:
+    """Whether no group is spread over several parts."""
+    _, code = np.unique(group.astype(str), return_inverse=True)
+    _, number = np.unique(part.astype(str), return_inverse=True)
+    pairs = np.unique(np.stack([code, number]), axis=1)
+    return bool(pairs.shape[1] == code.max() + 1)

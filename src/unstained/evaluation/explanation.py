@@ -1,0 +1,98 @@
+"""Where a model looks: class activation maps over cells, as pictures and as one number.
+
+A class activation map of a network that ends in global average pooling and a linear layer is the
+evidence for a class by position; its mean plus the bias is the logit. For such networks it equals
+Grad-CAM before the rectifier (Draelos & Carin 2020, arXiv:2011.08891), so no gradients are needed.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+import numpy as np
+import torch
+
+from unstained.data.canvas import Canvases
+from unstained.evaluation.metrics import Floats, Labels, divide
+from unstained.models.morphology import find_cell
+
+HEAT: Final = np.array([255.0, 106.0, 0.0])
+"""Colour of evidence: orange, which differs from grey for every kind of colour vision."""
+
+OPACITY: Final = 0.75
+
+
+def enlarge(maps: Floats, side: int) -> Floats:
+    """Maps (N, h, w) to (N, S, S), bilinear."""
+    tensor = torch.from_numpy(np.ascontiguousarray(maps, dtype=np.float64))[:, None]
+    size = (side, side)
+    larger = torch.nn.functional.interpolate(tensor, size, mode="bilinear", align_corners=False)
+    return np.asarray(larger[:, 0].numpy())
+
+
+def of_class(maps: Floats, classes: Labels) -> Floats:
+    """Map of one class a cell: (N, K, h, w) and (N,) to (N, h, w)."""
+    return np.asarray(maps[np.arange(len(maps)), classes])
+
+
+def cell_masks(canvases: Canvases, scale: float) -> np.ndarray:
+    """Which pixels belong to the cell, (N, S, S) bool, from the first channel."""
+    contrast = canvases.contrast(slice(None), scale)[:, 0].to(torch.float64)
+    return np.asarray(find_cell(contrast).mask.numpy() > 0.5)
+
+
+def evidence_lift(maps: Floats, masks: np.ndarray) -> Floats:
+    """Share of positive evidence inside the cell, relative to the cell's share of the area.
+
+    The energy-based pointing game (Wang et al. 2020, Score-CAM) divided by what an even map would
+    score: 1 is no preference for the cell, 1 / area fraction is all evidence inside.
+
+    Args:
+        maps: (N, S, S) activation maps.
+        masks: (N, S, S) bool, the cell.
+
+    Returns:
+        (N,); NaN where a map has no positive evidence or a mask is empty.
+    """
+    evidence = np.maximum(maps, 0.0)
+    inside = divide((evidence * masks).sum((1, 2)), evidence.sum((1, 2)), np.nan)
+    return divide(inside, masks.mean((1, 2)), np.nan)
+
+
+def grey_range(contrast: Floats) -> tuple[float, float]:
+    """Contrast shown as black and as white, the same for all cells of a report."""
+    low, high = np.percentile(contrast, [0.2, 99.8])
+    return float(low), float(max(high, low + 1e-6))
+
+
+def grey_picture(contrast: Floats, limits: tuple[float, float]) -> np.ndarray:
+    """Contrast (S, S) to grey (S, S) uint8."""
+    low, high = limits
+    return np.asarray(np.rint(255 * np.clip((contrast - low) / (high - low), 0, 1)), np.uint8)
+
+
+def evidence_picture(grey: np.ndarray, evidence: Floats) -> np.ndarray:
+    """Positive evidence laid over a cell.
+
+    Args:
+        grey: (S, S) uint8.
+        evidence: (S, S) activation map; scaled by its own maximum, negative values are not shown.
+
+    Returns:
+        (S, S, 3) uint8.
+    """
+    positive = np.maximum(evidence, 0.0)
+    peak = positive.max()
+    strength = (positive / peak if peak > 0 else positive)[:, :, None] * OPACITY
+    mixed = grey[:, :, None] * (1 - strength) + HEAT * strength
+    return np.asarray(np.rint(mixed), np.uint8)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture (S, S) or (S, S, 3) uint8 as PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,190 @@
+"""All numbers of one model, or of one control, on one set of cells, each with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unstained.evaluation import metrics, regression
+from unstained.evaluation.intervals import Estimate, Resampling, estimate, percentile_interval
+from unstained.evaluation.metrics import Floats, Labels
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """One class against the others; NaN where no cell belongs to it."""
+
+    name: str
+    support: int
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    roc_auc: Estimate
+
+
+@dataclass(frozen=True)
+class TargetScores:
+    """One continuous target.
+
+    Attributes:
+        name, unit: of the target, in its own (transformed) scale.
+        cells: cells with a recorded value.
+        r: Pearson correlation; within_class_r: pooled within classes (`regression`).
+        r2, mae: coefficient of determination, mean absolute error.
+    """
+
+    name: str
+    unit: str
+    cells: int
+    r: Estimate
+    within_class_r: Estimate
+    r2: Estimate
+    mae: Estimate
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Decisions, probabilities and continuous targets on the same cells.
+
+    Attributes:
+        cells: number of cells.
+        overall: name -> estimate, the names of `metrics.DECISION_METRICS` and 'roc_auc' (mean over
+            classes, one against the rest), 'log_loss', 'brier'.
+        classes: one entry a class.
+        targets: one entry a continuous target.
+        confusion: (K, K) counts, rows actual.
+    """
+
+    cells: int
+    overall: Mapping[str, Estimate]
+    classes: tuple[ClassScores, ...]
+    targets: tuple[TargetScores, ...]
+    confusion: Floats
+
+
+def score_classes(
+    labels: Labels,
+    probabilities: Floats,
+    class_names: tuple[str, ...],
+    resampling: Resampling,
+    confidence: float,
+) -> Scores:
+    """Score probabilities and the decisions they imply; `targets` is empty.
+
+    Args:
+        labels: (N,) classes.
+        probabilities: (N, K); the decision is the most probable class.
+        class_names: K names.
+        resampling: bootstrap weights of these N cells.
+        confidence: of the intervals.
+    """
+    classes, unit = len(class_names), resampling.unit
+    predicted = probabilities.argmax(axis=1)
+    counts = metrics.unit_confusions(labels, predicted, unit, resampling.units, classes)
+
+    def of_counts(metric: Any) -> list[Estimate]:
+        return estimate(metric, counts, resampling, confidence)
+
+    overall = {name: of_counts(metric)[0] for name, metric in metrics.DECISION_METRICS.items()}
+    overall |= _probability_scores(labels, probabilities, resampling, confidence)
+    area, areas = _areas(labels, probabilities, resampling, confidence)
+    overall["roc_auc"] = area
+    columns = [of_counts(m) for m in (metrics.precision, metrics.recall, metrics.f1)]
+    support = metrics.support(counts.sum(axis=0))
+    rows = zip(class_names, support, *columns, areas, strict=True)
+    return Scores(
+        cells=len(labels),
+        overall=overall,
+        classes=tuple(ClassScores(name, int(n), *values) for name, n, *values in rows),
+        targets=(),
+        confusion=np.asarray(counts.sum(axis=0)),
+    )
+
+
+def _probability_scores(
+    labels: Labels, probabilities: Floats, resampling: Resampling, confidence: float
+) -> dict[str, Estimate]:
+    """Mean log loss (nats) and Brier score."""
+    losses = metrics.log_losses(labels, probabilities)
+    brier = metrics.brier_scores(labels, probabilities)
+    sums = resampling.unit_totals(np.stack([losses, brier, np.ones(len(labels))], axis=1))
+    found = estimate(lambda s: s[..., :2] / s[..., 2:], sums, resampling, confidence)
+    return dict(zip(("log_loss", "brier"), found, strict=True))
+
+
+def _areas(
+    labels: Labels, probabilities: Floats, resampling: Resampling, confidence: float
+) -> tuple[Estimate, list[Estimate]]:
+    """One-vs-rest ROC-AUC: mean over classes, and of each class."""
+    ones = np.ones((1, resampling.units))
+    point = metrics.roc_auc_one_vs_rest(labels, probabilities, resampling.unit, ones)
+    samples = metrics.roc_auc_one_vs_rest(
+        labels, probabilities, resampling.unit, resampling.weights
+    )
+    point, samples = (
+        np.concatenate([metrics.macro(part)[:, None], part], axis=1) for part in (point, samples)
+    )
+    low, high = percentile_interval(samples, confidence)
+    found = [
+        Estimate(float(value), float(a), float(b))
+        for value, a, b in zip(point[0], low, high, strict=True)
+    ]
+    return found[0], found[1:]
+
+
+def score_target(
+    name: str,
+    unit: str,
+    truth: Floats,
+    predicted: Floats,
+    labels: Labels,
+    resampling: Resampling,
+    confidence: float,
+) -> TargetScores:
+    """Score one continuous target.
+
+    Args:
+        name: of the target.
+        unit: of its values.
+        truth: (N,) true values, NaN where not recorded.
+        predicted: (N,) predictions.
+        labels: (N,) classes, for the within-class correlation.
+        resampling: bootstrap weights of these N cells.
+        confidence: of the intervals.
+    """
+    sums = resampling.unit_totals(regression.moments(truth, predicted))
+    spread = regression.class_moments(truth, predicted, labels, int(labels.max()) + 1)
+
+    def of_sums(metric: Any) -> Estimate:
+        return estimate(metric, sums, resampling, confidence)[0]
+
+    return TargetScores(
+        name=name,
+        unit=unit,
+        cells=int((~np.isnan(truth)).sum()),
+        r=of_sums(regression.pearson),
+        within_class_r=estimate(
+            regression.within_class_pearson, resampling.unit_totals(spread), resampling, confidence
+        )[0],
+        r2=of_sums(regression.r_squared),
+        mae=of_sums(regression.mean_absolute_error),
+    )
+
+
+def plain(content: Any) -> Any:
+    """Content for JSON: estimates become value, low and high; NaN null; six decimals."""
+    if isinstance(content, Estimate):
+        return plain({"value": content.value, "low": content.low, "high": content.high})
+    if isinstance(content, Mapping):
+        return {str(key): plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple | np.ndarray):
+        return [plain(value) for value in content]
+    if isinstance(content, float | np.floating):
+        return round(float(content), 6) if math.isfinite(content) else None
+    if isinstance(content, np.integer):
+        return int(content)
+    return content

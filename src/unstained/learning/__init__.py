@@ -1,0 +1,1 @@
+"""Learning: the training loop, its input path, checkpoints, data-parallel workers and tuning."""

@@ -1,0 +1,186 @@
+"""Augmentation of contrast canvases, batched on the device that trains.
+
+A cell in suspension has no up and no left, lies anywhere near the centre, and is recorded with a
+lamp, a focus and a camera that drift: the eight symmetries of the square (D4), small integer
+shifts, slight zoom, blur, contrast gain, background offset and white noise imitate that. Zoom
+stays small, because size is biology here.
+
+Zoom, shift and blur are separable and linear, so each sample is multiplied by one (S, S) matrix
+from the left and one from the right: batched products instead of a resampling and two
+convolutions. All random numbers depend on (seed, epoch, step) alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+
+from unstained.learning.randomness import Purpose, counter_seed, host_generator
+from unstained.params import AugmentParams
+
+NOISE_GROUP: Final = 16
+"""Consecutive samples of the global batch whose noise comes from one generator."""
+
+BLUR_REACH: Final = 4.0
+"""Sigmas at which a Gaussian is cut off."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random parameters of the samples of one batch, on the host.
+
+    Attributes:
+        values: name -> (B,) float32:
+            transpose, flip_y, flip_x (0 or 1; together uniform over D4);
+            shift_y, shift_x (whole pixels, down and right); zoom (magnification);
+            blur (sigma in pixels); gain (factor on contrast);
+            offset (added to contrast), noise (sd of white noise): fractions of the background.
+        noise_seeds: one seed for each NOISE_GROUP samples of the global batch.
+        first: position of sample 0 within the global batch.
+    """
+
+    values: dict[str, np.ndarray]
+    noise_seeds: tuple[int, ...]
+    first: int = 0
+
+    def share(self, start: int, stop: int) -> Draws:
+        """The draws of samples start..stop-1, as one worker of several uses them."""
+        values = {name: column[start:stop] for name, column in self.values.items()}
+        return Draws(values, self.noise_seeds, self.first + start)
+
+    def on(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """`values` as tensors on `device`, sent in one copy."""
+        table = torch.from_numpy(np.stack(list(self.values.values()))).to(device)
+        return dict(zip(self.values, table, strict=True))
+
+
+def draw(params: AugmentParams, count: int, seed: int, epoch: int, step: int) -> Draws:
+    """Random parameters for a global batch of `count` samples at one step."""
+    random = host_generator(seed, Purpose.AUGMENT, epoch, step)
+    symmetry = random.integers(0, 2, (3, count)) * int(params.dihedral)
+    shift = random.integers(-params.shift_px, params.shift_px + 1, (2, count))
+    values = {
+        "transpose": symmetry[0],
+        "flip_y": symmetry[1],
+        "flip_x": symmetry[2],
+        "shift_y": shift[0],
+        "shift_x": shift[1],
+        "zoom": 1 + params.scale * random.uniform(-1, 1, count),
+        "blur": params.blur_px * random.uniform(0, 1, count),
+        "gain": 1 + params.gain * random.uniform(-1, 1, count),
+        "offset": params.offset * random.standard_normal(count),
+        "noise": params.noise * random.uniform(0, 1, count),
+    }
+    groups = range(-(-count // NOISE_GROUP))
+    return Draws(
+        {name: column.astype(np.float32) for name, column in values.items()},
+        tuple(counter_seed(seed, Purpose.NOISE, epoch, step, group) for group in groups),
+    )
+
+
+@torch.no_grad()
+def augment(
+    contrast: torch.Tensor, draws: Draws, params: AugmentParams, scale: float
+) -> torch.Tensor:
+    """Augmented canvases.
+
+    Args:
+        contrast: (B, C, S, S) float32, in units of `scale`; not changed.
+        draws: of the same B samples.
+        params: what is switched on; a part whose parameter is 0 costs nothing.
+        scale: contrast's unit as a fraction of the background, which offset and noise refer to.
+
+    Returns:
+        (B, C, S, S) float32. Gain, offset and noise also act where the canvas reaches beyond the
+        image, so that the exact zeros there do not tell the size of the crop.
+    """
+    value = {name: part[:, None, None, None] for name, part in draws.on(contrast.device).items()}
+    if params.dihedral:
+        contrast = dihedral(contrast, value["transpose"], value["flip_y"], value["flip_x"])
+    if params.shift_px or params.scale or params.blur_px:
+        rows = sampling(contrast.shape[-1], value["shift_y"], value["zoom"])
+        columns = sampling(contrast.shape[-1], value["shift_x"], value["zoom"])
+        if params.blur_px:
+            reach = math.ceil(BLUR_REACH * params.blur_px)
+            kernel = blurring(contrast.shape[-1], value["blur"], reach)
+            rows, columns = kernel @ rows, kernel @ columns
+        contrast = rows @ contrast @ columns.mT
+    if params.gain or params.offset:
+        contrast = torch.addcmul(value["offset"] / scale, contrast, value["gain"])
+    if params.noise:
+        contrast = torch.addcmul(contrast, white_noise(contrast, draws), value["noise"] / scale)
+    return contrast
+
+
+def dihedral(
+    contrast: torch.Tensor, transpose: torch.Tensor, flip_y: torch.Tensor, flip_x: torch.Tensor
+) -> torch.Tensor:
+    """Transpose, then flip each sample: an exact permutation of its pixels.
+
+    Args:
+        contrast: (B, C, S, S).
+        transpose: (B, 1, 1, 1), not 0 where to apply.
+        flip_y: likewise.
+        flip_x: likewise.
+    """
+    contrast = torch.where(transpose != 0, contrast.mT, contrast)
+    contrast = torch.where(flip_y != 0, contrast.flip(-2), contrast)
+    return torch.where(flip_x != 0, contrast.flip(-1), contrast)
+
+
+def sampling(size: int, shift: torch.Tensor, zoom: torch.Tensor) -> torch.Tensor:
+    """Zoom about the canvas centre c, then shift, as matrices along one axis.
+
+    Output position i reads input position u_i = (i - c - shift) / zoom + c with the weights
+    max(0, 1 - |u_i - j|): bilinear interpolation taken one axis at a time, 0 from outside. At
+    zoom 1 they are one-hot, so pixels keep their values exactly.
+
+    Args:
+        size: S.
+        shift: (B, 1, 1, 1) pixels.
+        zoom: (B, 1, 1, 1) magnifications.
+
+    Returns:
+        (B, 1, S, S).
+    """
+    index = torch.arange(size, device=shift.device, dtype=torch.float32)
+    centre = (size - 1) / 2
+    position = (index[:, None] - centre - shift) / zoom + centre
+    return (position - index).abs_().neg_().add_(1).clamp_min_(0)
+
+
+def blurring(size: int, sigma: torch.Tensor, reach: int) -> torch.Tensor:
+    """Convolution with sampled Gaussians as matrices; what lies outside the canvas is 0.
+
+    Args:
+        size: S.
+        sigma: (B, 1, 1, 1) standard deviations in pixels; 0 gives the identity.
+        reach: pixels from the centre at which the kernel is cut off; the kernel sums to 1.
+
+    Returns:
+        (B, 1, S, S).
+    """
+    distance = torch.arange(max(size, reach + 1), device=sigma.device, dtype=torch.float32)
+    precision = 0.5 / sigma.view(-1, 1).clamp_min(1e-3).square()
+    taps = torch.where(distance <= reach, torch.exp(-distance.square() * precision), 0.0)
+    taps = taps / (2 * taps.sum(dim=1, keepdim=True) - 1)
+    index = torch.arange(size, device=sigma.device)
+    apart = (index[:, None] - index).abs().flatten()
+    return taps.index_select(1, apart).view(-1, 1, size, size)
+
+
+def white_noise(contrast: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Standard normal noise like `contrast`, the same however a global batch is shared out."""
+    shape, device = contrast.shape[1:], contrast.device
+    stop = draws.first + len(contrast)
+    first_group = draws.first // NOISE_GROUP
+    groups = []
+    for group in range(first_group, -(-stop // NOISE_GROUP)):
+        generator = torch.Generator(device).manual_seed(draws.noise_seeds[group])
+        groups.append(torch.randn((NOISE_GROUP, *shape), generator=generator, device=device))
+    start = draws.first - first_group * NOISE_GROUP
+    return torch.cat(groups)[start : start + len(contrast)]

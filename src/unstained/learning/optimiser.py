@@ -1,0 +1,57 @@
+"""AdamW or Adam, with weight decay only where it regularises, and its state by parameter name."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from unstained.params import TrainParams
+
+
+def build_optimiser(network: nn.Module, train: TrainParams) -> torch.optim.Optimizer:
+    """The optimiser of `train`, with its state already there, all zero.
+
+    Weight decay acts on matrices and convolution kernels alone. Parameters of one dimension
+    (biases, scales of normalisations, gamma of residual branches, temperatures) are exempt: they
+    set the scale of what follows, which decay would pull to zero.
+
+    Args:
+        network: on its device.
+        train: optimiser, learning rate and weight decay. 'adamw' decouples the decay (Loshchilov
+            and Hutter 2019), 'adam' adds it to the gradient.
+    """
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": train.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimiser: torch.optim.Optimizer
+    match train.optimiser:
+        case "adamw":
+            optimiser = torch.optim.AdamW(groups, lr=train.learning_rate, fused=True)
+        case "adam":
+            optimiser = torch.optim.Adam(groups, lr=train.learning_rate, fused=True)
+    for parameter in parameters:
+        optimiser.state[parameter] = {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+        }
+    return optimiser
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Use `rate` from the next step on."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def optimiser_tensors(
+    optimiser: torch.optim.Optimizer, network: nn.Module
+) -> dict[str, torch.Tensor]:
+    """The optimiser's own state tensors by '<quantity>.<parameter>'."""
+    return {
+        f"{quantity}.{name}": tensor
+        for name, parameter in network.named_parameters()
+        for quantity, tensor in optimiser.state.get(parameter, {}).items()
+    }

@@ -1,0 +1,180 @@
+"""A trained model on disk: weights.safetensors beside model.json, nothing pickled.
+
+model.json says what the weights are for (architecture, preprocessing, classes, targets, origin) and
+holds their digest, which is checked on loading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from unstained import __version__
+from unstained.errors import IntegrityError, StageInputError
+from unstained.files import file_sha256, read_json, whole_directory, write_json
+from unstained.models.build import build_model
+from unstained.models.outputs import Outputs
+from unstained.params import ModelParams, Params, parse
+
+FORMAT: Final = 1
+WEIGHTS: Final = "weights.safetensors"
+DESCRIPTION: Final = "model.json"
+
+
+class ModelSpec(Params):
+    """What a model's weights are for.
+
+    Attributes:
+        model: architecture and sizes.
+        canvas: side S in pixels; scale: contrast's standard deviation (models/preprocess.py).
+        channels: names of the input channels, in order.
+        class_names: K names in logit order.
+        target_names, target_units: M names and units, in output order.
+        target_mean, target_std: training statistics; output * std + mean is the target's own
+            (transformed) scale.
+        has_cam: whether the model gives class activation maps.
+        package_version: of the code that trained it.
+        seed, data_digest: of the training run and of the cells it saw.
+    """
+
+    model: ModelParams
+    canvas: int
+    scale: float
+    channels: tuple[str, ...]
+    class_names: tuple[str, ...]
+    target_names: tuple[str, ...] = ()
+    target_units: tuple[str, ...] = ()
+    target_mean: tuple[float, ...] = ()
+    target_std: tuple[float, ...] = ()
+    has_cam: bool
+    package_version: str = __version__
+    seed: int
+    data_digest: str
+
+
+class ContrastSource(Protocol):
+    """Canvases that can be read batch by batch (data/canvas.py)."""
+
+    def __len__(self) -> int:
+        """Number of cells."""
+        ...
+
+    def contrast(self, index: slice, scale: float) -> torch.Tensor:
+        """(B, C, S, S) float32 contrast of the cells in `index`."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network in evaluation mode and what it is for."""
+
+    network: nn.Module
+    spec: ModelSpec
+
+    def predict(
+        self, canvases: ContrastSource, batch: int = 256
+    ) -> dict[str, np.ndarray[Any, Any] | None]:
+        """Outputs of all cells, batch by batch on the network's device.
+
+        Args:
+            canvases: N cells.
+            batch: cells at a time.
+
+        Returns:
+            logits (N, K); targets (N, M) in the target's own (transformed) scale; embedding (N, D);
+            cam (N, K, h, w), or None for a model without. All float32.
+        """
+        self.network.eval()
+        starts = range(0, max(len(canvases), 1), batch)
+        parts = [
+            self._batch(canvases.contrast(slice(start, start + batch), self.spec.scale))
+            for start in starts
+        ]
+        return {
+            name: np.concatenate([part[name] for part in parts]) if name in parts[0] else None
+            for name in Outputs._fields
+        }
+
+    @torch.inference_mode()
+    def _batch(self, contrast: torch.Tensor) -> dict[str, np.ndarray[Any, Any]]:
+        device = next(iter(self.network.state_dict().values())).device
+        outputs = self.network(contrast.to(device))
+        mean, std = torch.tensor([self.spec.target_mean, self.spec.target_std], device=device)
+        outputs = outputs._replace(targets=outputs.targets * std + mean)
+        return {
+            name: part.float().cpu().numpy()
+            for name, part in outputs._asdict().items()
+            if part is not None
+        }
+
+
+def save_trained(directory: Path, trained: TrainedModel) -> None:
+    """Write `directory` whole: weights.safetensors and model.json. Same model, same bytes."""
+    state = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in sorted(trained.network.state_dict().items())
+    }
+    with whole_directory(directory) as temporary:
+        save_file(state, temporary / WEIGHTS)
+        content = {
+            "format": FORMAT,
+            "spec": trained.spec.model_dump(mode="json"),
+            "weights_sha256": file_sha256(temporary / WEIGHTS),
+        }
+        write_json(temporary / DESCRIPTION, content)
+
+
+def load_trained(directory: Path) -> TrainedModel:
+    """Read what `save_trained` wrote, in evaluation mode on the CPU.
+
+    Raises:
+        StageInputError: a file is missing, or the format is another one.
+        IntegrityError: the weights are not those that model.json was written for, or do not fit.
+        ParameterError: model.json breaks the schema.
+    """
+    description = _description(directory / DESCRIPTION)
+    spec = parse(ModelSpec, description["spec"], str(directory / DESCRIPTION))
+    weights = directory / WEIGHTS
+    if not weights.exists():
+        raise StageInputError(f"{weights} does not exist", "run `train` again")
+    found = file_sha256(weights)
+    if found != description["weights_sha256"]:
+        raise IntegrityError(
+            f"{weights} has digest {found}, but {DESCRIPTION} records "
+            f"{description['weights_sha256']}",
+            "the file was changed or damaged; run `train` again or restore the directory",
+        )
+    network = build_model(
+        spec.model, len(spec.class_names), len(spec.target_names), len(spec.channels)
+    )
+    try:
+        network.load_state_dict(load_file(weights))
+    except RuntimeError as error:
+        raise IntegrityError(
+            f"the weights in {weights} do not fit {DESCRIPTION}: {error}",
+            "the two files are not from the same run; run `train` again",
+        ) from None
+    return TrainedModel(network.eval(), spec)
+
+
+def _description(path: Path) -> dict[str, Any]:
+    """Content of model.json, once it is known to have the format that this code reads."""
+    try:
+        content = read_json(path)
+    except (FileNotFoundError, ValueError):
+        raise StageInputError(
+            f"{path} is missing or no JSON", "run `train` again, or name a trained model"
+        ) from None
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != FORMAT:
+        raise StageInputError(
+            f"{path} has format {version!r}; this version of unstained reads format {FORMAT}",
+            "train the model again, or use the version of unstained that wrote it",
+        )
+    return dict(content)

@@ -1,0 +1,1 @@
+"""From an exported model to a promoted one: export, registry, comparison, gate, ledger."""

@@ -1,0 +1,133 @@
+"""Connection to MLflow: quiet, without pickles, and with errors that say what to do."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from unstained.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DEFAULTS: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""Environment variables of MLflow, where the user has set none."""
+
+PROBE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
+"""The first request: whether a server is there at all is known within seconds."""
+
+QUIET: Final = {
+    "mlflow": "WARNING",
+    "mlflow.utils.environment": "ERROR",  # it misses pip, which needs no record
+    "alembic": "WARNING",
+    "urllib3": "ERROR",  # what a retried connection says is said once, by the error
+}
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client of the server or database at `uri`, known to answer.
+
+    Raises:
+        RegistryError: the server is unreachable or refuses, or `uri` is no place that MLflow 3
+            keeps a registry in.
+    """
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    probe = {name: v for name, v in PROBE.items() if os.environ[name] == DEFAULTS[name]}
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    with explained(uri):
+        from mlflow import MlflowClient
+
+        for library, level in QUIET.items():
+            logging.getLogger(library).setLevel(level)
+        with environment(probe):
+            client = MlflowClient(uri, uri)
+            client.search_experiments(max_results=1)
+    return client
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Turn what MLflow raises into a RegistryError that names the server and a remedy."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
+        text = _first(error).replace(uri, public(uri))
+        raise RegistryError(f"MLflow at {public(uri)}: {text}", _remedy(error)) from error
+
+
+@contextmanager
+def global_uri(uri: str) -> Iterator[None]:
+    """Make `uri` MLflow's process-wide address for a while.
+
+    MLflow resolves `models:/` sources at this address even when a client has another one.
+    """
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's own way to unset it
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def public(uri: str) -> str:
+    """An address without its user name and password, for messages and records."""
+    scheme, mark, rest = uri.partition("://")
+    return scheme + mark + rest.rpartition("@")[2]
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:400] if lines else type(error).__name__
+
+
+def _remedy(error: Exception) -> str:
+    text = str(error)
+    code = getattr(error, "error_code", "")
+    if "disk is full" in text or "No space left" in text:
+        return "the disk is full: free some space and run the same command again"
+    if "filesystem tracking backend" in text or "FILE_STORE" in text:
+        return (
+            "MLflow 3 keeps no registry in plain files: set MLFLOW_TRACKING_URI to a server or "
+            "sqlite:///PATH; `mlflow migrate-filestore` moves old runs there"
+        )
+    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or "401" in text or "403" in text:
+        return "check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN"
+    if "database is locked" in text:
+        return "another process writes to this database: wait, or use an MLflow server"
+    return (
+        "check that MLFLOW_TRACKING_URI names a running MLflow 3 server or a writable database, "
+        "then run the same command again"
+    )

@@ -1,0 +1,126 @@
+"""What is told to the registry about one trained and exported model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """Lineage of the data.
+
+    Attributes:
+        name: study.
+        data_digest: digest of cells, labels and targets.
+        split_digest: digest of the partition into train, val and test.
+        location: where the packed store lies, relative to the project's root.
+        profile: small facts for people, e.g. number of cells.
+    """
+
+    name: str
+    data_digest: str
+    split_digest: str
+    location: str
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A model on its way into the registry.
+
+    Attributes:
+        experiment: MLflow experiment.
+        name: registered model.
+        study, model, recipe: names.
+        artifact: sealed artifact directory.
+        dataset: what it learned from.
+        simulated: whether the cells came from the simulator.
+        params: flat name -> value, as they took effect.
+        metrics: flat name -> number; what is not finite is left out.
+        history: one mapping an epoch: 'epoch' and numbers.
+        tags: further tags of run and version.
+        files: path in the run's artifacts -> file.
+        figures: path in the run's artifacts -> figure.
+        predictions: the model's predictions, one row a cell.
+        headline: metrics that the version's description shows, best first.
+    """
+
+    experiment: str
+    name: str
+    study: str
+    model: str
+    recipe: str
+    artifact: Path
+    dataset: DatasetFacts
+    simulated: bool
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    history: Sequence[Mapping[str, float]]
+    tags: Mapping[str, str]
+    files: Mapping[str, Path]
+    figures: Mapping[str, Figure]
+    predictions: Path
+    headline: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version in the registry.
+
+    Attributes:
+        name: registered model.
+        version: number.
+        model: key of the recipe's `models`.
+        run_id: its MLflow run.
+        digest: of its artifact.
+        data_digest, split_digest: equal ones mean the same test cells.
+        tags: of the version.
+        aliases: sorted.
+    """
+
+    name: str
+    version: int
+    model: str
+    run_id: str
+    digest: str
+    data_digest: str
+    split_digest: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+
+    @property
+    def uri(self) -> str:
+        """How MLflow addresses it."""
+        return f"models:/{self.name}/{self.version}"
+
+    @property
+    def test_cells(self) -> tuple[str, str]:
+        """What two versions must share to be comparable."""
+        return self.data_digest, self.split_digest
+
+
+def flatten(content: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to one mapping with joined names; empty ones vanish."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, separator, f"{prefix}{key}{separator}")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def numbers(content: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers of a flat mapping; truth values count as 1 and 0."""
+    return {
+        name: float(value)
+        for name, value in content.items()
+        if isinstance(value, (int, float)) and math.isfinite(value)
+    }

@@ -1,0 +1,1 @@
+"""Label-free microscopes and cells with known truth."""

@@ -1,0 +1,245 @@
+"""Compare: all registered versions of a study, tested in pairs on the same test cells.
+
+The stage of that name and `unstained compare STUDY` share `make_league`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from unstained.errors import ParameterError, RegistryError
+from unstained.files import read_json, write_json, write_text
+from unstained.params import CommonParams, CompareParams, Params, RegisterParams, StudyData
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+
+if TYPE_CHECKING:
+    from unstained.release.league import League
+    from unstained.release.registry import Registry
+
+
+class CompareStageParams(Params):
+    """Parameters of the stage."""
+
+    common: CommonParams
+    data: StudyData
+    register_: RegisterParams
+    compare: CompareParams
+
+
+STAGE = Stage(
+    name="compare",
+    params=CompareStageParams,
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "register_": "register",
+        "compare": "compare",
+    },
+    inputs={"registrations": Input("register", "registration", every_model=True)},
+    outputs={
+        "league": Output("league.json"),
+        "table": Output(
+            "league.csv",
+            kind="plots",
+            plot={
+                "x": "value",
+                "y": "version",
+                "title": "Registered versions on the same test cells",
+                "template": "bar_horizontal",
+            },
+        ),
+        "page": Output("league.html"),
+    },
+    per="study",
+    layers=("evaluation", "release"),
+)
+
+
+def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Put the versions of this run into the league of all versions.
+
+    Raises:
+        RegistryError: MLflow failed, or lacks a version that was registered.
+    """
+    from unstained.release.league import findings
+
+    new = read_registrations(inputs["registrations"], job.models)
+    league = make_league(job.registry, params, job.study, new)
+    write_league(league, params, outputs)
+    show_in_mlflow(job.registry, league, outputs["page"])
+    leader = league["entries"][0]
+    metrics: dict[str, Scalar] = {
+        "leader": leader["version"],
+        "champion": league["champion"],
+        "versions": len(league["entries"]),
+        "not_comparable": len(league["not_comparable"]),
+        league["metric"]: round(leader["value"], 6),
+    }
+    return Report(metrics, tuple(findings(league)))
+
+
+def compare_study(root: Path, study: str, registry: Registry | None = None) -> League:
+    """Compare all versions of a study and write the table below runs/<study>/league/.
+
+    Versions are comparable with the newest one.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError: there is no such study.
+        RegistryError: MLflow failed, or holds no version of the study.
+    """
+    import os
+
+    from unstained.params import load_params, read_yaml
+    from unstained.release.registry import Registry
+    from unstained.stages.runner import resolve_params
+
+    project = load_params(root / "params.yaml")
+    if study not in project.studies:
+        known = ", ".join(project.studies)
+        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
+    names = {"study": study, "recipe": project.recipe, "model": ""}
+    content = read_yaml(root / "params.yaml")
+    params = cast("CompareStageParams", resolve_params(STAGE, content, names))
+    registry = registry or Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)
+    league = make_league(registry, params, study, ())
+    folder = root / "runs" / study / "league"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_league(league, params, {k: folder / out.path for k, out in STAGE.outputs.items()})
+    return league
+
+
+def read_registrations(directory: Path, models: Sequence[str]) -> tuple[int, ...]:
+    """Versions of this run, from the registration.json of every model."""
+    paths = [directory / model / "registration.json" for model in models]
+    return tuple(int(read_json(path)["version"]) for path in paths)
+
+
+def registered_model(params: RegisterParams, study: str) -> str:
+    """Name of the study's registered model."""
+    return params.registered_model.replace("{study}", study)
+
+
+def make_league(
+    registry: Registry, params: CompareStageParams, study: str, new: Sequence[int]
+) -> League:
+    """The league table of a study.
+
+    Args:
+        registry: where the versions are.
+        params: metric, resamples, alpha, correction.
+        study: key of params.yaml `studies`.
+        new: versions of this run; the league is theirs. Without any it is the newest version's.
+
+    Raises:
+        RegistryError: MLflow failed, holds no version of the study, lacks one of `new`, or these
+            were evaluated on different cells.
+        IntegrityError: predictions are not the ones that were registered.
+    """
+    from unstained.release.registry import CHAMPION
+    from unstained.stages.scoring import paired_tests, score, sort_out, versus
+
+    name = registered_model(params.register_, study)
+    versions = registry.versions(name)
+    reference = _reference(registry.uri, name, {v.version: v.test_cells for v in versions}, new)
+    candidates, others = sort_out(registry, versions, reference)
+    if not candidates:
+        raise RegistryError(
+            f"no version of {name} can be compared: {others[-1]['reason']}",
+            "run `dvc repro`, which registers versions that can",
+        )
+    targets = params.data.target_names
+    entries = [score(candidate, params, new, targets) for candidate in candidates]
+    entries.sort(key=lambda entry: (-entry["value"], entry["version"]))
+    numbers = [entry["version"] for entry in entries]
+    champion = registry.alias(name, CHAMPION)
+    pairs = _pairs(numbers, {numbers[0], champion, *new})
+    test = candidates[0].test
+    league: League = {
+        "study": study,
+        "name": name,
+        "metric": params.compare.metric,
+        "alpha": params.compare.alpha,
+        "confidence": 1 - params.compare.alpha,
+        "correction": params.compare.correction,
+        "simulated": candidates[-1].version.tags["simulated"] == "true",
+        "data_digest": reference[0],
+        "split_digest": reference[1],
+        "test_cells": len(test),
+        "test_groups": int(test["group"].nunique()),
+        "leader": numbers[0],
+        "champion": champion,
+        "entries": entries,
+        "tests": paired_tests(candidates, pairs, params),
+        "not_comparable": others,
+    }
+    to_leader, to_champion = versus(league, numbers[0]), versus(league, champion)
+    for entry in entries:
+        entry["versus_leader"] = to_leader.get(entry["version"])
+        entry["versus_champion"] = to_champion.get(entry["version"])
+    return league
+
+
+def write_league(league: League, params: CompareStageParams, outputs: Mapping[str, Path]) -> None:
+    """Write league.json, league.csv and league.html."""
+    from unstained.release.league import as_csv
+    from unstained.stages.league_page import league_page
+
+    write_json(outputs["league"], league)
+    write_text(outputs["table"], as_csv(league))
+    write_text(outputs["page"], league_page(league, params.data))
+
+
+def show_in_mlflow(registry: Registry, league: League, page: Path) -> None:
+    """Tag every version with its place in the league; the page goes to the runs of new ones."""
+    from unstained.release.league import place
+
+    held = {version.version: version for version in registry.versions(league["name"])}
+    for entry in league["entries"]:
+        said = place(league, entry)
+        if held[entry["version"]].tags.get("league") != said:
+            registry.tag_version(league["name"], entry["version"], {"league": said})
+        if entry["new"]:
+            registry.attach(held[entry["version"]], page, "league")
+
+
+def _reference(
+    uri: str, name: str, held: Mapping[int, tuple[str, str]], new: Sequence[int]
+) -> tuple[str, str]:
+    """Data and split digest that the league is about."""
+    from unstained.release.connection import public
+
+    if not held:
+        raise RegistryError(
+            f"MLflow at {public(uri)} holds no version of {name}",
+            "run `dvc repro`, or set MLFLOW_TRACKING_URI to the registry that holds them",
+        )
+    missing = [version for version in new if version not in held]
+    if missing:
+        raise RegistryError(
+            f"MLflow at {public(uri)} lacks version {missing[0]} of {name}, which was registered",
+            "set MLFLOW_TRACKING_URI as it was, or register again: `dvc repro --force`",
+        )
+    cells = {held[version] for version in new} or {held[max(held)]}
+    if len(cells) > 1:
+        raise RegistryError(
+            f"the models of this run of {name} were evaluated on different cells",
+            "run `dvc repro`, which brings all of them up to date",
+        )
+    return cells.pop()
+
+
+def _pairs(numbers: Sequence[int], centres: set[int | None]) -> list[tuple[int, int]]:
+    """Every version against every centre, each pair once, in the order of the table."""
+    return [
+        (first, second)
+        for position, first in enumerate(numbers)
+        for second in numbers[position + 1 :]
+        if first in centres or second in centres
+    ]

@@ -1,0 +1,277 @@
+"""Evaluate: every model of a study on held-out cells, beside controls, with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unstained.files import read_json, whole_file, write_json, write_text
+from unstained.params import CommonParams, EvaluateParams, Params, StudyData
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from unstained.data.store import CellStore
+    from unstained.evaluation.control_runs import Partition
+    from unstained.evaluation.predictions import Cells
+    from unstained.evaluation.results import Evaluation, ModelResult
+
+
+class EvaluateStageParams(Params):
+    """Parameters of the stage."""
+
+    common: CommonParams
+    data: StudyData
+    evaluate: EvaluateParams
+
+
+STAGE = Stage(
+    name="evaluate",
+    params=EvaluateStageParams,
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "evaluate": "evaluate",
+    },
+    inputs={
+        "store": Input("ingest", "store"),
+        "split": Input("split", "split"),
+        "audit": Input("validate", "audit"),
+        "trained": Input("train", "model", every_model=True),
+    },
+    outputs={
+        "predictions": Output("predictions"),
+        "calibration": Output("calibration"),
+        "metrics": Output("metrics.json", "metrics"),
+        "confusion": Output(
+            "confusion.csv",
+            "plots",
+            {
+                "x": "actual",
+                "y": "predicted",
+                "title": "Calls of the best model on test cells",
+                "template": "confusion",
+            },
+        ),
+        "roc": Output(
+            "roc.csv",
+            "plots",
+            {"x": "fpr", "y": "tpr", "title": "ROC curves", "template": "scatter"},
+        ),
+        "reliability": Output(
+            "reliability.csv",
+            "plots",
+            {
+                "x": "confidence",
+                "y": "accuracy",
+                "title": "Reliability after temperature scaling",
+                "template": "scatter",
+            },
+        ),
+        "report": Output("report.html"),
+    },
+    per="study",
+    layers=("data", "evaluation", "models"),
+)
+
+
+def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Evaluate all models and write predictions, calibration, metrics, curves and the report.
+
+    The best model is chosen on validation cells. Test and external cells choose nothing.
+
+    Raises:
+        StageInputError: the split or a model belongs to other cells, classes or targets, or a part
+            has no cells.
+    """
+    from unstained.data.store import CellStore
+    from unstained.evaluation.appendix import build_page
+    from unstained.evaluation.findings import findings
+    from unstained.evaluation.report import render
+    from unstained.evaluation.tables import curve_tables, metrics_content
+
+    store = CellStore.open(inputs["store"])
+    split = _read_split(store, inputs["split"])
+    evaluation = _evaluate(params, store, split, inputs, job)
+    _write_models(evaluation, outputs)
+    write_json(outputs["metrics"], metrics_content(evaluation))
+    for key, table in curve_tables(evaluation).items():
+        write_text(outputs[key], table.to_csv(index=False, lineterminator="\n"))
+    section = _examples(evaluation, store, inputs["trained"])
+    write_text(outputs["report"], render(build_page(evaluation, section)))
+    flat: dict[str, Scalar] = {"best_model": evaluation.best.name}
+    flat["simulated"] = evaluation.simulated
+    for model in evaluation.models:
+        for name in ("macro_f1", "accuracy"):
+            value = model.test.scores.overall[name].value
+            flat[f"{model.name}_{name}"] = round(value, 6)
+    items = [item for item in findings(evaluation) if item.tone == "bad"]
+    return Report(flat, tuple(f"{item.title}. {item.text}" for item in items))
+
+
+def _read_split(store: CellStore, path: Path) -> pd.DataFrame:
+    """Columns part and reference_part of every cell, in the order of the store.
+
+    Raises:
+        StageInputError: the split was made for other cells.
+    """
+    import pandas as pd
+
+    from unstained.errors import StageInputError
+
+    table = pd.read_parquet(path).set_index("cell_id")
+    ids = store.columns("cell_id")["cell_id"]
+    if len(table) != len(ids) or not ids.isin(table.index).all():
+        raise StageInputError(
+            f"{path} lists other cells than the store", "run the split stage again"
+        )
+    return table.loc[ids].reset_index()
+
+
+def _evaluate(
+    params: EvaluateStageParams, store: CellStore, split: pd.DataFrame, inputs: Inputs, job: Job
+) -> Evaluation:
+    from unstained.evaluation.control_runs import run_controls
+    from unstained.evaluation.intervals import resample_groups
+    from unstained.evaluation.predictions import select_cells
+    from unstained.evaluation.results import Evaluation, choose_best
+    from unstained.evaluation.tables import class_means, population
+
+    seed, data = params.common.seed, params.data
+    partitions = _partitions(split)
+    part = partitions[0].part
+    cells = select_cells(store, part, data)
+    samplings = {
+        name: resample_groups(
+            cells.group[cells.of(name)],
+            cells.labels[cells.of(name)],
+            params.evaluate.bootstrap,
+            seed,
+        )
+        for name in ("test", "external")
+        if len(cells.of(name))
+    }
+    means = class_means(store, part, data)
+    models, scale = [], 1.0
+    for name in job.models:
+        result, scale = _run_model(name, inputs["trained"], store, cells, samplings, means, params)
+        models.append(result)
+    best = choose_best(models)
+    models.sort(key=lambda m: (m is not best, -m.test.scores.overall["macro_f1"].value))
+    controls = run_controls(store, partitions, scale, data, params.evaluate, seed)
+    return Evaluation(
+        data=data,
+        params=params.evaluate,
+        seed=seed,
+        cells=cells,
+        models=tuple(models),
+        best=best,
+        controls=controls,
+        grouped=next(control.split for control in controls if control.main) == "grouped",
+        samplings=samplings,
+        population=population(store, part, data),
+        audit=read_json(inputs["audit"]),
+        simulated=store.manifest["source"] == "simulator",
+        provenance=_provenance(params, store, job),
+    )
+
+
+def _partitions(split: pd.DataFrame) -> list[Partition]:
+    """The models' partition, then the one by the other strategy where there is one."""
+    from unstained.evaluation.control_runs import Partition
+
+    found = [Partition(split["part"].to_numpy(str), main=True)]
+    if split["reference_part"].notna().all():
+        found.append(Partition(split["reference_part"].to_numpy(str), main=False))
+    return found
+
+
+def _run_model(
+    name: str,
+    trained: Path,
+    store: CellStore,
+    cells: Cells,
+    samplings: Mapping[str, Any],
+    means: np.ndarray,
+    params: EvaluateStageParams,
+) -> tuple[ModelResult, float]:
+    """The result of one model, and the scale of contrast that it was trained with."""
+    from unstained.evaluation.predictions import learnt_values, load_model, predict
+    from unstained.evaluation.results import evaluate_model
+
+    model = load_model(_model_path(trained, name), store, params.data)
+    outputs = predict(model, store, cells.rows, name)
+    result = evaluate_model(
+        name, learnt_values(model), outputs, cells, samplings, means, params.data, params.evaluate
+    )
+    return result, model.spec.scale
+
+
+def _model_path(trained: Path, name: str) -> Path:
+    from unstained.stages.train import STAGE as TRAIN
+
+    return trained / name / TRAIN.outputs["model"].path
+
+
+def _provenance(
+    params: EvaluateStageParams, store: CellStore, job: Job
+) -> tuple[tuple[str, str], ...]:
+    from unstained import __version__
+
+    return (
+        ("Study, recipe", f"{job.study}, {job.recipe}"),
+        ("Source of the cells", "simulator" if params.data.source == "simulator" else "files"),
+        ("Data hash", store.digest),
+        ("Git commit", job.git_commit),
+        ("Parameters hash", params.digest()),
+        ("Fingerprint of this run", job.fingerprint),
+        ("Package", f"unstained {__version__}"),
+        ("Seed", str(params.common.seed)),
+        ("Resamples", f"{params.evaluate.bootstrap} bootstrap resamples of groups"),
+    )
+
+
+def _examples(evaluation: Evaluation, store: CellStore, trained: Path) -> Any:
+    """The section of example cells: of the best model that tells where it looks, else of the best.
+
+    `evaluation.models` has the best model first, so the first with maps is the best of these.
+    """
+    from unstained.evaluation.gallery import examples
+    from unstained.evaluation.predictions import load_model
+
+    chosen = evaluation.best
+    model = load_model(_model_path(trained, chosen.name), store, evaluation.data)
+    for candidate in evaluation.models:
+        loaded = load_model(_model_path(trained, candidate.name), store, evaluation.data)
+        if loaded.spec.has_cam:
+            chosen, model = candidate, loaded
+            break
+    return examples(evaluation, chosen, model, store)
+
+
+def _write_models(evaluation: Evaluation, outputs: Outputs) -> None:
+    """Predictions and calibration of each model."""
+    from unstained.evaluation.predictions import prediction_table
+    from unstained.evaluation.scores import plain
+
+    names = evaluation.data.target_names
+    for model in evaluation.models:
+        table = prediction_table(
+            evaluation.cells, names, model.logits, model.probabilities, model.targets, model.sets
+        )
+        with whole_file(outputs["predictions"] / f"{model.name}.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
+        content = {
+            "temperature": model.temperature,
+            "thresholds": [float(value) for value in model.thresholds],
+            "alpha": evaluation.params.conformal_alpha,
+            "n_val": int(model.validation_cells.sum()),
+            "n_val_per_class": plain(model.validation_cells),
+            "n_test": model.test.scores.cells,
+            "ece_before": model.test.before.error,
+            "ece_after": model.test.after.error,
+        }
+        write_json(outputs["calibration"] / f"{model.name}.json", content)

@@ -1,0 +1,244 @@
+"""Ingest: a raw layout of many small files, or the simulator, to one packed store.
+
+Names are checked first, for the whole source; then blocks are decoded and packed by worker
+processes, each block in scratch until the store is put together from all of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from unstained.errors import ParameterError, SourceError
+from unstained.params import CommonParams, IngestParams, Params, SimulateParams, StudyData
+from unstained.stages.contract import Inputs, Job, Output, Outputs, Report, Scalar, Stage
+
+if TYPE_CHECKING:
+    from unstained.data.inventory import Tally
+    from unstained.data.packing import Packed, Task
+    from unstained.data.readers.protocol import Acquisition, Reader, Refused
+
+WORTH_A_PROCESS: Final = 2000
+"""Cells whose decoding takes about as long as starting a worker process."""
+
+
+class IngestStageParams(Params):
+    """Parameters of the stage."""
+
+    common: CommonParams
+    data: StudyData
+    simulate: SimulateParams | None
+    ingest: IngestParams
+
+
+STAGE = Stage(
+    name="ingest",
+    params=IngestStageParams,
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "simulate": "studies.{study}.recipes.{recipe}.simulate",
+        "ingest": "ingest",
+    },
+    inputs={},
+    outputs={"store": Output("store"), "quarantine": Output("quarantine.csv")},
+    per="study",
+)
+
+
+@dataclass
+class _Count:
+    """What was found; no cell is kept, so memory does not grow with their number.
+
+    Attributes:
+        tallies: by acquisition.
+        refused: files or cells that are left out.
+        fillers: items that are no cells.
+        items, blocks: to decode, or decoded.
+        reused: blocks that an earlier run finished.
+        dtype: of the pixels.
+        complete: whether names alone tell the number of cells.
+    """
+
+    tallies: dict[Acquisition, Tally] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+    fillers: int = 0
+    items: int = 0
+    blocks: int = 0
+    reused: int = 0
+    dtype: str = ""
+    complete: bool = True
+
+
+def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Pack the study's cells.
+
+    Raises:
+        SourceError: the source is missing, malformed or not what its manifest promises.
+        ParameterError: the study has no source.
+    """
+    from unstained.data.inventory import check_inventory
+    from unstained.data.readers import open_reader
+
+    start = time.monotonic()
+    reader = open_reader(params.data, _source(params, job))
+    named = _survey(reader, params.ingest)
+    if named.complete:
+        check_inventory(params.data, reader.source, named.tallies)
+    found = _pack(params, reader, named, outputs["store"], job)
+    refused = sorted(dict.fromkeys(named.refused + found.refused))
+    _write_quarantine(outputs["quarantine"], refused)
+    size = sum(file.stat().st_size for file in outputs["store"].rglob("*") if file.is_file())
+    return _report(found, refused, size, time.monotonic() - start)
+
+
+def _source(params: IngestStageParams, job: Job) -> Path:
+    """Directory of the raw images; the simulator writes them first, where it is the source."""
+    source = params.data.source
+    if source is None:
+        raise ParameterError(
+            f"study {job.study} has no source", f"run: unstained source {job.study} PATH"
+        )
+    if source != "simulator":
+        return job.root / Path(source).expanduser()
+    if params.simulate is None:
+        raise ParameterError(
+            f"study {job.study} has no `simulate` section in recipe {job.recipe}",
+            "add it to params.yaml, or name the directory of the real images as source",
+        )
+    from unstained.simulate.ifc import simulate_study
+
+    key = hashlib.sha256(f"{params.simulate.digest()} {params.common.seed}".encode()).hexdigest()
+    destination = job.root / "state" / "simulated" / f"{job.study}-{key[:12]}"
+    return simulate_study(destination, params.simulate, params.data, params.common.seed)
+
+
+def _survey(reader: Reader, ingest: IngestParams) -> _Count:
+    """Check every name of the source."""
+    from unstained.data.inventory import Tally
+
+    named = _Count()
+    for acquisition in reader.acquisitions():
+        listing = reader.items(acquisition)
+        if listing.refused and ingest.on_error == "fail":
+            raise listing.refused[0].error()
+        named.tallies[acquisition] = Tally(len(listing.items), len(listing.refused))
+        named.refused += listing.refused
+        named.items += len(listing.items)
+        named.blocks += -(-len(listing.items) // ingest.cells_per_block)
+        named.complete &= listing.cells is not None
+    return named
+
+
+def _tasks(
+    reader: Reader, acquisitions: Iterable[Acquisition], ingest: IngestParams, scratch: Path
+) -> Iterator[Task]:
+    """Blocks to pack, listed again an acquisition at a time."""
+    from unstained.data.packing import Task
+
+    quarantine = ingest.on_error == "quarantine"
+    for acquisition in acquisitions:
+        items = reader.items(acquisition).items
+        for number, start in enumerate(range(0, len(items), ingest.cells_per_block)):
+            part = items[start : start + ingest.cells_per_block]
+            yield Task(reader, acquisition, number, part, quarantine, scratch)
+
+
+def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, job: Job) -> _Count:
+    """Pack all blocks, put the store together and check that it holds every promised cell."""
+    import pyarrow.parquet as pq
+
+    from unstained.data.inventory import check_inventory
+    from unstained.data.packing import pack_all
+    from unstained.data.writer import StoreWriter
+    from unstained.progress import progress
+
+    found = _Count(tallies={a: replace(t, cells=0) for a, t in named.tallies.items()})
+    unit = "cells" if named.complete else "tiles"
+    tasks = _tasks(reader, named.tallies, params.ingest, job.scratch)
+    writer = StoreWriter(
+        path,
+        study=job.study,
+        channels=(params.data.brightfield,),
+        markers=tuple(params.data.markers),
+        source="simulator" if params.data.source == "simulator" else "files",
+    )
+    with (
+        progress(f"ingest {job.study}", named.items, unit) as advance,
+        closing(pack_all(tasks, _workers(params.ingest, named))) as blocks,
+        writer,
+    ):
+        for block in blocks:
+            _add(found, block)
+            if block.cells:
+                writer.adopt(block.array, pq.read_table(block.rows))
+            advance(block.items)
+        check_inventory(params.data, reader.source, found.tallies)
+    return found
+
+
+def _workers(ingest: IngestParams, named: _Count) -> int:
+    """Processes to use: as many as asked for, or all cores where there is work for them."""
+    cores = ingest.workers or min(os.cpu_count() or 1, 1 + named.items // WORTH_A_PROCESS)
+    return max(1, min(cores, named.blocks))
+
+
+def _add(found: _Count, block: Packed) -> None:
+    tally = found.tallies[block.acquisition]
+    tally.cells += block.cells
+    tally.refused += len(block.refused)
+    found.refused += dict.fromkeys(block.refused)
+    found.fillers += block.fillers
+    found.items += block.items
+    found.blocks += 1
+    found.reused += block.reused
+    if block.dtype and found.dtype not in ("", block.dtype):
+        raise SourceError(
+            f"{block.first_file} holds {block.dtype} pixels, files before it {found.dtype}",
+            "export all cells of a study with one bit depth",
+        )
+    found.dtype = found.dtype or block.dtype
+
+
+def _write_quarantine(path: Path, refused: Iterable[Refused]) -> None:
+    from unstained.files import whole_file
+
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("source_file", "reason"))
+        writer.writerows((entry.source_file, entry.reason) for entry in refused)
+
+
+def _report(found: _Count, refused: list[Refused], size: int, seconds: float) -> Report:
+    labels: Counter[str] = Counter()
+    for acquisition, tally in found.tallies.items():
+        labels[acquisition.label] += tally.cells
+    cells = sum(labels.values())
+    notes = []
+    if refused:
+        notes.append(
+            f"{len(refused)} files or cells are quarantined and left out; quarantine.csv says why"
+        )
+    if found.fillers:
+        notes.append(f"{found.fillers} filler tiles of the montages are no cells and left out")
+    if found.reused:
+        notes.append(f"{found.reused} of {found.blocks} blocks were finished by an earlier run")
+    metrics: dict[str, Scalar] = {
+        "cells": cells,
+        **{f"cells_{label}": count for label, count in sorted(labels.items())},
+        "acquisitions": sum(tally.cells > 0 for tally in found.tallies.values()),
+        "quarantined": len(refused),
+        "fillers": found.fillers,
+        "dtype": found.dtype,
+        "bytes": size,
+        "cells_per_second": round(cells / max(seconds, 1e-9), 1),
+    }
+    return Report(metrics, tuple(notes))

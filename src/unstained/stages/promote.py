@@ -1,0 +1,116 @@
+"""Promote: the best new version becomes champion, if the gate lets it.
+
+`unstained rollback STUDY` undoes the last promotion.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unstained.errors import ParameterError
+from unstained.files import read_json, write_json
+from unstained.params import CompareParams, Params, PromoteParams, RegisterParams, StudyData
+from unstained.stages.compare import read_registrations, registered_model
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+
+if TYPE_CHECKING:
+    from unstained.release.registry import Registry
+
+
+class PromoteStageParams(Params):
+    """Parameters of the stage."""
+
+    data: StudyData
+    register_: RegisterParams
+    compare: CompareParams
+    promote: PromoteParams
+
+
+STAGE = Stage(
+    name="promote",
+    params=PromoteStageParams,
+    sections={
+        "data": "studies.{study}.data",
+        "register_": "register",
+        "compare": "compare",
+        "promote": "promote",
+    },
+    inputs={
+        "league": Input("compare", "league"),
+        "registrations": Input("register", "registration", every_model=True),
+    },
+    outputs={"decision": Output("decision.json")},
+    per="study",
+    layers=("release",),
+)
+
+
+def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Decide about the best new version and act on it.
+
+    Raises:
+        RegistryError: MLflow failed, or the champion changed since the comparison.
+        IntegrityError: an artifact, the ledger or the registry was tampered with.
+    """
+    from unstained.release.gate import decide
+    from unstained.release.ledger import Ledger
+    from unstained.release.promotion import ledger_path, promote, settled_champion
+
+    mode = params.promote.mode
+    name = registered_model(params.register_, job.study)
+    about = {"study": job.study, "name": name, "mode": mode}
+    if mode == "off":
+        sentence = "promotion is off (promote.mode): nothing was decided"
+        write_json(outputs["decision"], {**about, "promoted": False, "sentence": sentence})
+        return Report({"promoted": False}, (sentence,))
+    ledger = Ledger(ledger_path(job.root, job.study))
+    champion, repairs = settled_champion(job.registry, ledger, job.study, name)
+    withdrawn = {version: e.reason for version, e in ledger.standing().withdrawn.items()}
+    new = read_registrations(inputs["registrations"], job.models)
+    decision = decide(read_json(inputs["league"]), new, champion, params.promote, withdrawn)
+    outcome = promote(job.registry, ledger, job.study, name, decision, mode)
+    result = {"promoted": outcome.promoted, "champion": outcome.champion}
+    content = {
+        **decision.as_json(),
+        **about,
+        **result,
+        "replaced": decision.champion if outcome.promoted else None,
+        "sentence": outcome.sentence,
+    }
+    write_json(outputs["decision"], content)
+    notes = (*repairs, *outcome.notes, outcome.sentence)
+    return Report({**result, "challenger": decision.challenger}, notes)
+
+
+def rollback_study(root: Path, study: str, reason: str, registry: Registry | None = None) -> str:
+    """Make a study's previous champion champion again.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        reason: goes into the ledger.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        ParameterError: there is no such study.
+        RegistryError: there is nothing to roll back to.
+        IntegrityError: the previous champion's artifact was tampered with.
+    """
+    import os
+
+    from unstained.params import load_params
+    from unstained.release.ledger import Ledger
+    from unstained.release.promotion import ledger_path, rollback
+    from unstained.release.registry import Registry
+
+    project = load_params(root / "params.yaml")
+    if study not in project.studies:
+        known = ", ".join(project.studies)
+        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
+    registry = registry or Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)
+    name = registered_model(project.register_, study)
+    return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)

@@ -1,0 +1,195 @@
+"""Register: an exported model becomes a version in MLflow, with everything known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from unstained.files import read_json, write_json
+from unstained.params import Params, RegisterParams, StudyData
+from unstained.stages.compare import registered_model
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from unstained.release.submission import Submission
+
+HEADLINE: Final = (
+    "test_macro_f1",
+    "test_accuracy",
+    "test_balanced_accuracy",
+    "test_roc_auc",
+    "test_ece",
+    "latency_ms",
+)
+
+
+class RegisterStageParams(Params):
+    """Parameters of the stage."""
+
+    data: StudyData
+    register_: RegisterParams
+
+
+STAGE = Stage(
+    name="register",
+    params=RegisterStageParams,
+    sections={"data": "studies.{study}.data", "register_": "register"},
+    inputs={
+        "artifact": Input("export", "artifact"),
+        "history": Input("train", "history"),
+        "trials": Input("tune", "trials"),
+        "report": Input("evaluate", "report"),
+        "metrics": Input("evaluate", "metrics"),
+        "predictions": Input("evaluate", "predictions"),
+        "confusion": Input("evaluate", "confusion"),
+        "roc": Input("evaluate", "roc"),
+    },
+    outputs={"registration": Output("registration.json")},
+    per="model",
+    layers=("release",),
+)
+
+
+def run(params: RegisterStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Register the model; an artifact that is a version already stays that version.
+
+    Raises:
+        RegistryError: MLflow failed.
+        IntegrityError: the artifact is not what was exported, or not what MLflow kept.
+    """
+    submission = make_submission(params, inputs, job)
+    version, created = job.registry.register(submission)
+    content = {
+        "name": version.name,
+        "version": version.version,
+        "model": version.model,
+        "run_id": version.run_id,
+        "uri": version.uri,
+        "digest": version.digest,
+        "data_digest": version.data_digest,
+        "split_digest": version.split_digest,
+    }
+    write_json(outputs["registration"], content)
+    said = "registered as" if created else "was registered before as"
+    note = f"{job.study}/{job.model} {said} {version.uri}"
+    return Report({"version": version.version, "created": created}, (note,))
+
+
+def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Submission:
+    """Collect what the earlier stages found out about a model."""
+    import pandas as pd
+
+    from unstained.release.artifact import CARD_FILE
+    from unstained.release.submission import DatasetFacts, Submission
+
+    model = str(job.model)
+    card = read_json(inputs["artifact"] / CARD_FILE)
+    evaluation = read_json(inputs["metrics"])
+    predictions = inputs["predictions"] / f"{model}.parquet"
+    metrics = run_metrics(evaluation[model], card)
+    return Submission(
+        experiment=params.register_.experiment,
+        name=registered_model(params.register_, job.study),
+        study=job.study,
+        model=model,
+        recipe=job.recipe,
+        artifact=inputs["artifact"],
+        dataset=DatasetFacts(
+            name=job.study,
+            data_digest=card["data_digest"],
+            split_digest=card["split_digest"],
+            location=f"runs/{job.study}/ingest/store",
+            profile={"title": params.data.title, "classes": list(params.data.class_names)},
+        ),
+        simulated=bool(evaluation["simulated"]),
+        params=run_params(card),
+        metrics=metrics,
+        history=read_history(inputs["history"]),
+        tags={
+            "git_commit": card["git_commit"],
+            "params_digest": card["params_digest"],
+            "parity_passed": str(bool(card["parity"]["passed"])).lower(),
+            "latency_ms": repr(metrics["latency_ms"]),
+            "ece": repr(metrics["test_ece"]),
+        },
+        files={
+            "report.html": inputs["report"],
+            "tables/metrics.json": inputs["metrics"],
+            "tables/trials.csv": inputs["trials"],
+            "tables/roc.csv": inputs["roc"],
+            "tables/confusion_of_best_model.csv": inputs["confusion"],
+        },
+        figures=figures(
+            pd.read_parquet(predictions),
+            pd.read_csv(inputs["roc"]),
+            model,
+            params.data.class_names,
+        ),
+        predictions=predictions,
+        headline=[name for name in HEADLINE if name in metrics],
+    )
+
+
+def run_params(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat parameters as they took effect; lists as text."""
+    from unstained.release.submission import flatten
+
+    return flatten(card["params"])
+
+
+def run_metrics(found: Mapping[str, Any], card: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat metrics with names that say which cells: test_, external_, val_.
+
+    Args:
+        found: the model's part of metrics.json.
+        card: model card, for latency.
+    """
+    from unstained.release.submission import flatten
+
+    external = found.get("external", {})
+    test = {name: value for name, value in found.items() if name != "external"}
+    metrics: dict[str, Any] = {}
+    for name, value in flatten(test, "_").items():
+        if name.startswith("validation_"):
+            metrics["val_" + name.removeprefix("validation_")] = value
+        else:
+            metrics["test_" + name] = value
+    metrics |= {f"external_{name}": value for name, value in flatten(external, "_").items()}
+    metrics["latency_ms"] = card["latency_ms"]
+    return metrics
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Rows of history.csv, one an epoch; what is empty is left out."""
+    import pandas as pd
+
+    rows = pd.read_csv(path).to_dict(orient="records")
+    return [
+        {str(name): float(value) for name, value in row.items() if not pd.isna(value)}
+        for row in rows
+    ]
+
+
+def figures(
+    predictions: pd.DataFrame, roc: pd.DataFrame, model: str, names: tuple[str, ...]
+) -> dict[str, Figure]:
+    """Confusion matrix and ROC curves of a model on the test cells."""
+    from unstained.release.plots import confusion_figure, roc_figure
+
+    test = predictions[predictions["part"] == "test"]
+    curves = roc[roc["model"] == model]
+    return {
+        "plots/confusion.png": confusion_figure(
+            test["label"].to_numpy(), test["predicted"].to_numpy(), names
+        ),
+        "plots/roc.png": roc_figure(
+            {
+                str(name): (rows["fpr"].to_numpy(), rows["tpr"].to_numpy())
+                for name, rows in curves.groupby("class", sort=False)
+            }
+        ),
+    }

@@ -1,0 +1,232 @@
+"""Registered versions on the same test cells: their scores, and tests between pairs of them.
+
+Joins the registry's predictions (`release`) with the statistics (`evaluation`) for the stage
+`compare`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from unstained.evaluation.intervals import resample_groups
+from unstained.evaluation.metrics import DECISION_METRICS, confusion_matrix
+from unstained.evaluation.paired import adjust, compare_predictions
+from unstained.evaluation.scores import Scores, score_classes, score_target
+from unstained.release.league import Entry, NotComparable, Test, Versus, find_test
+from unstained.release.registry import Registry
+from unstained.release.submission import RegisteredVersion
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unstained.release.league import League
+    from unstained.stages.compare import CompareStageParams
+
+TAGS: Final = ("parity_passed", "latency_ms", "ece", "recipe", "git_commit")
+"""Tags that a version needs to be in a league."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version with its predictions, in order of cells."""
+
+    version: RegisteredVersion
+    test: pd.DataFrame
+    validation: pd.DataFrame
+
+
+def sort_out(
+    registry: Registry, versions: Sequence[RegisteredVersion], reference: tuple[str, str]
+) -> tuple[list[Candidate], list[NotComparable]]:
+    """Load the predictions of all versions that share the reference's test cells.
+
+    Args:
+        registry: where they are.
+        versions: all versions of a study.
+        reference: data and split digest of the versions of interest.
+    """
+    found: list[Candidate] = []
+    others: list[NotComparable] = []
+    for version in reversed(versions):
+        reason = _why_not(version, reference)
+        if not reason:
+            candidate = _load(registry, version)
+            if found and not _same_cells(candidate, found[0]):
+                reason = "its predictions hold other cells or other class labels"
+            else:
+                found.append(candidate)
+        if reason:
+            others.append(
+                {
+                    "version": version.version,
+                    "model": version.model,
+                    "aliases": list(version.aliases),
+                    "reason": reason,
+                }
+            )
+    return found[::-1], others[::-1]
+
+
+def _why_not(version: RegisteredVersion, reference: tuple[str, str]) -> str:
+    if version.data_digest != reference[0]:
+        return "other test cells: the data changed"
+    if version.split_digest != reference[1]:
+        return "other test cells: the split changed"
+    missing = [tag for tag in TAGS if tag not in version.tags]
+    return f"it was not registered by this pipeline (no tag {missing[0]})" if missing else ""
+
+
+def _load(registry: Registry, version: RegisteredVersion) -> Candidate:
+    table = registry.predictions(version).sort_values("cell_id", kind="stable")
+    parts = (table[table["part"] == part].reset_index(drop=True) for part in ("test", "val"))
+    return Candidate(version, *parts)
+
+
+def _same_cells(one: Candidate, two: Candidate) -> bool:
+    columns = ["cell_id", "group", "label"]
+    return one.test[columns].equals(two.test[columns])
+
+
+def score(
+    candidate: Candidate, params: CompareStageParams, new: Iterable[int], names: Sequence[str]
+) -> Entry:
+    """A version's line in the league, not yet compared with the others.
+
+    Args:
+        candidate: the version.
+        params: metric, resamples, alpha; class names and seed.
+        new: versions of this run.
+        names: continuous targets.
+    """
+    version, test = candidate.version, candidate.test
+    scores = _scores(candidate, params, names)
+    value = scores.overall[params.compare.metric]
+    recalls = {found.name: known(found.recall.value) for found in scores.classes}
+    return {
+        "version": version.version,
+        "model": version.model,
+        "recipe": version.tags["recipe"],
+        "aliases": list(version.aliases),
+        "new": version.version in set(new),
+        "git_commit": version.tags["git_commit"],
+        "artifact_digest": version.digest,
+        "value": value.value,
+        "low": value.low,
+        "high": value.high,
+        "validation": _decision_metric(candidate.validation, params),
+        "accuracy": scores.overall["accuracy"].value,
+        "balanced_accuracy": scores.overall["balanced_accuracy"].value,
+        "macro_f1": scores.overall["macro_f1"].value,
+        "ece": float(version.tags["ece"]),
+        "recalls": recalls,
+        "min_class_recall": min(recall for recall in recalls.values() if recall is not None),
+        "r": {found.name: known(found.r.value) for found in scores.targets}
+        | {name: None for name in names if f"predicted_{name}" not in test},
+        "parity_passed": version.tags["parity_passed"] == "true",
+        "latency_ms": float(version.tags["latency_ms"]),
+        "versus_leader": None,
+        "versus_champion": None,
+    }
+
+
+def _scores(candidate: Candidate, params: CompareStageParams, names: Sequence[str]) -> Scores:
+    test, classes = candidate.test, params.data.class_names
+    labels = test["label"].to_numpy(np.int64)
+    sampling = resample_groups(
+        test["group"].to_numpy(str), labels, params.compare.resamples, params.common.seed
+    )
+    confidence = 1 - params.compare.alpha
+    columns = [f"probability_{k}" for k in range(len(classes))]
+    found = score_classes(labels, test[columns].to_numpy(), classes, sampling, confidence)
+    targets = tuple(
+        score_target(
+            name,
+            "",
+            test[f"target_{name}"].to_numpy(float),
+            test[f"predicted_{name}"].to_numpy(float),
+            labels,
+            sampling,
+            confidence,
+        )
+        for name in names
+        if f"predicted_{name}" in test
+    )
+    return replace(found, targets=targets)
+
+
+def _decision_metric(table: pd.DataFrame, params: CompareStageParams) -> float:
+    labels, predicted = (table[name].to_numpy(np.int64) for name in ("label", "predicted"))
+    counts = confusion_matrix(labels, predicted, len(params.data.class_names))
+    return float(DECISION_METRICS[params.compare.metric](counts))
+
+
+def paired_tests(
+    candidates: Sequence[Candidate], pairs: Iterable[tuple[int, int]], params: CompareStageParams
+) -> list[Test]:
+    """First minus second version of each pair, on the same test cells."""
+    tables = {candidate.version.version: candidate.test for candidate in candidates}
+    return [_test(tables[first], tables[second], first, second, params) for first, second in pairs]
+
+
+def _test(
+    one: pd.DataFrame, two: pd.DataFrame, first: int, second: int, params: CompareStageParams
+) -> Test:
+    found = compare_predictions(
+        one["label"].to_numpy(np.int64),
+        two["predicted"].to_numpy(np.int64),
+        one["predicted"].to_numpy(np.int64),
+        one["group"].to_numpy(str),
+        params.compare.metric,
+        params.compare.resamples,
+        params.compare.alpha,
+        params.common.seed,
+    )
+    return {
+        "first": first,
+        "second": second,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p_permutation,
+        "p_floor": found.p_floor,
+        "p_mcnemar": found.p_mcnemar,
+        "n_discordant": found.n_discordant,
+        "n_groups": found.n_groups,
+        "caveat": found.caveat,
+    }
+
+
+def versus(league: League, opponent: int | None) -> dict[int, Versus]:
+    """Every other entry against one opponent, adjusted for their number.
+
+    Returns:
+        Version -> comparison; empty without a comparable opponent.
+    """
+    numbers = [entry["version"] for entry in league["entries"]]
+    if opponent not in numbers:
+        return {}
+    tests = {n: find_test(league, n, opponent) for n in numbers if n != opponent}
+    known_tests = {number: test for number, test in tests.items() if test is not None}
+    p_values = np.array([test["p"] for test in known_tests.values()])
+    adjusted = adjust(p_values, league["correction"])
+    return {
+        number: {
+            "difference": test["difference"],
+            "low": test["low"],
+            "high": test["high"],
+            "p": test["p"],
+            "p_adjusted": float(p),
+            "p_mcnemar": test["p_mcnemar"],
+        }
+        for (number, test), p in zip(known_tests.items(), adjusted, strict=True)
+    }
+
+
+def known(value: float) -> float | None:
+    """None for what is undefined: JSON has no NaN."""
+    return value if math.isfinite(value) else None

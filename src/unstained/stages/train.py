@@ -1,0 +1,120 @@
+"""Train: one model of one study, with the best parameters that tuning found."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unstained.files import read_json, whole_file
+from unstained.params import CommonParams, ModelParams, Params, StudyData, TrainParams
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+
+if TYPE_CHECKING:
+    from unstained.learning.fit import FitResult
+    from unstained.learning.state import EpochRecord
+
+
+class TrainSections(Params):
+    """Sections of params.yaml that training depends on."""
+
+    common: CommonParams
+    data: StudyData
+    model: ModelParams
+    train: TrainParams
+
+
+STAGE = Stage(
+    name="train",
+    params=TrainSections,
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "model": "studies.{study}.recipes.{recipe}.models.{model}",
+        "train": "studies.{study}.recipes.{recipe}.train",
+    },
+    inputs={
+        "store": Input("ingest", "store"),
+        "split": Input("split", "split"),
+        "best": Input("tune", "best"),
+    },
+    outputs={
+        "model": Output("model"),
+        "history": Output(
+            "history.csv", "plots", {"x": "epoch", "y": "val_loss", "title": "Validation loss"}
+        ),
+    },
+    per="model",
+)
+
+
+def run(params: TrainSections, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Train the model on part `train`, choosing the epoch on part `val`.
+
+    A run that was killed goes on from its checkpoint in `job.scratch`.
+
+    Raises:
+        ParameterError: best.json names unknown parameters or impossible values.
+        TrainingError: there is nothing to learn from, the loss is not finite, or a worker was lost.
+    """
+    from unstained.data.store import CellStore
+    from unstained.learning.fit import fit
+    from unstained.learning.overrides import apply_overrides
+    from unstained.learning.parts import part_rows
+    from unstained.models.trained import save_trained
+
+    model, train = apply_overrides(
+        params.model, params.train, read_json(inputs["best"]), str(inputs["best"])
+    )
+    store = CellStore.open(inputs["store"])
+    result = fit(
+        store,
+        part_rows(store, inputs["split"], "train"),
+        part_rows(store, inputs["split"], "val"),
+        data=params.data,
+        model=model,
+        train=train,
+        seed=params.common.seed,
+        scratch=job.scratch,
+        title=f"train {job.study}/{job.model}",
+    )
+    save_trained(outputs["model"], result.trained)
+    write_history(outputs["history"], result.history)
+    return Report(_metrics(result), _notes(result, train))
+
+
+def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
+    """Write one row an epoch, NaN as nothing. Without wall time: same run, same bytes."""
+    rows = [asdict(record) for record in history]
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: "" if math.isnan(value) else value for key, value in row.items()})
+
+
+def _metrics(result: FitResult) -> dict[str, float | int | None]:
+    best = result.history[result.best_epoch - 1]
+    return {
+        "epochs": len(result.history),
+        "best_epoch": result.best_epoch,
+        "train_loss": best.train_loss,
+        "val_loss": best.val_loss,
+        "val_macro_f1": best.val_macro_f1,
+        "val_r": None if math.isnan(best.val_r) else best.val_r,
+        "parameters": result.parameters,
+        "cells_per_second": round(result.cells_per_second, 1),
+    }
+
+
+def _notes(result: FitResult, train: TrainParams) -> tuple[str, ...]:
+    """Sentences on a run whose length looks wrong."""
+    if 1 < train.epochs == len(result.history) == result.best_epoch:
+        return (
+            "the last epoch was the best: the model was still improving, so more train.epochs may "
+            "help",
+        )
+    return ()

@@ -1,0 +1,275 @@
+"""Tune: search for training or model parameters that lower the validation loss.
+
+Trials train on at most `tune.max_cells` training cells for `tune.epochs` epochs and are scored on
+validation cells; test cells are never touched. The groups of the split keep the two apart.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unstained.errors import TrainingError
+from unstained.files import whole_file, write_json
+from unstained.params import (
+    BoostingParams,
+    CommonParams,
+    ModelParams,
+    Params,
+    Range,
+    StudyData,
+    TrainParams,
+    TuneParams,
+)
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from unstained.learning.journal import TrialRecord
+    from unstained.learning.loop import EpochRecord
+    from unstained.learning.tuning import Report as Reporter
+    from unstained.learning.tuning import Search
+
+COLUMNS = ("trial", "state", "value", "epochs")
+
+
+class TuneSections(Params):
+    """Sections of params.yaml that tuning depends on."""
+
+    common: CommonParams
+    data: StudyData
+    model: ModelParams
+    tune: TuneParams
+    train: TrainParams
+
+
+STAGE = Stage(
+    name="tune",
+    params=TuneSections,
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "model": "studies.{study}.recipes.{recipe}.models.{model}",
+        "tune": "studies.{study}.recipes.{recipe}.tune",
+        "train": "studies.{study}.recipes.{recipe}.train",
+    },
+    inputs={"store": Input("ingest", "store"), "split": Input("split", "split")},
+    outputs={
+        "best": Output("best.json"),
+        "trials": Output(
+            "trials.csv",
+            "plots",
+            {
+                "x": "trial",
+                "y": "value",
+                "title": "Validation loss of trials",
+                "template": "scatter",
+            },
+        ),
+    },
+    per="model",
+)
+
+
+@dataclass(frozen=True)
+class FitTrial:
+    """Objective of a search: train with given overrides, report the validation loss.
+
+    It carries paths and parameters, never cells, so it is cheap to send to a Ray worker.
+
+    Attributes:
+        store: the packed store.
+        split: the partition (split.parquet).
+        data, model, train: parameters that the overrides are applied to.
+        seed: of cell choice, weights and order; the same in every trial.
+        max_cells: training cells, and validation cells, used at the most.
+    """
+
+    store: Path
+    split: Path
+    data: StudyData
+    model: ModelParams
+    train: TrainParams
+    seed: int
+    max_cells: int
+
+    def __call__(self, overrides: Mapping[str, float], report: Reporter) -> None:
+        """Run one trial; a loss that is not finite is reported as NaN."""
+        from unstained.data.store import CellStore
+        from unstained.learning.fit import fit
+        from unstained.learning.overrides import apply_overrides
+
+        model, train = apply_overrides(self.model, self.train, overrides)
+        store = CellStore.open(self.store)
+        parts = parts_of(store.columns("cell_id"), self.split)
+        reached = [0]
+
+        def on_epoch(record: EpochRecord) -> bool:
+            reached.append(record.epoch)
+            return report(record.epoch, record.val_loss)
+
+        try:
+            fit(
+                store,
+                rows_of(parts, "train"),
+                some_of(rows_of(parts, "val"), self.max_cells, self.seed),
+                data=self.data,
+                model=model,
+                train=train,
+                seed=self.seed,
+                on_epoch=on_epoch,
+                max_cells=self.max_cells,
+            )
+        except TrainingError as error:
+            if " loss became " not in error.message:
+                raise
+            report(reached[-1] + 1, math.nan)
+
+
+def run(params: TuneSections, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Search, write the best parameters and all trials, and show the trials in MLflow.
+
+    With `tune.trials` 1 there is no search: best.json is empty and training keeps params.yaml.
+
+    Raises:
+        ParameterError: the search space names an unknown parameter or impossible values.
+        TrainingError: a trial failed, or all of them diverged.
+    """
+    if params.tune.trials == 1:
+        write_json(outputs["best"], {})
+        _write_trials(outputs["trials"], ())
+        return Report({"trials": 0}, ("tune.trials is 1: the parameters are kept as they are",))
+    trials = _search(_pose(params, inputs, job), f"tune {job.study}/{job.model}")
+    from unstained.learning.tuning import best_trial
+
+    best = best_trial(trials)
+    job.registry.log_trials(
+        study=job.study,
+        model=str(job.model),
+        trials=[record.as_json() for record in trials],
+        search=job.fingerprint,
+    )
+    write_json(outputs["best"], dict(best.params))
+    _write_trials(outputs["trials"], trials)
+    return _report(trials, best)
+
+
+def _pose(params: TuneSections, inputs: Inputs, job: Job) -> Search:
+    """The search that params.yaml asks for."""
+    from unstained.learning.tuning import Search
+
+    boosting = isinstance(params.model, BoostingParams)
+    tune = params.tune
+    name = "boosting_space" if boosting else "network_space"
+    space: Mapping[str, Range] = getattr(tune, name)
+    check_space(params.model, params.train, space, f"tune.{name}")
+    epochs = 1 if boosting else tune.epochs
+    changes: dict[str, Any] = {"epochs": epochs, "grace_epochs": min(tune.grace_epochs, epochs)}
+    # One process a trial, no compilation: short runs side by side gain from neither.
+    short = {"epochs": epochs, "patience": epochs, "workers": 1, "compile": "off"}
+    train = params.train.model_copy(update=short)
+    return Search(
+        space=space,
+        defaults={key: current_value(params.model, params.train, key) for key in sorted(space)},
+        objective=FitTrial(
+            store=inputs["store"].resolve(),
+            split=inputs["split"].resolve(),
+            data=params.data,
+            model=params.model,
+            train=train,
+            seed=params.common.seed,
+            max_cells=tune.max_cells,
+        ),
+        tune=tune.model_copy(update=changes),
+        seed=params.common.seed,
+        journal=job.scratch / "trials.jsonl",
+    )
+
+
+def _search(problem: Search, title: str) -> tuple[TrialRecord, ...]:
+    from unstained.learning.tuning import search
+    from unstained.progress import progress
+
+    missing = problem.tune.trials - len(problem.open_journal().read())
+    with progress(title, missing, "trials") as advance:
+        return search(problem, lambda record: advance(1))
+
+
+def check_space(
+    model: ModelParams, train: TrainParams, space: Mapping[str, Range], where: str
+) -> None:
+    """Refuse a space that names no existing parameter, or reaches values the schema refuses.
+
+    Raises:
+        ParameterError: naming `where` and the parameter.
+    """
+    from unstained.learning.overrides import apply_overrides
+
+    for name, rule in sorted(space.items()):
+        inner = rule.low + (rule.high - rule.low) * 0.6180339887  # no whole number, as proposals
+        for value in (rule.low, inner, rule.high):
+            apply_overrides(model, train, {name: value}, f"params.yaml: {where}")
+
+
+def current_value(model: ModelParams, train: TrainParams, name: str) -> float:
+    """The value in params.yaml of a dotted parameter that `check_space` has accepted."""
+    value: Any = {"model": model.model_dump(), "train": train.model_dump()}
+    for key in name.split("."):
+        value = value[key]
+    return float(value)
+
+
+def parts_of(cells: pd.DataFrame, split: Path) -> pd.Series[str]:
+    """The part of every row of the store, in row order."""
+    import pandas as pd
+
+    table = pd.read_parquet(split, columns=["cell_id", "part"]).set_index("cell_id")["part"]
+    return table.reindex(cells["cell_id"])
+
+
+def rows_of(parts: pd.Series[str], part: str) -> np.ndarray:
+    """(n,) rows of one part, ascending."""
+    import numpy as np
+
+    return np.flatnonzero((parts == part).to_numpy(dtype=bool, na_value=False))
+
+
+def some_of(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """`most` of the rows at the most, chosen at random, ascending."""
+    import numpy as np
+
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng([seed, most]).choice(rows, most, replace=False))
+
+
+def _write_trials(path: Path, trials: Sequence[TrialRecord]) -> None:
+    names = sorted(trials[0].params) if trials else []
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*COLUMNS, *names])
+        for record in trials:
+            fixed = [getattr(record, column) for column in COLUMNS]
+            writer.writerow([*fixed, *(record.params[name] for name in names)])
+
+
+def _report(trials: Sequence[TrialRecord], best: TrialRecord) -> Report:
+    states = [record.state for record in trials]
+    metrics: dict[str, str | int | float | bool | None] = {
+        "trials": len(trials),
+        "pruned": states.count("pruned"),
+        "diverged": states.count("diverged"),
+        "best_trial": best.trial,
+        "best_val_loss": best.value,
+        "initial_val_loss": trials[0].value,
+    }
+    notes = []
+    if best.trial == 0:
+        notes.append("no trial was better than the parameters of params.yaml; they are kept")
+    return Report(metrics, tuple(notes))

@@ -1,0 +1,159 @@
+"""Benchmarks c and f: ingest against bare decoding of the same files, and its peak memory.
+
+    python -m tests.bench.bench_ingest --cells 20000
+    python -m tests.bench.bench_ingest --memory            # 20,000 and 200,000 cells
+
+Bare decoding is `tifffile.imread` of every file in as many processes, and for orientation ingest's
+own decoder alone. Both sides include the start of the processes; files are warm in the page cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import psutil
+import tifffile
+
+from tests.bench.table import Row, show
+from unstained.data.readers.images import read_grey
+from unstained.params import IngestParams, load_params
+from unstained.stages import ingest
+from unstained.stages.contract import Job
+
+SAMPLES = tuple(f"{letter}_{number:02d}" for letter in "aon" for number in range(8))
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_source(root: Path, cells: int) -> Path:
+    """Small TIFF files of brightfield noise, spread over a directory a sample."""
+    rng = np.random.default_rng(0)
+    images = []
+    for number in range(256):
+        stream = io.BytesIO()
+        image = rng.poisson(680, (37 + number % 21, 60)).astype(np.uint16)
+        tifffile.imwrite(stream, image, metadata=None)
+        images.append(bytearray(stream.getvalue()))
+    for cell in range(cells):
+        sample = SAMPLES[cell % len(SAMPLES)]
+        (root / sample).mkdir(parents=True, exist_ok=True)
+        content = images[cell % 256]
+        content[-4:] = cell.to_bytes(4, "little")
+        (root / sample / f"{sample}_{cell}_Ch1.ome.tif").write_bytes(content)
+    return root
+
+
+def decode(files: Sequence[str], read: Callable[[Path], np.ndarray]) -> int:
+    """Decode files in this process; the number of pixels."""
+    return sum(read(Path(file)).size for file in files)
+
+
+def bare_seconds(source: Path, workers: int, read: Callable[[Path], np.ndarray]) -> float:
+    """Wall time of decoding every file and nothing else."""
+    start = time.perf_counter()
+    files = [str(file) for file in source.rglob("*.tif")]
+    parts = [files[at : at + 2000] for at in range(0, len(files), 2000)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        sum(pool.map(partial(decode, read=read), parts))
+    return time.perf_counter() - start
+
+
+def run_ingest(source: Path, workers: int) -> None:
+    """One ingest of the source into a directory that is removed."""
+    root = Path(tempfile.mkdtemp(dir=source.parent))
+    project = load_params(ROOT / "params.yaml")
+    data = project.studies["nsc"].data.model_copy(update={"source": str(source), "markers": {}})
+    options = IngestParams(on_error="fail", workers=workers, cells_per_block=4096)
+    params = ingest.IngestStageParams(
+        common=project.common, data=data, simulate=None, ingest=options
+    )
+    (root / "scratch").mkdir()
+    job = Job("nsc", None, "demo", (), root / "scratch", "", None, root, "")  # type: ignore[arg-type]
+    outputs = {"store": root / "store", "quarantine": root / "quarantine.csv"}
+    ingest.run(params, {}, outputs, job)
+    shutil.rmtree(root)
+
+
+def peak_megabytes(source: Path, workers: int) -> float:
+    """Largest proportional memory of an ingest and its workers together."""
+    words = [sys.executable, "-m", "tests.bench.bench_ingest", "--only", str(source)]
+    process = subprocess.Popen([*words, "--workers", str(workers)], cwd=ROOT)
+    family, peak = psutil.Process(process.pid), 0
+    while process.poll() is None:
+        total = 0
+        for member in (family, *family.children(recursive=True)):
+            try:
+                total += member.memory_full_info().pss
+            except psutil.Error:
+                continue
+        peak = max(peak, total)
+        time.sleep(0.02)
+    if process.returncode:
+        raise SystemExit("ingest failed")
+    return peak / 2**20
+
+
+def rates(source: Path, cells: int, workers: int, repeats: int) -> list[Row]:
+    """Rows of benchmark c: best of `repeats`, taken in turns."""
+    best = dict.fromkeys(("ingest", "tifffile", "own"), float("inf"))
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run_ingest(source, workers)
+        best["ingest"] = min(best["ingest"], time.perf_counter() - start)
+        best["tifffile"] = min(best["tifffile"], bare_seconds(source, workers, tifffile.imread))
+        best["own"] = min(best["own"], bare_seconds(source, workers, read_grey))
+    rate = {name: cells / seconds for name, seconds in best.items()}
+    how = f"{rate['ingest']:,.0f} against {{:,.0f}} cells/s, {workers} processes"
+    return [
+        Row("ingest / tifffile.imread", rate["ingest"] / rate["tifffile"], 0.8,
+            how.format(rate["tifffile"])),
+        Row("ingest / its own decoder", rate["ingest"] / rate["own"], None,
+            how.format(rate["own"])),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", type=int, default=20000)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--memory", action="store_true", help="benchmark f instead of c")
+    parser.add_argument("--only", type=Path, help="just ingest this source")
+    options = parser.parse_args()
+    if options.only:
+        run_ingest(options.only, options.workers)
+        return
+    root = Path(tempfile.mkdtemp(prefix="bench-ingest-"))
+    try:
+        if options.memory:
+            sizes = (options.cells, 10 * options.cells)
+            peak = [
+                peak_megabytes(make_source(root / f"{size}" / "source", size), options.workers)
+                for size in sizes
+            ]
+            how = f"{peak[1]:,.0f} against {peak[0]:,.0f} MB, all processes"
+            title = f"(f) peak memory of ingest, {sizes[1]:,} cells / {sizes[0]:,} cells"
+            show(title, [Row("ingest", peak[1] / peak[0], 1.2, how, at_most=True)])
+        else:
+            source = make_source(root / "source", options.cells)
+            rows = rates(source, options.cells, options.workers, options.repeats)
+            show(f"(c) ingest of {options.cells:,} files against bare decoding", rows)
+    finally:
+        shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    main()

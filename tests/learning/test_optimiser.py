@@ -1,0 +1,56 @@
+"""Weight decay where it belongs, and the optimiser's state by name."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from tests.learning.cases import TRAIN
+from unstained.learning.optimiser import build_optimiser, optimiser_tensors, set_learning_rate
+from unstained.models.build import build_model
+from unstained.params import NetworkParams
+
+CG = NetworkParams(architecture="cg_recnet", width=0.125, depth=(1, 1, 1, 1), stem_stride=2)
+
+
+def test_norms_biases_gamma_and_temperature_do_not_decay():
+    network = build_model(CG, 3, 1)
+    optimiser = build_optimiser(network, TRAIN)
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    decayed = {names[p] for g in optimiser.param_groups if g["weight_decay"] for p in g["params"]}
+    exempt = set(names.values()) - decayed
+    assert decayed == {
+        name
+        for name, module in network.named_modules()
+        for name in [f"{name}.weight"]
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Conv1d | torch.nn.Linear)
+    }
+    for word in ("bias", "bn1.weight", "norm.weight", "gamma", "temperature"):
+        assert any(name.endswith(word) for name in exempt), word
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adam"])
+def test_steps_equal_torchs_plain_optimiser(kind: str):
+    mine = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3))
+    theirs = copy.deepcopy(mine)
+    train = TRAIN.model_copy(update={"optimiser": kind, "weight_decay": 0.2})
+    optimiser = build_optimiser(mine, train)
+    reference = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[kind](
+        [
+            {"params": [theirs[0].weight], "weight_decay": 0.2},
+            {"params": [theirs[0].bias, *theirs[1].parameters()], "weight_decay": 0.0},
+        ],
+        lr=0.02,
+    )
+    for step in range(5):
+        inputs = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+        set_learning_rate(optimiser, 0.02)
+        for network, one in ((mine, optimiser), (theirs, reference)):
+            one.zero_grad()
+            network(inputs).square().sum().backward()
+            one.step()
+    for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    assert optimiser_tensors(optimiser, mine)["step.0.weight"].item() == 5

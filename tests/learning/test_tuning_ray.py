@@ -1,0 +1,119 @@
+"""Trials on Ray. Processes are real; Ray is started three times in all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+
+from tests.learning.tuning_process import DEFAULTS, bowl_search
+from unstained.errors import TrainingError
+from unstained.learning.journal import TrialRecord
+from unstained.learning.ray_executor import private_folder
+from unstained.learning.tuning import Report, best_trial, search
+
+MODULE = [sys.executable, "-m", "tests.learning.tuning_process"]
+SECONDS = 120
+"""Longest that anything may take on a loaded machine."""
+
+
+def search_process(folder: Path, trials: int, delay: float, **env: str) -> subprocess.Popen[bytes]:
+    """A search on Ray in a process of its own; an inherited RAY_ADDRESS is dropped."""
+    inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    arguments = ["ray", str(folder), str(trials), "2", str(delay)]
+    return subprocess.Popen([*MODULE, *arguments], env={**inherited, **env})
+
+
+def journaled(folder: Path, trials: int) -> dict[int, TrialRecord]:
+    return bowl_search("ray", folder, trials, 2).open_journal().read()
+
+
+def wait_for_lines(path: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not path.exists() or path.read_bytes().count(b"\n") < count:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_killed_search_leaves_no_worker_and_resumes(tmp_path: Path) -> None:
+    journal, started = tmp_path / "journal.jsonl", tmp_path / "started"
+    process = search_process(tmp_path, 5, 0.4)
+    wait_for_lines(journal, 1, process)
+    names = {c: c.name() for c in psutil.Process(process.pid).children(recursive=True)}
+    assert any("train" in name for name in names.values())
+    process.kill()
+    process.wait()
+    # Ray's two idle agents notice a minute later; what works or holds memory must be gone.
+    working = [child for child, name in names.items() if "Agent" not in name]
+    _, alive = psutil.wait_procs(working, timeout=SECONDS)
+    assert not alive
+    finished = [record.params["train.x"] for record in journaled(tmp_path, 5).values()]
+    before = started.read_text().splitlines()
+
+    assert search_process(tmp_path, 5, 0.0).wait(SECONDS) == 0
+
+    trials = search(bowl_search("ray", tmp_path, 5, 2, 0.0))  # reads the journal alone
+    assert [record.trial for record in trials] == list(range(5))
+    assert dict(trials[0].params) == DEFAULTS
+    repeated = started.read_text().splitlines()[len(before) :]
+    assert not {repr(value) for value in finished} & set(repeated)
+    assert len(repeated) == 5 - len(finished)
+    assert not private_folder(journal).exists()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Address of a running cluster that this process is connected to."""
+    context = ray.init(
+        address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR",
+        log_to_driver=False, object_store_memory=80_000_000,
+    )  # fmt: skip
+    yield context.address_info["gcs_address"]
+    ray.shutdown()
+
+
+def test_existing_cluster_is_used_and_left_running(cluster: str, tmp_path: Path) -> None:
+    assert search_process(tmp_path, 3, 0.0, RAY_ADDRESS=cluster).wait(SECONDS) == 0
+    records = journaled(tmp_path, 3)
+    assert sorted(records) == [0, 1, 2]
+    assert best_trial(tuple(records.values())).epochs == 4
+    assert ray.cluster_resources()["CPU"] == 2
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Fails in every trial but the first."""
+
+    def __call__(self, params: Mapping[str, float], report: Report) -> None:
+        report(1, 1.0)
+        if params["train.x"] != DEFAULTS["train.x"]:
+            raise ZeroDivisionError("of the toy")
+
+
+def test_failed_trial_stops_the_search_and_keeps_the_finished(cluster: str, tmp_path: Path) -> None:
+    problem = replace(bowl_search("ray", tmp_path, 4, 1), objective=Failing())
+    with pytest.raises(TrainingError, match="of the toy"):
+        search(problem)
+    assert list(problem.open_journal().read()) == [0]
+
+
+def test_addresses_that_cannot_work_are_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ray.is_initialized():
+        ray.shutdown()
+    monkeypatch.setenv("RAY_ADDRESS", "ray://localhost:10001")
+    with pytest.raises(TrainingError, match="client"):
+        search(bowl_search("ray", tmp_path, 2))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(TrainingError, match="no Ray cluster answers at RAY_ADDRESS=127"):
+        search(bowl_search("ray", tmp_path, 2))

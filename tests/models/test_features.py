@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unstained.models.features import GRID, Features
+
+
+def cells(count: int, side: int = 40, seed: int = 0) -> torch.Tensor:
+    """Rimmed granular blobs off the centre, float32 contrast."""
+    rng = np.random.default_rng(seed)
+    y, x = np.indices((side, side)) - (side - 1) / 2
+    images = []
+    for _ in range(count):
+        radius, angle = rng.uniform(0.18, 0.3) * side, rng.uniform(0, np.pi)
+        v, u = y - rng.uniform(-2, 2), x - rng.uniform(-2, 2)
+        u, v = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
+        distance = np.hypot(u / rng.uniform(1, 1.4), v)
+        body = 1 / (1 + np.exp(distance - radius)) * (1.5 + 0.8 * rng.normal(size=y.shape))
+        rim = -2 * np.exp(-((distance - radius - 2) ** 2) / 3)
+        images.append(body + rim + 0.05 * rng.normal(size=y.shape))
+    return torch.from_numpy(np.stack(images)[:, None].astype(np.float32))
+
+
+def dihedral(images: torch.Tensor, index: int) -> torch.Tensor:
+    turned = torch.rot90(images, index % 4, (2, 3))
+    return turned.flip(3) if index >= 4 else turned
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 7), st.sampled_from([24, 33, 40]))
+def test_quarter_turns_and_reflections_change_nothing(seed, index, side):
+    features, images = Features(), cells(2, side, seed)
+    torch.testing.assert_close(
+        features(dihedral(images, index)), features(images), rtol=1e-7, atol=2 / GRID
+    )
+
+
+def test_names_are_unique_and_of_every_column():
+    features = Features()
+    assert len(set(features.names)) == len(features.names) == features(cells(1)).shape[1]
+    assert 120 <= len(features.names) <= 240
+
+
+def test_every_feature_varies_between_cells():
+    spread = Features()(cells(40)).std(dim=0)
+    still = [n for n, s in zip(Features().names, spread, strict=True) if not s > 0]
+    assert still == []
+
+
+def test_values_lie_on_the_grid():
+    scaled = Features()(cells(3)) * GRID
+    assert torch.equal(scaled, scaled.round())
+
+
+def test_batches_do_not_mix():
+    images = cells(5)
+    one_by_one = torch.cat([Features()(image[None]) for image in images])
+    torch.testing.assert_close(Features()(images), one_by_one, rtol=0, atol=1 / GRID)
+
+
+def test_channels_stand_side_by_side():
+    images = cells(4).reshape(2, 2, 40, 40)
+    both = Features(channels=2)(images)
+    single = Features()
+    expected = torch.cat([single(images[:, :1]), single(images[:, 1:])], dim=1)
+    assert torch.equal(both, expected)
+    names = Features(channels=2).names
+    assert names[0] == "channel0_" + single.names[0]
+    assert names[len(single.names)] == "channel1_" + single.names[0]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, -3.0, 1e4])
+@pytest.mark.parametrize("side", [16, 40])
+def test_flat_canvases_give_finite_numbers(value, side):
+    assert torch.isfinite(Features()(torch.full((2, 1, side, side), value))).all()
+
+
+def test_a_larger_cell_has_a_larger_mask():
+    y, x = np.indices((40, 40)) - 19.5
+    images = np.stack([2.0 * (np.hypot(y, x) < radius) for radius in (6, 9, 12)])[:, None]
+    column = Features().names.index("mask_area")
+    areas = Features()(torch.from_numpy(images.astype(np.float32)))[:, column]
+    assert areas[0] < areas[1] < areas[2]

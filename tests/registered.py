@@ -1,0 +1,159 @@
+"""Registered models without training: tiny sealed artifacts, predictions, a prepared database."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+from onnx import TensorProto, helper
+from safetensors.numpy import save_file
+
+from unstained.files import write_json
+from unstained.release.artifact import seal_artifact
+from unstained.release.registry import Registry
+from unstained.release.submission import DatasetFacts, RegisteredVersion, Submission
+
+NAME = "unstained-toy"
+STUDY = "toy"
+CLASSES = ("a", "b", "c")
+
+
+@functools.cache
+def _template() -> Path:
+    """A migrated, empty database: MLflow takes many seconds to make one."""
+    folder = Path(tempfile.mkdtemp(prefix="unstained-mlflow-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    assert Registry(None, folder).versions(NAME) == []
+    return folder / "mlflow.db"
+
+
+def fresh_registry(root: Path) -> Registry:
+    """An empty SQLite registry in `root`."""
+    shutil.copy(_template(), root / "mlflow.db")
+    return Registry(None, root)
+
+
+def make_artifact(path: Path, *, bias: float = 0.0, channels: int = 1) -> Path:
+    """A sealed artifact whose graph returns mean counts plus `bias`, for images of any size."""
+    path.mkdir(parents=True)
+    pixels = helper.make_tensor_value_info(
+        "pixels", TensorProto.UINT16, ["batch", channels, "height", "width"]
+    )
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", channels])
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["counts"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["counts", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["mean", "bias"], ["logits"]),
+    ]
+    constants = [
+        helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]),
+        helper.make_tensor("bias", TensorProto.FLOAT, [1], [bias]),
+    ]
+    graph = helper.make_graph(nodes, "toy", [pixels], [logits], constants)
+    opset = [helper.make_opsetid("", 20)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path / "model.onnx")
+    images = np.random.default_rng(0).integers(0, 4000, (3, channels, 20, 24), dtype=np.uint16)
+    means = images.mean(axis=(2, 3), dtype=np.float64).astype(np.float32) + np.float32(bias)
+    save_file({"pixels": images, "logits": means}, path / "golden.safetensors")
+    write_json(path / "card.json", {"study": STUDY, "bias": bias})
+    write_json(path / "calibration.json", {"temperature": 1.0})
+    seal_artifact(path)
+    return path
+
+
+def make_predictions(
+    *,
+    skill: float = 0.9,
+    seed: int = 0,
+    groups: int = 12,
+    cells: int = 20,
+    target: str | None = "DNA",
+) -> pd.DataFrame:
+    """Predictions that are right with probability `skill`; the cells are always the same ones."""
+    fixed, drawn = np.random.default_rng(0), np.random.default_rng(seed)
+    number = groups * cells
+    group = np.repeat(np.arange(groups), cells)
+    label = group % len(CLASSES)
+    part = np.where(group < groups // 2, "val", "test")
+    right = drawn.random(number) < skill
+    predicted = np.where(right, label, (label + drawn.integers(1, 3, number)) % len(CLASSES))
+    logits = drawn.normal(0, 0.3, (number, len(CLASSES)))
+    logits[np.arange(number), predicted] += 2.5
+    odds = np.exp(logits)
+    probability = odds / odds.sum(1, keepdims=True)
+    frame = pd.DataFrame(
+        {
+            "cell_id": [f"{g}/{i}" for i, g in enumerate(group)],
+            "group": [f"g{g:02d}" for g in group],
+            "label": label,
+            "part": part,
+        }
+    )
+    for k in range(len(CLASSES)):
+        frame[f"logit_{k}"] = logits[:, k]
+    for k in range(len(CLASSES)):
+        frame[f"probability_{k}"] = probability[:, k]
+    frame["predicted"] = logits.argmax(1)
+    if target:
+        truth = fixed.normal(10, 2, number)
+        truth[::7] = np.nan
+        frame[f"target_{target}"] = truth
+        frame[f"predicted_{target}"] = np.nan_to_num(truth) + drawn.normal(0, 1, number)
+    for k in range(len(CLASSES)):
+        frame[f"set_{k}"] = probability[:, k] > 0.1
+    return frame
+
+
+def submission(
+    folder: Path,
+    *,
+    bias: float = 0.0,
+    model: str = "cg_recnet",
+    predictions: pd.DataFrame | None = None,
+    split: str = "5" * 64,
+    tags: Mapping[str, str] | None = None,
+    **changes: Any,
+) -> Submission:
+    """A complete submission; `bias` makes artifacts differ."""
+    folder.mkdir(parents=True, exist_ok=True)
+    artifact = folder / f"artifact-{model}-{bias}"
+    if not artifact.exists():
+        make_artifact(artifact, bias=bias)
+    path = folder / f"{model}-{bias}.parquet"
+    (make_predictions() if predictions is None else predictions).to_parquet(path)
+    report = folder / "report.html"
+    report.write_text("<title>report</title>")
+    values: dict[str, Any] = {
+        "experiment": "unstained",
+        "name": NAME,
+        "study": STUDY,
+        "model": model,
+        "recipe": "demo",
+        "artifact": artifact,
+        "dataset": DatasetFacts(STUDY, "d" * 64, split, "runs/toy/ingest/store", {"cells": 240}),
+        "simulated": True,
+        "params": {"train.learning_rate": 0.001, "model.architecture": model},
+        "metrics": {"test_macro_f1": 0.9, "test_accuracy": 0.91, "undefined": float("nan")},
+        "history": [{"epoch": e, "train_loss": 1 / e, "val_loss": 2 / e} for e in (1, 2, 3)],
+        "tags": {"git_commit": "abc", "params_digest": "e" * 64, "class_names": "a,b,c"}
+        | {"parity_passed": "true", "latency_ms": "3.5", "ece": "0.04"}
+        | dict(tags or {}),
+        "files": {"report.html": report},
+        "figures": {},
+        "predictions": path,
+        "headline": ["test_macro_f1", "test_accuracy"],
+    }
+    return Submission(**(values | changes))
+
+
+def register(registry: Registry, folder: Path, bias: float, **changes: Any) -> RegisteredVersion:
+    """Register one more version."""
+    return registry.register(submission(folder, bias=bias, **changes))[0]

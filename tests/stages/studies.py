@@ -1,0 +1,94 @@
+"""A toy study in params.yaml, and jobs of its stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.registered import CLASSES, NAME, STUDY
+from tests.test_params import edit
+from unstained.files import write_json
+from unstained.params import (
+    ClassRule,
+    CommonParams,
+    CompareParams,
+    PromoteParams,
+    RegisterParams,
+    StudyData,
+    TargetRule,
+)
+from unstained.release.registry import Registry
+from unstained.release.submission import RegisteredVersion
+from unstained.stages.compare import CompareStageParams
+from unstained.stages.contract import Job
+from unstained.stages.promote import PromoteStageParams
+
+MODELS = ("cg_recnet", "resnet50")
+
+
+def study_data() -> StudyData:
+    return StudyData(
+        title="Toy cells",
+        question="Which?",
+        reader="zhu_ifc",
+        source="simulator",
+        pixel_size_um=0.3,
+        brightfield="Ch1",
+        classes=tuple(ClassRule(name=name, pattern=name) for name in CLASSES),
+        targets=(TargetRule(name="DNA", column="marker_DNA"),),
+        group="acquisition",
+        canvas=32,
+    )
+
+
+REGISTER = RegisterParams(experiment="unstained", registered_model="unstained-{study}")
+COMPARE = CompareParams(metric="macro_f1", resamples=200, alpha=0.05, correction="holm")
+
+
+def compare_params(**changes: object) -> CompareStageParams:
+    return CompareStageParams(
+        common=CommonParams(seed=1),
+        data=study_data(),
+        register_=REGISTER,
+        compare=COMPARE.model_copy(update=changes),
+    )
+
+
+def promote_params(**changes: object) -> PromoteStageParams:
+    limits = PromoteParams(
+        mode="enforce", alpha=0.05, max_ece=0.1, min_class_recall=0.5, max_latency_ms=50
+    )
+    return PromoteStageParams(
+        data=study_data(),
+        register_=REGISTER,
+        compare=COMPARE,
+        promote=limits.model_copy(update=changes),
+    )
+
+
+def make_job(root: Path, registry: Registry, model: str | None = None) -> Job:
+    return Job(
+        study=STUDY,
+        model=model,
+        recipe="demo",
+        models=MODELS,
+        scratch=root,
+        fingerprint="f" * 64,
+        registry=registry,
+        root=root,
+        git_commit="abc",
+    )
+
+
+def write_registrations(directory: Path, *versions: RegisteredVersion) -> Path:
+    """What the stage register wrote for the models of a run."""
+    for model, version in zip(MODELS, versions, strict=True):
+        (directory / model).mkdir(parents=True, exist_ok=True)
+        write_json(directory / model / "registration.json", {"version": version.version})
+    return directory
+
+
+def add_toy_study(params_file: Path) -> None:
+    """Put the toy study into a params.yaml."""
+    data = study_data().model_dump(mode="json")
+    edit(params_file, "studies", STUDY, value={"data": data, "recipes": {}})
+    assert f"unstained-{STUDY}" == NAME

@@ -1,0 +1,112 @@
+"""Stage `train`: from a store, a split and tuned parameters to a model and its history."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.learning.cases import NETWORK, STUDY, TRAIN, small_store
+from tests.learning.test_boosted import MODEL as BOOSTING
+from unstained.errors import ParameterError
+from unstained.files import tree_sha256, write_json
+from unstained.learning.fit import FitResult
+from unstained.learning.state import EpochRecord
+from unstained.models.build import build_model
+from unstained.models.trained import ModelSpec, TrainedModel, load_trained
+from unstained.params import CommonParams
+from unstained.stages.contract import Job
+from unstained.stages.train import STAGE, TrainSections, _notes, run
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("train")
+    store = small_store(folder / "store")
+    cells = store.table
+    part = np.where(cells["acquisition"].str.endswith("_03"), "val", "train")
+    part[cells["acquisition"].str.endswith("_02")] = "test"
+    table = pd.DataFrame({"cell_id": cells["cell_id"], "part": part})
+    table.to_parquet(folder / "split.parquet")
+    write_json(folder / "best.json", {"train.epochs": 2, "train.learning_rate": 0.002})
+    return {name: folder / file for name, file in INPUT_FILES.items()}
+
+
+INPUT_FILES = {"store": "store", "split": "split.parquet", "best": "best.json"}
+PARAMS = TrainSections(common=CommonParams(seed=3), data=STUDY, model=NETWORK, train=TRAIN)
+
+
+def job(scratch: Path) -> Job:
+    names = SimpleNamespace(study="synthetic", model="resnet50", scratch=scratch)
+    return cast("Job", names)
+
+
+def outputs(folder: Path) -> dict[str, Path]:
+    return {name: folder / output.path for name, output in STAGE.outputs.items()}
+
+
+def test_it_writes_a_model_and_a_history_of_the_tuned_parameters(inputs, tmp_path: Path):
+    paths = outputs(tmp_path)
+    report = run(PARAMS, inputs, paths, job(tmp_path / "scratch"))
+    trained = load_trained(paths["model"])
+    assert trained.spec.seed == 3
+    assert trained.spec.model == NETWORK
+    rows = list(csv.DictReader(paths["history"].open()))
+    assert list(rows[0]) == [
+        "epoch",
+        "step",
+        "train_loss",
+        "val_loss",
+        "val_macro_f1",
+        "val_r",
+        "learning_rate",
+    ]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    best = rows[int(report.metrics["best_epoch"]) - 1]
+    assert report.metrics["epochs"] == 2
+    assert report.metrics["val_loss"] == float(best["val_loss"])
+    assert report.metrics["parameters"] > 10_000
+    assert report.metrics["cells_per_second"] > 0
+    assert max(float(row["learning_rate"]) for row in rows) <= 0.002
+
+
+def test_the_same_inputs_give_the_same_bytes(inputs, tmp_path: Path):
+    digests = []
+    for name in ("one", "two"):
+        paths = outputs(tmp_path / name / "out")
+        run(PARAMS, inputs, paths, job(tmp_path / name / "scratch"))
+        digests.append(tree_sha256(tmp_path / name / "out"))
+    assert digests[0] == digests[1]
+
+
+def test_gradient_boosting_and_missing_targets_use_the_same_stage(inputs, tmp_path: Path):
+    study = STUDY.model_copy(update={"targets": ()})
+    params = PARAMS.model_copy(update={"model": BOOSTING, "data": study})
+    paths = outputs(tmp_path)
+    report = run(params, inputs, paths, job(tmp_path / "scratch"))
+    row = next(csv.DictReader(paths["history"].open()))
+    assert row["val_r"] == ""
+    assert report.metrics["val_r"] is None
+    assert load_trained(paths["model"]).spec.model == BOOSTING
+
+
+def test_a_run_that_was_still_improving_says_so():
+    trained = TrainedModel(build_model(NETWORK, 3, 1), cast("ModelSpec", None))
+    records = [EpochRecord(n, n, 1.0, 1.0 / n, 0.5, 0.5, 0.1) for n in (1, 2, 3)]
+    result = FitResult(trained, records, 3, 1.0, 1)
+    assert "more train.epochs" in _notes(result, TRAIN)[0]
+    assert _notes(dataclasses.replace(result, best_epoch=2), TRAIN) == ()
+
+
+def test_a_wrong_name_in_best_json_is_refused_with_the_files_path(inputs, tmp_path: Path):
+    write_json(tmp_path / "best.json", {"train.momentum": 0.9})
+    paths = {**inputs, "best": tmp_path / "best.json"}
+    with pytest.raises(ParameterError, match=r"best\.json.*train\.momentum"):
+        run(PARAMS, paths, outputs(tmp_path), job(tmp_path / "scratch"))
+    assert not outputs(tmp_path)["model"].exists()

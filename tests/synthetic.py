@@ -1,0 +1,165 @@
+"""Small stores and raw layouts of synthetic cells for the tests of every layer; no simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import tifffile
+
+from unstained.data.blocks import Cell, Origin
+from unstained.data.store import CellStore
+from unstained.data.writer import StoreWriter
+
+
+def make_store(
+    path: Path,
+    *,
+    cells_per_group: int = 24,
+    groups_per_class: int = 4,
+    classes: tuple[str, ...] = ("a", "b", "c"),
+    seed: int = 0,
+    dtype: type[np.unsignedinteger] = np.uint16,
+    external_groups: int = 0,
+    confound: float = 0.0,
+    missing_markers: float = 0.0,
+    blocks_per_group: int = 1,
+    height: tuple[int, int] = (37, 57),
+    width: tuple[int, int] = (60, 60),
+) -> CellStore:
+    """A store of blobs whose morphology depends on the class.
+
+    Class k differs in elongation, granularity and rim; size, lamp brightness and noise vary alike
+    in every class. The marker 'DNA' is proportional to the blob's area.
+
+    Args:
+        path: directory to write; must not exist.
+        cells_per_group: cells of every acquisition.
+        groups_per_class: acquisitions of every class, named '<class>_<number>'.
+        classes: class names.
+        seed: same seed, same bytes.
+        dtype: np.uint8 or np.uint16.
+        external_groups: further acquisitions of every class, external.
+        confound: 0 to 1: fraction by which class k's lamp is brighter by 40 % a class.
+        missing_markers: fraction of cells whose marker is NaN.
+        blocks_per_group: blocks of contiguous cells within an acquisition that are groups of their
+            own; 1 means the acquisition is the group.
+        height: smallest and largest height.
+        width: smallest and largest width.
+    """
+    writer = StoreWriter(
+        path,
+        study="synthetic",
+        channels=("Ch1",),
+        markers=("DNA",),
+        source="files",
+    )
+    acquisitions = sorted(
+        (f"{name}_{number:02d}", label, number >= groups_per_class)
+        for label, name in enumerate(classes)
+        for number in range(groups_per_class + external_groups)
+    )
+    with writer:
+        for acquisition, label, external in acquisitions:
+            key = [seed, *acquisition.encode()]
+            rng = np.random.default_rng(key)
+            lamp = rng.uniform(0.85, 1.15) * (1 + confound * 0.4 * label)
+            cells = []
+            for position, (pixels, marker) in enumerate(
+                _cells(rng, cells_per_group, label, lamp, dtype, height, width)
+            ):
+                block = position * blocks_per_group // cells_per_group
+                group = acquisition if blocks_per_group == 1 else f"{acquisition}/b{block:02d}"
+                if rng.random() < missing_markers:
+                    marker = np.nan
+                file = f"{acquisition}/{acquisition}_{position}_Ch1.ome.tif"
+                cells.append(Cell(position, file, group, pixels, (marker,)))
+            writer.write(Origin(acquisition, classes[label], external), cells)
+    return CellStore.open(path)
+
+
+def _cells(
+    rng: np.random.Generator,
+    count: int,
+    label: int,
+    lamp: float,
+    dtype: type[np.unsignedinteger],
+    height: tuple[int, int],
+    width: tuple[int, int],
+) -> Iterator[tuple[np.ndarray, float]]:
+    level = (100.0 if np.dtype(dtype) == np.uint8 else 680.0) * lamp
+    for _ in range(count):
+        h = int(rng.integers(height[0], height[1] + 1))
+        w = int(rng.integers(width[0], width[1] + 1))
+        shape, area = _blob(rng, label, h, w)
+        image = level * (1 + 0.35 * shape + 0.01 * rng.standard_normal((h, w)))
+        counts = np.clip(np.rint(image), 0, np.iinfo(dtype).max).astype(dtype)
+        yield counts[None], float(area * rng.lognormal(0, 0.05) * 100)
+
+
+def _blob(rng: np.random.Generator, label: int, h: int, w: int) -> tuple[np.ndarray, float]:
+    """Relative contrast (h, w) and area in pixels of one blob of class `label`."""
+    radius = min(h, w) * rng.uniform(0.22, 0.34)
+    stretch = 1 + 0.35 * label + 0.1 * rng.random()
+    angle = rng.uniform(0, np.pi)
+    y, x = np.mgrid[:h, :w].astype(np.float64)
+    y, x = y - h / 2 - rng.normal(0, 1), x - w / 2 - rng.normal(0, 1)
+    along = (x * np.cos(angle) + y * np.sin(angle)) / np.sqrt(stretch)
+    across = (y * np.cos(angle) - x * np.sin(angle)) * np.sqrt(stretch)
+    distance = np.hypot(along, across) / radius
+    inside = 1 / (1 + np.exp((distance - 1) * 12))
+    rim = np.exp(-(((distance - 1) / 0.15) ** 2))
+    grains = rng.standard_normal((h, w)) * (0.1 + 0.25 * label)
+    body = inside * (0.6 - 0.3 * label / 2 + grains)
+    return body - rim * (0.7 - 0.15 * label), np.pi * radius**2
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write a grey image in the format that the name asks for; BMP as 24 bits, R = G = B."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".bmp":
+        colour = np.ascontiguousarray(np.repeat(image[..., None], 3, axis=2))
+        path.write_bytes(imagecodecs.bmp_encode(colour))
+    elif path.suffix == ".png":
+        path.write_bytes(imagecodecs.png_encode(image))
+    else:
+        tifffile.imwrite(path, image, metadata=None)
+
+
+def write_ifc(
+    root: Path,
+    samples: dict[str, int],
+    *,
+    channels: tuple[str, ...] = ("Ch1", "Ch2"),
+    suffix: str = ".ome.tif",
+    seed: int = 0,
+    dtype: type[np.unsignedinteger] = np.uint16,
+) -> Path:
+    """A source as imaging flow cytometers export it: a directory a sample, a file a channel."""
+    for sample, count in samples.items():
+        rng = np.random.default_rng([seed, *sample.encode()])
+        for number in range(count):
+            height = int(rng.integers(37, 58))
+            for channel in channels:
+                image = rng.integers(90, 250, (height, 60)).astype(dtype)
+                write_image(root / sample / f"{sample}_{number}_{channel}{suffix}", image)
+    return root
+
+
+def write_montage(
+    phase: Path, montage: str, cells: int, *, channels: tuple[str, ...] = ("Ch3", "Ch4")
+) -> np.ndarray:
+    """A montage of `cells` tiles, numbered down the columns, then alike fillers.
+
+    Returns:
+        Tiles (len(channels), 900, 40, 40).
+    """
+    rng = np.random.default_rng([cells, *str(phase.name + montage).encode()])
+    tiles = rng.integers(500, 900, (len(channels), 900, 40, 40)).astype(np.uint16)
+    tiles[:, cells:] = tiles[:, -1:]
+    for channel, stack in zip(channels, tiles, strict=True):
+        grid = stack.reshape(30, 30, 40, 40).transpose(1, 2, 0, 3).reshape(1200, 1200)
+        write_image(phase / f"{channel}_{montage}.tif", np.ascontiguousarray(grid))
+    return tiles
