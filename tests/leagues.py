@@ -15,6 +15,7 @@ def entry(**changes: Any) -> Entry:
         "recipe": "demo",
         "aliases": [],
         "new": False,
+        "rescored": False,
         "git_commit": "abc",
         "artifact_digest": "f" * 64,
         "value": 0.8,

@@ -41,29 +41,54 @@ def fresh_registry(root: Path) -> Registry:
     return Registry(None, root)
 
 
-def make_artifact(path: Path, *, bias: float = 0.0, channels: int = 1) -> Path:
-    """A sealed artifact whose graph returns mean counts plus `bias`, for images of any size."""
+SLOPES = np.array([-0.001, 0.0, 0.001], np.float32)
+"""Logits of the toy graph are mean counts times these, plus (0, `bias`, -2 to shift it)."""
+
+
+def toy_logits(images: np.ndarray, bias: float) -> np.ndarray:
+    """What the toy graph says of (B, C, h, w) images, in float64."""
+    means = images.astype(np.float64).mean(axis=(1, 2, 3))
+    return means[:, None] * SLOPES + np.array([0.0, bias, -2.0])
+
+
+def make_artifact(path: Path, *, bias: float = 0.0, classes: tuple[str, ...] = CLASSES) -> Path:
+    """A sealed artifact of the toy graph, for images of any size; `bias` makes them differ."""
     path.mkdir(parents=True)
-    pixels = helper.make_tensor_value_info(
-        "pixels", TensorProto.UINT16, ["batch", channels, "height", "width"]
-    )
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", channels])
+    value, float32 = helper.make_tensor_value_info, TensorProto.FLOAT
+    pixels = value("pixels", TensorProto.UINT16, ["batch", 1, "height", "width"])
+    outputs = [
+        value(name, float32, ["batch", size])
+        for name, size in (("probabilities", 3), ("logits", 3), ("targets", 1))
+    ]
     nodes = [
-        helper.make_node("Cast", ["pixels"], ["counts"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["counts", "axes"], ["mean"], keepdims=0),
-        helper.make_node("Add", ["mean", "bias"], ["logits"]),
+        helper.make_node("Cast", ["pixels"], ["counts"], to=float32),
+        helper.make_node("ReduceMean", ["counts", "axes"], ["targets"], keepdims=0),
+        helper.make_node("Mul", ["targets", "slopes"], ["scores"]),
+        helper.make_node("Add", ["scores", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     constants = [
         helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]),
-        helper.make_tensor("bias", TensorProto.FLOAT, [1], [bias]),
+        helper.make_tensor("slopes", float32, [1, 3], SLOPES),
+        helper.make_tensor("bias", float32, [1, 3], [0.0, bias, -2.0]),
     ]
-    graph = helper.make_graph(nodes, "toy", [pixels], [logits], constants)
+    graph = helper.make_graph(nodes, "toy", [pixels], outputs, constants)
     opset = [helper.make_opsetid("", 20)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path / "model.onnx")
-    images = np.random.default_rng(0).integers(0, 4000, (3, channels, 20, 24), dtype=np.uint16)
-    means = images.mean(axis=(2, 3), dtype=np.float64).astype(np.float32) + np.float32(bias)
-    save_file({"pixels": images, "logits": means}, path / "golden.safetensors")
-    write_json(path / "card.json", {"study": STUDY, "bias": bias})
+    images = np.random.default_rng(0).integers(0, 4000, (3, 1, 20, 24), dtype=np.uint16)
+    logits = toy_logits(images, bias).astype(np.float32)
+    save_file({"pixels": images, "logits": logits}, path / "golden.safetensors")
+    target = {"name": "DNA", "transform": "none", "unit": ""}
+    card = {
+        "study": STUDY,
+        "bias": bias,
+        "inputs": [{"name": "pixels", "dtype": "uint16", "channels": ["Ch1"]}],
+        "outputs": [
+            {"name": "logits", "classes": list(classes)},
+            {"name": "targets", "targets": [target]},
+        ],
+    }
+    write_json(path / "card.json", card)
     write_json(path / "calibration.json", {"temperature": 1.0})
     seal_artifact(path)
     return path
@@ -119,6 +144,7 @@ def submission(
     model: str = "cg_recnet",
     predictions: pd.DataFrame | None = None,
     split: str = "5" * 64,
+    classes: tuple[str, ...] = CLASSES,
     tags: Mapping[str, str] | None = None,
     **changes: Any,
 ) -> Submission:
@@ -126,7 +152,7 @@ def submission(
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / f"artifact-{model}-{bias}"
     if not artifact.exists():
-        make_artifact(artifact, bias=bias)
+        make_artifact(artifact, bias=bias, classes=classes)
     path = folder / f"{model}-{bias}.parquet"
     (make_predictions() if predictions is None else predictions).to_parquet(path)
     report = folder / "report.html"
@@ -144,7 +170,7 @@ def submission(
         "metrics": {"test_macro_f1": 0.9, "test_accuracy": 0.91, "undefined": float("nan")},
         "history": [{"epoch": e, "train_loss": 1 / e, "val_loss": 2 / e} for e in (1, 2, 3)],
         "tags": {"git_commit": "abc", "params_digest": "e" * 64, "class_names": "a,b,c"}
-        | {"parity_passed": "true", "latency_ms": "3.5", "ece": "0.04"}
+        | {"parity_passed": "true", "latency_ms": "3.5"}
         | dict(tags or {}),
         "files": {"report.html": report},
         "figures": {},

@@ -33,7 +33,7 @@ from unstained.params import IngestParams, load_params
 from unstained.stages import ingest
 from unstained.stages.contract import Job
 
-SAMPLES = tuple(f"{letter}_{number:02d}" for letter in "aon" for number in range(8))
+SAMPLES = ("a_1d1", "o_1d1", "n_1d1")
 ROOT = Path(__file__).resolve().parents[2]
 
 

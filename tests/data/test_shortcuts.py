@@ -66,7 +66,8 @@ def test_planted_confound_is_found(seed: int) -> None:
 
 @pytest.mark.parametrize(("groups", "classes"), [(12, 3), (4, 3), (6, 2)])
 def test_false_alarms_stay_below_the_stated_rate(groups: int, classes: int) -> None:
-    results = [background(s, 0.0, groups=groups, classes=classes)[0] for s in range(40)]
+    size = {"groups": groups, "classes": classes, "cells": 10}
+    results = [background(seed, 0.0, **size)[0] for seed in range(40)]
     alarms = sum(result.verdict == "shortcut" for result in results)
     assert alarms <= 3  # 5 % of 40 are 2
     covered = [r.low <= r.chance + 0.05 for r in results if r.low is not None]

@@ -90,8 +90,10 @@ def test_binary_patterns_equal_a_loop(plane, radius):
         for y in range(SIDE):
             for x in range(SIDE):
                 centre = padded[y + radius, x + radius]
-                bits = [padded[y + radius + a * radius, x + radius + b * radius] >= centre
-                        for a, b in circle]
+                bits = [
+                    padded[y + radius + a * radius, x + radius + b * radius] >= centre
+                    for a, b in circle
+                ]
                 turns = sum(bits[k] != bits[k - 1] for k in range(8))
                 counts[sum(bits) if turns <= 2 else 9] += 1
         np.testing.assert_allclose(found[image].numpy(), counts / SIDE**2)

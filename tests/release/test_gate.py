@@ -108,7 +108,7 @@ def test_champion_on_other_cells_refuses_with_the_reason() -> None:
     other = [{"version": 1, "model": "m", "aliases": ["champion"], "reason": "other test cells"}]
     found = decision({"version": 2}, not_comparable=other)
     assert failed(found) == ["better"]
-    assert "champion v1 was evaluated on other test cells" in found.sentence
+    assert "champion v1 cannot be compared: other test cells" in found.sentence
 
 
 def test_champion_that_the_league_does_not_know_is_an_error() -> None:

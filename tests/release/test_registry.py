@@ -73,7 +73,7 @@ def test_run_holds_params_steps_dataset_and_files(registry: Registry) -> None:
     (version,) = registry.versions(NAME)
     client = registry.client
     run = client.get_run(version.run_id)
-    assert run.info.run_name == f"{STUDY}/cg_recnet"
+    assert run.info.run_name == f"{STUDY}/cg_recnet v1"
     assert run.info.status == "FINISHED"
     assert run.data.params["train.learning_rate"] == "0.001"
     assert run.data.metrics["test_macro_f1"] == 0.9

@@ -11,6 +11,7 @@ from unstained.params import (
     ClassRule,
     CommonParams,
     CompareParams,
+    EvaluateParams,
     PromoteParams,
     RegisterParams,
     StudyData,
@@ -42,6 +43,14 @@ def study_data() -> StudyData:
 
 REGISTER = RegisterParams(experiment="unstained", registered_model="unstained-{study}")
 COMPARE = CompareParams(metric="macro_f1", resamples=200, alpha=0.05, correction="holm")
+EVALUATE = EvaluateParams(
+    bootstrap=100,
+    confidence=0.95,
+    ece_bins=15,
+    conformal_alpha=0.1,
+    control_folds=3,
+    examples_per_class=2,
+)
 
 
 def compare_params(**changes: object) -> CompareStageParams:
@@ -49,6 +58,7 @@ def compare_params(**changes: object) -> CompareStageParams:
         common=CommonParams(seed=1),
         data=study_data(),
         register_=REGISTER,
+        evaluate=EVALUATE,
         compare=COMPARE.model_copy(update=changes),
     )
 
@@ -77,6 +87,11 @@ def make_job(root: Path, registry: Registry, model: str | None = None) -> Job:
         root=root,
         git_commit="abc",
     )
+
+
+def no_cells(root: Path) -> dict[str, Path]:
+    """Inputs of the stage compare that only a champion on other cells needs."""
+    return {"store": root / "no-store", "split": root / "no-split"}
 
 
 def write_registrations(directory: Path, *versions: RegisteredVersion) -> Path:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -151,22 +151,20 @@ def _statistics(pixels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     return columns
 
 
-def by_size(pixels: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+def by_size(pixels: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Stack images of equal size.
 
     Args:
         pixels: images (C, h, w) of one dtype.
 
-    Returns:
-        Pairs of positions (n,) in `pixels` and their stack (n, C, h, w), in order of size.
+    Yields:
+        Positions (n,) in `pixels` and their stack (n, C, h, w), in order of size.
     """
     sizes: dict[tuple[int, ...], list[int]] = {}
     for position, image in enumerate(pixels):
         sizes.setdefault(image.shape, []).append(position)
-    return [
-        (np.array(index), np.stack([pixels[i] for i in index]))
-        for _, index in sorted(sizes.items())
-    ]
+    for _, index in sorted(sizes.items()):
+        yield np.array(index), np.stack([pixels[i] for i in index])
 
 
 def block_files(path: Path) -> dict[str, str]:

@@ -185,40 +185,38 @@ def _audit_probe(
     rng: np.random.Generator,
 ) -> list[ProbeResult]:
     folds = min(params.folds, int(design.groups_of_class.min()))
-    labels, classes = design.labels, design.classes
-    grouped, mixed = np.zeros((2, *design.table.shape))
-    for _ in range(REPEATS):
-        for hits, fold in (
-            (grouped, design.group_folds(labels, folds, rng)),
-            (mixed, deal(labels, folds, rng)),
-        ):
-            correct = cross_validate(scores, labels, fold, classes) == labels
-            hits += _per_group(correct, design) / REPEATS
+    grouped, random = _hits(scores, design, folds, rng)
     null = [_null_accuracy(scores, design, folds, rng) for _ in range(PERMUTATIONS)]
     weights = _group_weights(design.main, rng)
-    chance, alpha = 1 / classes, 1 - params.confidence
+    chance, alpha = 1 / design.classes, 1 - params.confidence
     reached, low, high = _interval(grouped, design.table, weights, alpha)
     p_value = (1 + int((np.array(null) >= reached - 1e-9).sum())) / (1 + len(null))
     found = low > chance + params.shortcut_margin and p_value <= alpha
-    mixed_reached, mixed_low, mixed_high = _interval(mixed, design.table, weights, alpha)
-    _, excess, _ = _interval(mixed - grouped, design.table, weights, alpha)
-    leak = excess > params.shortcut_margin
-    return [
-        ProbeResult(
-            *(probe, "grouped", reached, low, high, chance, p_value),
-            "shortcut" if found else "none found",
-        ),
-        ProbeResult(
-            *(probe, "random", mixed_reached, mixed_low, mixed_high, chance, None),
-            "leak" if leak else "none found",
-        ),
-    ]
+    verdict: Verdict = "shortcut" if found else "none found"
+    first = ProbeResult(probe, "grouped", reached, low, high, chance, p_value, verdict)
+    _, excess, _ = _interval(random - grouped, design.table, weights, alpha)
+    verdict = "leak" if excess > params.shortcut_margin else "none found"
+    reached, low, high = _interval(random, design.table, weights, alpha)
+    return [first, ProbeResult(probe, "random", reached, low, high, chance, None, verdict)]
 
 
-def _per_group(correct: np.ndarray, design: _Design) -> np.ndarray:
-    """(G, K) correct cells of each class in each group."""
+def _hits(
+    scores: np.ndarray, design: _Design, folds: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cells told correctly, (G, K) each, with held-out groups and with held-out cells."""
+    grouped, random = np.zeros((2, *design.table.shape))
+    for _ in range(REPEATS):
+        fold = design.group_folds(design.labels, folds, rng)
+        grouped += _correct(scores, design, fold) / REPEATS
+        random += _correct(scores, design, deal(design.labels, folds, rng)) / REPEATS
+    return grouped, random
+
+
+def _correct(scores: np.ndarray, design: _Design, fold: np.ndarray) -> np.ndarray:
+    """(G, K) cells of each class in each group that are told correctly when held out."""
+    predicted = cross_validate(scores, design.labels, fold, design.classes)
     cell = design.group * design.classes + design.labels
-    hits = np.bincount(cell, weights=correct, minlength=design.table.size)
+    hits = np.bincount(cell, weights=predicted == design.labels, minlength=design.table.size)
     return hits.reshape(design.table.shape)
 
 

@@ -39,7 +39,7 @@ def of_class(maps: Floats, classes: Labels) -> Floats:
 def cell_masks(canvases: Canvases, scale: float) -> np.ndarray:
     """Which pixels belong to the cell, (N, S, S) bool, from the first channel."""
     contrast = canvases.contrast(slice(None), scale)[:, 0].to(torch.float64)
-    return np.asarray(find_cell(contrast).mask.numpy() > 0.5)
+    return np.asarray(find_cell(contrast).mask.reshape(contrast.shape).numpy() > 0.5)
 
 
 def evidence_lift(maps: Floats, masks: np.ndarray) -> Floats:

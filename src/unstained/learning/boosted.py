@@ -15,7 +15,8 @@ from unstained.learning.scores import BATCH, STEPS_PER_WINDOW, Scores, score
 from unstained.learning.source import Streamed
 from unstained.learning.state import DivergedError, EpochRecord
 from unstained.models.boosting import Cells as Examples
-from unstained.models.boosting import FeatureBoosting, fit_boosting
+from unstained.models.boosting import fit_boosting
+from unstained.models.feature_boosting import FeatureBoosting
 from unstained.models.features import Features
 from unstained.params import BoostingParams, TrainParams
 

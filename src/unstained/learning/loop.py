@@ -31,8 +31,7 @@ from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.schedule import Schedule
 from unstained.learning.scores import Scores, validate
 from unstained.learning.source import open_source
-from unstained.learning.state import EpochRecord as EpochRecord  # part of this interface
-from unstained.learning.state import OnEpoch, Progress, diverged
+from unstained.learning.state import EpochRecord, OnEpoch, Progress, diverged
 from unstained.params import TrainParams
 
 CHECK_STEPS: Final = 50

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from unstained.models.boosting import FeatureBoosting
 from unstained.models.cg_recnet import CGRecNet
+from unstained.models.feature_boosting import FeatureBoosting
 from unstained.models.resnet import ResNet
 from unstained.params import BoostingParams, ModelParams
 

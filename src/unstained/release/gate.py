@@ -136,15 +136,13 @@ def _better(league: League, challenger: Entry, champion: int | None, alpha: floa
     metric = metric_words(league)
     if champion is None:
         return Criterion("better", True, None, alpha, "there is no champion to beat")
-    if any(other["version"] == champion for other in league["not_comparable"]):
-        return Criterion(
-            "better",
-            False,
-            None,
-            alpha,
-            f"champion v{champion} was evaluated on other test cells; "
-            "register it again on this split",
-        )
+    for other in league["not_comparable"]:
+        if other["version"] == champion:
+            sentence = (
+                f"champion v{champion} cannot be compared: {other['reason']}; to begin a new line "
+                "of models, change register.registered_model in params.yaml"
+            )
+            return Criterion("better", False, None, alpha, sentence)
     test = find_test(league, challenger["version"], champion)
     if test is None:
         raise RegistryError(

@@ -45,7 +45,9 @@ class Entry(TypedDict):
     """A comparable version.
 
     `value` with `low` and `high` is the league's metric on the test cells, `validation` the same
-    metric on the validation cells; `recalls` and `r` are None where the test cells determine none.
+    metric on the validation cells. A `rescored` champion was evaluated on other cells and
+    asked about these for the comparison. `recalls` and `r` are None where the test cells do not
+    determine them.
     """
 
     version: int
@@ -53,6 +55,7 @@ class Entry(TypedDict):
     recipe: str
     aliases: list[str]
     new: bool
+    rescored: bool
     git_commit: str
     artifact_digest: str
     value: float
@@ -146,6 +149,12 @@ def findings(league: League) -> list[str]:
         lines.append(f"Significantly worse than the leader: {', '.join(worse)}.")
     if equal:
         lines.append(f"Not distinguishable from the leader: {', '.join(equal)}.")
+    lines += [
+        f"v{e['version']} was evaluated on other cells and was asked about these for the "
+        "comparison. It may have been trained on some of them, which favours it."
+        for e in entries
+        if e["rescored"]
+    ]
     champion = league["champion"]
     lines.append("There is no champion." if champion is None else f"Champion: v{champion}.")
     if league["not_comparable"]:

@@ -22,7 +22,8 @@ import torch
 
 from unstained.errors import ExportError
 from unstained.files import whole_file
-from unstained.release.serving_graph import INPUT_NAME, ServingGraph
+from unstained.release.inference import INPUT_NAME
+from unstained.release.serving_graph import ServingGraph
 
 Exporter = Literal["dynamo", "legacy"]
 EXPORTERS: Final[tuple[Exporter, ...]] = ("dynamo", "legacy")

@@ -287,8 +287,10 @@ class Registry:
             description=about_version(given, tags),
             model_id=logged,
         )
-        runs.link_version(client, logged, given.name, int(version.version))
-        return int(version.version)
+        number = int(version.version)
+        runs.link_version(client, logged, given.name, number)
+        client.update_run(run, name=f"{given.study}/{given.model} v{number}")
+        return number
 
     def _fetch_artifact(self, place: str, digest: str, directory: Path) -> None:
         with tempfile.TemporaryDirectory() as temporary, explained(self.uri):

@@ -15,8 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from unstained.errors import IntegrityError
-from unstained.files import file_sha256
 from unstained.release.artifact import GOLDEN_FILE, MODEL_FILE
 from unstained.release.submission import DatasetFacts, Submission, numbers
 
@@ -125,9 +123,6 @@ def log_onnx(client: MlflowClient, experiment_id: str, run_id: str, given: Submi
 
     Returns:
         The logged model's id.
-
-    Raises:
-        IntegrityError: MLflow changed the bytes of model.onnx.
     """
     from mlflow.entities import LoggedModelOutput
 
@@ -196,11 +191,7 @@ def _save_flavour(local: Path, artifact: Path, logged: LoggedModel, run_id: str)
         save_as_external_data=False,
         extra_files=[str(p) for p in sorted(artifact.iterdir()) if p.name != MODEL_FILE],
     )
-    if file_sha256(local / MODEL_FILE) != file_sha256(artifact / MODEL_FILE):
-        raise IntegrityError(
-            f"MLflow changed the bytes of {artifact / MODEL_FILE} while it saved them",
-            "use the versions of mlflow and onnx in requirements.lock",
-        )
+    shutil.copyfile(artifact / MODEL_FILE, local / MODEL_FILE)  # MLflow wrote the graph anew
 
 
 def signature(graph: Any) -> ModelSignature:

@@ -6,16 +6,12 @@ different sizes to one batch (padding.py).
 
 from __future__ import annotations
 
-from typing import Final
-
 import torch
 from torch import nn
 
 from unstained.errors import ExportError
 from unstained.models.preprocess import Preprocess
 from unstained.models.trained import TrainedModel
-
-INPUT_NAME: Final = "pixels"
 
 
 class ServingGraph(nn.Module):

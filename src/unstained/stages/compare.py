@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, cast
 
 from unstained.errors import ParameterError, RegistryError
 from unstained.files import read_json, write_json, write_text
-from unstained.params import CommonParams, CompareParams, Params, RegisterParams, StudyData
+from unstained.params import (
+    CommonParams,
+    CompareParams,
+    EvaluateParams,
+    Params,
+    RegisterParams,
+    StudyData,
+)
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
     from unstained.release.league import League
     from unstained.release.registry import Registry
+    from unstained.stages.candidates import CellFiles
 
 
 class CompareStageParams(Params):
@@ -25,6 +33,7 @@ class CompareStageParams(Params):
     common: CommonParams
     data: StudyData
     register_: RegisterParams
+    evaluate: EvaluateParams
     compare: CompareParams
 
 
@@ -35,9 +44,14 @@ STAGE = Stage(
         "common": "common",
         "data": "studies.{study}.data",
         "register_": "register",
+        "evaluate": "evaluate",
         "compare": "compare",
     },
-    inputs={"registrations": Input("register", "registration", every_model=True)},
+    inputs={
+        "registrations": Input("register", "registration", every_model=True),
+        "store": Input("ingest", "store"),
+        "split": Input("split", "split"),
+    },
     outputs={
         "league": Output("league.json"),
         "table": Output(
@@ -64,9 +78,11 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         RegistryError: MLflow failed, or lacks a version that was registered.
     """
     from unstained.release.league import findings
+    from unstained.stages.candidates import CellFiles
 
     new = read_registrations(inputs["registrations"], job.models)
-    league = make_league(job.registry, params, job.study, new)
+    cells = CellFiles(inputs["store"], inputs["split"])
+    league = make_league(job.registry, params, job.study, new, cells)
     write_league(league, params, outputs)
     show_in_mlflow(job.registry, league, outputs["page"])
     leader = league["entries"][0]
@@ -98,6 +114,7 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
 
     from unstained.params import load_params, read_yaml
     from unstained.release.registry import Registry
+    from unstained.stages.candidates import CellFiles
     from unstained.stages.runner import resolve_params
 
     project = load_params(root / "params.yaml")
@@ -108,8 +125,11 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     content = read_yaml(root / "params.yaml")
     params = cast("CompareStageParams", resolve_params(STAGE, content, names))
     registry = registry or Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)
-    league = make_league(registry, params, study, ())
-    folder = root / "runs" / study / "league"
+    runs = root / "runs" / study
+    cells = CellFiles(runs / "ingest" / "store", runs / "split" / "split.parquet")
+    here = cells if cells.store.exists() and cells.split.exists() else None
+    league = make_league(registry, params, study, (), here)
+    folder = runs / "league"
     folder.mkdir(parents=True, exist_ok=True)
     write_league(league, params, {k: folder / out.path for k, out in STAGE.outputs.items()})
     return league
@@ -127,7 +147,11 @@ def registered_model(params: RegisterParams, study: str) -> str:
 
 
 def make_league(
-    registry: Registry, params: CompareStageParams, study: str, new: Sequence[int]
+    registry: Registry,
+    params: CompareStageParams,
+    study: str,
+    new: Sequence[int],
+    cells: CellFiles | None = None,
 ) -> League:
     """The league table of a study.
 
@@ -136,6 +160,7 @@ def make_league(
         params: metric, resamples, alpha, correction.
         study: key of params.yaml `studies`.
         new: versions of this run; the league is theirs. Without any it is the newest version's.
+        cells: where their cells are. A champion that was evaluated on others is asked about these.
 
     Raises:
         RegistryError: MLflow failed, holds no version of the study, lacks one of `new`, or these
@@ -143,7 +168,8 @@ def make_league(
         IntegrityError: predictions are not the ones that were registered.
     """
     from unstained.release.registry import CHAMPION
-    from unstained.stages.scoring import paired_tests, score, sort_out, versus
+    from unstained.stages.candidates import admit, sort_out
+    from unstained.stages.scoring import paired_tests, score, versus
 
     name = registered_model(params.register_, study)
     versions = registry.versions(name)
@@ -154,11 +180,13 @@ def make_league(
             f"no version of {name} can be compared: {others[-1]['reason']}",
             "run `dvc repro`, which registers versions that can",
         )
+    champion = registry.alias(name, CHAMPION)
+    if cells is not None and champion is not None:
+        admit(registry, registry.version(name, champion), cells, candidates, others, params)
     targets = params.data.target_names
     entries = [score(candidate, params, new, targets) for candidate in candidates]
     entries.sort(key=lambda entry: (-entry["value"], entry["version"]))
     numbers = [entry["version"] for entry in entries]
-    champion = registry.alias(name, CHAMPION)
     pairs = _pairs(numbers, {numbers[0], champion, *new})
     test = candidates[0].test
     league: League = {

@@ -74,7 +74,7 @@ STAGE = Stage(
         "report": Output("report.html"),
     },
     per="study",
-    layers=("data", "evaluation", "models"),
+    layers=("data", "models", "evaluation"),
 )
 
 

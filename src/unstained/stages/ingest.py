@@ -51,6 +51,7 @@ STAGE = Stage(
     inputs={},
     outputs={"store": Output("store"), "quarantine": Output("quarantine.csv")},
     per="study",
+    layers=("data", "simulate"),
 )
 
 

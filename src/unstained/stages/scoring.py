@@ -8,88 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unstained.evaluation.calibration import reliability
 from unstained.evaluation.intervals import resample_groups
 from unstained.evaluation.metrics import DECISION_METRICS, confusion_matrix
 from unstained.evaluation.paired import adjust, compare_predictions
 from unstained.evaluation.scores import Scores, score_classes, score_target
-from unstained.release.league import Entry, NotComparable, Test, Versus, find_test
-from unstained.release.registry import Registry
-from unstained.release.submission import RegisteredVersion
+from unstained.release.league import Entry, Test, Versus, find_test
+from unstained.stages.candidates import Candidate, probability_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from unstained.release.league import League
     from unstained.stages.compare import CompareStageParams
-
-TAGS: Final = ("parity_passed", "latency_ms", "ece", "recipe", "git_commit")
-"""Tags that a version needs to be in a league."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A version with its predictions, in order of cells."""
-
-    version: RegisteredVersion
-    test: pd.DataFrame
-    validation: pd.DataFrame
-
-
-def sort_out(
-    registry: Registry, versions: Sequence[RegisteredVersion], reference: tuple[str, str]
-) -> tuple[list[Candidate], list[NotComparable]]:
-    """Load the predictions of all versions that share the reference's test cells.
-
-    Args:
-        registry: where they are.
-        versions: all versions of a study.
-        reference: data and split digest of the versions of interest.
-    """
-    found: list[Candidate] = []
-    others: list[NotComparable] = []
-    for version in reversed(versions):
-        reason = _why_not(version, reference)
-        if not reason:
-            candidate = _load(registry, version)
-            if found and not _same_cells(candidate, found[0]):
-                reason = "its predictions hold other cells or other class labels"
-            else:
-                found.append(candidate)
-        if reason:
-            others.append(
-                {
-                    "version": version.version,
-                    "model": version.model,
-                    "aliases": list(version.aliases),
-                    "reason": reason,
-                }
-            )
-    return found[::-1], others[::-1]
-
-
-def _why_not(version: RegisteredVersion, reference: tuple[str, str]) -> str:
-    if version.data_digest != reference[0]:
-        return "other test cells: the data changed"
-    if version.split_digest != reference[1]:
-        return "other test cells: the split changed"
-    missing = [tag for tag in TAGS if tag not in version.tags]
-    return f"it was not registered by this pipeline (no tag {missing[0]})" if missing else ""
-
-
-def _load(registry: Registry, version: RegisteredVersion) -> Candidate:
-    table = registry.predictions(version).sort_values("cell_id", kind="stable")
-    parts = (table[table["part"] == part].reset_index(drop=True) for part in ("test", "val"))
-    return Candidate(version, *parts)
-
-
-def _same_cells(one: Candidate, two: Candidate) -> bool:
-    columns = ["cell_id", "group", "label"]
-    return one.test[columns].equals(two.test[columns])
 
 
 def score(
@@ -113,6 +49,7 @@ def score(
         "recipe": version.tags["recipe"],
         "aliases": list(version.aliases),
         "new": version.version in set(new),
+        "rescored": candidate.rescored,
         "git_commit": version.tags["git_commit"],
         "artifact_digest": version.digest,
         "value": value.value,
@@ -122,7 +59,11 @@ def score(
         "accuracy": scores.overall["accuracy"].value,
         "balanced_accuracy": scores.overall["balanced_accuracy"].value,
         "macro_f1": scores.overall["macro_f1"].value,
-        "ece": float(version.tags["ece"]),
+        "ece": reliability(
+            test[probability_columns(params)].to_numpy(),
+            test["label"].to_numpy(np.int64),
+            params.evaluate.ece_bins,
+        ).error,
         "recalls": recalls,
         "min_class_recall": min(recall for recall in recalls.values() if recall is not None),
         "r": {found.name: known(found.r.value) for found in scores.targets}
@@ -141,8 +82,8 @@ def _scores(candidate: Candidate, params: CompareStageParams, names: Sequence[st
         test["group"].to_numpy(str), labels, params.compare.resamples, params.common.seed
     )
     confidence = 1 - params.compare.alpha
-    columns = [f"probability_{k}" for k in range(len(classes))]
-    found = score_classes(labels, test[columns].to_numpy(), classes, sampling, confidence)
+    probabilities = test[probability_columns(params)].to_numpy()
+    found = score_classes(labels, probabilities, classes, sampling, confidence)
     targets = tuple(
         score_target(
             name,

@@ -48,6 +48,7 @@ STAGE = Stage(
         ),
     },
     per="model",
+    layers=("data", "models", "learning"),
 )
 
 

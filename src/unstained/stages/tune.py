@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unstained.errors import TrainingError
 from unstained.files import whole_file, write_json
 from unstained.params import (
     BoostingParams,
@@ -29,10 +28,9 @@ from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Repor
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
     from unstained.learning.journal import TrialRecord
-    from unstained.learning.loop import EpochRecord
+    from unstained.learning.state import EpochRecord
     from unstained.learning.tuning import Report as Reporter
     from unstained.learning.tuning import Search
 
@@ -74,6 +72,7 @@ STAGE = Stage(
         ),
     },
     per="model",
+    layers=("data", "models", "learning"),
 )
 
 
@@ -104,10 +103,12 @@ class FitTrial:
         from unstained.data.store import CellStore
         from unstained.learning.fit import fit
         from unstained.learning.overrides import apply_overrides
+        from unstained.learning.parts import part_rows
+        from unstained.learning.state import DivergedError
 
         model, train = apply_overrides(self.model, self.train, overrides)
         store = CellStore.open(self.store)
-        parts = parts_of(store.columns("cell_id"), self.split)
+        val = part_rows(store, self.split, "val")
         reached = [0]
 
         def on_epoch(record: EpochRecord) -> bool:
@@ -117,8 +118,8 @@ class FitTrial:
         try:
             fit(
                 store,
-                rows_of(parts, "train"),
-                some_of(rows_of(parts, "val"), self.max_cells, self.seed),
+                part_rows(store, self.split, "train"),
+                some_of(val, self.max_cells, self.seed),
                 data=self.data,
                 model=model,
                 train=train,
@@ -126,9 +127,7 @@ class FitTrial:
                 on_epoch=on_epoch,
                 max_cells=self.max_cells,
             )
-        except TrainingError as error:
-            if " loss became " not in error.message:
-                raise
+        except DivergedError:
             report(reached[-1] + 1, math.nan)
 
 
@@ -223,21 +222,6 @@ def current_value(model: ModelParams, train: TrainParams, name: str) -> float:
     for key in name.split("."):
         value = value[key]
     return float(value)
-
-
-def parts_of(cells: pd.DataFrame, split: Path) -> pd.Series[str]:
-    """The part of every row of the store, in row order."""
-    import pandas as pd
-
-    table = pd.read_parquet(split, columns=["cell_id", "part"]).set_index("cell_id")["part"]
-    return table.reindex(cells["cell_id"])
-
-
-def rows_of(parts: pd.Series[str], part: str) -> np.ndarray:
-    """(n,) rows of one part, ascending."""
-    import numpy as np
-
-    return np.flatnonzero((parts == part).to_numpy(dtype=bool, na_value=False))
 
 
 def some_of(rows: np.ndarray, most: int, seed: int) -> np.ndarray:

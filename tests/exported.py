@@ -1,0 +1,130 @@
+"""Small models with random but lively weights, and raw cells to run them on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from unstained.models.boosting import fit_boosting
+from unstained.models.build import build_model
+from unstained.models.features import Features
+from unstained.models.trained import ModelSpec, TrainedModel
+from unstained.params import BoostingParams, ExportParams, ModelParams, NetworkParams
+from unstained.release.onnx_export import export_onnx
+from unstained.release.serving_graph import ServingGraph
+
+CLASSES = ("a", "b", "c")
+TEMPERATURE = 1.7
+CANVAS = 32
+
+BOOSTING = BoostingParams(
+    architecture="features_boosting",
+    iterations=5,
+    learning_rate=0.3,
+    max_leaf_nodes=5,
+    min_samples_leaf=3,
+    l2_regularization=0.0,
+    max_features=1.0,
+)
+
+
+def network_params(architecture: str) -> NetworkParams:
+    return NetworkParams.model_validate(
+        {"architecture": architecture, "width": 0.125, "depth": (1, 1, 1, 1), "stem_stride": 2}
+    )
+
+
+def export_params(**changes: object) -> ExportParams:
+    defaults = {
+        "opset": 20,
+        "logit_tolerance": 1e-4,
+        "quantise": False,
+        "quantise_min_speedup": 1.3,
+        "quantise_max_loss": 0.002,
+        "latency_batches": (1, 4),
+        "latency_repeats": 2,
+    }
+    return ExportParams.model_validate({**defaults, **changes})
+
+
+def raw_cells(
+    count: int, *, seed: int = 0, dtype: str = "uint16", sizes: tuple[int, int] = (25, 48)
+) -> list[np.ndarray]:
+    """Bright backgrounds with a textured disc, (1, h, w), of many sizes."""
+    rng = np.random.default_rng(seed)
+    cells = []
+    for _ in range(count):
+        h, w = (int(side) for side in rng.integers(sizes[0], sizes[1] + 1, 2))
+        y, x = np.mgrid[:h, :w]
+        disc = np.hypot(y - h / 2, x - w / 2) < rng.uniform(5, 10)
+        level = rng.uniform(100, 140) if dtype == "uint8" else rng.uniform(600, 900)
+        texture = rng.normal(0, 0.25, (h, w))
+        image = level * (
+            1 + 0.01 * rng.normal(size=(h, w)) + disc * (rng.uniform(-0.3, 0.3) + texture)
+        )
+        cells.append(np.clip(image, 1, np.iinfo(dtype).max).astype(dtype)[None])
+    return cells
+
+
+def trained_model(params: ModelParams, *, targets: int = 1, digest: str = "x") -> TrainedModel:
+    """A model whose every parameter and statistic is random, so that no part of it is idle."""
+    torch.manual_seed(0)
+    if isinstance(params, BoostingParams):
+        network = _boosting(params, targets)
+    else:
+        network = build_model(params, len(CLASSES), targets)
+        _shake(network)
+    spec = ModelSpec(
+        model=params,
+        canvas=CANVAS,
+        scale=0.2,
+        channels=("Ch1",),
+        class_names=CLASSES,
+        target_names=("DNA",) * targets,
+        target_units=("au",) * targets,
+        target_mean=(7.0,) * targets,
+        target_std=(3.0,) * targets,
+        has_cam=not isinstance(params, BoostingParams),
+        seed=0,
+        data_digest=digest,
+    )
+    return TrainedModel(network.eval(), spec)
+
+
+def exported_file(
+    folder: Path, trained: TrainedModel, dtype: str = "uint16", exporter: str = "dynamo"
+) -> Path:
+    """model.onnx of a model, in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    export_onnx(
+        ServingGraph(trained, TEMPERATURE),
+        folder / "model.onnx",
+        dtype=np.dtype(dtype),
+        channels=1,
+        opset=20,
+        exporter=exporter,  # type: ignore[arg-type]
+    )
+    return folder / "model.onnx"
+
+
+def _shake(network: nn.Module) -> None:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.add_(0.1 * torch.randn_like(buffer))
+            elif name.endswith("running_var"):
+                buffer.mul_(torch.rand_like(buffer) + 0.5)
+
+
+def _boosting(params: BoostingParams, targets: int) -> nn.Module:
+    rng = np.random.default_rng(0)
+    contrast = torch.from_numpy(rng.normal(0, 1, (48, 1, CANVAS, CANVAS)).astype(np.float32))
+    features = Features(1)(contrast * torch.rand(48, 1, 1, 1)).numpy()
+    labels = rng.integers(0, len(CLASSES), 48)
+    values = rng.standard_normal((48, targets))
+    return fit_boosting(features, labels, values, params, seed=0, classes=len(CLASSES))

@@ -1,0 +1,193 @@
+"""The stage register: what the earlier stages wrote becomes a version with everything known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import confusion_matrix, roc_curve
+
+from tests.registered import CLASSES, NAME, fresh_registry, make_artifact, make_predictions
+from tests.stages.studies import REGISTER, make_job, study_data
+from unstained.errors import IntegrityError
+from unstained.files import file_sha256, read_json, write_json
+from unstained.release.artifact import seal_artifact
+from unstained.release.plots import confusion_figure, roc_figure
+from unstained.release.registry import Registry
+from unstained.stages.contract import Inputs
+from unstained.stages.register import STAGE, RegisterStageParams, run
+
+PARAMS = RegisterStageParams(data=study_data(), register_=REGISTER)
+
+CARD = {
+    "data_digest": "d" * 64,
+    "split_digest": "5" * 64,
+    "git_commit": "abc-dirty",
+    "params_digest": "e" * 64,
+    "params": {"train": {"learning_rate": 0.002, "augment": {"shift_px": 3}}, "model": {"w": [1]}},
+    "parity": {"passed": True},
+    "simulated": True,
+    "seed": 42,
+}
+
+METRICS = {
+    "cells": 120,
+    "macro_f1": 0.9,
+    "accuracy": 0.91,
+    "ece": 0.031,
+    "class": {"a": {"recall": 0.8, "roc_auc": None}},
+    "target": {"DNA": {"r": 0.7}},
+    "external": {"cells": 10, "accuracy": 0.5},
+    "validation_macro_f1": 0.88,
+}
+
+
+def make_inputs(root: Path, model: str = "cg_recnet") -> Inputs:
+    """Files as export, train, tune and evaluate write them."""
+    artifact = make_artifact(root / "artifact")
+    write_json(artifact / "card.json", read_json(artifact / "card.json") | CARD)
+    seal_artifact(artifact)
+    (root / "predictions").mkdir()
+    frame = make_predictions()
+    frame.to_parquet(root / "predictions" / f"{model}.parquet")
+    write_json(root / "metrics.json", {"simulated": True, model: METRICS})
+    write_json(root / "parity.json", {"latency_ms_batch_1": 3.25})
+    history = "epoch,step,train_loss,val_loss,val_r\n1,10,1.5,1.2,\n2,20,1.0,0.9,0.5\n"
+    (root / "history.csv").write_text(history)
+    (root / "trials.csv").write_text("trial,value\n0,1.0\n")
+    (root / "report.html").write_text("<title>report</title>")
+    (root / "confusion.csv").write_text("model,actual,predicted\n")
+    test = frame[frame.part == "test"]
+    curves = []
+    for name in (model, "other"):
+        for k, label in enumerate(CLASSES):
+            fpr, tpr, _ = roc_curve(test.label == k, test[f"probability_{k}"])
+            curves.append(pd.DataFrame({"model": name, "class": label, "fpr": fpr, "tpr": tpr}))
+    pd.concat(curves).to_csv(root / "roc.csv", index=False)
+    names = {
+        "artifact": "artifact",
+        "parity": "parity.json",
+        "history": "history.csv",
+        "trials": "trials.csv",
+        "report": "report.html",
+        "metrics": "metrics.json",
+        "predictions": "predictions",
+        "confusion": "confusion.csv",
+        "roc": "roc.csv",
+    }
+    assert set(names) == set(STAGE.inputs)
+    return {key: root / name for key, name in names.items()}
+
+
+class Home:
+    """A finished stage."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.registry = fresh_registry(root)
+        self.inputs = make_inputs(root)
+        self.output = root / "registration.json"
+        self.report = self.run(self.registry)
+
+    def run(self, registry: Registry) -> Mapping[str, Any]:
+        job = make_job(self.root, registry, "cg_recnet")
+        return run(PARAMS, self.inputs, {"registration": self.output}, job).as_json()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("register"))
+
+
+def test_registration_names_the_version(home: Home) -> None:
+    found = read_json(home.output)
+    version = home.registry.version(NAME, 1)
+    assert found["name"] == NAME
+    assert (found["version"], found["model"], found["uri"]) == (1, "cg_recnet", version.uri)
+    assert (found["run_id"], found["digest"]) == (version.run_id, version.digest)
+    assert home.report["metrics"] == {"version": 1, "created": True}
+    assert home.report["notes"] == [f"toy/cg_recnet registered as models:/{NAME}/1"]
+
+
+def test_version_carries_the_tags_that_comparison_and_gate_need(home: Home) -> None:
+    tags = home.registry.version(NAME, 1).tags
+    wanted = {
+        "git_commit": "abc-dirty",
+        "data_digest": "d" * 64,
+        "split_digest": "5" * 64,
+        "params_digest": "e" * 64,
+        "parity_passed": "true",
+        "latency_ms": "3.25",
+        "recipe": "demo",
+        "simulated": "true",
+    }
+    assert {name: tags[name] for name in wanted} == wanted
+    assert tags["onnx_digest"] == file_sha256(home.inputs["artifact"] / "model.onnx")
+
+
+def test_run_shows_params_metrics_steps_and_files(home: Home) -> None:
+    client = home.registry.client
+    run_id = home.registry.version(NAME, 1).run_id
+    data = client.get_run(run_id).data
+    assert data.params["train.learning_rate"] == "0.002"
+    assert data.params["train.augment.shift_px"] == "3"
+    assert data.params["seed"] == "42"
+    wanted = {
+        "test_macro_f1": 0.9,
+        "test_ece": 0.031,
+        "test_class_a_recall": 0.8,
+        "test_target_DNA_r": 0.7,
+        "external_accuracy": 0.5,
+        "val_macro_f1": 0.88,
+        "latency_ms": 3.25,
+    }
+    assert {name: data.metrics[name] for name in wanted} == wanted
+    assert "test_class_a_roc_auc" not in data.metrics
+    losses = client.get_metric_history(run_id, "val_loss")
+    assert [(point.step, point.value) for point in losses] == [(1, 1.2), (2, 0.9)]
+    assert [point.step for point in client.get_metric_history(run_id, "val_r")] == [2]
+    paths = {
+        f.path for folder in ("", "plots", "tables") for f in client.list_artifacts(run_id, folder)
+    }
+    assert {"report.html", "plots/confusion.png", "plots/roc.png", "tables/trials.csv"} <= paths
+    about = client.get_model_version(NAME, "1").description
+    assert "| test_macro_f1 | 0.9 |" in about
+    assert "simulated cells" in about
+
+
+def test_running_again_writes_the_same_file_and_no_version(home: Home) -> None:
+    before = home.output.read_bytes()
+    report = home.run(Registry(None, home.root))
+    assert home.output.read_bytes() == before
+    assert report["metrics"]["created"] is False
+    assert "was registered before" in report["notes"][0]
+    assert len(home.registry.versions(NAME)) == 1
+
+
+def test_changed_artifact_is_refused(tmp_path: Path) -> None:
+    inputs = make_inputs(tmp_path)
+    (inputs["artifact"] / "calibration.json").write_text('{"temperature": 0.1}')
+    registry = fresh_registry(tmp_path)
+    outputs = {"registration": tmp_path / "registration.json"}
+    with pytest.raises(IntegrityError, match=r"calibration\.json was changed"):
+        run(PARAMS, inputs, outputs, make_job(tmp_path, registry, "cg_recnet"))
+    assert not outputs["registration"].exists()
+    assert registry.versions(NAME) == []
+
+
+def test_confusion_figure_shows_the_counts() -> None:
+    truth, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 0, 2])
+    figure = confusion_figure(truth, predicted, CLASSES)
+    shown = [int(text.get_text().split("\n")[0]) for text in figure.axes[0].texts]
+    assert shown == confusion_matrix(truth, predicted).ravel().tolist()
+
+
+def test_roc_figure_names_the_areas() -> None:
+    figure = roc_figure({"a": (np.array([0.0, 0.5, 1.0]), np.array([0.0, 1.0, 1.0]))})
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+        "a, area 0.750"
+    ]
