@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from unstained.data.canvas import place
 from unstained.models.boosting import fit_boosting
 from unstained.models.build import build_model
 from unstained.models.features import Features
@@ -77,6 +78,7 @@ def trained_model(params: ModelParams, *, targets: int = 1, digest: str = "x") -
     else:
         network = build_model(params, len(CLASSES), targets)
         _shake(network)
+        _spread_decisions(network)
     spec = ModelSpec(
         model=params,
         canvas=CANVAS,
@@ -119,6 +121,17 @@ def _shake(network: nn.Module) -> None:
                 buffer.add_(0.1 * torch.randn_like(buffer))
             elif name.endswith("running_var"):
                 buffer.mul_(torch.rand_like(buffer) + 0.5)
+
+
+@torch.no_grad()
+def _spread_decisions(network: nn.Module) -> None:
+    """Give the head weights that make logits of mean 0 and deviation 1, so that calls differ."""
+    contrast = place(raw_cells(48, seed=9), CANVAS).contrast(slice(None), 0.2)
+    logits = network.eval()(contrast).logits
+    head = network.get_submodule("fc")
+    assert isinstance(head, nn.Linear)
+    head.bias.copy_((head.bias - logits.mean(0)) / logits.std(0))
+    head.weight.div_(logits.std(0)[:, None])
 
 
 def _boosting(params: BoostingParams, targets: int) -> nn.Module:

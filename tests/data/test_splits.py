@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from unstained.data.splits import PARTS, make_split, stable_keys
+from unstained.data import splits
+from unstained.data.splits import PARTS, stable_keys
 from unstained.errors import SplitError
 from unstained.params import SplitParams
+
+
+class SplitFrame(NamedTuple):
+    """A split whose table is a data frame."""
+
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+
 
 FRACTIONS = (0.7, 0.15, 0.15)
 STRATEGIES = ("stratified", "grouped")
 NO_CLUSTERS = pd.DataFrame({"cell_id": pd.Series(dtype=object), "cluster": pd.Series(dtype=int)})
+
+
+def make_split(
+    cells: pd.DataFrame, clusters: pd.DataFrame, params: SplitParams, seed: int
+) -> SplitFrame:
+    """`splits.make_split` of data frames."""
+    found = splits.make_split(
+        pa.Table.from_pandas(cells, preserve_index=False),
+        pa.table(
+            {
+                "cell_id": pa.array(clusters["cell_id"].tolist(), pa.string()),
+                "cluster": pa.array(clusters["cluster"].tolist(), pa.int64()),
+            }
+        ),
+        params,
+        seed,
+    )
+    return SplitFrame(found.table.to_pandas().set_index(cells.index), found.notes)
 
 
 def params(strategy: str, folds: int = 3) -> SplitParams:

@@ -171,6 +171,18 @@ def test_an_unknown_key_is_refused(saved):
         load_trained(saved)
 
 
+@pytest.mark.parametrize("key", ["spec", "weights_sha256"])
+def test_a_missing_key_is_named(saved, key):
+    rewrite(saved, lambda content: content.pop(key))
+    with pytest.raises(ParameterError, match=key):
+        load_trained(saved)
+
+
+def test_every_target_needs_its_statistics():
+    with pytest.raises(ValueError, match="one entry a target"):
+        spec(NETWORK, target_std=(1.0,))
+
+
 @pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
 def test_a_missing_file_is_named(saved, name):
     (saved / name).unlink()

@@ -89,7 +89,7 @@ def test_damaged_digest_file_is_refused_without_a_recorded_digest(
 ) -> None:
     sealed(tmp_path)
     (tmp_path / "digest.json").write_text(content)
-    with pytest.raises(IntegrityError, match="digest|lacks"):
+    with pytest.raises(IntegrityError, match=r"digests|lacks"):
         verify_artifact(tmp_path)
 
 

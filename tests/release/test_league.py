@@ -47,16 +47,22 @@ def test_findings_say_who_leads_and_what_is_significant() -> None:
     assert "v3 (cg_recnet) leads with macro F1 0.910 (95% interval 0.750 to 0.850)" in text
     assert "Significantly worse than the leader: v1." in text
     assert "Not distinguishable from the leader: v2." in text
-    assert "Champion: v1." in text
+    assert "Champion when this was compared: v1." in text
     assert "simulated" not in text
 
 
 def test_findings_name_what_is_missing() -> None:
     other = [{"version": 9, "model": "m", "aliases": [], "reason": "other test cells"}]
     text = "\n".join(findings(league({"version": 1}, not_comparable=other, simulated=True)))
-    assert "There is no champion." in text
+    assert "There was no champion when this was compared." in text
     assert "other test cells: v9." in text
     assert "simulated" in text
+
+
+def test_findings_say_when_nothing_can_be_significant() -> None:
+    few = [paired(3, 1, 0.5, p_floor=0.25)]
+    assert "p cannot fall below 0.25" in "\n".join(findings(table(tests=few)))
+    assert "cannot fall" not in "\n".join(findings(table(tests=[paired(3, 1, 0.5)])))
 
 
 def test_significantly_better_is_not_worse() -> None:
@@ -79,7 +85,7 @@ def test_terminal_shows_every_version_and_marks_the_champion() -> None:
     assert "-0.010 " in rows["v2"]
     assert all(part in rows["v3"] for part in ("0.750-0.850", "leader", "new", "DNA 0.900"))
     assert "(simulated cells)" in text
-    assert "Champion: v1." in text
+    assert "Champion when this was compared: v1." in text
 
 
 def test_csv_has_one_line_a_version() -> None:

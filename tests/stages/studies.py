@@ -65,14 +65,9 @@ def compare_params(**changes: object) -> CompareStageParams:
 
 def promote_params(**changes: object) -> PromoteStageParams:
     limits = PromoteParams(
-        mode="enforce", alpha=0.05, max_ece=0.1, min_class_recall=0.5, max_latency_ms=50
+        mode="enforce", alpha=0.05, max_ece=0.3, min_class_recall=0.5, max_latency_ms=50
     )
-    return PromoteStageParams(
-        data=study_data(),
-        register_=REGISTER,
-        compare=COMPARE,
-        promote=limits.model_copy(update=changes),
-    )
+    return PromoteStageParams(register_=REGISTER, promote=limits.model_copy(update=changes))
 
 
 def make_job(root: Path, registry: Registry, model: str | None = None) -> Job:

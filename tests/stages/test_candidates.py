@@ -18,8 +18,8 @@ from unstained.release.gate import decide
 from unstained.release.league import League, find_entry, findings
 from unstained.release.registry import Registry
 from unstained.release.submission import RegisteredVersion
-from unstained.stages.candidates import CellFiles
 from unstained.stages.compare import make_league
+from unstained.stages.leagues.candidates import CellFiles
 
 BIAS = 1.0
 
@@ -30,7 +30,11 @@ class Grown:
     def __init__(self, root: Path, **champion: Any) -> None:
         self.root = root
         self.registry: Registry = fresh_registry(root)
-        self.store: CellStore = make_store(root / "store", groups_per_class=6, cells_per_group=8)
+        # Cells of one size: the toy graph, unlike real ones, would notice padding.
+        size = {"height": (40, 40), "width": (40, 40)}
+        self.store: CellStore = make_store(
+            root / "store", groups_per_class=6, cells_per_group=8, **size
+        )
         self.split = self._split()
         self.champion = self.register(BIAS, split="7" * 64, **champion)
         self.registry.set_alias(NAME, "champion", self.champion.version)

@@ -28,10 +28,13 @@ CARD = {
     "split_digest": "5" * 64,
     "git_commit": "abc-dirty",
     "params_digest": "e" * 64,
-    "params": {"train": {"learning_rate": 0.002, "augment": {"shift_px": 3}}, "model": {"w": [1]}},
+    "params": {
+        "train": {"learning_rate": 0.002, "augment": {"shift_px": 3}},
+        "model": {"w": [1]},
+        "seed": 42,
+    },
     "parity": {"passed": True},
     "simulated": True,
-    "seed": 42,
 }
 
 METRICS = {
@@ -43,6 +46,7 @@ METRICS = {
     "target": {"DNA": {"r": 0.7}},
     "external": {"cells": 10, "accuracy": 0.5},
     "validation_macro_f1": 0.88,
+    "temperature": 1.5,
 }
 
 
@@ -142,7 +146,8 @@ def test_run_shows_params_metrics_steps_and_files(home: Home) -> None:
         "test_class_a_recall": 0.8,
         "test_target_DNA_r": 0.7,
         "external_accuracy": 0.5,
-        "val_macro_f1": 0.88,
+        "validation_macro_f1": 0.88,
+        "temperature": 1.5,
         "latency_ms": 3.25,
     }
     assert {name: data.metrics[name] for name in wanted} == wanted

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.test_splits import make_split
 from tests.stages.test_validate import job, study
 from tests.synthetic import make_store
 from unstained.errors import SplitError
@@ -98,8 +99,6 @@ def test_reference_is_null_where_grouping_is_impossible(tmp_path: Path) -> None:
 @pytest.mark.realdata
 def test_real_tiles_split_by_block(jurkat: Path, tmp_path: Path) -> None:
     """Blocks of 30 tiles: every class in every part close to its fraction, no block torn."""
-    from unstained.data.splits import make_split
-
     tiles = pd.read_csv(jurkat / "tiles_index.csv")
     phase = (
         tiles["phase"]

@@ -76,8 +76,8 @@ def allocate(counts: np.ndarray, keys: np.ndarray, fractions: np.ndarray) -> np.
     held = np.zeros((len(fractions), counts.shape[1]), np.int64)
     if len(large):
         scarce = wide & (counts[single].sum(axis=0) < len(fractions))
-        large, state = _best_state(counts, large, fractions, scarce)
-        parts[large], held = state.parts, state.held[:, :-1]
+        best, state = _best_state(counts[large], total, fractions, scarce)
+        parts[large[best]], held = state.parts, state.held[:, :-1]
     for label in range(counts.shape[1]):
         free = order[single[order] & (counts[order, label] > 0)]
         number = _quota(total[label] * fractions, held[:, label], len(free), bool(wide[label]))
@@ -86,16 +86,15 @@ def allocate(counts: np.ndarray, keys: np.ndarray, fractions: np.ndarray) -> np.
 
 
 def _best_state(
-    counts: np.ndarray, large: np.ndarray, fractions: np.ndarray, required: np.ndarray
+    counts: np.ndarray, total: np.ndarray, fractions: np.ndarray, required: np.ndarray
 ) -> tuple[np.ndarray, _State]:
-    """The cheapest of several placements of the units `large`, and the order it placed them in."""
+    """The cheapest of several placements, and the order in which it placed the units."""
     counts = np.column_stack([counts, counts.sum(axis=1)])
-    required = np.append(required, False)
-    total = counts.sum(axis=0)
-    starts = STARTS if len(large) <= SWAP_LIMIT else 1
+    total, required = np.append(total, total.sum()), np.append(required, False)
+    starts = STARTS if len(counts) <= SWAP_LIMIT else 1
     results = []
     for start in range(starts):
-        order = np.roll(large, -(start * len(large) // starts))
+        order = np.roll(np.arange(len(counts)), -(start * len(counts) // starts))
         state = _state(counts[order], total, fractions, required)
         _seed(state)
         _fill_greedily(state)

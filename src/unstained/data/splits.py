@@ -11,16 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from unstained.data.allocation import allocate
+from unstained.data.columns import encode, numbers, places, strings
 from unstained.errors import SplitError
 from unstained.params import SplitParams
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Strategy = Literal["stratified", "grouped"]
 
@@ -38,13 +38,32 @@ class Split:
         notes: sentences on what a user should know, worst first.
     """
 
-    table: pd.DataFrame
+    table: pa.Table
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class _Cells:
+    """The cells that are not external, sorted by id.
+
+    Attributes:
+        ids: (n,) strings.
+        label, group: (n,) codes.
+        labels, groups: their names, sorted.
+        linked: (n,) duplicate cluster, -1 without.
+    """
+
+    ids: pa.ChunkedArray
+    label: np.ndarray
+    labels: list[str]
+    group: np.ndarray
+    groups: list[str]
+    linked: np.ndarray
+
+
+@dataclass(frozen=True)
 class _Units:
-    """Units of a strategy over the cells that are not external.
+    """What a strategy must not tear apart.
 
     Attributes:
         of_cell: (n,) unit of every cell.
@@ -54,7 +73,7 @@ class _Units:
 
     of_cell: np.ndarray
     counts: np.ndarray
-    names: np.ndarray
+    names: pa.ChunkedArray
 
 
 def stable_keys(names: Iterable[str], seed: int, purpose: str) -> np.ndarray:
@@ -78,9 +97,7 @@ def stable_keys(names: Iterable[str], seed: int, purpose: str) -> np.ndarray:
     return np.fromiter((key(name) for name in names), dtype=np.uint64)
 
 
-def make_split(
-    cells: pd.DataFrame, clusters: pd.DataFrame, params: SplitParams, seed: int
-) -> Split:
+def make_split(cells: pa.Table, clusters: pa.Table, params: SplitParams, seed: int) -> Split:
     """Partition cells.
 
     Args:
@@ -93,106 +110,121 @@ def make_split(
         SplitError: a class has fewer independent units than there are parts, or there are fewer
             units than folds.
     """
-    import pandas as pd
-
-    external = cells["external"].to_numpy(bool)
-    order = np.argsort(cells["cell_id"].to_numpy(), kind="stable")
+    linked = _linked(cells["cell_id"], clusters)
+    external = numbers(cells["external"])
+    order = np.asarray(pc.sort_indices(cells["cell_id"]))
     inner = order[~external[order]]
+    frame = _frame(cells, inner, linked)
     chosen = params.strategy
     other: Strategy = "grouped" if chosen == "stratified" else "stratified"
-    frame = cells.iloc[inner]
-    linked = _linked(frame["cell_id"], clusters)
-    parts, folds, notes = _partition(frame, linked, chosen, params, seed)
-    reference, excuse = _reference(frame, linked, other, params, seed)
-    table = pd.DataFrame({"cell_id": cells["cell_id"].to_numpy()})
-    names = np.array(PARTS, dtype=object)
-    table["part"] = _spread(len(cells), inner, names[parts])
-    fold = np.full(len(cells), -1, np.int32)
+    parts, folds, notes = _partition(frame, chosen, params, seed)
+    reference, excuse = _reference(frame, other, params, seed)
+    fold = np.full(cells.num_rows, -1, np.int32)
     fold[inner] = folds
-    table["fold"] = fold
-    table["reference_part"] = _spread(
-        len(cells), inner, None if reference is None else names[reference]
-    )
-    leaks = _external_leaks(cells, clusters, external)
-    return Split(table, (*leaks, *excuse, *notes))
+    columns = {
+        "cell_id": cells["cell_id"],
+        "part": _spread(cells.num_rows, inner, parts),
+        "fold": pa.array(fold),
+        "reference_part": _spread(cells.num_rows, inner, reference),
+    }
+    leaks = _external_leaks(linked, external)
+    return Split(pa.table(columns), (*leaks, *excuse, *notes))
 
 
-def _spread(count: int, rows: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-    column = np.full(count, EXTERNAL, dtype=object)
-    column[rows] = values
-    return column
+def _frame(cells: pa.Table, inner: np.ndarray, linked: np.ndarray) -> _Cells:
+    label, labels = encode(cells["label"].take(inner))
+    group, groups = encode(cells["group"].take(inner))
+    return _Cells(cells["cell_id"].take(inner), label, labels, group, groups, linked[inner])
 
 
-def _linked(cell_ids: pd.Series[str], clusters: pd.DataFrame) -> np.ndarray:
+def _spread(count: int, rows: np.ndarray, parts: np.ndarray | None) -> pa.Array:
+    """Names of parts: `parts` at `rows` (null where that is None), EXTERNAL elsewhere."""
+    codes = np.full(count, len(PARTS), np.int8)
+    codes[rows] = -1 if parts is None else parts
+    known = pa.array(codes, mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(known, [*PARTS, EXTERNAL]).cast(pa.string())
+
+
+def _linked(cell_ids: pa.ChunkedArray, clusters: pa.Table) -> np.ndarray:
     """Cluster of every cell, -1 without."""
-    found = clusters.set_index("cell_id")["cluster"].reindex(cell_ids)
-    return found.fillna(-1).to_numpy(np.int64)
+    place = places(cell_ids, clusters["cell_id"].to_pylist())
+    cluster = np.append(numbers(clusters["cluster"]).astype(np.int64), -1)
+    return np.asarray(cluster[place])
 
 
 def _partition(
-    frame: pd.DataFrame, linked: np.ndarray, strategy: Strategy, params: SplitParams, seed: int
+    cells: _Cells, strategy: Strategy, params: SplitParams, seed: int
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Part (n,) and fold (n,) of every cell, and notes."""
-    units = _units(frame, linked, strategy)
-    labels = sorted(frame["label"].unique())
-    _require_units(units, labels, frame, strategy)
-    part = allocate(units.counts, _keys(units, seed, strategy), np.array(params.fractions))
-    _require_classes(units.counts, part, labels, strategy)
-    trained = np.flatnonzero(part < 2)
-    fold, notes = _folds(units, trained, labels, params.folds, seed)
+    units = _units(cells, strategy)
+    part = _parts(units, cells, strategy, params, seed)
+    fold, notes = _folds(units, np.flatnonzero(part < 2), cells.labels, params.folds, seed)
     return part[units.of_cell], fold[units.of_cell], notes
 
 
 def _reference(
-    frame: pd.DataFrame, linked: np.ndarray, strategy: Strategy, params: SplitParams, seed: int
+    cells: _Cells, strategy: Strategy, params: SplitParams, seed: int
 ) -> tuple[np.ndarray | None, list[str]]:
     """The other strategy's part of every cell; None and the reason where it is impossible."""
-    units = _units(frame, linked, strategy)
-    labels = sorted(frame["label"].unique())
+    units = _units(cells, strategy)
     try:
-        _require_units(units, labels, frame, strategy)
-        part = allocate(units.counts, _keys(units, seed, strategy), np.array(params.fractions))
-        _require_classes(units.counts, part, labels, strategy)
+        return _parts(units, cells, strategy, params, seed)[units.of_cell], []
     except SplitError as error:
         return None, [f"There is no {strategy} partition to compare with: {error.message}."]
-    return part[units.of_cell], []
 
 
-def _keys(units: _Units, seed: int, purpose: str) -> np.ndarray:
-    return stable_keys(units.names, seed, purpose)
+def _parts(
+    units: _Units, cells: _Cells, strategy: Strategy, params: SplitParams, seed: int
+) -> np.ndarray:
+    """Part of every unit, (U,)."""
+    _require_units(units, cells, strategy)
+    keys = stable_keys(strings(units.names), seed, strategy)
+    part = allocate(units.counts, keys, np.array(params.fractions))
+    for number, name in enumerate(PARTS):
+        missing = np.flatnonzero(units.counts[part == number].sum(axis=0) == 0)
+        if len(missing):
+            label = cells.labels[missing[0]]
+            raise SplitError(
+                f"no {strategy} partition with class {label} in part {name} was found",
+                "add groups of this class, or set split.strategy to stratified",
+            )
+    return part
 
 
-def _units(frame: pd.DataFrame, linked: np.ndarray, strategy: Strategy) -> _Units:
-    """Units of a strategy over cells that are sorted by id."""
-    import pandas as pd
+def _units(cells: _Cells, strategy: Strategy) -> _Units:
+    """Connected components of cells or groups and the duplicate clusters that join them."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    count = len(frame)
     if strategy == "grouped":
-        node, names = pd.factorize(frame["group"].to_numpy(), sort=True)
+        node, names = cells.group, pa.chunked_array([pa.array(cells.groups, pa.string())])
     else:
-        node, names = np.arange(count), frame["cell_id"].to_numpy()
-    member = np.flatnonzero(linked >= 0)
-    _, cluster = np.unique(linked[member], return_inverse=True)
-    size = len(names) + (int(cluster.max()) + 1 if len(cluster) else 0)
+        node, names = np.arange(len(cells.label), dtype=np.int32), cells.ids
+    member = np.flatnonzero(cells.linked >= 0)
+    involved, local = np.unique(node[member], return_inverse=True)
+    clusters, cluster = np.unique(cells.linked[member], return_inverse=True)
+    size = len(involved) + len(clusters)
     edges = coo_array(
-        (np.ones(len(member), np.int8), (node[member], cluster + len(names))), shape=(size, size)
+        (np.ones(len(member), np.int8), (local, cluster + len(involved))), shape=(size, size)
     )
     _, component = connected_components(edges, directed=False)
-    _, first, unit = np.unique(component[: len(names)], return_index=True, return_inverse=True)
-    of_cell = unit[node].astype(np.int32)
-    label, _ = pd.factorize(frame["label"].to_numpy(), sort=True)
-    classes = int(label.max()) + 1
-    counts = np.bincount(of_cell * np.int64(classes) + label, minlength=len(first) * classes)
-    return _Units(of_cell, counts.reshape(len(first), classes), np.asarray(names)[first])
+    component = component[: len(involved)]
+    _, smallest = np.unique(component, return_index=True)  # names are sorted, so are nodes
+    root = np.arange(len(names), dtype=np.int32)
+    root[involved] = involved[smallest[component]] if len(involved) else involved
+    first = np.flatnonzero(root == np.arange(len(names), dtype=np.int32))
+    unit = np.empty(len(names), np.int32)
+    unit[first] = np.arange(len(first), dtype=np.int32)
+    of_cell = unit[root[node]]
+    classes = len(cells.labels)
+    cell = of_cell * np.int64(classes) + cells.label
+    counts = np.bincount(cell, minlength=len(first) * classes).astype(np.int32)
+    return _Units(of_cell, counts.reshape(len(first), classes), names.take(first))
 
 
-def _require_units(
-    units: _Units, labels: list[str], frame: pd.DataFrame, strategy: Strategy
-) -> None:
+def _require_units(units: _Units, cells: _Cells, strategy: Strategy) -> None:
     available = (units.counts > 0).sum(axis=0)
-    for label, number in zip(labels, available, strict=True):
+    for code, (label, number) in enumerate(zip(cells.labels, available, strict=True)):
         if number >= len(PARTS):
             continue
         if strategy == "stratified":
@@ -201,7 +233,7 @@ def _require_units(
                 f"{len(PARTS)} parts need one each",
                 "add cells of this class, or remove it from the study's classes",
             )
-        groups = sorted(frame.loc[(frame["label"] == label).to_numpy(), "group"].unique())
+        groups = [cells.groups[group] for group in np.unique(cells.group[cells.label == code])]
         shown = ", ".join(groups[:5]) + (", ..." if len(groups) > 5 else "")
         joined = " after joining those that share duplicate cells" if len(groups) > number else ""
         raise SplitError(
@@ -209,18 +241,6 @@ def _require_units(
             f"{len(PARTS)} parts need one each",
             "record more acquisitions of this class, or set split.strategy to stratified",
         )
-
-
-def _require_classes(
-    counts: np.ndarray, part: np.ndarray, labels: list[str], strategy: Strategy
-) -> None:
-    for number, name in enumerate(PARTS):
-        missing = np.flatnonzero(counts[part == number].sum(axis=0) == 0)
-        if len(missing):
-            raise SplitError(
-                f"no {strategy} partition with class {labels[missing[0]]} in part {name} was found",
-                "add groups of this class, or set split.strategy to stratified",
-            )
 
 
 def _folds(
@@ -234,7 +254,7 @@ def _folds(
             f"set split.folds to at most {len(trained)}, or add groups",
         )
     counts = units.counts[trained]
-    keys = stable_keys(units.names[trained], seed, "fold")
+    keys = stable_keys(strings(units.names.take(trained)), seed, "fold")
     fold[trained] = allocate(counts, keys, np.full(folds, 1 / folds))
     if len(np.unique(fold[trained])) < folds:
         raise SplitError(
@@ -251,9 +271,8 @@ def _folds(
     return fold, notes
 
 
-def _external_leaks(cells: pd.DataFrame, clusters: pd.DataFrame, external: np.ndarray) -> list[str]:
+def _external_leaks(linked: np.ndarray, external: np.ndarray) -> list[str]:
     """A note where external cells have duplicates among the others."""
-    linked = _linked(cells["cell_id"], clusters)
     outside = np.setdiff1d(linked[external], [-1])
     shared = int(np.isin(linked[~external], outside).sum())
     if not shared:

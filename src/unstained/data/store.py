@@ -39,6 +39,15 @@ class CellStore:
     """A finished store, read-only.
 
     Row i is cell i everywhere: in `table`, in `labels`, in what `images` takes.
+
+    Attributes:
+        manifest: content of manifest.json.
+        study: name of the study.
+        channels: stored channels, in order.
+        markers: names of the marker columns.
+        dtype: of all pixels, uint8 or uint16.
+        digest: sha256 over every cell's id, pixels' digest, label and markers, in order of
+            acquisition and object: the data hash.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:

@@ -154,7 +154,7 @@ def external_section(evaluation: Evaluation) -> Section | None:
         "Fraction of external cells called right, beside the test cells of the same class",
         ("", "Cells", "Recall, external", "Recall, test", "Set holds the class"),
         tuple(rows),
-        evaluation.samplings["external"].caveat,
+        _sentence(evaluation.samplings["external"].caveat),
     )
     return Section(
         "external",
@@ -166,6 +166,10 @@ def external_section(evaluation: Evaluation) -> Section | None:
     )
 
 
+def _sentence(caveat: str) -> str:
+    return f"{caveat[0].upper()}{caveat[1:]}." if caveat else ""
+
+
 def data_section(evaluation: Evaluation) -> Section:
     """Cells and groups of each class in each part."""
     parts = [part for part in PARTS if any(key[0] == part for key in evaluation.population)]
@@ -174,7 +178,7 @@ def data_section(evaluation: Evaluation) -> Section:
         cells = [Cell(name)]
         for part in parts:
             count, groups = evaluation.population.get((part, name), (0, 0))
-            cells.append(Cell(f"{count:,}", f"{groups:,} groups"))
+            cells.append(Cell(f"{count:,}", f"{groups:,} groups") if count else Cell("–"))
         rows.append(tuple(cells))
     total = [Cell("all", strong=True)]
     for part in parts:

@@ -11,6 +11,9 @@ from unstained.evaluation.intervals import Estimate
 from unstained.evaluation.paired import PairedResult, compare_predictions
 from unstained.evaluation.results import ControlResult, Evaluation
 
+HALF_A_POINT: Final = 0.005
+"""Differences below this are written as +0 points: no one should build on them."""
+
 CONTROL_WORDS: Final = {
     "majority": "always naming the commonest class",
     "background": "the pixels around the cell alone",
@@ -21,19 +24,34 @@ CONTROL_WORDS: Final = {
 
 
 def percent(value: float) -> str:
-    """0.853 as '85 %'."""
-    return "–" if np.isnan(value) else f"{100 * value:.0f} %"
+    """0.853 as '85 %', which no line break separates."""
+    return "–" if np.isnan(value) else f"{100 * value:.0f}\u00a0%"
+
+
+def decimal(value: float, digits: int = 2) -> str:
+    """A number with a true minus sign and no negative zero; a dash for NaN."""
+    if np.isnan(value):
+        return "–"
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if not text.strip("-0.,") else text.replace("-", "−")
 
 
 def points(found: PairedResult) -> str:
-    """A difference of fractions as '+8 points (3 to 12)'."""
-    value, low, high = (100 * part for part in (found.difference, found.low, found.high))
-    return f"{value:+.0f} points ({low:+.0f} to {high:+.0f})"
+    """A difference of fractions as '+8 points (+3 to +12)'."""
+    value, low, high = (
+        f"{100 * part:+.0f}".replace("-", "−") for part in (found.difference, found.low, found.high)
+    )
+    return f"{value} points ({low} to {high})"
+
+
+def clearly_better(found: PairedResult) -> bool:
+    """Whether the whole interval lies above 0, by half a point at least."""
+    return found.low >= HALF_A_POINT
 
 
 def span(found: Estimate) -> str:
     """An interval of fractions as '80 to 91 %'."""
-    return f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
+    return f"{100 * found.low:.0f} to {100 * found.high:.0f}\u00a0%"
 
 
 def against_control(evaluation: Evaluation, control: ControlResult) -> PairedResult:

@@ -8,16 +8,16 @@ from typing import Final
 import numpy as np
 
 from unstained.evaluation import figures
-from unstained.evaluation.beside import percent
+from unstained.evaluation.beside import decimal, percent
 from unstained.evaluation.controls import CONTROLS
 from unstained.evaluation.figures import ForestRow
-from unstained.evaluation.intervals import Estimate
+from unstained.evaluation.intervals import FEW_GROUPS, Estimate
 from unstained.evaluation.metrics import roc_curve
 from unstained.evaluation.report import Block, Cell, Picture, Plots, Section, Table, svg_picture
 from unstained.evaluation.results import ControlResult, Evaluation, ModelResult
 from unstained.evaluation.scores import Scores
 
-PANEL: Final = 317
+PANEL: Final = 298
 """Width in pixels of a square panel."""
 
 
@@ -25,8 +25,8 @@ def number(found: Estimate) -> Cell:
     """An estimate with its interval below."""
     if np.isnan(found.value):
         return Cell("–")
-    detail = "" if np.isnan(found.low) else f"{found.low:.2f} to {found.high:.2f}"
-    return Cell(f"{found.value:.2f}", detail)
+    detail = "" if np.isnan(found.low) else f"{decimal(found.low)} to {decimal(found.high)}"
+    return Cell(decimal(found.value), detail)
 
 
 def models_section(evaluation: Evaluation) -> Section:
@@ -41,7 +41,7 @@ def models_section(evaluation: Evaluation) -> Section:
         other = _reference(evaluation, control)
         value = other.scores.overall["balanced_accuracy"] if other else None
         main_value = control.scores.overall["balanced_accuracy"]
-        forest_rows.append(ForestRow(control.name, main_value, value, False))
+        forest_rows.append(ForestRow(f"{control.name} control", main_value, value, False))
     chance = 1 / sum(found.support > 0 for found in evaluation.best.test.scores.classes)
     svg = figures.forest(forest_rows, "balanced accuracy", chance, main, reference)
     best = evaluation.best.test.scores.overall["balanced_accuracy"]
@@ -62,14 +62,14 @@ def models_section(evaluation: Evaluation) -> Section:
         "A model is worth as much as it exceeds what can be had without it. The best model was "
         "chosen on validation cells; test cells chose nothing.",
         (
-            Plots(caption, (svg_picture(svg, alt, 691),)),
+            Plots(caption, (svg_picture(svg, alt, 826),)),
             _models_table(evaluation, rows, main, reference),
         ),
     )
 
 
 def _partitions(evaluation: Evaluation) -> tuple[str, str]:
-    grouped, random = f"held-out {evaluation.group_word}", "random split of cells"
+    grouped, random = f"held-out {evaluation.group_word}", "random split"
     return (grouped, random) if evaluation.grouped else (random, grouped)
 
 
@@ -113,14 +113,22 @@ def _models_table(
     evaluation: Evaluation, rows: list[tuple[Cell, ...]], main: str, reference: str
 ) -> Table:
     targets = evaluation.data.target_names
+    note = (
+        "Below each number its interval. Models are trained once, for the first partition; "
+        "controls for both. ROC-AUC is the mean over classes, one against the rest."
+    )
+    if evaluation.samplings["test"].groups < FEW_GROUPS:
+        note += (
+            " A control that knows nothing is right or wrong for whole groups at a time, so with "
+            "few groups it may lie far from guessing, on either side."
+        )
     names = ("", "Balanced accuracy", "Macro-F1", "Accuracy", "ROC-AUC")
     columns = (*names, *(f"r, {name}" for name in targets))
     return Table(
         f"Scores on {evaluation.best.test.scores.cells:,} test cells, best model first",
         (*columns, "Balanced accuracy"),
         tuple(rows),
-        "Below each number its interval. Models are trained once, for the first partition; "
-        "controls for both. ROC-AUC is the mean over classes, one against the rest.",
+        note,
         (("", 1), (main, 4 + len(targets)), (reference, 1)),
         (len(evaluation.models),),
     )
@@ -172,6 +180,7 @@ def _confusion(evaluation: Evaluation) -> Block:
         ("True class", *(f"called {name}" for name in names)),
         tuple(rows),
         "Rows add up to 100 %; the diagonal holds the right calls.",
+        even=True,
     )
 
 
@@ -180,6 +189,8 @@ def _roc(evaluation: Evaluation) -> Block:
     best = [model.name for model in evaluation.models].index(evaluation.best.name)
     for k, name in enumerate(evaluation.data.class_names):
         positive, curves = evaluation.cells.labels[test] == k, []
+        if positive.all() or not positive.any():
+            continue
         for model in evaluation.models:
             fpr, tpr = roc_curve(positive, model.probabilities[test, k])
             curves.append((model.name, fpr, tpr, model.test.scores.classes[k].roc_auc.value))

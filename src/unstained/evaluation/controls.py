@@ -35,8 +35,10 @@ SHORTCUTS: Final = ("background", "brightness", "size")
 TRAINING_CELLS: Final = 20_000
 """Training cells of a control at the most; more change it little and cost memory."""
 
-TREES: Final = 200
+TREES: Final = 100
 MIN_LEAF: Final = 3
+TRIED: Final = 0.3
+"""Fraction of the features that a tree tries at each split when it predicts a number."""
 
 FEATURE_BATCH: Final = 64
 """Cells whose features are computed at once: larger batches leave the processor's cache."""
@@ -121,7 +123,9 @@ def _classify(x: Floats, y: Labels, test: Floats, classes: int, seed: int) -> Fl
 def _regress(x: Floats, y: Floats, test: Floats, seed: int) -> Floats:
     from sklearn.ensemble import ExtraTreesRegressor
 
-    forest = ExtraTreesRegressor(TREES, min_samples_leaf=MIN_LEAF, random_state=seed, n_jobs=-1)
+    forest = ExtraTreesRegressor(
+        TREES, min_samples_leaf=MIN_LEAF, max_features=TRIED, random_state=seed, n_jobs=-1
+    )
     return np.asarray(forest.fit(x, y).predict(test))
 
 

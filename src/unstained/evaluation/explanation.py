@@ -23,12 +23,27 @@ HEAT: Final = np.array([255.0, 106.0, 0.0])
 OPACITY: Final = 0.75
 
 
+FEWEST_POINTS: Final = 4
+"""Points along a side of a map, below which it cannot tell the cell from its surroundings."""
+
+
 def enlarge(maps: Floats, side: int) -> Floats:
-    """Maps (N, h, w) to (N, S, S), bilinear."""
-    tensor = torch.from_numpy(np.ascontiguousarray(maps, dtype=np.float64))[:, None]
-    size = (side, side)
-    larger = torch.nn.functional.interpolate(tensor, size, mode="bilinear", align_corners=False)
-    return np.asarray(larger[:, 0].numpy())
+    """Maps (N, h, w) to the canvas (N, S, S), each point drawn where it looks.
+
+    Convolutions and pools with odd kernels, symmetric padding and stride s centre output i on
+    input s i, so point i of the map lies at pixel s i: not in the middle of its share of the
+    canvas, from which it is off by half a stride. Between points the map is bilinear, beyond the
+    outermost ones it fades to 0 within a stride.
+    """
+    rows, columns = (_hats(side, points) for points in maps.shape[1:])
+    return np.asarray(rows @ maps @ columns.T)
+
+
+def _hats(side: int, points: int) -> Floats:
+    """(S, points) weight of each point at each pixel; strides are powers of two."""
+    stride = 2 ** np.ceil(np.log2(side / points))
+    distance = np.abs(np.arange(side)[:, None] - stride * np.arange(points))
+    return np.asarray(np.maximum(0.0, 1.0 - distance / stride))
 
 
 def of_class(maps: Floats, classes: Labels) -> Floats:

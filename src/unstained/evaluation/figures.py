@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from unstained.evaluation.intervals import Estimate
 from unstained.evaluation.metrics import Floats
@@ -50,6 +51,9 @@ STYLE: Final[Any] = {
     "ytick.labelcolor": INK,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "legend.labelcolor": INK,
+    "legend.handletextpad": 0.4,
+    "legend.columnspacing": 1.2,
 }
 
 
@@ -85,7 +89,7 @@ def forest(rows: Sequence[ForestRow], xlabel: str, chance: float, main: str, ref
         reference: legend of the hollow points.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = _panel(7.2, 0.75 + 0.36 * len(rows))
+        figure, axes = _panel(8.6, 0.75 + 0.36 * len(rows))
         for y, row in enumerate(rows):
             colour = COLOURS[0] if row.is_model else QUIET
             _whisker(axes, row.main, y - 0.13 * bool(row.reference), colour, filled=True)
@@ -116,6 +120,12 @@ def _whisker(axes: Axes, value: Estimate, y: float, colour: str, *, filled: bool
     axes.plot([value.value], [y], "o", color=colour, mfc=face, markersize=6.5 if filled else 5.5)
 
 
+def _short(value: float, _: int | None) -> str:
+    """Tick label: 150000 as '150k'."""
+    text = f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
+    return text.replace("-", "−")
+
+
 def roc_panel(
     title: str, curves: Sequence[tuple[str, Floats, Floats, float]], highlight: int
 ) -> str:
@@ -127,7 +137,7 @@ def roc_panel(
         highlight: position of the best model, drawn on top.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = _panel(3.3, 3.3)
+        figure, axes = _panel(3.1, 3.1)
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
         for number, (name, fpr, tpr, area) in enumerate(curves):
             best = number == highlight
@@ -143,7 +153,8 @@ def roc_panel(
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", title=title)
         axes.set_xlabel("false positive rate")
         axes.set_ylabel("true positive rate")
-        axes.legend(loc="lower right", title="area under the curve", title_fontsize=8)
+        legend = axes.legend(loc="lower right", title="area under the curve", title_fontsize=8)
+        legend.get_title().set_color(INK)
         return _svg(figure)
 
 
@@ -159,7 +170,7 @@ def reliability_panel(
         raw: the same pair before scaling.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = _panel(3.3, 3.3)
+        figure, axes = _panel(3.1, 3.1)
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.plot(*raw, "o--", color=QUIET, mfc="white", markersize=4, linewidth=1, label="before")
         axes.plot(confidence, accuracy, "o-", color=COLOURS[0], markersize=5, label="after scaling")
@@ -173,7 +184,7 @@ def reliability_panel(
 def scatter_panel(
     title: str, unit: str, truth: Floats, predicted: Floats, labels: Floats, names: Sequence[str]
 ) -> str:
-    """Predicted against true values, coloured by class.
+    """Predicted against true values, coloured by class; what is far outside lies on the border.
 
     Args:
         title: the target.
@@ -184,11 +195,11 @@ def scatter_panel(
         names: K class names.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = _panel(3.3, 3.5)
-        both = np.concatenate([truth, predicted])
-        low, high = np.percentile(both, [0.2, 99.8])
-        pad = 0.05 * max(high - low, 1e-9)
+        figure, axes = _panel(3.1, 3.35)
+        low, high = np.percentile(np.concatenate([truth, predicted]), [1, 99])
+        pad = 0.1 * max(high - low, 1e-9)
         limits = (low - pad, high + pad)
+        truth, predicted = np.clip(truth, *limits), np.clip(predicted, *limits)
         axes.plot(limits, limits, color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
         for k, name in enumerate(names):
             axes.scatter(
@@ -201,8 +212,12 @@ def scatter_panel(
                 marker=MARKERS[k % len(MARKERS)],
                 label=name,
                 rasterized=True,
+                clip_on=False,
             )
         axes.set(xlim=limits, ylim=limits, aspect="equal", title=title)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(5))
+            axis.set_major_formatter(FuncFormatter(_short))
         suffix = f" ({unit})" if unit else ""
         axes.set_xlabel(f"measured{suffix}")
         axes.set_ylabel(f"predicted from brightfield{suffix}")

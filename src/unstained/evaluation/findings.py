@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from unstained.evaluation.beside import CONTROL_WORDS, against_control, percent, points
+from unstained.evaluation.beside import (
+    CONTROL_WORDS,
+    against_control,
+    clearly_better,
+    percent,
+    points,
+)
 from unstained.evaluation.conformal import fewest_cells
 from unstained.evaluation.controls import SHORTCUTS
 from unstained.evaluation.report import Finding, Tone
@@ -49,13 +55,20 @@ def _origin(evaluation: Evaluation) -> Iterator[Finding]:
     yield Finding(
         "neutral",
         "A cell's class is the directory it was recorded in",
-        "It tells how the sample was treated or sorted, not what a stain of this very cell showed. "
-        "Cells that did not respond to the treatment count as wrong calls.",
+        "It tells how the sample was treated, sorted or gated, not what this very cell showed. "
+        "Where such a label is wrong, a right call counts as a mistake.",
     )
 
 
 def _partition(evaluation: Evaluation) -> Iterator[Finding]:
-    if evaluation.grouped:
+    if evaluation.grouped and evaluation.data.group == "block":
+        yield Finding(
+            "caution",
+            "Tested within recordings that the model knows",
+            "Blocks of neighbouring tiles were held out, but of the same recordings. Whether the "
+            "model works on another day, sample or instrument is not shown.",
+        )
+    elif evaluation.grouped:
         yield Finding(
             "good",
             "Tested on groups that were held out",
@@ -80,7 +93,7 @@ def _controls(evaluation: Evaluation) -> Iterator[Finding]:
         gain = against_control(evaluation, control)
         words = CONTROL_WORDS[control.name]
         numbers = f"Gain of {evaluation.best.name} in balanced accuracy: {points(gain)}."
-        if gain.low > 0:
+        if clearly_better(gain):
             continue
         shortcut = control.name in SHORTCUTS
         yield Finding(
@@ -90,7 +103,7 @@ def _controls(evaluation: Evaluation) -> Iterator[Finding]:
             + (
                 " What the model has learnt may not be the cell."
                 if shortcut
-                else " A network is not needed to reach this score."
+                else " Simple measurements are enough to reach this score."
             ),
         )
     yield from _flattery(evaluation)

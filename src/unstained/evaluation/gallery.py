@@ -62,10 +62,11 @@ def examples(
     blocks: list[Block] = []
     if pictures.evidence is not None:
         blocks.append(_lift(pictures, len(lift_cells)))
-    blocks.append(Gallery(_caption("Right calls, drawn at random", pictures), cards[: len(chosen)]))
+    note = _note(pictures)
+    blocks.append(Gallery("Right calls, drawn at random", cards[: len(chosen)], note))
     if len(wrong):
         title = "The wrong calls that the model was most certain of"
-        blocks.append(Gallery(_caption(title, pictures), cards[len(chosen) :]))
+        blocks.append(Gallery(title, cards[len(chosen) :]))
     else:
         blocks.append(Text(("No test cell was called wrong.",)))
     return Section(
@@ -104,18 +105,25 @@ def _read(trained: TrainedModel, store: CellStore, rows: Labels, called: Labels)
     return _Pictures(contrast, explanation.cell_masks(canvases, scale), evidence, map_side)
 
 
-def _caption(title: str, pictures: _Pictures) -> str:
+def _note(pictures: _Pictures) -> str:
     if pictures.evidence is None:
-        return f"{title}. This model gives no map of where it looks."
+        return "This model gives no map of where it looks."
     return (
-        f"{title}. Left the cell; right in orange where the evidence for the called class lies "
-        f"(from a map of {pictures.map_side} × {pictures.map_side} points: regions, not "
-        "structures)."
+        "Left the cell; right in orange where the evidence for the called class lies, from a map "
+        f"of {pictures.map_side} × {pictures.map_side} points: regions, not structures."
     )
 
 
 def _lift(pictures: _Pictures, cells: int) -> Text:
     assert pictures.evidence is not None  # noqa: S101  (narrows the type)
+    if pictures.map_side < explanation.FEWEST_POINTS:
+        return Text(
+            (
+                f"The network's last map has {pictures.map_side} × {pictures.map_side} points, too "
+                "few to tell whether it looks at the cell or past it. A smaller stride or a larger "
+                "canvas gives a finer map.",
+            )
+        )
     lift = explanation.evidence_lift(pictures.evidence[-cells:], pictures.masks[-cells:])
     value = float(np.nanmean(lift)) if not np.isnan(lift).all() else float("nan")
     area = float(pictures.masks[-cells:].mean())

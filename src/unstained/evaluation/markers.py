@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from unstained.evaluation import figures
-from unstained.evaluation.beside import CONTROL_WORDS
+from unstained.evaluation.beside import decimal
 from unstained.evaluation.chapters import PANEL, controls_best_first, number
 from unstained.evaluation.report import Cell, Plots, Section, Table, svg_picture
 from unstained.evaluation.results import Evaluation
-from unstained.evaluation.scores import TargetScores
+from unstained.evaluation.scores import Scores
 
 
 def markers_section(evaluation: Evaluation) -> Section | None:
@@ -25,12 +27,12 @@ def markers_section(evaluation: Evaluation) -> Section | None:
             continue
         within = found.within_class_r.value
         svg = figures.scatter_panel(
-            f"{found.name}: r = {found.r.value:.2f}, within classes {within:.2f}",
+            f"{found.name}: r = {decimal(found.r.value)}, within {decimal(within)}",
             found.unit,
             *(truth[known], predicted[known], labels[known]),
             evaluation.data.class_names,
         )
-        alt = f"Predicted against measured {found.name}: correlation {found.r.value:.2f}."
+        alt = f"Predicted against measured {found.name}: correlation {decimal(found.r.value)}."
         panels.append(svg_picture(svg, alt, PANEL))
     return Section(
         "markers",
@@ -42,47 +44,65 @@ def markers_section(evaluation: Evaluation) -> Section | None:
         (
             Plots(
                 f"Measured values and those that {evaluation.best.name} predicts, test cells, one "
-                "point a cell. On the dotted diagonal the prediction is exact.",
+                "point a cell. On the dotted diagonal the prediction is exact; cells far off are "
+                "drawn on the border.",
                 tuple(panels),
             ),
-            _targets_table(evaluation),
+            _correlations(evaluation),
+            _details(evaluation),
         ),
     )
 
 
-def _targets_table(evaluation: Evaluation) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    separators = []
-    for m, name in enumerate(evaluation.data.target_names):
-        separators += [len(rows)] if m else []
-        for model in evaluation.models:
-            label = Cell(f"{name}, {model.name}", strong=model.name == evaluation.best.name)
-            only = model.class_only_r[m]
-            last = Cell("–" if np.isnan(only) else f"{only:.2f}")
-            rows.append((label, *_target_cells(model.test.scores.targets[m]), last))
-        for control in controls_best_first(evaluation):
-            label = Cell(f"{name}, {control.name} control", CONTROL_WORDS[control.name])
-            rows.append((label, *_target_cells(control.scores.targets[m]), Cell("–")))
+def _correlations(evaluation: Evaluation) -> Table:
+    """Models and controls, r and within-class r of each target."""
+    rows = [
+        (Cell(model.name, strong=model.name == evaluation.best.name), *_pairs(model.test.scores))
+        for model in evaluation.models
+    ]
+    rows += [
+        (Cell(f"{control.name} control"), *_pairs(control.scores))
+        for control in controls_best_first(evaluation)
+    ]
+    targets = evaluation.data.target_names
     return Table(
-        "Prediction of continuous values, test cells",
-        ("", "Cells", "r", "r within classes", "R²", "Mean error", "r from the class alone"),
+        "Correlation with the measured values, test cells",
+        ("", *("r", "within classes") * len(targets)),
         tuple(rows),
-        "r from the class alone: correlation reached by giving every cell the training mean of the "
-        "class that the model calls it. Mean error is in the marker's own unit.",
-        (),
-        tuple(separators),
+        "Below each number its interval. Controls see what they see in the section above.",
+        (("", 1), *((name, 2) for name in targets)),
+        (len(evaluation.models),),
     )
 
 
-def _target_cells(found: TargetScores) -> tuple[Cell, ...]:
-    error = number(found.mae)
-    if found.mae.value >= 1000:
-        detail = f"{found.mae.low:,.0f} to {found.mae.high:,.0f}"
-        error = Cell(f"{found.mae.value:,.0f}", detail)
-    return (
-        Cell(f"{found.cells:,}"),
-        number(found.r),
-        number(found.within_class_r),
-        number(found.r2),
-        error,
+def _pairs(scores: Scores) -> Iterator[Cell]:
+    for target in scores.targets:
+        yield number(target.r)
+        yield number(target.within_class_r)
+
+
+def _details(evaluation: Evaluation) -> Table:
+    """More on the best model's predictions."""
+    best = evaluation.best
+    rows = []
+    for found, only in zip(best.test.scores.targets, best.class_only_r, strict=True):
+        digits = 0 if found.mae.value >= 1000 else 2
+        low, high = decimal(found.mae.low, digits), decimal(found.mae.high, digits)
+        rows.append(
+            (
+                Cell(found.name, found.unit),
+                Cell(f"{found.cells:,}"),
+                number(found.r),
+                Cell(decimal(only)),
+                number(found.r2),
+                Cell(decimal(found.mae.value, digits), f"{low} to {high}"),
+            )
+        )
+    return Table(
+        f"Predictions of {best.name}",
+        ("", "Cells", "r", "r from the class alone", "R²", "Mean error"),
+        tuple(rows),
+        "r from the class alone: correlation reached by giving every cell the training mean of the "
+        "class that the model calls it. Mean error is in the marker's own unit.",
+        even=True,
     )

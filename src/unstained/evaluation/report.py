@@ -61,6 +61,7 @@ class Table:
         note: small print below.
         groups: (heading, number of columns) of a row of headings above; empty for none.
         separators: rows above which a line is drawn.
+        even: whether all columns are equally wide.
     """
 
     kind: ClassVar[str] = "table"
@@ -70,6 +71,7 @@ class Table:
     note: str = ""
     groups: tuple[tuple[str, int], ...] = ()
     separators: tuple[int, ...] = ()
+    even: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,12 @@ class Card:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Cards of cells under a heading."""
+    """Cards of cells under a heading, with a note on how to read them."""
 
     kind: ClassVar[str] = "gallery"
     caption: str
     cards: tuple[Card, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import numpy as np
 from unstained.evaluation.beside import (
     CONTROL_WORDS,
     against_control,
+    clearly_better,
+    decimal,
     percent,
     points,
     span,
@@ -40,7 +42,7 @@ def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
     if balanced.low <= chance:
         tone: Tone = "bad"
         answer = f"No: the best model calls {reached} of cells right, no better than guessing."
-    elif beaten.low <= 0:
+    elif not clearly_better(beaten):
         tone = "bad"
         answer = (
             f"Not shown: {CONTROL_WORDS[shortcut.name]} may serve as well "
@@ -50,7 +52,8 @@ def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
     else:
         share = (balanced.value - chance) / (1 - chance)
         degree = next(word for least, word in DEGREES if share >= least)
-        distrusted = not evaluation.grouped or any(item.tone == "bad" for item in findings)
+        apart = evaluation.grouped and evaluation.data.group == "acquisition"
+        distrusted = not apart or any(item.tone == "bad" for item in findings)
         tone = "caution" if distrusted or share < DEGREES[1][0] else "good"
         answer = (
             f"{degree}: the best model calls {reached} of cells right, where guessing would get "
@@ -68,6 +71,7 @@ def _tested(evaluation: Evaluation, balanced: Estimate) -> str:
     cells, groups = evaluation.best.test.scores.cells, evaluation.samplings["test"].groups
     where = (
         f"{cells:,} cells from {groups} {evaluation.group_word} that it never saw in training"
+        + (", within recordings that it knows" if evaluation.data.group == "block" else "")
         if evaluation.grouped
         else f"{cells:,} cells that it never saw, but of {evaluation.group_word} that it knows"
     )
@@ -83,12 +87,14 @@ def _beside_controls(evaluation: Evaluation, beaten: PairedResult, shortcut: Con
     gain = against_control(evaluation, features)
     reached = percent(features.scores.overall["balanced_accuracy"].value)
     level = percent(shortcut.scores.overall["balanced_accuracy"].value)
-    clear = "clearly " if gain.low > 0 or gain.high < 0 else "not clearly "
-    better = "better" if gain.difference >= 0 else "worse"
+    if clearly_better(gain):
+        judgement = "clearly better"
+    else:
+        judgement = "worse" if gain.high < 0 else "not clearly better"
     return (
         f"Without seeing the cell's shape one reaches at most {level}, from "
         f"{CONTROL_WORDS[shortcut.name]}: the model gains {points(beaten)}. Hand-crafted features "
-        f"with decision trees reach {reached}: the model is {clear}{better}, {points(gain)}."
+        f"with decision trees reach {reached}: the model is {judgement}, {points(gain)}."
     )
 
 
@@ -96,8 +102,8 @@ def _markers(evaluation: Evaluation) -> Iterator[str]:
     targets = evaluation.best.test.scores.targets
     if targets:
         listed = ", ".join(
-            f"{found.name} with r = {found.r.value:.2f} ({found.within_class_r.value:.2f} within "
-            "classes)"
+            f"{found.name} with r = {decimal(found.r.value)} "
+            f"({decimal(found.within_class_r.value)} within classes)"
             for found in targets
         )
         yield f"From the same images it predicts what a stain would have shown: {listed}."
@@ -128,8 +134,8 @@ def _tiles(
         tiles.append(
             Tile(
                 f"Correlation with {found.name}",
-                f"{found.r.value:.2f}",
-                f"{found.within_class_r.value:.2f} within classes",
+                decimal(found.r.value),
+                f"{decimal(found.within_class_r.value)} within classes",
             )
         )
     return tuple(tiles)

@@ -115,16 +115,7 @@ def fit_boosting(
     classes = int(labels.max()) + 1 if classes is None else classes
     _refuse_empty(labels, targets, classes)
     count = targets.shape[1]
-    options = {
-        "max_iter": params.iterations,
-        "learning_rate": params.learning_rate,
-        "max_leaf_nodes": params.max_leaf_nodes,
-        "min_samples_leaf": params.min_samples_leaf,
-        "l2_regularization": params.l2_regularization,
-        "max_features": params.max_features,
-        "n_iter_no_change": patience,
-        "random_state": seed,
-    }
+    options = _options(params, seed, patience)
     outputs = np.eye(classes + count)
     # Two classes have one raw score, the log odds of the second: half of it for, half against.
     shares = outputs[:classes] if classes > 2 else (outputs[[1]] - outputs[[0]]) / 2
@@ -146,6 +137,20 @@ def fit_boosting(
 def channels_of(features: Array) -> int:
     """How many channels a feature matrix was computed from."""
     return int(features.shape[1] // len(Features().names))
+
+
+def _options(params: BoostingParams, seed: int, patience: int) -> dict[str, Any]:
+    """Arguments of scikit-learn's estimators."""
+    return {
+        "max_iter": params.iterations,
+        "learning_rate": params.learning_rate,
+        "max_leaf_nodes": params.max_leaf_nodes,
+        "min_samples_leaf": params.min_samples_leaf,
+        "l2_regularization": params.l2_regularization,
+        "max_features": params.max_features,
+        "n_iter_no_change": patience,
+        "random_state": seed,
+    }
 
 
 def _grow(

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
+from pydantic import model_validator
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -56,6 +57,21 @@ class ModelSpec(Params):
     package_version: str = __version__
     seed: int
     data_digest: str
+
+    @model_validator(mode="after")
+    def _one_entry_a_target(self) -> ModelSpec:
+        lengths = {len(self.target_units), len(self.target_mean), len(self.target_std)}
+        if lengths != {len(self.target_names)}:
+            raise ValueError("target_names, _units, _mean and _std need one entry a target each")
+        return self
+
+
+class Description(Params):
+    """Content of model.json."""
+
+    format: int
+    spec: ModelSpec
+    weights_sha256: str
 
 
 class ContrastSource(Protocol):
@@ -122,12 +138,10 @@ def save_trained(directory: Path, trained: TrainedModel) -> None:
     }
     with whole_directory(directory) as temporary:
         save_file(state, temporary / WEIGHTS)
-        content = {
-            "format": FORMAT,
-            "spec": trained.spec.model_dump(mode="json"),
-            "weights_sha256": file_sha256(temporary / WEIGHTS),
-        }
-        write_json(temporary / DESCRIPTION, content)
+        description = Description(
+            format=FORMAT, spec=trained.spec, weights_sha256=file_sha256(temporary / WEIGHTS)
+        )
+        write_json(temporary / DESCRIPTION, description.model_dump(mode="json"))
 
 
 def load_trained(directory: Path) -> TrainedModel:
@@ -138,16 +152,14 @@ def load_trained(directory: Path) -> TrainedModel:
         IntegrityError: the weights are not those that model.json was written for, or do not fit.
         ParameterError: model.json breaks the schema.
     """
-    description = _description(directory / DESCRIPTION)
-    spec = parse(ModelSpec, description["spec"], str(directory / DESCRIPTION))
-    weights = directory / WEIGHTS
+    description, weights = _description(directory / DESCRIPTION), directory / WEIGHTS
+    spec = description.spec
     if not weights.exists():
         raise StageInputError(f"{weights} does not exist", "run `train` again")
     found = file_sha256(weights)
-    if found != description["weights_sha256"]:
+    if found != description.weights_sha256:
         raise IntegrityError(
-            f"{weights} has digest {found}, but {DESCRIPTION} records "
-            f"{description['weights_sha256']}",
+            f"{weights} has digest {found}, but {DESCRIPTION} records {description.weights_sha256}",
             "the file was changed or damaged; run `train` again or restore the directory",
         )
     network = build_model(
@@ -163,7 +175,7 @@ def load_trained(directory: Path) -> TrainedModel:
     return TrainedModel(network.eval(), spec)
 
 
-def _description(path: Path) -> dict[str, Any]:
+def _description(path: Path) -> Description:
     """Content of model.json, once it is known to have the format that this code reads."""
     try:
         content = read_json(path)
@@ -177,4 +189,4 @@ def _description(path: Path) -> dict[str, Any]:
             f"{path} has format {version!r}; this version of unstained reads format {FORMAT}",
             "train the model again, or use the version of unstained that wrote it",
         )
-    return dict(content)
+    return parse(Description, content, str(path))

@@ -156,7 +156,17 @@ def findings(league: League) -> list[str]:
         if e["rescored"]
     ]
     champion = league["champion"]
-    lines.append("There is no champion." if champion is None else f"Champion: v{champion}.")
+    lines.append(
+        "There was no champion when this was compared."
+        if champion is None
+        else f"Champion when this was compared: v{champion}."
+    )
+    floor = min((test["p_floor"] for test in league["tests"]), default=0.0)
+    if floor >= league["alpha"]:
+        lines.append(
+            f"With {league['test_groups']} groups p cannot fall below {floor:.2g}, so no "
+            "difference can be called significant: add acquisitions."
+        )
     if league["not_comparable"]:
         others = ", ".join(f"v{e['version']}" for e in league["not_comparable"])
         lines.append(f"Not comparable, because evaluated on other test cells: {others}.")

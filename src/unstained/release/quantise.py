@@ -21,6 +21,7 @@ from onnxruntime.quantization import (
     QuantType,
     quantize_static,
 )
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from sklearn.metrics import f1_score
 
 from unstained.errors import ExportError
@@ -102,9 +103,12 @@ def quantise(
         raise ExportError(
             "quantisation needs validation cells, and there are none", "check split.fractions"
         )
+    source = onnx.load(model)
+    # The pre-processing that the quantiser asks for, folding batch norms, the exporter has done.
+    add_pre_process_metadata(source)
     with whole_file(target) as temporary:
         quantize_static(
-            str(model),
+            source,
             str(temporary),
             _Batches(calibration),
             quant_format=QuantFormat.QDQ,
@@ -113,6 +117,7 @@ def quantise(
             weight_type=QuantType.QInt8,
             nodes_to_quantize=list(nodes),
             calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"QDQOpTypePerChannelSupportToAxis": {"MatMul": 1}},
         )
         proto = onnx.load(temporary)
         canonicalise(proto)

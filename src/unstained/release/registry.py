@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,9 @@ CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 PREVIOUS: Final = "previous"
 
+DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
+"""Without a server there is nobody to choose where artifacts lie: they go below the project."""
+
 KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 """Lets MLflow show an experiment's runs and charts, not its pages for language models."""
 
@@ -43,7 +47,7 @@ class Registry:
 
     Args:
         uri: MLflow tracking URI; None means the SQLite database mlflow.db in `root`.
-        root: the project's directory; with a SQLite database, artifacts lie in its mlartifacts/.
+        root: the project's directory; without a server, artifacts lie in its mlartifacts/.
     """
 
     def __init__(self, uri: str | None, root: Path) -> None:
@@ -90,7 +94,8 @@ class Registry:
             try:
                 version = self._log(experiment, run, given, tags)
             except BaseException:
-                client.set_terminated(run, "FAILED")
+                with suppress(Exception):  # the server may be what failed
+                    client.set_terminated(run, "FAILED")
                 raise
             client.set_terminated(run, "FINISHED")
         return self.version(given.name, version), True
@@ -231,7 +236,7 @@ class Registry:
         found = client.get_experiment_by_name(name)
         if found is None:
             place = None
-            if self.uri.startswith("sqlite:"):
+            if self.uri.startswith(DATABASES):
                 place = (self.root / "mlartifacts" / name).as_uri()
             _unless_it_exists(
                 lambda: client.create_experiment(name, artifact_location=place, tags=KIND)

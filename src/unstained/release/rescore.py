@@ -17,8 +17,8 @@ from unstained.files import read_json
 from unstained.params import StudyData
 from unstained.progress import progress
 from unstained.release.artifact import CARD_FILE, MODEL_FILE
+from unstained.release.inference import open_session, run_session
 from unstained.release.padding import pad_batch
-from unstained.release.parity import open_session, run_session
 
 BATCH: Final = 64
 

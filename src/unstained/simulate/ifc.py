@@ -131,7 +131,7 @@ def _simulate(plans: Sequence[Plan], setting: _Setting, destination: Path) -> No
     stop = Event()
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(
-        len(os.sched_getaffinity(0)), initializer=torch.set_num_threads, initargs=(1,)
+        os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,)
     )
     try:
         with progress("simulate", total, "cells") as advance:

@@ -22,9 +22,9 @@ from unstained.params import (
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
-    from unstained.release.league import League
+    from unstained.release.league import League, NotComparable
     from unstained.release.registry import Registry
-    from unstained.stages.candidates import CellFiles
+    from unstained.stages.leagues.candidates import Candidate, CellFiles
 
 
 class CompareStageParams(Params):
@@ -67,7 +67,7 @@ STAGE = Stage(
         "page": Output("league.html"),
     },
     per="study",
-    layers=("evaluation", "release"),
+    layers=("data", "evaluation", "release", "stages/leagues"),
 )
 
 
@@ -78,7 +78,7 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         RegistryError: MLflow failed, or lacks a version that was registered.
     """
     from unstained.release.league import findings
-    from unstained.stages.candidates import CellFiles
+    from unstained.stages.leagues.candidates import CellFiles
 
     new = read_registrations(inputs["registrations"], job.models)
     cells = CellFiles(inputs["store"], inputs["split"])
@@ -114,7 +114,7 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
 
     from unstained.params import load_params, read_yaml
     from unstained.release.registry import Registry
-    from unstained.stages.candidates import CellFiles
+    from unstained.stages.leagues.candidates import CellFiles
     from unstained.stages.runner import resolve_params
 
     project = load_params(root / "params.yaml")
@@ -168,39 +168,47 @@ def make_league(
         IntegrityError: predictions are not the ones that were registered.
     """
     from unstained.release.registry import CHAMPION
-    from unstained.stages.candidates import admit, sort_out
-    from unstained.stages.scoring import paired_tests, score, versus
+    from unstained.stages.leagues.candidates import admit, missing_tag, sort_out
 
     name = registered_model(params.register_, study)
     versions = registry.versions(name)
-    reference = _reference(registry.uri, name, {v.version: v.test_cells for v in versions}, new)
+    ours = {v.version: v.test_cells for v in versions if not missing_tag(v)}
+    reference = _reference(registry.uri, name, ours, new)
     candidates, others = sort_out(registry, versions, reference)
-    if not candidates:
-        raise RegistryError(
-            f"no version of {name} can be compared: {others[-1]['reason']}",
-            "run `dvc repro`, which registers versions that can",
-        )
     champion = registry.alias(name, CHAMPION)
     if cells is not None and champion is not None:
         admit(registry, registry.version(name, champion), cells, candidates, others, params)
-    targets = params.data.target_names
+    return _table(params, study, champion, new, candidates, others)
+
+
+def _table(
+    params: CompareStageParams,
+    study: str,
+    champion: int | None,
+    new: Sequence[int],
+    candidates: Sequence[Candidate],
+    others: list[NotComparable],
+) -> League:
+    """The table of comparable versions, every entry with its tests."""
+    from unstained.stages.leagues.scoring import paired_tests, score, versus
+
+    first, targets = candidates[0], params.data.target_names
     entries = [score(candidate, params, new, targets) for candidate in candidates]
     entries.sort(key=lambda entry: (-entry["value"], entry["version"]))
     numbers = [entry["version"] for entry in entries]
     pairs = _pairs(numbers, {numbers[0], champion, *new})
-    test = candidates[0].test
     league: League = {
         "study": study,
-        "name": name,
+        "name": first.version.name,
         "metric": params.compare.metric,
         "alpha": params.compare.alpha,
         "confidence": 1 - params.compare.alpha,
         "correction": params.compare.correction,
-        "simulated": candidates[-1].version.tags["simulated"] == "true",
-        "data_digest": reference[0],
-        "split_digest": reference[1],
-        "test_cells": len(test),
-        "test_groups": int(test["group"].nunique()),
+        "simulated": first.version.tags["simulated"] == "true",
+        "data_digest": first.version.data_digest,
+        "split_digest": first.version.split_digest,
+        "test_cells": len(first.test),
+        "test_groups": int(first.test["group"].nunique()),
         "leader": numbers[0],
         "champion": champion,
         "entries": entries,
@@ -217,7 +225,7 @@ def make_league(
 def write_league(league: League, params: CompareStageParams, outputs: Mapping[str, Path]) -> None:
     """Write league.json, league.csv and league.html."""
     from unstained.release.league import as_csv
-    from unstained.stages.league_page import league_page
+    from unstained.stages.leagues.page import league_page
 
     write_json(outputs["league"], league)
     write_text(outputs["table"], as_csv(league))

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from unstained.data.store import CellStore
     from unstained.evaluation.control_runs import Partition
     from unstained.evaluation.predictions import Cells
+    from unstained.evaluation.report import Section
     from unstained.evaluation.results import Evaluation, ModelResult
+    from unstained.models.trained import TrainedModel
 
 
 class EvaluateStageParams(Params):
@@ -234,22 +236,21 @@ def _provenance(
     )
 
 
-def _examples(evaluation: Evaluation, store: CellStore, trained: Path) -> Any:
+def _examples(evaluation: Evaluation, store: CellStore, trained: Path) -> Section:
     """The section of example cells: of the best model that tells where it looks, else of the best.
 
-    `evaluation.models` has the best model first, so the first with maps is the best of these.
+    Best on validation cells, as everywhere.
     """
     from unstained.evaluation.gallery import examples
     from unstained.evaluation.predictions import load_model
+    from unstained.evaluation.results import choose_best
 
-    chosen = evaluation.best
-    model = load_model(_model_path(trained, chosen.name), store, evaluation.data)
-    for candidate in evaluation.models:
-        loaded = load_model(_model_path(trained, candidate.name), store, evaluation.data)
-        if loaded.spec.has_cam:
-            chosen, model = candidate, loaded
-            break
-    return examples(evaluation, chosen, model, store)
+    def load(name: str) -> TrainedModel:
+        return load_model(_model_path(trained, name), store, evaluation.data)
+
+    with_maps = [model for model in evaluation.models if load(model.name).spec.has_cam]
+    chosen = choose_best(with_maps) if with_maps else evaluation.best
+    return examples(evaluation, chosen, load(chosen.name), store)
 
 
 def _write_models(evaluation: Evaluation, outputs: Outputs) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unstained.release.quantise import Int8Verdict
 
 GOLDEN_CELLS: Final = 8
+"""At the most."""
 CALIBRATION_CELLS: Final = 256
 """Validation cells that INT8 ranges are taken from."""
 SCORING_CELLS: Final = 5000
@@ -160,6 +161,8 @@ def _make_artifact(
     calibration = Calibration.read(
         inputs["calibration"] / f"{job.model}.json", len(spec.class_names)
     )
+    origin = _find_origin(params, inputs, job, store, trained)
+    metrics = read_json(inputs["metrics"])[str(job.model)]
     folder.mkdir(parents=True, exist_ok=True)
     exported, parity, notes = export_with_parity(
         ServingGraph(trained, calibration.temperature),
@@ -171,20 +174,21 @@ def _make_artifact(
     )
     write_json(folder / CALIBRATION_FILE, calibration.as_json())
     session = open_session(folder / MODEL_FILE)
-    golden = write_golden(folder, session, test.images[:GOLDEN_CELLS])
+    chosen = slice(0, None, max(1, -(-len(test.images) // GOLDEN_CELLS)))
+    golden = write_golden(folder, session, test.images[chosen])
     int8 = _make_int8(folder, store, inputs["split"], params)
     facts = CardFacts(
         data=params.data,
         spec=spec,
         dtype=store.dtype,
         calibration=calibration,
-        origin=_find_origin(params, inputs, job, store, trained),
+        origin=origin,
         exported=exported,
         parity=parity,
         int8=int8,
         golden=golden,
-        golden_cells=test.names[:GOLDEN_CELLS],
-        metrics=read_json(inputs["metrics"])[str(job.model)],
+        golden_cells=test.names[chosen],
+        metrics=metrics,
     )
     write_json(folder / CARD_FILE, make_card(folder, facts))
     if params.export.quantise and not int8.shipped:

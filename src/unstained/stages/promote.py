@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from unstained.errors import ParameterError
 from unstained.files import read_json, write_json
-from unstained.params import CompareParams, Params, PromoteParams, RegisterParams, StudyData
+from unstained.params import Params, PromoteParams, RegisterParams
 from unstained.stages.compare import read_registrations, registered_model
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
@@ -21,21 +21,14 @@ if TYPE_CHECKING:
 class PromoteStageParams(Params):
     """Parameters of the stage."""
 
-    data: StudyData
     register_: RegisterParams
-    compare: CompareParams
     promote: PromoteParams
 
 
 STAGE = Stage(
     name="promote",
     params=PromoteStageParams,
-    sections={
-        "data": "studies.{study}.data",
-        "register_": "register",
-        "compare": "compare",
-        "promote": "promote",
-    },
+    sections={"register_": "register", "promote": "promote"},
     inputs={
         "league": Input("compare", "league"),
         "registrations": Input("register", "registration", every_model=True),

@@ -29,6 +29,9 @@ HEADLINE: Final = (
 LATENCY: Final = "latency_ms_batch_1"
 """Key of parity.json: median milliseconds of a request with one cell."""
 
+OF_MODEL: Final = ("parameters", "temperature")
+"""Numbers in metrics.json that are of the model, not of cells."""
+
 
 class RegisterStageParams(Params):
     """Parameters of the stage."""
@@ -110,7 +113,7 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
             profile={"title": params.data.title, "classes": list(params.data.class_names)},
         ),
         simulated=bool(card["simulated"]),
-        params={**flatten(card["params"]), "seed": card["seed"]},
+        params=flatten(card["params"]),
         metrics=metrics,
         history=read_history(inputs["history"]),
         tags={
@@ -138,7 +141,9 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
 
 
 def run_metrics(found: Mapping[str, Any], parity: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat metrics with names that say which cells: test_, external_, val_.
+    """Flat metrics with names that say which cells: test_, external_, validation_.
+
+    History has val_ metrics of every epoch; validation_ ones are of the model that was kept.
 
     Args:
         found: the model's part of metrics.json.
@@ -150,10 +155,8 @@ def run_metrics(found: Mapping[str, Any], parity: Mapping[str, Any]) -> dict[str
     test = {name: value for name, value in found.items() if name != "external"}
     metrics: dict[str, Any] = {}
     for name, value in flatten(test, "_").items():
-        if name.startswith("validation_"):
-            metrics["val_" + name.removeprefix("validation_")] = value
-        else:
-            metrics["test_" + name] = value
+        prefix = "" if name.startswith("validation_") or name in OF_MODEL else "test_"
+        metrics[prefix + name] = value
     metrics |= {f"external_{name}": value for name, value in flatten(external, "_").items()}
     metrics["latency_ms"] = parity[LATENCY]
     return metrics

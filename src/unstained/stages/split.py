@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from unstained.files import write_text
 from unstained.params import CommonParams, Params, SplitParams, StudyData
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
+
+
+class Row(NamedTuple):
+    """Cells and groups of one class in one part."""
+
+    part: str
+    label: str
+    cells: int
+    groups: int
 
 
 class SplitStageParams(Params):
@@ -53,21 +65,23 @@ def run(params: SplitStageParams, inputs: Inputs, outputs: Outputs, job: Job) ->
     Raises:
         SplitError: no partition satisfies the strategy.
     """
-    import pandas as pd
+    import pyarrow.parquet as pq
 
+    from unstained.data.columns import read_columns
     from unstained.data.splits import make_split
     from unstained.data.store import CellStore
 
     store = CellStore.open(inputs["store"])
-    cells = store.columns("cell_id", "group", "label", "external")
-    clusters = pd.read_parquet(inputs["clusters"])
+    cells = read_columns(store, "cell_id", "group", "label", "external")
+    clusters = pq.read_table(inputs["clusters"])
     result = make_split(cells, clusters, params.split, params.common.seed)
-    _write_split(outputs["split"], result.table)
+    pq.write_table(result.table, outputs["split"])
     summary = summarise(cells, result.table, params.data.class_names)
-    write_text(outputs["summary"], summary.to_csv(index=False))
+    _write_summary(outputs["summary"], summary)
     metrics: dict[str, Scalar] = {"strategy": params.split.strategy, "folds": params.split.folds}
-    for part, rows in summary.groupby("part", sort=False):
-        metrics[f"{part}_cells"] = int(rows["cells"].sum())
+    for row in summary:
+        name = f"{row.part}_cells"
+        metrics[name] = row.cells + int(metrics.get(name) or 0)
     deviations = _deviations(summary, params)
     metrics["largest_deviation"] = round(max(abs(got - want) for *_, got, want in deviations), 4)
     notes = [
@@ -79,23 +93,7 @@ def run(params: SplitStageParams, inputs: Inputs, outputs: Outputs, job: Job) ->
     return Report(metrics, (*result.notes, *notes))
 
 
-def _deviations(
-    summary: pd.DataFrame, params: SplitStageParams
-) -> list[tuple[str, str, float, float]]:
-    """Class, part, fraction of the class's cells in the part, and the fraction wanted."""
-    from unstained.data.splits import PARTS
-
-    cells = summary.set_index(["label", "part"])["cells"]
-    return [
-        (label, part, float(cells[label, part] / cells[label][list(PARTS)].sum()), wanted)
-        for label in params.data.class_names
-        for part, wanted in zip(PARTS, params.split.fractions, strict=True)
-    ]
-
-
-def summarise(
-    cells: pd.DataFrame, split: pd.DataFrame, class_names: tuple[str, ...]
-) -> pd.DataFrame:
+def summarise(cells: pa.Table, split: pa.Table, class_names: Sequence[str]) -> list[Row]:
     """Cells and groups of each class in each part.
 
     Args:
@@ -104,29 +102,43 @@ def summarise(
         class_names: classes in label order.
 
     Returns:
-        Columns part, label, cells, groups; the part 'external' only where there are such cells.
+        One row a part and class; the part 'external' only where there are such cells.
     """
-    import pandas as pd
+    import numpy as np
 
+    from unstained.data.columns import encode, places
     from unstained.data.splits import EXTERNAL, PARTS
 
-    counted = cells["group"].groupby([split["part"], cells["label"]]).agg(["size", "nunique"])
-    parts = [*PARTS, EXTERNAL] if (split["part"] == EXTERNAL).any() else list(PARTS)
-    index = pd.MultiIndex.from_product([parts, class_names], names=["part", "label"])
-    filled = counted.reindex(index, fill_value=0).reset_index()
-    return filled.set_axis(["part", "label", "cells", "groups"], axis=1)
+    names = [*PARTS, EXTERNAL]
+    group, groups = encode(cells["group"])
+    label = places(cells["label"], class_names)
+    part = places(split["part"], names)
+    counts = np.zeros((len(names), len(class_names), len(groups)), np.int64)
+    np.add.at(counts, (part, label, group), 1)
+    rows = [
+        Row(part_name, label_name, int(table.sum()), int((table > 0).sum()))
+        for part_name, tables in zip(names, counts, strict=True)
+        for label_name, table in zip(class_names, tables, strict=True)
+    ]
+    outside = any(row.cells for row in rows if row.part == EXTERNAL)
+    return [row for row in rows if outside or row.part != EXTERNAL]
 
 
-def _write_split(path: Path, table: pd.DataFrame) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _deviations(
+    summary: Sequence[Row], params: SplitStageParams
+) -> list[tuple[str, str, float, float]]:
+    """Class, part, fraction of the class's cells in the part, and the fraction wanted."""
+    from unstained.data.splits import PARTS
 
-    schema = pa.schema(
-        [
-            ("cell_id", pa.string()),
-            ("part", pa.string()),
-            ("fold", pa.int32()),
-            ("reference_part", pa.string()),
-        ]
-    )
-    pq.write_table(pa.Table.from_pandas(table, schema, preserve_index=False), path)
+    cells = {(row.label, row.part): row.cells for row in summary}
+    return [
+        (label, part, cells[label, part] / sum(cells[label, p] for p in PARTS), wanted)
+        for label in params.data.class_names
+        for part, wanted in zip(PARTS, params.split.fractions, strict=True)
+    ]
+
+
+def _write_summary(path: Path, summary: Sequence[Row]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([Row._fields, *summary])
+    write_text(path, text.getvalue())

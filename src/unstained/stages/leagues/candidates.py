@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
     from unstained.stages.compare import CompareStageParams
 
-TAGS: Final = ("parity_passed", "latency_ms", "recipe", "git_commit")
+TAGS: Final = (
+    "artifact_digest",
+    "predictions_digest",
+    "parity_passed",
+    "latency_ms",
+    "recipe",
+    "simulated",
+    "git_commit",
+)
 """Tags that a version needs to be in a league."""
 
 PARTS: Final = ("test", "val")
@@ -158,13 +166,19 @@ def rescore(
     return candidate if _same_cells(candidate, like) else "the cells on disk are other ones"
 
 
+def missing_tag(version: RegisteredVersion) -> str:
+    """A tag that the version lacks because another tool registered it, or nothing."""
+    return next((tag for tag in TAGS if tag not in version.tags), "")
+
+
 def _why_not(version: RegisteredVersion, reference: tuple[str, str]) -> str:
+    if tag := missing_tag(version):
+        return f"it was not registered by this pipeline (no tag {tag})"
     if version.data_digest != reference[0]:
         return f"{CHANGED}: the data changed"
     if version.split_digest != reference[1]:
         return f"{CHANGED}: the split changed"
-    missing = [tag for tag in TAGS if tag not in version.tags]
-    return f"it was not registered by this pipeline (no tag {missing[0]})" if missing else ""
+    return ""
 
 
 def _load(registry: Registry, version: RegisteredVersion) -> Candidate:

@@ -19,7 +19,7 @@ from unstained.evaluation.metrics import DECISION_METRICS, confusion_matrix
 from unstained.evaluation.paired import adjust, compare_predictions
 from unstained.evaluation.scores import Scores, score_classes, score_target
 from unstained.release.league import Entry, Test, Versus, find_test
-from unstained.stages.candidates import Candidate, probability_columns
+from unstained.stages.leagues.candidates import Candidate, probability_columns
 
 if TYPE_CHECKING:
     import pandas as pd

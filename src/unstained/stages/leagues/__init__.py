@@ -1,0 +1,1 @@
+"""Parts of the stage `compare`: registry (`release`) and statistics (`evaluation`) joined."""

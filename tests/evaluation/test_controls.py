@@ -1,0 +1,91 @@
+"""Controls on synthetic cells: what sees nothing learns nothing, what sees a lamp learns it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from tests.synthetic import make_store
+from unstained.data.store import CellStore
+from unstained.evaluation import controls
+from unstained.evaluation.control_runs import Partition, run_controls
+from unstained.params import ClassRule, StudyData, TargetRule, load_params
+
+CLASSES = ("a", "b", "c")
+PARAMS = load_params(ROOT / "params.yaml").evaluate.model_copy(update={"bootstrap": 40})
+DATA = StudyData(
+    title="t",
+    question="q",
+    reader="zhu_ifc",
+    source="x",
+    pixel_size_um=0.5,
+    brightfield="Ch1",
+    classes=tuple(ClassRule(name=name, pattern=f"^{name}_") for name in CLASSES),
+    targets=(TargetRule(name="DNA", column="marker_DNA"),),
+    group="acquisition",
+    canvas=48,
+    expected=None,
+)
+
+
+def grouped_part(store: CellStore) -> np.ndarray:
+    """The last two of six acquisitions of each class are test cells, one before them val."""
+    number = store.columns("acquisition")["acquisition"].str[-2:].astype(int).to_numpy()
+    return np.where(number >= 4, "test", np.where(number == 3, "val", "train"))
+
+
+@pytest.fixture(scope="module")
+def confounded(tmp_path_factory: pytest.TempPathFactory) -> CellStore:
+    """Lamp brightness tells the class."""
+    path = tmp_path_factory.mktemp("controls") / "store"
+    return make_store(path, cells_per_group=10, groups_per_class=6, confound=1.0)
+
+
+def test_planted_shortcut_is_seen_and_majority_is_chance(confounded: CellStore) -> None:
+    partitions = [Partition(grouped_part(confounded), True)]
+    found = {r.name: r for r in run_controls(confounded, partitions, 0.1, DATA, PARAMS, 0)}
+    assert tuple(found) == tuple(controls.CONTROLS)
+    balanced = {name: r.scores.overall["balanced_accuracy"].value for name, r in found.items()}
+    assert balanced["majority"] == pytest.approx(1 / 3)
+    assert balanced["brightness"] > 0.8
+    assert balanced["background"] > 0.8
+    assert balanced["features"] > 0.8
+    target = {name: r.scores.targets[0] for name, r in found.items()}
+    assert np.isnan(target["majority"].r.value)
+    assert target["features"].r.value > 0.8
+
+
+def test_partitions_are_told_apart_and_results_repeat(confounded: CellStore) -> None:
+    grouped = grouped_part(confounded)
+    random = np.random.default_rng(0).permutation(grouped)
+    runs = [
+        run_controls(
+            confounded, [Partition(grouped, True), Partition(random, False)], 0.1, DATA, PARAMS, 3
+        )
+        for _ in range(2)
+    ]
+    assert [(r.split, r.main) for r in runs[0]][::5] == [("grouped", True), ("random", False)]
+    for first, second in zip(*runs, strict=True):
+        assert np.array_equal(first.predicted, second.predicted)
+        assert first.scores.overall["macro_f1"] == second.scores.overall["macro_f1"]
+
+
+def test_missing_targets_and_classes_are_survived() -> None:
+    rng = np.random.default_rng(0)
+    inputs, labels = rng.normal(size=(60, 3)), np.repeat([0, 2], 30)
+    targets = np.full((60, 2), np.nan)
+    targets[::2, 0] = inputs[::2, 0]
+    train, test = np.arange(0, 60, 3), np.arange(1, 60, 3)
+    found = controls.run_control(inputs, labels, targets, train, test, 4, 0)
+    assert found.probabilities.shape == (20, 4)
+    assert not found.probabilities[:, [1, 3]].any()
+    assert np.allclose(found.probabilities.sum(axis=1), 1)
+    assert np.corrcoef(found.targets[:, 0], inputs[test, 0])[0, 1] > 0.5
+    assert not found.targets[:, 1].any()
+
+
+def test_grouping_is_judged_by_the_cells() -> None:
+    group = np.array(["x", "x", "y", "y"])
+    assert controls.is_grouped(np.array(["train", "train", "test", "test"]), group)
+    assert not controls.is_grouped(np.array(["train", "test", "test", "test"]), group)
