@@ -143,6 +143,18 @@ def test_two_runs_at_once_are_refused(project: Path, toy: Toy) -> None:
         thread.join()
 
 
+def test_under_torchrun_only_the_first_worker_publishes(
+    project: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    run_stage("ingest", "nsc", root=project)
+    assert not (project / "runs/nsc/ingest").exists()
+    assert not list((project / "state/partial").iterdir())
+    monkeypatch.setenv("RANK", "0")
+    run_stage("ingest", "nsc", root=project)
+    assert (project / "runs/nsc/ingest/store/cells").exists()
+
+
 def test_wrong_names_are_refused(project: Path, toy: Toy) -> None:
     with pytest.raises(ParameterError, match="no study 'x'"):
         run_stage("ingest", "x", root=project)

@@ -120,7 +120,9 @@ def run_stage(
     params = resolve_params(stage, read_yaml(params_file), names)
     inputs, identities = _find_inputs(root, stage, study, model, project.models)
     fingerprint = _fingerprint(names, stage, params, identities)
-    tag = "-".join(part for part in (study, name, model) if part)
+    rank = int(os.environ.get("RANK", "0"))  # under torchrun every worker comes through here
+    worker = f"worker{rank}" if rank else None
+    tag = "-".join(part for part in (study, name, model, worker) if part)
     home = stage_directory(root, stage, study, model)
     scratch = root / STATE / "scratch" / f"{tag}-{fingerprint[:16]}"
     partial = root / STATE / "partial" / tag
@@ -145,7 +147,9 @@ def run_stage(
         start = time.monotonic()
         report: Report = stage_module(name).run(params, inputs, outputs, job)
         _write_report(partial, stage, report, fingerprint, time.monotonic() - start)
-        _put_in_place(partial, home)
+        if rank == 0:
+            _put_in_place(partial, home)
+        shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(scratch, ignore_errors=True)
     return report
 
