@@ -64,7 +64,7 @@ def test_honest_data_have_no_failure(honest: Audit) -> None:
     assert {item.severity for item in honest.findings} <= {"ok", "warning"}
     assert finding(honest, "shortcut: background").severity == "ok"
     assert finding(honest, "exact duplicates").sentence == "No two cells have the same pixels."
-    assert honest.clusters.empty
+    assert honest.clusters.num_rows == 0
     assert "background" not in {probe.probe for probe in honest.shortcuts}
 
 
@@ -140,7 +140,7 @@ def test_conflicts_of_duplicates(tmp_path: Path) -> None:
     assert finding(result, "conflicting labels").severity == "failure"
     assert finding(result, "external overlap").severity == "failure"
     assert finding(result, "group overlap").severity == "warning"
-    assert result.clusters["cluster"].value_counts().tolist() == [2, 2, 2]
+    assert result.clusters["cluster"].to_pandas().value_counts().tolist() == [2, 2, 2]
 
 
 def test_few_groups_are_not_identifiable(tmp_path: Path) -> None:

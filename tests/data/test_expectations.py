@@ -11,9 +11,17 @@ import pandas as pd
 import pytest
 from tests.synthetic import make_store
 
-from unstained.data.expectations import Validation, check_table
+from unstained.data import expectations
+from unstained.data.data_docs import Validation
 from unstained.errors import ValidationError
 from unstained.params import ClassRule, StudyData, TargetRule
+
+
+def check_table(table: pd.DataFrame, data: StudyData, min_cells: int) -> Validation:
+    """`expectations.check_table` of a data frame."""
+    return expectations.check_table(
+        lambda *names: table[list(names)], list(table.columns), data, min_cells
+    )
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def test_mcnemar_equals_statsmodels(first: int, second: int) -> None:
     assert found == pytest.approx(wanted, rel=1e-9)
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.floats(0, 1), min_size=1, max_size=12),
     st.sampled_from(["holm", "fdr_bh", "bonferroni"]),

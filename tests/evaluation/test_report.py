@@ -28,6 +28,9 @@ class Reader(HTMLParser):
         if tag not in self.VOID:
             self.open.append(tag)
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
@@ -164,5 +167,5 @@ def test_plots_are_reproducible_and_hold_their_words_as_text() -> None:
         "reliability": "stated confidence",
         "scatter": "measured (counts)",
     }.items():
-        assert f">{word}</text>" in first[name]
+        assert f"{word}</text>" in first[name]
         assert "<dc:date>" not in first[name]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.learning.tuning_process import DEFAULTS, SPACE, Bowl, bowl_search
@@ -32,6 +32,7 @@ records = st.builds(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(kept=st.lists(records, max_size=4, unique_by=lambda record: record.trial))
 def test_journal_returns_what_was_appended(
     kept: list[TrialRecord], tmp_path_factory: pytest.TempPathFactory
@@ -43,6 +44,7 @@ def test_journal_returns_what_was_appended(
     assert Journal(journal.path, "b").read() == {}
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     kept=st.lists(records, min_size=1, max_size=3, unique_by=lambda record: record.trial),
     extra=records,

@@ -46,7 +46,7 @@ def wait_for_lines(path: Path, count: int, process: subprocess.Popen[bytes]) -> 
 
 def test_killed_search_leaves_no_worker_and_resumes(tmp_path: Path) -> None:
     journal, started = tmp_path / "journal.jsonl", tmp_path / "started"
-    process = search_process(tmp_path, 5, 0.4)
+    process = search_process(tmp_path, 5, 0.2)
     wait_for_lines(journal, 1, process)
     names = {c: c.name() for c in psutil.Process(process.pid).children(recursive=True)}
     assert any("train" in name for name in names.values())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unstained.errors import IntegrityError
@@ -40,6 +40,7 @@ def test_equal_files_have_equal_digests_and_others_another(tmp_path: Path) -> No
     assert seal_artifact(tmp_path / "b") != artifact_digest(tmp_path / "a")
 
 
+@settings(max_examples=60, deadline=None)
 @given(name=st.sampled_from(REQUIRED_FILES), position=st.integers(0, 10), flip=st.integers(1, 255))
 def test_any_changed_byte_is_noticed(
     name: str, position: int, flip: int, tmp_path_factory: pytest.TempPathFactory

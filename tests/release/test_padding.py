@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unstained.errors import ExportError
@@ -14,6 +14,7 @@ sides = st.integers(1, 40)
 sizes = st.lists(st.tuples(sides, sides), min_size=1, max_size=4)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     sizes=sizes,
     canvas=st.integers(16, 33),

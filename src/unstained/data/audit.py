@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow as pa
 
+from unstained.data.columns import encode, numbers, read_columns, strings
 from unstained.data.duplicates import Duplicates, find_duplicates
 from unstained.data.findings import (
     DuplicateCounts,
@@ -24,6 +26,8 @@ from unstained.params import ValidateParams
 
 if TYPE_CHECKING:
     import pandas as pd
+
+CATEGORIES: Final = ("acquisition", "group", "label")
 
 LISTED: Final = 1000
 """Pairs of duplicates that audit.json lists; it counts all."""
@@ -43,7 +47,7 @@ class Audit:
     """
 
     content: dict[str, Any]
-    clusters: pd.DataFrame
+    clusters: pa.Table
     probes: tuple[ProbeResult, ...]
     findings: tuple[Finding, ...]
 
@@ -67,14 +71,15 @@ def audit_store(
         params: distances, folds, margin, confidence, cells at the most.
         seed: `common.seed`.
     """
-    cells = store.columns("cell_id", "acquisition", "group", "label", "external", "background")
+    ids, cells = _cells(store)
     duplicates = find_duplicates(store, canvas, params.near_duplicate_distance)
     inner = np.flatnonzero(~cells["external"].to_numpy(bool))
-    ids, groups = cells["cell_id"].to_numpy()[inner], cells["group"].to_numpy()[inner]
-    rows = inner[sample_rows(ids, groups, params.max_cells, seed)]
+    groups = cells["group"].cat.codes.to_numpy()
+    sample = sample_rows(strings(ids.take(inner)), groups[inner], params.max_cells, seed)
+    rows = inner[sample]
     statistics = read_probes(store, rows)
-    labels, sampled_groups = store.labels(class_names)[rows], cells["group"].to_numpy()[rows]
-    probes = audit_shortcuts(statistics, labels, sampled_groups, params, seed)
+    labels = store.labels(class_names)[rows]
+    probes = audit_shortcuts(statistics, labels, groups[rows], params, seed)
     constant = [name for name, values in statistics.items() if not np.ptp(values, axis=0).any()]
     overview = _overview(cells, class_names)
     findings = [
@@ -84,15 +89,28 @@ def audit_store(
     ]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     content = overview | {
-        "duplicates": _pairs(cells, duplicates),
+        "duplicates": _pairs(ids, cells, duplicates),
         "probes": [asdict(probe) for probe in probes],
         "probed_cells": len(rows),
         "findings": [asdict(finding) for finding in findings],
     }
     member = np.flatnonzero(duplicates.cluster >= 0)
-    clusters = cells.loc[member, ["cell_id"]].reset_index(drop=True)
-    clusters["cluster"] = duplicates.cluster[member].astype(np.int64)
+    cluster = pa.array(duplicates.cluster[member].astype(np.int64))
+    clusters = pa.table({"cell_id": ids.take(member), "cluster": cluster})
     return Audit(content, clusters, tuple(probes), tuple(findings))
+
+
+def _cells(store: CellStore) -> tuple[pa.ChunkedArray, pd.DataFrame]:
+    """Ids, and what else the audit asks of the cell table, strings as categories."""
+    import pandas as pd
+
+    table = read_columns(store, "cell_id", *CATEGORIES, "external", "background")
+    frame = pd.DataFrame({name: numbers(table[name]) for name in ("external", "background")})
+    for name in CATEGORIES:
+        codes: Any
+        codes, names = encode(table[name])
+        frame[name] = pd.Categorical.from_codes(codes, pd.Index(names))
+    return table["cell_id"], frame
 
 
 def _by_class(overview: dict[str, Any], key: str) -> dict[str, Any]:
@@ -109,12 +127,12 @@ def _population_findings(overview: dict[str, Any]) -> list[Finding]:
 
 def _overview(cells: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
     """Numbers of cells and groups, and the table of groups and labels."""
-    inner = cells[~cells["external"]]
-    by_class = inner.groupby("label")
-    counts, outside = by_class.size(), cells[cells["external"]].groupby("label").size()
+    inner, outer = cells[~cells["external"]], cells[cells["external"]]
+    by_class = inner.groupby("label", observed=True)
+    counts, outside = by_class.size(), outer.groupby("label", observed=True).size()
     groups, acquisitions = by_class["group"].nunique(), by_class["acquisition"].nunique()
     background = by_class["background"].mean()
-    size = inner.groupby("group").size()
+    size = inner.groupby("group", observed=True).size()
     return {
         "cells": len(inner),
         "external_cells": len(cells) - len(inner),
@@ -140,7 +158,8 @@ def _overview(cells: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]
 
 def _group_table(cells: pd.DataFrame) -> list[dict[str, Any]]:
     table: dict[tuple[str, bool], dict[str, int]] = {}
-    counts = cells.groupby(["group", "external", "label"], sort=True).size().reset_index(name="n")
+    by_group = cells.groupby(["group", "external", "label"], observed=True)
+    counts = by_group.size().reset_index(name="cells")
     for group, external, label, number in counts.itertuples(index=False):
         table.setdefault((group, bool(external)), {})[label] = int(number)
     return [
@@ -151,7 +170,8 @@ def _group_table(cells: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _duplicate_counts(cells: pd.DataFrame, found: Duplicates) -> DuplicateCounts:
     def differing(column: str) -> int:
-        values = cells[column].to_numpy()
+        series = cells[column]
+        values = (series.cat.codes if column in CATEGORIES else series).to_numpy()
         return int((values[found.pairs[:, 0]] != values[found.pairs[:, 1]]).sum())
 
     return DuplicateCounts(
@@ -163,9 +183,8 @@ def _duplicate_counts(cells: pd.DataFrame, found: Duplicates) -> DuplicateCounts
     )
 
 
-def _pairs(cells: pd.DataFrame, found: Duplicates) -> dict[str, Any]:
+def _pairs(ids: pa.ChunkedArray, cells: pd.DataFrame, found: Duplicates) -> dict[str, Any]:
     counts = _duplicate_counts(cells, found)
-    ids = cells["cell_id"].to_numpy()
     listed = zip(found.pairs[:LISTED], found.exact, found.correlation, strict=False)
     return {
         "clusters": int(found.cluster.max()) + 1,
@@ -177,8 +196,8 @@ def _pairs(cells: pd.DataFrame, found: Duplicates) -> dict[str, Any]:
         "pairs_across_external": counts.across_external,
         "pairs": [
             {
-                "first": ids[a],
-                "second": ids[b],
+                "first": ids[a].as_py(),
+                "second": ids[b].as_py(),
                 "kind": "exact" if exact else "near",
                 "correlation": round(float(correlation), 6),
             }

@@ -16,8 +16,10 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from unstained.data.canvas import Canvases, iter_canvases, place
+from unstained.data.columns import read_columns, strings
 from unstained.data.store import CellStore
 from unstained.progress import progress
 
@@ -69,7 +71,7 @@ def find_duplicates(store: CellStore, canvas: int, distance: int) -> Duplicates:
         canvas: side in pixels of the square that is compared.
         distance: bits in which the hashes of near-duplicates may differ, 0 to 64.
     """
-    exact, representative = exact_pairs(store.columns("sha256")["sha256"].to_numpy())
+    exact, representative = exact_pairs(read_columns(store, "sha256")["sha256"])
     hashes, signatures = _hash_cells(store, representative, canvas)
     near, correlation = _confirmed(store, representative, hashes, signatures, canvas, distance)
     pairs = np.concatenate([exact, near])
@@ -82,16 +84,18 @@ def find_duplicates(store: CellStore, canvas: int, distance: int) -> Duplicates:
     )
 
 
-def exact_pairs(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def exact_pairs(digests: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of equal digests, each cell with the first of its kind.
+
+    Args:
+        digests: (N,) sha256 as hexadecimal strings.
 
     Returns:
         (M, 2) int64 pairs and the (R,) int64 rows that are the first of their kind.
     """
-    import pandas as pd
-
-    code, _ = pd.factorize(digests)
-    _, first = np.unique(code, return_index=True)
+    raw = b"".join(bytes.fromhex(digest) for digest in strings(digests))
+    words = np.frombuffer(raw, ">u8").reshape(-1, 4)
+    _, first, code = np.unique(words, axis=0, return_index=True, return_inverse=True)
     later = np.flatnonzero(first[code] != np.arange(len(code)))
     pairs = np.stack([first[code[later]], later], axis=1).astype(np.int64)
     return pairs, np.sort(first).astype(np.int64)

@@ -1,18 +1,15 @@
-"""Great Expectations over the cell table, and their Data Docs as one self-contained page.
+"""Great Expectations over the cell table.
 
 The suite is built from the table's schema and the study. What passes is our rule: every
-expectation holds. Great Expectations' own pages load scripts and style sheets from the network
-and carry run times; only its rendered sections are kept, under a style sheet of our own, so the
-page is readable offline, sends no request, and equal results give equal bytes.
+expectation holds.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read while the package is imported
@@ -21,12 +18,14 @@ import great_expectations as gx
 from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 from great_expectations.render.view.view import DefaultJinjaSectionView
 
+from unstained.data.data_docs import Failure, Validation, page
 from unstained.data.schema import COLUMNS, MARKER_PREFIX
-from unstained.errors import ValidationError
 from unstained.params import StudyData
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    Reader = Callable[..., pd.DataFrame]
 
 gxe: Any = gx.expectations
 
@@ -43,119 +42,114 @@ LARGEST: Final = 1e15
 SHOWN: Final = 10
 """Rows that a failed expectation names."""
 
-NAMING: Final = ("cell_id", "source_file")
-
-STYLE: Final = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin: 2.5rem 0 0.5rem; }
-h5 { font-size: 1rem; margin: 1.5rem 0 0.3rem; } h6 { font-size: 0.9rem; margin: 0.5rem 0 0; }
-table { border-collapse: collapse; width: 100%; margin: 0.3rem 0 1rem; table-layout: fixed; }
-table > thead th:first-child { width: 5rem; } table > thead th:last-child { width: 14rem; }
-th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.6rem;
-  border-bottom: 1px solid #8884; } thead[hidden] { display: none; }
-.badge, .code-snippet { font-family: ui-monospace, monospace; }
-.fa-check-circle::before { content: "\\2713"; color: #2a7d46; font-weight: bold; }
-.fa-times::before, .fa-exclamation-triangle::before { content: "\\2717"; color: #b3261e;
-  font-weight: bold; }
-.cooltip .top, .modal, button { display: none; }
-"""
+RESULT_FORMAT: Final = {
+    "result_format": "SUMMARY",
+    "partial_unexpected_count": SHOWN,
+    "return_unexpected_index_query": False,
+}
 
 
 @dataclass(frozen=True)
-class Failure:
-    """One expectation that does not hold.
+class _Check:
+    """Expectations of one frame.
 
     Attributes:
-        expectation: what was expected, in words.
-        count: how many rows break it; 0 where the table as a whole does.
-        rows: names of the first rows that break it.
+        title: heading on the page.
+        read: gives the frame; called once.
+        expectations: what must hold of it.
+        name: names of its rows, by position.
     """
 
-    expectation: str
-    count: int
-    rows: tuple[str, ...]
-
-    def __str__(self) -> str:
-        if not self.rows:
-            return self.expectation
-        more = ", ..." if self.count > len(self.rows) else ""
-        noun = "row breaks" if self.count == 1 else "rows break"
-        return f"{self.expectation}: {self.count:,} {noun} it: {', '.join(self.rows)}{more}"
+    title: str
+    read: Callable[[], pd.DataFrame]
+    expectations: list[Any]
+    name: Callable[[list[int]], list[str]]
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Outcome of all expectations.
-
-    Attributes:
-        expectations: how many were checked.
-        failures: those that do not hold.
-        html: the Data Docs page.
-    """
-
-    expectations: int
-    failures: tuple[Failure, ...]
-    html: str
-
-    def require(self, remedy: str) -> None:
-        """Stop where an expectation failed.
-
-        Raises:
-            ValidationError: naming every failed expectation and its first rows.
-        """
-        if self.failures:
-            listed = "\n  ".join(str(failure) for failure in self.failures)
-            number = f"{len(self.failures)} of {self.expectations} expectations"
-            raise ValidationError(f"{number} of the cell table do not hold:\n  {listed}", remedy)
-
-
-def check_table(table: pd.DataFrame, data: StudyData, min_cells: int) -> Validation:
-    """Check the cell table of a study.
+def check_table(
+    read: Reader, columns: Collection[str], data: StudyData, min_cells: int
+) -> Validation:
+    """Check the cell table of a study, a column at a time, so that memory holds one column.
 
     Args:
-        table: columns of `data.schema`, one row a cell.
+        read: gives columns of `data.schema` by name, one row a cell, e.g. `CellStore.columns`.
+        columns: names of the columns that exist.
         data: the study: class names, markers and targets.
         min_cells: cells that every class needs, external ones left out.
     """
-    suites = [
-        ("Cell table", table, _cell_expectations(table, data), NAMING),
-        ("Classes", _class_table(table, data), _class_expectations(min_cells), ("label",)),
-    ]
+    markers = [MARKER_PREFIX + name for name in data.markers]
+    wanted = dict.fromkeys([*COLUMNS, *markers, *(rule.column for rule in data.targets)])
+    cells = partial(_cell_names, read, columns)
+    checks = [_Check("Columns", partial(_empty, columns), _existence(wanted), cells)]
+    for names, expectations in _by_columns(_cell_expectations(data)).items():
+        if set(names) <= set(columns):
+            checks.append(_Check("Cells", partial(read, *names), expectations, cells))
+    if {"label", "external"} <= set(columns):
+        classes = partial(_class_table, read, data)
+        naming = partial(_pick, data.class_names)
+        checks.append(_Check("Classes", classes, _class_expectations(min_cells), naming))
     if data.targets:
-        suites.append(("Targets", _target_table(table, data), _target_expectations(), ("target",)))
-    results = []
+        targets = partial(_target_table, read, columns, data)
+        naming = partial(_pick, data.target_names)
+        checks.append(_Check("Targets", targets, _target_expectations(), naming))
+    results = _validate(checks)
+    failures = [
+        _failure(item, check)
+        for check, result in zip(checks, results, strict=True)
+        for item in result.results
+        if not item.success
+    ]
+    count = sum(len(result.results) for result in results)
+    html = page(data.title, count, failures, _sections(checks, results))
+    return Validation(count, tuple(failures), html)
+
+
+def _validate(checks: Sequence[_Check]) -> list[Any]:
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("cells")
-    for title, frame, expectations, naming in suites:
-        asset = source.add_dataframe_asset(title)
+    results = []
+    for number, check in enumerate(checks):
+        asset = source.add_dataframe_asset(str(number))
+        frame = check.read()
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-        named = [column for column in naming if column in frame]
-        suite = gx.ExpectationSuite(title, expectations=expectations)
-        results.append(batch.validate(suite, result_format=_result_format(named)))
-    failures = [
-        _failure(result, naming)
-        for outcome, (_, _, _, naming) in zip(results, suites, strict=True)
-        for result in outcome.results
-        if not result.success
-    ]
-    count = sum(len(outcome.results) for outcome in results)
-    return Validation(count, tuple(failures), _page(data.title, results, failures))
+        suite = gx.ExpectationSuite(str(number), expectations=check.expectations)
+        results.append(batch.validate(suite, result_format=RESULT_FORMAT))
+    return results
 
 
-def _result_format(naming: Sequence[str]) -> dict[str, Any]:
-    return {
-        "result_format": "SUMMARY",
-        "unexpected_index_column_names": list(naming),
-        "partial_unexpected_count": SHOWN,
-        "return_unexpected_index_query": False,
-    }
-
-
-def _class_table(table: pd.DataFrame, data: StudyData) -> pd.DataFrame:
+def _empty(columns: Collection[str]) -> pd.DataFrame:
     import pandas as pd
 
+    return pd.DataFrame(columns=list(columns))
+
+
+def _pick(names: Sequence[str], rows: list[int]) -> list[str]:
+    return [names[row] for row in rows]
+
+
+def _cell_names(read: Reader, columns: Collection[str], rows: list[int]) -> list[str]:
+    """Ids and source files of cells, where the table has them."""
+    if not rows or not {"cell_id", "source_file"} <= set(columns):
+        return [f"row {row}" for row in rows]
+    named = read("cell_id", "source_file").iloc[rows]
+    return [f"{cell} ({file})" for cell, file in named.itertuples(index=False)]
+
+
+def _by_columns(expectations: Iterable[Any]) -> dict[tuple[str, ...], list[Any]]:
+    """Expectations by the columns that they read."""
+    grouped: dict[tuple[str, ...], list[Any]] = {}
+    for expectation in expectations:
+        single = getattr(expectation, "column", None)
+        names = (single,) if single else (expectation.column_A, expectation.column_B)
+        grouped.setdefault(names, []).append(expectation)
+    return grouped
+
+
+def _class_table(read: Reader, data: StudyData) -> pd.DataFrame:
+    import pandas as pd
+
+    table = read("label", "external")
     inner = table.loc[~table["external"].astype(bool), "label"].value_counts()
     cells = [int(inner.get(name, 0)) for name in data.class_names]
     return pd.DataFrame({"label": list(data.class_names), "cells": cells})
@@ -166,32 +160,30 @@ def _class_expectations(min_cells: int) -> list[Any]:
     return [_between("cells", text, min_value=min_cells)]
 
 
-def _target_table(table: pd.DataFrame, data: StudyData) -> pd.DataFrame:
+def _target_table(read: Reader, columns: Collection[str], data: StudyData) -> pd.DataFrame:
     import pandas as pd
 
-    cells = [int(table[r.column].count()) if r.column in table else 0 for r in data.targets]
-    return pd.DataFrame({"target": [rule.name for rule in data.targets], "cells": cells})
+    cells = [
+        int(read(rule.column)[rule.column].count()) if rule.column in columns else 0
+        for rule in data.targets
+    ]
+    return pd.DataFrame({"target": list(data.target_names), "cells": cells})
 
 
 def _target_expectations() -> list[Any]:
     return [_between("cells", "Every target is recorded for at least one cell", min_value=1)]
 
 
-def _cell_expectations(table: pd.DataFrame, data: StudyData) -> list[Any]:
-    """Existence of every column, and what the existing ones must hold."""
-    markers = [MARKER_PREFIX + name for name in data.markers]
-    wanted = dict.fromkeys([*COLUMNS, *markers, *(rule.column for rule in data.targets)])
-    expectations: list[Any] = [
+def _existence(wanted: Iterable[str]) -> list[Any]:
+    return [
         gxe.ExpectColumnToExist(column=name, description=f"Column {name} exists") for name in wanted
     ]
-    values = [*_types(), *_identities(data), *_pixels(), *_fluorescence(markers, data)]
-    return expectations + [
-        expectation for expectation in values if _column_of(expectation) in table
-    ]
 
 
-def _column_of(expectation: Any) -> str:
-    return str(getattr(expectation, "column", None) or expectation.column_A)
+def _cell_expectations(data: StudyData) -> list[Any]:
+    """What the cells' columns must hold, those of a column together."""
+    markers = [MARKER_PREFIX + name for name in data.markers]
+    return [*_types(), *_identities(data), *_pixels(), *_fluorescence(markers, data)]
 
 
 def _types() -> list[Any]:
@@ -278,43 +270,18 @@ def _fluorescence(markers: Sequence[str], data: StudyData) -> list[Any]:
     ]
 
 
-def _failure(result: Any, naming: Sequence[str]) -> Failure:
-    rows = [
-        " ".join(_named(column, row[column]) for column in naming if column in row)
-        for row in result.result.get("partial_unexpected_index_list") or []
-    ]
+def _failure(result: Any, check: _Check) -> Failure:
+    rows = [int(row) for row in result.result.get("partial_unexpected_index_list") or []]
     count = int(result.result.get("unexpected_count") or 0)
-    return Failure(result.expectation_config.description, count, tuple(rows))
+    return Failure(result.expectation_config.description, count, tuple(check.name(rows)))
 
 
-def _named(column: str, value: Any) -> str:
-    return f"({value})" if column == "source_file" else str(value)
-
-
-def _page(title: str, results: Sequence[Any], failures: Sequence[Failure]) -> str:
-    """Data Docs: sections rendered by Great Expectations in a page without scripts."""
+def _sections(checks: Sequence[_Check], results: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """Heading and HTML of every column's section, rendered by Great Expectations."""
     renderer: Any = ValidationResultsPageRenderer(run_info_at_end=True)
     view: Any = DefaultJinjaSectionView()
-    parts = []
-    for number, result in enumerate(results):
+    for number, (check, result) in enumerate(zip(checks, results, strict=True)):
         document = renderer.render(result)
-        parts.append(f"<h2>{escape(result.suite_name)}</h2>")
         for section in document.sections[1:-1]:  # without the overview and the run's times
             content = section.to_json_dict()
-            parts.append(view.render({"section": content, "section_loop": {"index": number}}))
-    checked = sum(len(result.results) for result in results)
-    verdict = f"{checked - len(failures)} of {checked} expectations hold."
-    listed = "".join(f"<li>{escape(str(failure))}</li>" for failure in failures)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>Data Docs: {escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>Data Docs: {escape(title)}</h1>\n<p>{verdict}</p>\n<ul>{listed}</ul>\n"
-        f"{_plain(''.join(parts))}\n</body>\n</html>\n"
-    )
-
-
-def _plain(html: str) -> str:
-    """Without scripts, random element ids and blank lines."""
-    html = re.sub(r"<script\b.*?</script>", "", html, flags=re.DOTALL)
-    html = re.sub(r'\s(?:id|data-[a-z-]+|aria-[a-z]+)="[^"]*"', "", html)
-    return re.sub(r"\n\s*\n+", "\n", html)
+            yield check.title, view.render({"section": content, "section_loop": {"index": number}})

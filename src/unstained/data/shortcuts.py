@@ -17,7 +17,7 @@ or outliers, and is cheap enough to be refitted for every permutation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -65,26 +65,26 @@ class ProbeResult:
     verdict: Verdict
 
 
-def sample_rows(cell_ids: np.ndarray, groups: np.ndarray, size: int, seed: int) -> np.ndarray:
+def sample_rows(cell_ids: Iterable[str], groups: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Positions of at most `size` cells, the same fraction of every group.
 
     Args:
-        cell_ids: (n,) ids.
-        groups: (n,) group of each cell.
+        cell_ids: ids of n cells.
+        groups: (n,) group of each cell, 0 to G-1.
         size: cells at the most.
         seed: `common.seed`.
 
     Returns:
         Ascending positions. Which cells they are does not depend on the order of the rows.
     """
-    if len(cell_ids) <= size:
-        return np.arange(len(cell_ids))
+    if len(groups) <= size:
+        return np.arange(len(groups))
     keys = stable_keys(cell_ids, seed, "audit")
-    _, group, count = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
-    order = np.lexsort((keys, group))
+    count = np.bincount(groups)
+    order = np.lexsort((keys, groups))
     start = np.cumsum(count) - count
-    rank = np.empty(len(keys))
-    rank[order] = (np.arange(len(keys)) - start[group[order]] + 0.5) / count[group[order]]
+    rank = np.empty(len(keys), np.float32)
+    rank[order] = (np.arange(len(keys)) - start[groups[order]] + 0.5) / count[groups[order]]
     return np.sort(np.lexsort((keys, rank))[:size])
 
 
@@ -100,14 +100,14 @@ def audit_shortcuts(
     Args:
         probes: probe name -> (n, F) statistics.
         labels: (n,) class index, 0 to K-1.
-        groups: (n,) group names.
+        groups: (n,) group of each cell, as names or numbers.
         params: folds, confidence, margin.
         seed: `common.seed`.
 
     Returns:
         Two results a probe, 'grouped' then 'random'.
     """
-    _, group = np.unique(groups.astype(str), return_inverse=True)
+    _, group = np.unique(groups, return_inverse=True)
     classes = int(labels.max()) + 1
     design = _Design(labels, group, classes)
     chance = 1 / classes

@@ -130,9 +130,7 @@ def _simulate(plans: Sequence[Plan], setting: _Setting, destination: Path) -> No
     total = sum(len(plan.objects) for plan in plans)
     stop = Event()
     threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(
-        os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,)
-    )
+    pool = ThreadPoolExecutor(os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,))
     try:
         with progress("simulate", total, "cells") as advance:
             running: list[Future[int]] = [

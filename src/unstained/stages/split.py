@@ -58,6 +58,9 @@ STAGE = Stage(
 TOLERANCE = 0.05
 """Difference from a wanted fraction, of a class's cells, from which a note is due."""
 
+ROWS_AT_ONCE = 16_384
+"""Rows of a Parquet row group: what is held while writing."""
+
 
 def run(params: SplitStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Partition the cells.
@@ -75,7 +78,12 @@ def run(params: SplitStageParams, inputs: Inputs, outputs: Outputs, job: Job) ->
     cells = read_columns(store, "cell_id", "group", "label", "external")
     clusters = pq.read_table(inputs["clusters"])
     result = make_split(cells, clusters, params.split, params.common.seed)
-    pq.write_table(result.table, outputs["split"])
+    pq.write_table(
+        result.table,
+        outputs["split"],
+        row_group_size=ROWS_AT_ONCE,
+        use_dictionary=["part", "reference_part"],
+    )
     summary = summarise(cells, result.table, params.data.class_names)
     _write_summary(outputs["summary"], summary)
     metrics: dict[str, Scalar] = {"strategy": params.split.strategy, "folds": params.split.folds}

@@ -12,8 +12,6 @@ from unstained.params import CommonParams, Params, StudyData, ValidateParams
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from unstained.data.audit import Audit
     from unstained.data.shortcuts import ProbeResult
     from unstained.data.store import CellStore
@@ -60,6 +58,8 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
             `validate.on_shortcut` is 'fail'. What was found is left in the scratch directory,
             which the message names.
     """
+    import pyarrow.parquet as pq
+
     from unstained.data.audit import audit_store
     from unstained.data.store import CellStore
 
@@ -74,7 +74,7 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     )
     _refuse_shortcuts(audit, params, job)
     write_json(outputs["audit"], audit.content)
-    _write_clusters(outputs["clusters"], audit.clusters)
+    pq.write_table(audit.clusters, outputs["clusters"])
     write_text(outputs["shortcuts"], shortcuts_csv(audit.probes))
     notes = [finding.sentence for finding in audit.findings if finding.severity != "ok"]
     return Report(_metrics(audit, expectations), tuple(notes))
@@ -82,9 +82,12 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
 
 def _check_expectations(store: CellStore, params: ValidateStageParams, docs: Path, job: Job) -> int:
     """Write the Data Docs and return how many expectations hold."""
+    from unstained.data.blocks import table_schema
     from unstained.data.expectations import check_table
 
-    validation = check_table(store.columns(), params.data, params.validate_.min_cells_per_class)
+    columns = table_schema(store.markers).names
+    minimum = params.validate_.min_cells_per_class
+    validation = check_table(store.columns, columns, params.data, minimum)
     if validation.failures:
         kept = job.scratch / "docs" / "index.html"
         write_text(kept, validation.html)
@@ -119,14 +122,6 @@ def shortcuts_csv(probes: Sequence[ProbeResult]) -> str:
         cells = ["" if number is None else f"{number:.4f}" for number in numbers]
         lines.append(",".join([probe.probe, probe.scheme, *cells, probe.verdict]))
     return "\n".join(lines) + "\n"
-
-
-def _write_clusters(path: Path, clusters: pd.DataFrame) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pa.schema([("cell_id", pa.string()), ("cluster", pa.int64())])
-    pq.write_table(pa.Table.from_pandas(clusters, schema, preserve_index=False), path)
 
 
 def _metrics(audit: Audit, expectations: int) -> dict[str, Scalar]:
