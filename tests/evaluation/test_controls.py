@@ -85,6 +85,27 @@ def test_missing_targets_and_classes_are_survived() -> None:
     assert not found.targets[:, 1].any()
 
 
+def test_targets_of_the_same_cells_share_a_forest_and_keep_their_scales() -> None:
+    rng = np.random.default_rng(0)
+    inputs, labels = rng.normal(size=(300, 3)), np.repeat([0, 1, 2], 100)
+    targets = np.stack([inputs[:, 0], 1e5 + 1e4 * inputs[:, 1], rng.normal(size=300)], axis=1)
+    targets[:10, 2] = np.nan
+    train, test = np.arange(0, 300, 2), np.arange(1, 300, 2)
+    found = controls.run_control(inputs, labels, targets, train, test, 3, 0).targets
+    for m in (0, 1):
+        assert np.corrcoef(found[:, m], targets[test, m])[0, 1] > 0.9
+        assert found[:, m].mean() == pytest.approx(targets[test, m].mean(), abs=0.3 * 10 ** (4 * m))
+
+
+def test_studies_without_targets_have_controls() -> None:
+    inputs, labels = np.arange(12.0)[:, None], np.repeat([0, 1], 6)
+    for columns in (inputs, inputs[:, :0]):
+        found = controls.run_control(
+            columns, labels, np.empty((12, 0)), np.arange(12), np.arange(12), 2, 0
+        )
+        assert found.targets.shape == (12, 0)
+
+
 def test_grouping_is_judged_by_the_cells() -> None:
     group = np.array(["x", "x", "y", "y"])
     assert controls.is_grouped(np.array(["train", "train", "test", "test"]), group)

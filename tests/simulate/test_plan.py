@@ -17,9 +17,10 @@ CLASSES = ("astrocyte", "oligodendrocyte", "neuron")
 
 def study(repository: Path) -> tuple[SimulateParams, StudyData]:
     nsc = load_params(repository / "params.yaml").studies["nsc"]
-    params = nsc.recipes["demo"].simulate
-    assert params is not None
-    return params, nsc.data
+    demo = nsc.recipes["demo"].simulate
+    assert demo is not None
+    size = {"acquisitions_per_class": 12, "cells_per_acquisition": 48, "confound": 0.0}
+    return demo.model_copy(update=size), nsc.data
 
 
 def test_names_are_read_back_as_their_class(repository: Path) -> None:

@@ -205,7 +205,7 @@ def start_blocked(root: Path, source: Path) -> tuple[subprocess.Popen[bytes], Pa
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(pickled)],
         cwd=ROOT,
-        stderr=subprocess.DEVNULL,
+        stderr=(root / "errors").open("wb"),
         start_new_session=True,
     )
     # Seven of eight blocks are finished: all but the one with the pipe.
@@ -228,6 +228,8 @@ def test_interrupted_ingest_goes_on_to_the_same_bytes(
     assert process.wait(timeout=30) != 0
     _, alive = psutil.wait_procs(family, timeout=30)
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
+    if number == signal.SIGINT:
+        assert "leaked" not in (tmp_path / "errors").read_text()
     assert not (tmp_path / "partial/store/manifest.json").exists()
     pipe.unlink()
     os.link(raw / "n_1" / pipe.name, pipe)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read while the package is imported
+os.environ["GX_ANALYTICS_ENABLED"] = "false"  # must be set before the import: nothing is sent
 
 import great_expectations as gx
 from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
@@ -80,8 +80,13 @@ def check_table(
     markers = [MARKER_PREFIX + name for name in data.markers]
     wanted = dict.fromkeys([*COLUMNS, *markers, *(rule.column for rule in data.targets)])
     cells = partial(_cell_names, read, columns)
-    checks = [_Check("Columns", partial(_empty, columns), _existence(wanted), cells)]
-    for names, expectations in _by_columns(_cell_expectations(data)).items():
+    checks = []
+    missing = [name for name in wanted if name not in columns]
+    if missing:
+        empty = partial(_empty, columns)
+        checks.append(_Check("Missing columns", empty, _existence(missing), cells))
+    every = [*_existence(wanted), *_cell_expectations(data)]
+    for names, expectations in _by_columns(every).items():
         if set(names) <= set(columns):
             checks.append(_Check("Cells", partial(read, *names), expectations, cells))
     if {"label", "external"} <= set(columns):
@@ -107,7 +112,7 @@ def check_table(
 def _validate(checks: Sequence[_Check]) -> list[Any]:
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    source = context.data_sources.add_pandas("cells")
+    source: Any = context.data_sources.add_pandas("cells")
     results = []
     for number, check in enumerate(checks):
         asset = source.add_dataframe_asset(str(number))
@@ -115,6 +120,10 @@ def _validate(checks: Sequence[_Check]) -> list[Any]:
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
         suite = gx.ExpectationSuite(str(number), expectations=check.expectations)
         results.append(batch.validate(suite, result_format=RESULT_FORMAT))
+        # The engine would keep every frame that it has seen.
+        batches = source.get_execution_engine().batch_manager
+        batches.reset_batch_cache()
+        batches.batch_data_cache.clear()
     return results
 
 

@@ -215,16 +215,19 @@ def pack_all(tasks: Iterable[Task], workers: int) -> Generator[Packed, None, Non
             "kept",
         ) from error
     finally:
-        executor.shutdown(wait=not pending, cancel_futures=True)
-        for child in set(mp.active_children()) - older:
-            child.terminate()
-            child.join()
+        if pending:  # not finished: workers may be deep in a block
+            for child in set(mp.active_children()) - older:
+                child.terminate()
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end when the parent does, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Blosc makes a lock at its first use. Made under 'fork' it leaves nothing behind; otherwise a
+    # worker that is stopped makes Python warn of a leaked semaphore.
+    mp.set_start_method("fork", force=True)
     parent = mp.parent_process()
 
     def wait() -> None:

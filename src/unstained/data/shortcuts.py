@@ -70,7 +70,7 @@ def sample_rows(cell_ids: Iterable[str], groups: np.ndarray, size: int, seed: in
 
     Args:
         cell_ids: ids of n cells.
-        groups: (n,) group of each cell, 0 to G-1.
+        groups: (n,) group of each cell, as names or numbers.
         size: cells at the most.
         seed: `common.seed`.
 
@@ -80,11 +80,11 @@ def sample_rows(cell_ids: Iterable[str], groups: np.ndarray, size: int, seed: in
     if len(groups) <= size:
         return np.arange(len(groups))
     keys = stable_keys(cell_ids, seed, "audit")
-    count = np.bincount(groups)
-    order = np.lexsort((keys, groups))
+    _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.lexsort((keys, group))
     start = np.cumsum(count) - count
-    rank = np.empty(len(keys), np.float32)
-    rank[order] = (np.arange(len(keys)) - start[groups[order]] + 0.5) / count[groups[order]]
+    rank = np.empty(len(keys))
+    rank[order] = (np.arange(len(keys)) - start[group[order]] + 0.5) / count[group[order]]
     return np.sort(np.lexsort((keys, rank))[:size])
 
 

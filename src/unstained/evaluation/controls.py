@@ -21,11 +21,11 @@ from unstained.models.features import Features
 from unstained.progress import progress
 
 CONTROLS: Final = {
-    "majority": "the most frequent class of the training cells, whatever the image",
-    "background": "pixels around the cell only: level, gradient, noise",
-    "brightness": "mean, spread and percentiles of raw counts, no shape",
+    "majority": "the commonest training class, whatever the image",
+    "background": "pixels around the cell: level, gradient, noise",
+    "brightness": "mean, spread, percentiles of counts",
     "size": "height and width of the image crop",
-    "features": "hand-crafted shape and texture features with extremely randomised trees",
+    "features": "measured shape and texture, decision trees",
 }
 """Name -> what it sees."""
 
@@ -98,14 +98,15 @@ def run_control(
     """
     counts = np.bincount(labels[train], minlength=classes)
     probabilities = np.tile(counts / counts.sum(), (len(test), 1))
-    predicted = np.empty((len(test), targets.shape[1]))
-    for m in range(targets.shape[1]):
-        known = train[~np.isnan(targets[train, m])]
-        predicted[:, m] = targets[known, m].mean() if len(known) else 0.0
-        if inputs.shape[1] and len(known):
-            predicted[:, m] = _regress(inputs[known], targets[known, m], inputs[test], seed)
     if inputs.shape[1]:
         probabilities = _classify(inputs[train], labels[train], inputs[test], classes, seed)
+    predicted = np.zeros((len(test), targets.shape[1]))
+    recorded, column = np.unique(~np.isnan(targets[train]), axis=1, return_inverse=True)
+    for number, known in enumerate(recorded.T):
+        if known.any():
+            rows, together = train[known], np.flatnonzero(column == number)
+            y = targets[rows][:, together]
+            predicted[:, together] = _regress(inputs[rows], y, inputs[test], seed)
     return ControlOutput(probabilities, predicted)
 
 
@@ -121,12 +122,17 @@ def _classify(x: Floats, y: Labels, test: Floats, classes: int, seed: int) -> Fl
 
 
 def _regress(x: Floats, y: Floats, test: Floats, seed: int) -> Floats:
+    """Predict targets that are recorded for the same cells, (n, m), by one forest for all."""
     from sklearn.ensemble import ExtraTreesRegressor
 
+    mean, spread = y.mean(axis=0), np.maximum(y.std(axis=0), 1e-12)
+    if not x.shape[1]:
+        return np.tile(mean, (len(test), 1))
+    scaled = (y - mean) / spread
     forest = ExtraTreesRegressor(
         TREES, min_samples_leaf=MIN_LEAF, max_features=TRIED, random_state=seed, n_jobs=-1
-    )
-    return np.asarray(forest.fit(x, y).predict(test))
+    ).fit(x, scaled[:, 0] if scaled.shape[1] == 1 else scaled)
+    return np.asarray(forest.predict(test).reshape(len(test), -1) * spread + mean)
 
 
 def is_grouped(part: np.ndarray, group: np.ndarray) -> bool:

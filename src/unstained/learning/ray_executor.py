@@ -61,7 +61,7 @@ def run_on_ray(
     folder = private_folder(problem.journal)
     _empty(folder)
     with _environment(), _cluster(folder):
-        recorder = _Recorder(problem.tune.trials, finished, problem.tune.epochs, keep)
+        recorder = _Recorder(problem, finished, keep)
         tuner = ray_tune.Tuner(
             _trainable(problem.objective, problem.tune.concurrent),
             tune_config=ray_tune.TuneConfig(
@@ -102,9 +102,8 @@ class _Trainable:
     threads: int
 
     def run(self, config: dict[str, float]) -> None:
-        import torch
-
-        torch.set_num_threads(self.threads)
+        # torch reads this when it is first imported; a worker serves one search only.
+        os.environ["OMP_NUM_THREADS"] = str(self.threads)
         course = Course(0, config)
 
         def report(epoch: int, loss: float) -> bool:
@@ -120,17 +119,21 @@ class _Trainable:
 
 
 class _Recorder(ray_tune.Callback):
-    """Numbers trials as they start and keeps them when they finish."""
+    """Numbers trials as they start and keeps them when they finish.
+
+    Trials that are proposed together start in any order: 0 is told by its parameters.
+    """
 
     def __init__(
         self,
-        trials: int,
+        problem: Search,
         finished: Mapping[int, TrialRecord],
-        epochs: int,
         keep: Callable[[TrialRecord], None],
     ) -> None:
-        self._free = iter([number for number in range(trials) if number not in finished])
-        self._epochs = epochs
+        numbers = range(1, problem.tune.trials)
+        self._free = iter([number for number in numbers if number not in finished])
+        self._defaults = dict(problem.defaults) if 0 not in finished else None
+        self._epochs = problem.tune.epochs
         self._keep = keep
         self._courses: dict[str, Course] = {}
         self._ended: set[str] = set()
@@ -140,7 +143,9 @@ class _Recorder(ray_tune.Callback):
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._courses[trial.trial_id] = Course(next(self._free), dict(trial.config))
+        params = dict(trial.config)
+        number = 0 if params == self._defaults else next(self._free)
+        self._courses[trial.trial_id] = Course(number, params)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

@@ -14,6 +14,7 @@ same seed gives the same bytes whatever the number of threads.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -179,16 +180,16 @@ def _draw(plan: Plan, setting: _Setting, index: int) -> Cell:
 
 
 def _write_images(directory: Path, name: str, recording: Recording) -> None:
-    """One plain TIFF a channel: an OME header would carry a random identifier."""
+    """One plain TIFF a channel: an OME header would carry a random identifier.
+
+    Each is encoded in memory first, so that a full disk is an OSError with its number.
+    """
     for channel, image in recording.channels.items():
+        encoded = io.BytesIO()
         tifffile.imwrite(
-            directory / f"{name}_{channel}.ome.tif",
-            image,
-            photometric="minisblack",
-            ome=False,
-            metadata=None,
-            software=False,
+            encoded, image, photometric="minisblack", ome=False, metadata=None, software=False
         )
+        (directory / f"{name}_{channel}.ome.tif").write_bytes(encoded.getbuffer())
 
 
 def _write_truth(
