@@ -87,6 +87,7 @@ def test_existing_cluster_is_used_and_left_running(cluster: str, tmp_path: Path)
     assert sorted(records) == [0, 1, 2]
     assert best_trial(tuple(records.values())).epochs == 4
     assert ray.cluster_resources()["CPU"] == 2
+    assert not private_folder(tmp_path / "journal.jsonl").exists()
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,7 @@ def run_on_ray(
     Raises:
         TrainingError: a trial failed, or RAY_ADDRESS cannot be reached.
     """
-    folder = private_folder(problem.journal)
-    _empty(folder)
-    with _environment(), _cluster(folder):
+    with _environment(), _own_folder(problem.journal) as folder, _cluster(folder):
         recorder = _Recorder(problem, finished, keep)
         tuner = ray_tune.Tuner(
             _trainable(problem.objective, problem.tune.concurrent),
@@ -238,7 +236,6 @@ def _cluster(folder: Path) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _connect(address: str, quiet: Mapping[str, Any]) -> None:
@@ -270,10 +267,16 @@ def private_folder(journal: Path) -> Path:
     return Path(place if short else "/tmp") / name  # noqa: S108
 
 
-def _empty(folder: Path) -> None:
-    """Make `folder` an empty directory that only this user can enter."""
+@contextmanager
+def _own_folder(journal: Path) -> Iterator[Path]:
+    """`private_folder`, empty, for this user alone, while the block runs."""
+    folder = private_folder(journal)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
