@@ -118,6 +118,19 @@ def test_a_better_model_is_found_and_the_sign_is_second_minus_first() -> None:
     assert back.n_discordant == found.n_discordant == ((worse == truth) != (better == truth)).sum()
 
 
+def test_thousands_of_independent_cells_are_compared() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 3, 5000)
+    worse = np.where(rng.random(5000) < 0.60, truth, (truth + 1) % 3)
+    better = np.where(rng.random(5000) < 0.65, truth, (truth + 1) % 3)
+    found = paired.compare_predictions(truth, worse, better, None, "accuracy", 400, 0.05, 0)
+    assert found.p_permutation == found.p_floor == pytest.approx(1 / 401)
+    assert found.p_mcnemar < 1e-4
+    standard_error = np.std((better == truth) * 1.0 - (worse == truth)) / np.sqrt(5000)
+    assert (found.high - found.low) / 3.92 == pytest.approx(standard_error, rel=0.15)
+    assert (found.n_groups, found.caveat) == (0, "")
+
+
 def test_equal_predictions_differ_by_nothing() -> None:
     truth = np.tile([0, 1, 2], 20)
     found = paired.compare_predictions(truth, truth, truth, None, "accuracy", 50, 0.05, 0)

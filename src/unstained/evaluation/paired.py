@@ -139,7 +139,7 @@ def permutation_test(
     two = unit_confusions(truth, second, index, units, classes)
     total, change = one.sum(0) + two.sum(0), (two - one)[1:]
     observed = abs(float(score(two.sum(0)) - score(one.sum(0))))
-    extreme, drawn, exact = 0, 0, 2.0 ** len(change) <= resamples
+    extreme, drawn, exact = 0, 0, len(change) <= math.log2(max(resamples, 1))
     for signs in _exchanges(len(change), resamples, exact, seed):
         shift = np.tensordot(signs, change, axes=1)
         values = np.abs(score((total + shift) / 2) - score((total - shift) / 2))
