@@ -31,9 +31,9 @@ def print_summary(root: Path) -> None:
         for path in ("evaluate/report.html", "compare/league.html"):
             console.print(str(runs / path), highlight=False, soft_wrap=True)
         console.print()
-    for study in project.studies.keys() - set(project.active):
+    for study in sorted(project.studies.keys() - set(project.active)):
         console.print(
-            f"{study}: not run, it has no images here; unstained source {study} PATH",
+            f"{study}: not run; name its images with: unstained source {study} PATH",
             highlight=False,
             soft_wrap=True,
         )

@@ -220,6 +220,6 @@ def scatter_panel(
             axis.set_major_formatter(FuncFormatter(_short))
         suffix = f" ({unit})" if unit else ""
         axes.set_xlabel(f"measured{suffix}")
-        axes.set_ylabel(f"predicted from brightfield{suffix}")
+        axes.set_ylabel(f"predicted{suffix}")
         figure.legend(loc="outside lower center", ncols=min(4, len(names)), markerscale=2)
         return _svg(figure)
