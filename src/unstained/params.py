@@ -245,7 +245,6 @@ class EvaluateParams(Params):
     confidence: Fraction
     ece_bins: Count
     conformal_alpha: Fraction
-    control_folds: Annotated[int, Field(ge=2)]
     examples_per_class: Count
 
 

@@ -48,7 +48,6 @@ EVALUATE = EvaluateParams(
     confidence=0.95,
     ece_bins=15,
     conformal_alpha=0.1,
-    control_folds=3,
     examples_per_class=2,
 )
 
