@@ -21,7 +21,7 @@ from unstained.learning.ray_executor import private_folder
 from unstained.learning.tuning import Report, best_trial, search
 
 MODULE = [sys.executable, "-m", "tests.learning.tuning_process"]
-SECONDS = 120
+SECONDS = 300
 """Longest that anything may take on a loaded machine."""
 
 
