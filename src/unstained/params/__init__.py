@@ -1,0 +1,58 @@
+"""Typed parameters: params.yaml parsed into frozen models, unknown keys refused.
+
+Science comes only from params.yaml (or `dvc exp run -S`); deployment facts (addresses,
+credentials) come only from the environment. A study's section holds what its data are; its
+`recipes` hold how much is spent on them: `demo` for two cores, `paper` for a GPU.
+"""
+
+from unstained.params.base import Count, Fraction, P, Params, Positive, parse, read_yaml
+from unstained.params.learning import AugmentParams, Range, TrainParams, TuneParams
+from unstained.params.models import BoostingParams, ModelParams, NetworkParams
+from unstained.params.project import ProjectParams, StudyParams, StudyRecipe, load_params
+from unstained.params.stages import (
+    CompareParams,
+    EvaluateParams,
+    ExportParams,
+    IngestParams,
+    MonitorParams,
+    PromoteParams,
+    RegisterParams,
+    SplitParams,
+    ValidateParams,
+)
+from unstained.params.study import ClassRule, CommonParams, SimulateParams, StudyData, TargetRule
+
+__all__ = [
+    "AugmentParams",
+    "BoostingParams",
+    "ClassRule",
+    "CommonParams",
+    "CompareParams",
+    "Count",
+    "EvaluateParams",
+    "ExportParams",
+    "Fraction",
+    "IngestParams",
+    "ModelParams",
+    "MonitorParams",
+    "NetworkParams",
+    "P",
+    "Params",
+    "Positive",
+    "ProjectParams",
+    "PromoteParams",
+    "Range",
+    "RegisterParams",
+    "SimulateParams",
+    "SplitParams",
+    "StudyData",
+    "StudyParams",
+    "StudyRecipe",
+    "TargetRule",
+    "TrainParams",
+    "TuneParams",
+    "ValidateParams",
+    "load_params",
+    "parse",
+    "read_yaml",
+]
