@@ -15,8 +15,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that interrupt
-# a child would then see it run to its end.
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that
+# interrupt a child would then see it run to its end.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

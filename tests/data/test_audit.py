@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.data.test_shortcuts import params
 from tests.synthetic import make_store
-
 from unstained.data.audit import Audit, audit_store
 from unstained.data.blocks import Cell, Origin
 from unstained.data.findings import Finding

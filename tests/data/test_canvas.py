@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.synthetic import make_store
 
+from tests.synthetic import make_store
 from unstained.background import border_background
 from unstained.data.canvas import contrast_scale, iter_canvases, load_canvases, place
 from unstained.models.preprocess import Preprocess

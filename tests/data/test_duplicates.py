@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dctn
-from tests.synthetic import make_store
 
+from tests.synthetic import make_store
 from unstained.data.blocks import Cell, Origin
 from unstained.data.duplicates import (
     candidate_pairs,

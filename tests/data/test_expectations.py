@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.synthetic import make_store
 
+from tests.synthetic import make_store
 from unstained.data import expectations
 from unstained.data.data_docs import Validation
 from unstained.errors import ValidationError

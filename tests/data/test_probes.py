@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.synthetic import make_store
 
+from tests.synthetic import make_store
 from unstained.data.probes import (
     CORNER,
     background_statistics,

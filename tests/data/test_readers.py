@@ -10,8 +10,8 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from tests.synthetic import write_ifc, write_image, write_montage
 
+from tests.synthetic import write_ifc, write_image, write_montage
 from unstained.data.blocks import Cell
 from unstained.data.inventory import Tally, check_inventory
 from unstained.data.readers import open_reader

@@ -11,8 +11,8 @@ import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.synthetic import make_store
 
+from tests.synthetic import make_store
 from unstained.data.blocks import CHUNK, Cell, Origin, block_name, by_size
 from unstained.data.schema import COLUMNS
 from unstained.data.statistics import pixel_sha256, pixel_statistics

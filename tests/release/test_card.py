@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.exported import BOOSTING, trained_model
 from tests.learning.cases import STUDY
-
 from unstained.errors import StageInputError
 from unstained.files import file_sha256, write_json
 from unstained.release.card import Calibration, CardFacts, Origin, make_card

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.leagues import league, paired
 
+from tests.leagues import league, paired
 from unstained.errors import RegistryError
 from unstained.params import PromoteParams
 from unstained.release.gate import Decision, choose_challenger, decide, one_sided
@@ -39,7 +39,8 @@ def test_the_first_version_needs_no_comparison_but_all_the_rest() -> None:
     assert decision({"version": 2}, champion=None).passed
     assert failed(decision({"version": 2, "ece": 0.11}, champion=None)) == ["calibrated"]
     assert decision({"version": 2}, champion=None).sentence == (
-        "v2 (m) is champion: first version, gate passed"
+        "v2 (m) is champion: best of the new versions on the validation cells, "
+        "no champion before, gate passed"
     )
 
 

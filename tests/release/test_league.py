@@ -7,8 +7,8 @@ import io
 import re
 
 from rich.console import Console
-from tests.leagues import entry, league, paired
 
+from tests.leagues import entry, league, paired
 from unstained.release.league import (
     League,
     Versus,

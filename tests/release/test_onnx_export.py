@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+
 from tests.exported import (
     BOOSTING,
     CANVAS,
@@ -21,7 +22,6 @@ from tests.exported import (
     raw_cells,
     trained_model,
 )
-
 from unstained.data.canvas import place
 from unstained.errors import ExportError, IntegrityError
 from unstained.models.trained import TrainedModel

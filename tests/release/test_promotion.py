@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.registered import NAME, fresh_registry, register
 
+from tests.registered import NAME, fresh_registry, register
 from unstained.errors import IntegrityError, RegistryError
 from unstained.release.gate import Criterion, Decision
 from unstained.release.ledger import Ledger

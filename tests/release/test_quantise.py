@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 from sklearn.metrics import f1_score
+
 from tests.exported import (
     export_params,
     exported_file,
@@ -17,7 +18,6 @@ from tests.exported import (
     raw_cells,
 )
 from tests.learning.cases import small_store, split_rows, train_small
-
 from unstained.errors import ExportError
 from unstained.release.artifact import INT8_FILE, MODEL_FILE
 from unstained.release.inference import open_session, run_session

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
+
 from tests.registered import (
     NAME,
     STUDY,
@@ -22,7 +23,6 @@ from tests.registered import (
     register,
     submission,
 )
-
 from unstained.errors import IntegrityError, RegistryError
 from unstained.files import file_sha256
 from unstained.release.artifact import artifact_digest, verify_artifact

@@ -88,7 +88,10 @@ def test_first_better_and_worse_rounds(pipeline: Pipeline) -> None:
     first = pipeline.round(0.70, 0.75)
     assert first["promoted"] is True
     assert first["champion"] == 2
-    assert first["sentence"] == "v2 (cg_recnet) is champion: first version, gate passed"
+    assert first["sentence"] == (
+        "v2 (cg_recnet) is champion: best of the new versions on the validation cells, "
+        "no champion before, gate passed"
+    )
 
     better = pipeline.round(0.97, 0.72)
     assert better["promoted"] is True

@@ -109,7 +109,10 @@ def decide(
         keeps = f"v{champion} stays champion" if champion else "there is no champion"
         sentence = f"{keeps}: {name} was refused, because " + "; ".join(failed)
     elif champion is None:
-        sentence = f"{name} is champion: first version, gate passed"
+        sentence = (
+            f"{name} is champion: best of the new versions on the validation cells, "
+            "no champion before, gate passed"
+        )
     else:
         sentence = f"{name} is champion in place of v{champion}: {criteria[0].sentence}"
     return Decision(number, model, champion, criteria, sentence)
