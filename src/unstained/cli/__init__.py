@@ -14,6 +14,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from unstained.cli.pipeline import pipeline_app
+from unstained.cli.project import Study, project_root
 from unstained.errors import UnstainedError
 
 app = typer.Typer(
@@ -26,12 +28,7 @@ app = typer.Typer(
 
 INTERRUPTED = 128 + signal.SIGINT
 
-Study = Annotated[str, typer.Argument(help="Key of `studies` in params.yaml.")]
-
-
-def project_root() -> Path:
-    """The current directory: commands run from the project's root, as `dvc repro` does."""
-    return Path.cwd()
+app.add_typer(pipeline_app)
 
 
 @app.callback()
@@ -103,11 +100,23 @@ def rollback(
 
 
 @app.command()
+def serve(
+    directory: Annotated[Path, typer.Argument(help="A promoted artifact, e.g. /mnt/models.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="REST port.")] = 8080,
+) -> None:
+    """Serve a promoted artifact by the open inference protocol."""
+    from unstained.serving.server import serve as serve_artifact
+
+    serve_artifact(directory, port)
+
+
+@app.command()
 def history(study: Study) -> None:
     """Print the promotion ledger: who was champion when, and why."""
     from unstained.release.ledger import Ledger
+    from unstained.release.promotion import ledger_path
 
-    ledger = Ledger(project_root() / "ledger" / f"{study}.jsonl")
+    ledger = Ledger(ledger_path(project_root(), study))
     for entry in ledger.entries():
         typer.echo(
             f"{entry.time}  {entry.action:9}  v{entry.version}  {entry.actor}  {entry.reason}"
@@ -172,7 +181,3 @@ def _fail(message: str, status: int) -> int:
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    main()

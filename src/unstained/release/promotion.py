@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,12 @@ class Outcome:
 
 
 def ledger_path(root: Path, study: str) -> Path:
-    """Where a study's ledger lies."""
-    return root / "ledger" / f"{study}.jsonl"
+    """Where a study's ledger lies: in UNSTAINED_LEDGER, or in the project's ledger/.
+
+    A pod has no project directory that outlives it: there the variable names a mounted volume.
+    """
+    folder = os.environ.get("UNSTAINED_LEDGER")
+    return (Path(folder) if folder else root / "ledger") / f"{study}.jsonl"
 
 
 def settled_champion(

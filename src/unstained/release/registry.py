@@ -47,12 +47,14 @@ class Registry:
 
     Args:
         uri: MLflow tracking URI; None means the SQLite database mlflow.db in `root`.
-        root: the project's directory; without a server, artifacts lie in its mlartifacts/.
+        root: the project's directory. Without a server, artifacts lie in mlartifacts/ beside an
+            SQLite database, or in `root`.
     """
 
     def __init__(self, uri: str | None, root: Path) -> None:
-        self.root = root.resolve()
-        self.uri = uri or f"sqlite:///{self.root / 'mlflow.db'}"
+        self.uri = uri or f"sqlite:///{root.resolve() / 'mlflow.db'}"
+        database = self.uri.removeprefix("sqlite:///")
+        self.root = Path(database).resolve().parent if database != self.uri else root.resolve()
         self._client: MlflowClient | None = None
 
     @property

@@ -12,3 +12,6 @@ STAGES = (
     "compare",
     "promote",
 )
+
+OPERATIONS = ("monitor",)
+"""Stages that look at what changes without them (the registry): not part of `dvc repro`."""

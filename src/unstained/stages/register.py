@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from unstained.release.submission import Submission
+    from unstained.release.submission import RegisteredVersion, Submission
 
 HEADLINE: Final = (
     "test_macro_f1",
@@ -70,7 +70,15 @@ def run(params: RegisterStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     """
     submission = make_submission(params, inputs, job)
     version, created = job.registry.register(submission)
-    content = {
+    write_json(outputs["registration"], registration_content(version))
+    said = "registered as" if created else "was registered before as"
+    note = f"{job.study}/{job.model} {said} {version.uri}"
+    return Report({"version": version.version, "created": created}, (note,))
+
+
+def registration_content(version: RegisteredVersion) -> dict[str, Any]:
+    """What registration.json says of a version."""
+    return {
         "name": version.name,
         "version": version.version,
         "model": version.model,
@@ -80,10 +88,6 @@ def run(params: RegisterStageParams, inputs: Inputs, outputs: Outputs, job: Job)
         "data_digest": version.data_digest,
         "split_digest": version.split_digest,
     }
-    write_json(outputs["registration"], content)
-    said = "registered as" if created else "was registered before as"
-    note = f"{job.study}/{job.model} {said} {version.uri}"
-    return Report({"version": version.version, "created": created}, (note,))
 
 
 def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Submission:

@@ -1,9 +1,10 @@
 """Runs one stage: parameters and inputs in, a finished directory or nothing out.
 
-`dvc repro`, `unstained run`, a pod and a test all come through `run_stage`. The stage writes into
-a directory of its own under state/; only when it has finished and every declared output is there,
-the directory is renamed into runs/. What an interrupted run needs to go on (checkpoints, journals)
-lies in a scratch directory named by the fingerprint of parameters and inputs.
+`dvc repro` and `unstained run` come through `run_stage`, a Kubeflow task through `pod.run_in_pod`,
+and both through `execute`. The stage writes into a directory of its own under state/; only when it
+has finished and every declared output is there, the directory is renamed into runs/. What an
+interrupted run needs to go on (checkpoints, journals) lies in a scratch directory named by the
+fingerprint of parameters and inputs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from unstained.errors import ParameterError, StageInputError, UnstainedError
 from unstained.files import disk_full_explained, file_sha256, read_json, tree_sha256, write_json
 from unstained.params import Params, ProjectParams, load_params, parse, read_yaml
-from unstained.stages import STAGES
+from unstained.stages import OPERATIONS, STAGES
 from unstained.stages.contract import Input, Job, Report, Stage
 
 if TYPE_CHECKING:
@@ -40,8 +42,9 @@ def stage_module(name: str) -> ModuleType:
     Raises:
         ParameterError: there is no such stage.
     """
-    if name not in STAGES:
-        raise ParameterError(f"there is no stage {name!r}", f"use one of: {', '.join(STAGES)}")
+    known = (*STAGES, *OPERATIONS)
+    if name not in known:
+        raise ParameterError(f"there is no stage {name!r}", f"use one of: {', '.join(known)}")
     return importlib.import_module(f"unstained.stages.{name}")
 
 
@@ -87,6 +90,18 @@ def content_digest(path: Path) -> str:
     return file_sha256(manifest) if manifest.is_file() else tree_sha256(path)
 
 
+@dataclass(frozen=True)
+class Task:
+    """One run of one stage: what it is, for whom, and with which parameters."""
+
+    stage: Stage
+    study: str
+    model: str | None
+    recipe: str
+    models: tuple[str, ...]
+    params: Params
+
+
 def run_stage(
     name: str,
     study: str,
@@ -96,7 +111,7 @@ def run_stage(
     params_file: Path | None = None,
     registry: Registry | None = None,
 ) -> Report:
-    """Run one stage of one study.
+    """Run one stage of one study, with the parameters of params.yaml.
 
     Args:
         name: stage.
@@ -118,15 +133,36 @@ def run_stage(
     _check_names(stage, project, study, model)
     names = {"study": study, "recipe": project.recipe, "model": model or ""}
     params = resolve_params(stage, read_yaml(params_file), names)
-    inputs, identities = _find_inputs(root, stage, study, model, project.models)
-    fingerprint = _fingerprint(names, stage, params, identities)
+    task = Task(stage, study, model, project.recipe, project.models, params)
+    return execute(task, root=root, state=root / STATE, registry=registry)
+
+
+def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = None) -> Report:
+    """Run a task on the outputs of earlier stages below root/runs.
+
+    Args:
+        task: stage, names and parameters.
+        root: holds runs/, where inputs are read and outputs put.
+        state: keeps locks and what an interrupted run needs to go on.
+        registry: see `run_stage`.
+
+    Returns:
+        The stage's report, also written as report.json beside its outputs.
+
+    Raises:
+        UnstainedError: inputs or the stage itself failed; runs/ is as before.
+    """
+    stage = task.stage
+    inputs, identities = _find_inputs(root, task)
+    fingerprint = _fingerprint(task, identities)
     rank = int(os.environ.get("RANK", "0"))  # under torchrun every worker comes through here
     worker = f"worker{rank}" if rank else None
-    tag = "-".join(part for part in (study, name, model, worker) if part)
-    home = stage_directory(root, stage, study, model)
-    scratch = root / STATE / "scratch" / f"{tag}-{fingerprint[:16]}"
+    tag = "-".join(part for part in (task.study, stage.name, task.model, worker) if part)
+    home = stage_directory(root, stage, task.study, task.model)
+    scratch = state / "scratch" / f"{tag}-{fingerprint[:16]}"
     partial = root / STATE / "partial" / tag
-    with _only_run(root / STATE / "locks" / f"{tag}.lock", tag), disk_full_explained(home):
+    lock = state / "locks" / f"{tag if state == root / STATE else scratch.name}.lock"
+    with _only_run(lock, tag), disk_full_explained(home):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         scratch.mkdir(parents=True, exist_ok=True)
@@ -134,10 +170,10 @@ def run_stage(
         for path in outputs.values():
             path.parent.mkdir(parents=True, exist_ok=True)
         job = Job(
-            study=study,
-            model=model,
-            recipe=project.recipe,
-            models=project.models,
+            study=task.study,
+            model=task.model,
+            recipe=task.recipe,
+            models=task.models,
             scratch=scratch,
             fingerprint=fingerprint,
             registry=registry or _default_registry(root),
@@ -145,7 +181,7 @@ def run_stage(
             git_commit=git_commit(root),
         )
         start = time.monotonic()
-        report: Report = stage_module(name).run(params, inputs, outputs, job)
+        report: Report = stage_module(stage.name).run(task.params, inputs, outputs, job)
         _write_report(partial, stage, report, fingerprint, time.monotonic() - start)
         if rank == 0:
             _put_in_place(partial, home)
@@ -169,19 +205,19 @@ def _check_names(stage: Stage, project: ProjectParams, study: str, model: str | 
         )
 
 
-def _find_inputs(
-    root: Path, stage: Stage, study: str, model: str | None, models: tuple[str, ...]
-) -> tuple[dict[str, Path], dict[str, list[str]]]:
+def _find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, list[str]]]:
     """Paths of the inputs, and the digests recorded by the stages that wrote them."""
     paths, identities = {}, {}
-    for key, source in stage.inputs.items():
+    for key, source in task.stage.inputs.items():
         producer = stage_definition(source.stage)
-        wanted = models if source.every_model else (model,)
-        identities[key] = [_recorded_digest(root, producer, source, study, name) for name in wanted]
+        wanted = task.models if source.every_model else (task.model,)
+        identities[key] = [
+            _recorded_digest(root, producer, source, task.study, name) for name in wanted
+        ]
         if source.every_model:
-            paths[key] = root / RUNS / study / producer.name
+            paths[key] = root / RUNS / task.study / producer.name
         else:
-            home = stage_directory(root, producer, study, model)
+            home = stage_directory(root, producer, task.study, task.model)
             paths[key] = home / producer.outputs[source.output].path
     return paths, identities
 
@@ -203,12 +239,11 @@ def _recorded_digest(
     return str(read_json(record)["outputs"][source.output])
 
 
-def _fingerprint(
-    names: Mapping[str, str], stage: Stage, params: Params, identities: Mapping[str, list[str]]
-) -> str:
+def _fingerprint(task: Task, identities: Mapping[str, list[str]]) -> str:
     from unstained import __version__
 
-    parts = [__version__, stage.name, dict(names), params.digest(), dict(identities)]
+    names = {"study": task.study, "recipe": task.recipe, "model": task.model or ""}
+    parts = [__version__, task.stage.name, names, task.params.digest(), dict(identities)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -263,7 +298,13 @@ class _only_run:  # noqa: N801  (reads as the statement it is)
 
 
 def git_commit(root: Path) -> str:
-    """Commit of the working tree, '-dirty' where it differs (dvc.lock aside), or 'unknown'."""
+    """Commit of the working tree, '-dirty' where it differs (dvc.lock aside), or 'unknown'.
+
+    A container image holds no repository: there UNSTAINED_GIT_COMMIT, set when it was built, says
+    which commit it is.
+    """
+    if built := os.environ.get("UNSTAINED_GIT_COMMIT"):
+        return built
 
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

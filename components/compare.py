@@ -1,0 +1,28 @@
+"""All registered versions on the same test cells."""
+
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
+
+from components.base import component
+
+
+@component
+def compare(
+    study: str,
+    recipe: str,
+    models: list,
+    common: dict,
+    data: dict,
+    register: dict,
+    evaluate: dict,
+    compare: dict,
+    store: dict,
+    partition: Input[Dataset],
+    registration: Input[list[Artifact]],
+    league: Output[Artifact],
+    metrics: Output[Metrics],
+    page: Output[HTML],
+) -> None:
+    """Compare all versions by paired tests."""
+    from unstained.stages.pod import run_in_pod
+
+    run_in_pod("compare", locals())

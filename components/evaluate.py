@@ -1,0 +1,28 @@
+"""All models on held-out cells, beside controls."""
+
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+
+from components.base import component
+
+
+@component
+def evaluate(
+    study: str,
+    recipe: str,
+    models: list,
+    common: dict,
+    data: dict,
+    evaluate: dict,
+    store: dict,
+    validation: Input[Dataset],
+    partition: Input[Dataset],
+    trained: Input[list[Model]],
+    evaluation: Output[Artifact],
+    metrics: Output[Metrics],
+    curves: Output[ClassificationMetrics],
+    page: Output[HTML],
+) -> None:
+    """Evaluate all models and write the report."""
+    from unstained.stages.pod import run_in_pod
+
+    run_in_pod("evaluate", locals())

@@ -1,0 +1,25 @@
+"""An exported model becomes a version in MLflow."""
+
+from kfp.dsl import Artifact, Input, Metrics, Model, Output
+
+from components.base import component
+
+
+@component
+def register(
+    study: str,
+    recipe: str,
+    model: str,
+    data: dict,
+    register: dict,
+    search: Input[list[Artifact]],
+    trained: Input[list[Model]],
+    evaluation: Input[Artifact],
+    artifact: Input[list[Model]],
+    registration: Output[Artifact],
+    metrics: Output[Metrics],
+) -> None:
+    """Register one exported model."""
+    from unstained.stages.pod import run_in_pod
+
+    run_in_pod("register", locals())

@@ -1,0 +1,1 @@
+"""Kubeflow pipelines: which component feeds which, compiled, run here and on a cluster."""

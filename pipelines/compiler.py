@@ -1,0 +1,77 @@
+"""Compiles graphs to the intermediate representation that Kubeflow runs."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kfp import compiler
+from kfp.dsl.base_component import BaseComponent
+
+from pipelines.deployment import UNBUILT_IMAGE, Deployment
+from pipelines.monitoring import monitoring
+from pipelines.promotion import promotion
+from pipelines.training import training
+from unstained.errors import ParameterError
+from unstained.files import file_sha256, write_text
+
+GRAPHS: Final[Mapping[str, Callable[[Deployment, dict[str, Any]], BaseComponent]]] = {
+    "training": training,
+    "promotion": promotion,
+    "monitoring": monitoring,
+}
+
+HEADER: Final = "# Compiled by `unstained pipeline compile` from pipelines/ and params.yaml.\n"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled graph.
+
+    Attributes:
+        path: the YAML file.
+        arguments: those of the given arguments that the graph has.
+        version: sha256 of the file, shortened: names a pipeline version on a cluster.
+    """
+
+    path: Path
+    arguments: dict[str, Any]
+    version: str
+
+
+def compile_graph(
+    name: str, deployment: Deployment, given: dict[str, Any], target: Path
+) -> Compiled:
+    """Write a graph as YAML; equal arguments, equal bytes.
+
+    Args:
+        name: key of GRAPHS.
+        deployment: where it runs.
+        given: default of every argument of the graph, see `pipelines.arguments`.
+        target: file to write.
+
+    Raises:
+        ParameterError: there is no such graph.
+    """
+    if name not in GRAPHS:
+        raise ParameterError(f"there is no pipeline {name!r}", f"use one of: {', '.join(GRAPHS)}")
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        path = Path(folder) / "graph.yaml"
+        graph = GRAPHS[name](deployment, given)
+        compiler.Compiler().compile(graph, str(path))
+        text = path.read_text(encoding="utf-8")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_text(target, HEADER + _body(text).replace(UNBUILT_IMAGE, deployment.image))
+    arguments = {key: given[key] for key in graph.component_spec.inputs}
+    return Compiled(target, arguments, file_sha256(target)[:16])
+
+
+def _body(text: str) -> str:
+    """The YAML without kfp's comments, which print mappings in an order that differs by process."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("#"))

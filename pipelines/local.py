@@ -1,0 +1,70 @@
+"""Runs a compiled pipeline here: every task a process, as kfp's local runner starts them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from kfp import components, local
+
+from unstained.errors import UnstainedError
+
+STATE: Final = "state"
+ROOT: Final = "runs/pipeline"
+"""Where artifacts of local runs lie, below the project's root."""
+
+NOISE: Final = ("kfp", "root")
+
+
+def run_package(package: Path, arguments: Mapping[str, Any], root: Path) -> Path:
+    """Run a compiled pipeline to its end.
+
+    Args:
+        package: compiled pipeline, for a deployment `without_cluster`.
+        arguments: its arguments; the others keep their defaults.
+        root: the project's root, which holds registry, ledger and state as after `dvc repro`,
+            where the environment names no others.
+
+    Returns:
+        The directory of this run's artifacts, one sub-directory a task.
+
+    Raises:
+        UnstainedError: a task failed; its message is in the log.
+    """
+    place = root / ROOT
+    before = set(place.iterdir()) if place.is_dir() else set()
+    runner = local.SubprocessRunner(use_venv=False)
+    with _environment(root):
+        local.init(runner, pipeline_root=str(place), raise_on_error=True)
+        graph = components.load_component_from_file(str(package))
+        try:
+            graph(**arguments)
+        except RuntimeError as error:
+            raise UnstainedError(
+                f"the pipeline run failed: {error}",
+                "the log above holds the failed task's message; correct it and run again",
+            ) from None
+    return max(set(place.iterdir()) - before)
+
+
+@contextmanager
+def _environment(root: Path) -> Iterator[None]:
+    """Addresses for the tasks, where the user has set none: the project itself."""
+    defaults = {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}",
+        "UNSTAINED_LEDGER": str(root / "ledger"),
+        "UNSTAINED_STATE": str(root / STATE / "pipeline"),
+        "UNSTAINED_DATA_REMOTE": str(root / ".dvc" / "cache"),
+    }
+    missing = {name: value for name, value in defaults.items() if name not in os.environ}
+    logging.getLogger("kfp").setLevel(logging.INFO)
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            del os.environ[name]

@@ -1,0 +1,92 @@
+"""The graph `promotion`: registered versions compared and decided about, nothing trained."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Artifact
+from kfp.dsl.base_component import BaseComponent
+
+from components.nominate import nominate
+from components.report_run import report_run
+from components.split import split as split_
+from components.validate import validate as validate_
+from pipelines.deployment import Deployment
+from pipelines.placement import acting, pure
+from pipelines.training import decision, prepare_data
+
+
+def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
+    """The graph for a deployment.
+
+    Args:
+        deployment: where it runs.
+        given: default of every argument, see `pipelines.arguments`. The newest registered version
+            of each of `models` is decided about.
+    """
+    prepare, decide = prepare_data(deployment), decision(deployment)
+    nominate_models = _nominate(deployment)
+
+    @dsl.pipeline(name="unstained-promotion", description="Registered versions, decided about.")
+    def unstained_promotion(
+        study: str = given["study"],
+        recipe: str = given["recipe"],
+        models: list = given["models"],
+        repository: str = given["repository"],
+        revision: str = given["revision"],
+        common: dict = given["common"],
+        data: dict = given["data"],
+        simulate: dict = given["simulate"],
+        ingest: dict = given["ingest"],
+        validate: dict = given["validate"],
+        split: dict = given["split"],
+        evaluate: dict = given["evaluate"],
+        register: dict = given["register"],
+        compare: dict = given["compare"],
+        promote: dict = given["promote"],
+    ) -> None:
+        about = {"study": study, "recipe": recipe}
+        with dsl.ExitHandler(acting(report_run(study=study), deployment), name="run"):
+            store = prepare(
+                **about,
+                repository=repository,
+                revision=revision,
+                common=common,
+                data=data,
+                simulate=simulate,
+                ingest=ingest,
+            ).output
+            cells = {**about, "common": common, "data": data, "store": store}
+            validation = pure(validate_(**cells, validate=validate), deployment)
+            division = pure(
+                split_(**cells, split=split, validation=validation.outputs["validation"]),
+                deployment,
+            )
+            nominated = nominate_models(study=study, models=models, register=register)
+            decide(
+                **cells,
+                partition=division.outputs["partition"],
+                models=models,
+                register=register,
+                evaluate=evaluate,
+                compare=compare,
+                promote=promote,
+                promotion=True,
+                registration=nominated.output,
+            )
+
+    made: BaseComponent = unstained_promotion
+    return made
+
+
+def _nominate(deployment: Deployment) -> BaseComponent:
+    """The newest version of every model."""
+
+    @dsl.pipeline(name="nominate")
+    def nominate_all(study: str, models: list, register: dict) -> list[Artifact]:
+        with dsl.ParallelFor(models) as item:
+            task = nominate(study=study, model=item.model, register=register)
+            nominated = acting(task, deployment)
+        return dsl.Collected(nominated.outputs["registration"])
+
+    made: BaseComponent = nominate_all
+    return made

@@ -1,0 +1,316 @@
+"""The graph `training`: from a DVC revision, or raw images, to a decision about the champion."""
+
+from typing import Any, NamedTuple
+
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Model
+from kfp.dsl.base_component import BaseComponent
+
+from components.compare import compare as compare_
+from components.evaluate import evaluate as evaluate_
+from components.export import export as export_
+from components.fetch import fetch
+from components.ingest import ingest as ingest_
+from components.promote import promote as promote_
+from components.register import register as register_
+from components.report_run import report_run
+from components.split import split as split_
+from components.train import train as train_
+from components.tune import tune as tune_
+from components.validate import validate as validate_
+from pipelines.deployment import Deployment
+from pipelines.placement import acting, heavy, pure, with_ledger
+
+
+def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
+    """The graph for a deployment.
+
+    Args:
+        deployment: where it runs.
+        given: default of every argument, see `pipelines.arguments`. Any study and any models can
+            be given at run time.
+    """
+    prepare = prepare_data(deployment)
+    fit = _fit(deployment)
+    export_models, register_models = _export(deployment), _register(deployment)
+    decide = decision(deployment)
+
+    @dsl.pipeline(name="unstained-training", description="From cells to a champion.")
+    def unstained_training(
+        study: str = given["study"],
+        recipe: str = given["recipe"],
+        models: list = given["models"],
+        repository: str = given["repository"],
+        revision: str = given["revision"],
+        promotion: bool = given["promotion"],
+        common: dict = given["common"],
+        data: dict = given["data"],
+        simulate: dict = given["simulate"],
+        ingest: dict = given["ingest"],
+        validate: dict = given["validate"],
+        split: dict = given["split"],
+        tune: dict = given["tune"],
+        train: dict = given["train"],
+        evaluate: dict = given["evaluate"],
+        export: dict = given["export"],
+        register: dict = given["register"],
+        compare: dict = given["compare"],
+        promote: dict = given["promote"],
+    ) -> None:
+        about = {"study": study, "recipe": recipe}
+        with dsl.ExitHandler(acting(report_run(study=study), deployment), name="run"):
+            store = prepare(
+                **about,
+                repository=repository,
+                revision=revision,
+                common=common,
+                data=data,
+                simulate=simulate,
+                ingest=ingest,
+            ).output
+            cells = {**about, "common": common, "data": data, "store": store}
+            validation = pure(validate_(**cells, validate=validate), deployment)
+            validated = validation.outputs["validation"]
+            division = pure(split_(**cells, split=split, validation=validated), deployment)
+            parted = {**cells, "partition": division.outputs["partition"]}
+            networks = fit(**parted, models=models, tune=tune, train=train).outputs
+            judged = pure(
+                evaluate_(
+                    **parted,
+                    models=models,
+                    evaluate=evaluate,
+                    validation=validated,
+                    trained=networks["trained"],
+                ),
+                deployment,
+            )
+            made = {
+                "models": models,
+                "search": networks["search"],
+                "trained": networks["trained"],
+                "evaluation": judged.outputs["evaluation"],
+            }
+            exported = export_models(**parted, **made, train=train, export=export).output
+            registered = register_models(
+                **about, **made, data=data, register=register, artifact=exported
+            )
+            decide(
+                **parted,
+                models=models,
+                register=register,
+                evaluate=evaluate,
+                compare=compare,
+                promote=promote,
+                promotion=promotion,
+                registration=registered.output,
+            )
+
+    made: BaseComponent = unstained_training
+    return made
+
+
+def prepare_data(deployment: Deployment) -> BaseComponent:
+    """The pointer to the packed store: of a DVC revision, or of images packed now."""
+
+    @dsl.pipeline(name="data")
+    def data_of_the_run(
+        study: str,
+        recipe: str,
+        repository: str,
+        revision: str,
+        common: dict,
+        data: dict,
+        simulate: dict,
+        ingest: dict,
+    ) -> dict:
+        with dsl.If(repository == "", name="from-images"):
+            packed = pure(
+                ingest_(
+                    study=study,
+                    recipe=recipe,
+                    common=common,
+                    data=data,
+                    simulate=simulate,
+                    ingest=ingest,
+                ),
+                deployment,
+            )
+        with dsl.Else(name="from-a-revision"):
+            # A branch may point elsewhere tomorrow: never cached, and cheap.
+            found = acting(fetch(study=study, repository=repository, revision=revision), deployment)
+        return dsl.OneOf(packed.outputs["Output"], found.outputs["Output"])
+
+    made: BaseComponent = data_of_the_run
+    return made
+
+
+Fitted = NamedTuple("Fitted", [("search", list[Artifact]), ("trained", list[Model])])  # noqa: UP014
+
+
+def _fit(deployment: Deployment) -> BaseComponent:
+    """Every model searched and trained, side by side.
+
+    Loops stand in graphs of their own: kfp's local runner hands a loop's item to whatever argument
+    of the loop is the output of another task, and arguments of a graph are none.
+    """
+
+    @dsl.pipeline(name="fit")
+    def fit_all(
+        study: str,
+        recipe: str,
+        models: list,
+        common: dict,
+        data: dict,
+        tune: dict,
+        train: dict,
+        store: dict,
+        partition: Input[Dataset],
+    ) -> Fitted:
+        about = {"study": study, "recipe": recipe, "common": common, "data": data}
+        with dsl.ParallelFor(models) as item:
+            one = {
+                **about,
+                "model": item.model,
+                "architecture": item.params,
+                "train": train,
+                "store": store,
+                "partition": partition,
+            }
+            search = heavy(tune_(**one, tune=tune), deployment)
+            fitted = heavy(train_(**one, search=search.outputs["search"]), deployment)
+        return Fitted(
+            search=dsl.Collected(search.outputs["search"]),
+            trained=dsl.Collected(fitted.outputs["trained"]),
+        )
+
+    made: BaseComponent = fit_all
+    return made
+
+
+def _export(deployment: Deployment) -> BaseComponent:
+    """Every model as a sealed ONNX artifact."""
+
+    @dsl.pipeline(name="export")
+    def export_all(
+        study: str,
+        recipe: str,
+        models: list,
+        common: dict,
+        data: dict,
+        train: dict,
+        export: dict,
+        store: dict,
+        partition: Input[Dataset],
+        search: Input[list[Artifact]],
+        trained: Input[list[Model]],
+        evaluation: Input[Artifact],
+    ) -> list[Model]:
+        with dsl.ParallelFor(models) as item:
+            exported = pure(
+                export_(
+                    study=study,
+                    recipe=recipe,
+                    model=item.model,
+                    common=common,
+                    data=data,
+                    train=train,
+                    export=export,
+                    store=store,
+                    partition=partition,
+                    search=search,
+                    trained=trained,
+                    evaluation=evaluation,
+                ),
+                deployment,
+            )
+        return dsl.Collected(exported.outputs["artifact"])
+
+    made: BaseComponent = export_all
+    return made
+
+
+def _register(deployment: Deployment) -> BaseComponent:
+    """Every artifact as a version in MLflow, one after the other: versions count in their order."""
+
+    @dsl.pipeline(name="register")
+    def register_all(
+        study: str,
+        recipe: str,
+        models: list,
+        data: dict,
+        register: dict,
+        search: Input[list[Artifact]],
+        trained: Input[list[Model]],
+        evaluation: Input[Artifact],
+        artifact: Input[list[Model]],
+    ) -> list[Artifact]:
+        with dsl.ParallelFor(models, parallelism=1) as item:
+            registered = acting(
+                register_(
+                    study=study,
+                    recipe=recipe,
+                    model=item.model,
+                    data=data,
+                    register=register,
+                    search=search,
+                    trained=trained,
+                    evaluation=evaluation,
+                    artifact=artifact,
+                ),
+                deployment,
+            )
+        return dsl.Collected(registered.outputs["registration"])
+
+    made: BaseComponent = register_all
+    return made
+
+
+def decision(deployment: Deployment) -> BaseComponent:
+    """The league of all versions, and the gate unless `promotion` is false."""
+
+    @dsl.pipeline(name="decision")
+    def decide(
+        study: str,
+        recipe: str,
+        models: list,
+        promotion: bool,
+        common: dict,
+        data: dict,
+        register: dict,
+        evaluate: dict,
+        compare: dict,
+        promote: dict,
+        store: dict,
+        partition: Input[Dataset],
+        registration: Input[list[Artifact]],
+    ) -> None:
+        about = {"study": study, "recipe": recipe, "models": models, "register": register}
+        league = acting(
+            compare_(
+                **about,
+                common=common,
+                data=data,
+                evaluate=evaluate,
+                compare=compare,
+                store=store,
+                partition=partition,
+                registration=registration,
+            ),
+            deployment,
+        )
+        with dsl.If(promotion == True, name="promotion"):  # noqa: E712  (builds a condition)
+            with_ledger(
+                acting(
+                    promote_(
+                        **about,
+                        promote=promote,
+                        league=league.outputs["league"],
+                        registration=registration,
+                    ),
+                    deployment,
+                ),
+                deployment,
+            )
+
+    made: BaseComponent = decide
+    return made

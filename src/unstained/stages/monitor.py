@@ -1,0 +1,231 @@
+"""Monitor: does the champion still see the cells that it was tested on?
+
+It is asked about the cells of a packed store that it was not tested on. What it says, and how the
+images look, is compared with its test cells; where labels are known, so is how often it is right.
+The stage looks at the registry as it is now: it belongs to no run and is not part of `dvc repro`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unstained.errors import RegistryError, StageInputError
+from unstained.files import write_json, write_text
+from unstained.params import CommonParams, MonitorParams, Params, RegisterParams, StudyData
+from unstained.stages.compare import registered_model
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from unstained.data.store import CellStore
+    from unstained.evaluation.drift import Drift
+    from unstained.evaluation.scores import Scores
+    from unstained.release.submission import RegisteredVersion
+
+
+class MonitorStageParams(Params):
+    """Parameters of the stage."""
+
+    common: CommonParams
+    data: StudyData
+    register_: RegisterParams
+    monitor: MonitorParams
+
+
+STAGE = Stage(
+    name="monitor",
+    params=MonitorStageParams,
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "register_": "register",
+        "monitor": "monitor",
+    },
+    inputs={"store": Input("ingest", "store")},
+    outputs={"watch": Output("watch.json", "metrics"), "table": Output("watch.csv", "plots")},
+    per="study",
+    layers=("data", "evaluation", "release"),
+)
+
+
+def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Compare new cells with the champion's test cells.
+
+    Raises:
+        RegistryError: there is no champion.
+        StageInputError: its artifact cannot judge these cells, or none of them is new.
+    """
+    import pandas as pd
+
+    from unstained.data.store import CellStore
+    from unstained.evaluation.scores import plain
+
+    store = CellStore.open(inputs["store"])
+    version = _champion(job, params)
+    before = job.registry.predictions(version)
+    before = before[before["part"] == "test"]
+    rows = _new_rows(store, before, params)
+    after = _ask(job, version, store, rows, params)
+    drift = _compare(before, after, params)
+    scores = {"before": _scores(before, params), "now": _scores(after, params)}
+    shifts = [asdict(shift) for shift in drift.shifts]
+    content = {
+        "study": job.study,
+        "version": version.version,
+        "data_digest": store.digest,
+        "cells": len(after),
+        "acquisitions": int(after["group"].nunique()),
+        "smallest_p": drift.smallest_p,
+        "shifts": shifts,
+        "accuracy": {k: plain(asdict(s.overall["macro_f1"])) for k, s in scores.items()},
+    }
+    write_json(outputs["watch"], content)
+    write_text(outputs["table"], pd.DataFrame(shifts).to_csv(index=False, lineterminator="\n"))
+    return Report(_metrics(version, drift, scores), _notes(version, drift, scores, params))
+
+
+def _champion(job: Job, params: MonitorStageParams) -> RegisteredVersion:
+    from unstained.release.registry import CHAMPION
+
+    name = registered_model(params.register_, job.study)
+    number = job.registry.alias(name, CHAMPION)
+    if number is None:
+        raise RegistryError(
+            f"{name} has no champion to watch", "promote a version first: `dvc repro`"
+        )
+    return job.registry.version(name, number)
+
+
+def _new_rows(store: CellStore, before: pd.DataFrame, params: MonitorStageParams) -> np.ndarray:
+    """Rows of cells from acquisitions without test cells, whole acquisitions, at most max_cells."""
+    import numpy as np
+
+    groups = store.columns("group")["group"].to_numpy()
+    names = [name for name in np.unique(groups) if name not in set(before["group"])]
+    if not names:
+        raise StageInputError(
+            "all acquisitions of this store hold test cells of the champion: nothing is new",
+            "ingest the new acquisitions, then monitor again",
+        )
+    generator = np.random.default_rng(params.common.seed)
+    chosen, cells = [], 0
+    for name in generator.permutation(names):
+        chosen.append(name)
+        cells += int((groups == name).sum())
+        if cells >= params.monitor.max_cells:
+            break
+    return np.flatnonzero(np.isin(groups, chosen))
+
+
+def _ask(
+    job: Job,
+    version: RegisteredVersion,
+    store: CellStore,
+    rows: np.ndarray,
+    params: MonitorStageParams,
+) -> pd.DataFrame:
+    """The champion's answers, in the columns of its registered predictions."""
+    import numpy as np
+
+    from unstained.release.rescore import predict_cells, why_unfit
+
+    with tempfile.TemporaryDirectory() as folder:
+        artifact = job.registry.download(version, Path(folder) / "artifact")
+        reason = why_unfit(artifact, store, params.data)
+        if reason:
+            raise StageInputError(
+                f"{version.uri} cannot judge these cells: {reason}",
+                "train and promote a version on data of this kind",
+            )
+        found = predict_cells(artifact, store, rows, f"monitor {job.study}")
+    cells = store.columns("group", "label").iloc[rows].reset_index(drop=True)
+    labels = {name: k for k, name in enumerate(params.data.class_names)}
+    table = cells.assign(label=cells["label"].map(labels).fillna(-1).astype(np.int64))
+    for k in range(found["probabilities"].shape[1]):
+        table[f"probability_{k}"] = found["probabilities"][:, k]
+    for position, name in enumerate(params.data.target_names):
+        table[f"predicted_{name}"] = found["targets"][:, position]
+    return table
+
+
+def _quantities(table: pd.DataFrame, params: MonitorStageParams) -> Mapping[str, Any]:
+    """What is watched: calls, confidence, predicted targets."""
+    import numpy as np
+
+    probabilities = table.filter(regex=r"^probability_\d+$").to_numpy()
+    called = probabilities.argmax(axis=1)
+    found = {"confidence": probabilities.max(axis=1)}
+    for k, name in enumerate(params.data.class_names):
+        found[f"called {name}"] = (called == k).astype(np.float64)
+    for name in params.data.target_names:
+        found[f"predicted {name}"] = table[f"predicted_{name}"].to_numpy(np.float64)
+    return found
+
+
+def _compare(before: pd.DataFrame, after: pd.DataFrame, params: MonitorStageParams) -> Drift:
+    from unstained.evaluation.drift import compare_samples
+
+    return compare_samples(
+        _quantities(before, params),
+        _quantities(after, params),
+        before["group"].to_numpy(),
+        after["group"].to_numpy(),
+        permutations=params.monitor.permutations,
+        alpha=params.monitor.alpha,
+        least=params.monitor.least_distance,
+        seed=params.common.seed,
+    )
+
+
+def _scores(table: pd.DataFrame, params: MonitorStageParams) -> Scores:
+    from unstained.evaluation.intervals import resample_groups
+    from unstained.evaluation.scores import score_classes
+
+    labels = table["label"].to_numpy()
+    resampling = resample_groups(
+        table["group"].to_numpy(), labels, params.monitor.permutations, params.common.seed
+    )
+    probabilities = table.filter(regex=r"^probability_\d+$").to_numpy()
+    names = params.data.class_names
+    return score_classes(labels, probabilities, names, resampling, 1 - params.monitor.alpha)
+
+
+def _metrics(
+    version: RegisteredVersion, drift: Drift, scores: Mapping[str, Scores]
+) -> dict[str, Scalar]:
+    found: dict[str, Scalar] = {"champion": version.version, "drifted": len(drift.drifted)}
+    for key, score in scores.items():
+        found[f"macro_f1_{key}"] = round(score.overall["macro_f1"].value, 6)
+    found["largest_distance"] = round(max(shift.distance for shift in drift.shifts), 6)
+    return found
+
+
+def _notes(
+    version: RegisteredVersion,
+    drift: Drift,
+    scores: Mapping[str, Scores],
+    params: MonitorStageParams,
+) -> tuple[str, ...]:
+    notes = []
+    then, now = (scores[key].overall["macro_f1"] for key in ("before", "now"))
+    if now.high < then.low:
+        notes.append(
+            f"v{version.version} is right less often: macro-F1 {now.value:.3f} "
+            f"({now.low:.3f} to {now.high:.3f}) on new cells, {then.value:.3f} when it was tested"
+        )
+    if drift.drifted:
+        notes.append(f"new cells differ from the test cells in: {', '.join(drift.drifted)}")
+    elif drift.smallest_p > params.monitor.alpha:
+        notes.append(
+            "too few acquisitions to detect a drift: the smallest adjusted p-value possible is "
+            f"{drift.smallest_p:.3f}"
+        )
+    else:
+        notes.append("no drift was found")
+    return tuple(notes)

@@ -1,0 +1,158 @@
+"""Compiled graphs: the committed ones are current, every cluster's are valid and placed right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from pipelines.arguments import run_arguments
+from pipelines.compiler import GRAPHS, compile_graph
+from pipelines.deployment import UNBUILT_IMAGE, load_deployment, require_built
+from unstained.errors import ParameterError
+
+OVERLAYS = ("local", "gpu", "prod")
+IMAGE = "registry.example.org/lab/train@sha256:" + "5e" * 32
+NEVER_CACHED = {"fetch", "nominate", "register", "compare", "promote", "monitor", "report-run"}
+
+
+@pytest.fixture(autouse=True)
+def _no_image_of_mine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNSTAINED_TRAIN_IMAGE", raising=False)
+
+
+def compiled(repository: Path, tmp_path: Path, name: str, overlay: str) -> tuple[dict, dict]:
+    deployment = load_deployment(repository, overlay)
+    given = run_arguments(repository, "nsc")
+    path = compile_graph(name, deployment, given, tmp_path / "graph.yaml").path
+    graph, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    return graph, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+def tasks(graph: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every task that runs a container, of all nested graphs, by the name of its component."""
+    dags = [graph["root"], *graph["components"].values()]
+    inner = [task for dag in dags for task in dag.get("dag", {}).get("tasks", {}).items()]
+    return {
+        name: task
+        for name, task in inner
+        if "executorLabel" in graph["components"][task["componentRef"]["name"]]
+    }
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_committed_graphs_are_current(repository: Path, tmp_path: Path, name: str) -> None:
+    given = run_arguments(repository, "nsc")
+    made = compile_graph(name, load_deployment(repository, "gpu"), given, tmp_path / "new.yaml")
+    committed = repository / "pipelines" / "compiled" / f"{name}.yaml"
+    assert made.path.read_text() == committed.read_text(), "run: unstained pipeline compile"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_graphs_are_valid(repository: Path, tmp_path: Path, name: str, overlay: str) -> None:
+    graph, executors = compiled(repository, tmp_path, name, overlay)
+    json_format.ParseDict(graph, pipeline_spec_pb2.PipelineSpec())
+    images = {
+        executor["container"]["image"] for executor in graph["deploymentSpec"]["executors"].values()
+    }
+    assert images == {UNBUILT_IMAGE}
+    for label in graph["deploymentSpec"]["executors"]:
+        settings = executors[label]
+        assert settings["securityContext"]["runAsNonRoot"] is True
+        assert settings["configMapAsEnv"][0]["configMapName"] == "unstained-platform"
+        assert {"unstained-s3"} == {secret["secretName"] for secret in settings["secretAsEnv"]}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_only_what_follows_from_its_arguments_is_cached(
+    repository: Path, tmp_path: Path, name: str
+) -> None:
+    graph, _ = compiled(repository, tmp_path, name, "prod")
+    for task, content in tasks(graph).items():
+        cached = content["cachingOptions"].get("enableCache", False)
+        assert cached is (task not in NEVER_CACHED), task
+
+
+def test_no_key_of_the_cache_is_shared_by_the_tasks_of_a_loop(
+    repository: Path, tmp_path: Path
+) -> None:
+    graph, _ = compiled(repository, tmp_path, "training", "prod")
+    for name in ("tune", "train", "export"):
+        content = tasks(graph)[name]
+        assert "cacheKey" not in content["cachingOptions"]
+        assert "model" in content["inputs"]["parameters"]
+
+
+def test_training_asks_for_a_gpu_and_comes_back_after_preemption(
+    repository: Path, tmp_path: Path
+) -> None:
+    graph, executors = compiled(repository, tmp_path, "training", "gpu")
+    for name in ("train", "tune"):
+        resources = graph["deploymentSpec"]["executors"][f"exec-{name}"]["container"]["resources"]
+        assert resources["accelerator"]["resourceCount"] == "1"
+        assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
+        assert resources["resourceCpuLimit"] == resources["resourceCpuRequest"]
+        settings = executors[f"exec-{name}"]
+        assert settings["nodeSelector"]["labels"] == {"nvidia.com/gpu.present": "true"}
+        assert settings["tolerations"][0]["operator"] == "Exists"
+        assert "value" not in settings["tolerations"][0]
+        memory = [v for v in settings["emptyDirMounts"] if v["mountPath"] == "/dev/shm"]  # noqa: S108
+        assert memory[0]["medium"] == "Memory"
+        assert {"/state"} == {claim["mountPath"] for claim in settings["pvcMount"]}
+        assert tasks(graph)[name]["retryPolicy"]["maxRetryCount"] == 4
+    light = graph["deploymentSpec"]["executors"]["exec-compare"]["container"]["resources"]
+    assert "accelerator" not in light
+
+
+def test_only_promotion_reaches_the_ledger(repository: Path, tmp_path: Path) -> None:
+    _, executors = compiled(repository, tmp_path, "training", "prod")
+    holders = {
+        label
+        for label, settings in executors.items()
+        if any(claim["mountPath"] == "/ledger" for claim in settings["pvcMount"])
+    }
+    assert holders == {"exec-promote"}
+
+
+def test_the_image_comes_by_its_digest(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ParameterError, match="no image of this project is named"):
+        require_built(repository, "gpu")
+    monkeypatch.setenv("UNSTAINED_TRAIN_IMAGE", "registry.example.org/lab/train:latest")
+    with pytest.raises(ParameterError, match="not named by its digest"):
+        load_deployment(repository, "gpu")
+    monkeypatch.setenv("UNSTAINED_TRAIN_IMAGE", IMAGE)
+    require_built(repository, "gpu")
+    graph, _ = compiled(repository, tmp_path, "training", "gpu")
+    assert graph["deploymentSpec"]["executors"]["exec-train"]["container"]["image"] == IMAGE
+
+
+def test_any_study_and_any_models(repository: Path) -> None:
+    given = run_arguments(repository, "cellcycle", recipe="paper", models=("resnet50",))
+    assert [model["model"] for model in given["models"]] == ["resnet50"]
+    assert given["models"][0]["params"]["depth"] == [3, 4, 6, 3]
+    assert given["train"]["epochs"] == 100
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"study": "wbcs"}, "there is no study 'wbcs'"),
+        ({"study": "nsc", "recipe": "papier"}, "no recipe 'papier'"),
+        ({"study": "nsc", "models": ("resnet51",)}, "does not define the model 'resnet51'"),
+    ],
+)
+def test_unknown_names_are_refused(repository: Path, names: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        run_arguments(repository, **names)
+
+
+def test_unknown_clusters_are_refused(repository: Path) -> None:
+    with pytest.raises(ParameterError, match="use one of: gpu, local, prod"):
+        load_deployment(repository, "gpus")
