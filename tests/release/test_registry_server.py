@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.registered import NAME, fresh_registry, make_predictions, register, submission
 
+from tests.registered import NAME, fresh_registry, make_predictions, register, submission
+from tests.servers.mlflow_server import mlflow_server
+from tests.servers.process import free_port
 from unstained.errors import RegistryError
 from unstained.release.gate import Decision
 from unstained.release.ledger import Ledger
@@ -23,46 +18,13 @@ from unstained.release.promotion import promote, rollback
 from unstained.release.registry import Registry
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a server with an empty database of its own."""
     home = tmp_path_factory.mktemp("server")
     fresh_registry(home)
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    places = (f"sqlite:///{home / 'mlflow.db'}", "--artifacts-destination", str(home / "artifacts"))
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
-            *("--port", str(port), "--workers", "1", "--backend-store-uri", *places),
-        ],
-        cwd=home,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(address, process)
+    with mlflow_server(home, f"sqlite:///{home / 'mlflow.db'}", str(home / "artifacts")) as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(240):
-        assert process.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.25)
-    pytest.fail("the server did not answer")
 
 
 def test_register_promote_and_roll_back_over_http(server: str, tmp_path: Path) -> None:
