@@ -12,7 +12,8 @@ from typing import Any, Final
 from kfp import compiler
 from kfp.dsl.base_component import BaseComponent
 
-from pipelines.deployment import UNBUILT_IMAGE, Deployment
+from components.base import UNBUILT_IMAGE
+from pipelines.deployment import Deployment
 from pipelines.monitoring import monitoring
 from pipelines.promotion import promotion
 from pipelines.training import training

@@ -13,11 +13,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from components.base import UNBUILT_IMAGE
 from unstained.errors import ParameterError
 from unstained.params import Count, Params, parse, read_yaml
-
-UNBUILT_IMAGE: Final = "registry.example.org/unstained/unstained-train@sha256:" + "0" * 64
-"""Stands in for an image that nobody has built yet; `submit` refuses it."""
 
 DIGEST: Final = re.compile(r"^[^\s@]+@sha256:[0-9a-f]{64}$")
 

@@ -38,7 +38,7 @@ def run_package(package: Path, arguments: Mapping[str, Any], root: Path) -> Path
     place = root / ROOT
     before = set(place.iterdir()) if place.is_dir() else set()
     runner = local.SubprocessRunner(use_venv=False)
-    with _environment(root):
+    with _environment(root, arguments):
         local.init(runner, pipeline_root=str(place), raise_on_error=True)
         graph = components.load_component_from_file(str(package))
         try:
@@ -52,14 +52,19 @@ def run_package(package: Path, arguments: Mapping[str, Any], root: Path) -> Path
 
 
 @contextmanager
-def _environment(root: Path) -> Iterator[None]:
-    """Addresses for the tasks, where the user has set none: the project itself."""
+def _environment(root: Path, arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Addresses for the tasks, where the user has set none: the project itself.
+
+    A repository knows its own remote; images that are packed now go to the project's DVC cache,
+    which is laid out like one.
+    """
     defaults = {
         "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}",
         "UNSTAINED_LEDGER": str(root / "ledger"),
         "UNSTAINED_STATE": str(root / STATE / "pipeline"),
-        "UNSTAINED_DATA_REMOTE": str(root / ".dvc" / "cache"),
     }
+    if not arguments.get("repository"):
+        defaults["UNSTAINED_DATA_REMOTE"] = str(root / ".dvc" / "cache")
     missing = {name: value for name, value in defaults.items() if name not in os.environ}
     logging.getLogger("kfp").setLevel(logging.INFO)
     os.environ.update(missing)

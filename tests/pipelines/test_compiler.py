@@ -10,9 +10,10 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from components.base import UNBUILT_IMAGE
 from pipelines.arguments import run_arguments
 from pipelines.compiler import GRAPHS, compile_graph
-from pipelines.deployment import UNBUILT_IMAGE, load_deployment, require_built
+from pipelines.deployment import load_deployment, require_built
 from unstained.errors import ParameterError
 
 OVERLAYS = ("local", "gpu", "prod")
@@ -101,7 +102,7 @@ def test_training_asks_for_a_gpu_and_comes_back_after_preemption(
         assert settings["nodeSelector"]["labels"] == {"nvidia.com/gpu.present": "true"}
         assert settings["tolerations"][0]["operator"] == "Exists"
         assert "value" not in settings["tolerations"][0]
-        memory = [v for v in settings["emptyDirMounts"] if v["mountPath"] == "/dev/shm"]  # noqa: S108
+        memory = [v for v in settings["emptyDirMounts"] if v["mountPath"] == "/dev/shm"]
         assert memory[0]["medium"] == "Memory"
         assert {"/state"} == {claim["mountPath"] for claim in settings["pvcMount"]}
         assert tasks(graph)[name]["retryPolicy"]["maxRetryCount"] == 4

@@ -1,4 +1,4 @@
-"""Every component says what its stage's contract says: names, sections, inputs; and does nothing."""
+"""Every component says what its stage's contract says: names, sections, inputs."""
 
 from __future__ import annotations
 
