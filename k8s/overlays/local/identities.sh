@@ -1,0 +1,14 @@
+# Write the store's users to $CONFIG/s3.json: one that may do everything, and one, for serving, that
+# may only read models. Keys must be plain letters and digits, as `openssl rand -hex` prints them.
+set -eu
+umask 077
+cat >"$CONFIG/s3.json" <<END
+{"identities": [
+  {"name": "unstained",
+   "credentials": [{"accessKey": "$ADMIN_KEY_ID", "secretKey": "$ADMIN_SECRET"}],
+   "actions": ["Admin"]},
+  {"name": "serving",
+   "credentials": [{"accessKey": "$SERVING_KEY_ID", "secretKey": "$SERVING_SECRET"}],
+   "actions": ["Read:unstained-models", "List:unstained-models"]}
+]}
+END

@@ -1,0 +1,263 @@
+"""What a schema lets pass and a real server, or a running pod, does not.
+
+Each rule takes all objects that are applied together and yields (rule, where, what is wrong).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tests.k8s.cron import fault
+from tests.k8s.manifests import Object, Pod, pods, title
+
+QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(m|[kMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
+FACTORS = {"": Decimal(1), "m": Decimal("0.001")}
+FACTORS |= {s: Decimal(1000) ** n for n, s in enumerate("kMGTPE", 1)}
+FACTORS |= {f"{s}i": Decimal(1024) ** n for n, s in enumerate("KMGTPE", 1)}
+IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+
+
+class Finding(NamedTuple):
+    """Something to correct."""
+
+    rule: str
+    where: str
+    message: str
+
+
+class World(NamedTuple):
+    """What is applied together, and what is there already.
+
+    Attributes:
+        objects: the manifests.
+        external: kind -> name -> keys of objects that others create.
+        ray: version of Ray in the image.
+    """
+
+    objects: Sequence[Object]
+    external: Mapping[str, Mapping[str, set[str]]]
+    ray: str
+
+
+def lint(world: World) -> list[Finding]:
+    """All findings of all rules."""
+    return [Finding(name, *found) for name, rule in RULES.items() for found in rule(world)]
+
+
+def quantity(text: Any) -> Decimal | None:
+    """A Kubernetes quantity as a number; None where it is none."""
+    match = QUANTITY.fullmatch(str(text))
+    if match is None:
+        return None
+    number, unit = Decimal(match[1]), match[2] or ""
+    return number * (FACTORS[unit] if unit in FACTORS else Decimal(f"1{unit}"))
+
+
+def _pods(world: World) -> Iterator[Pod]:
+    for item in world.objects:
+        yield from pods(item)
+
+
+def _nodes(node: Any, path: str) -> Iterator[tuple[str, Object]]:
+    """Every mapping below a node, with its path."""
+    if isinstance(node, dict):
+        yield path, node
+        for key, child in node.items():
+            yield from _nodes(child, f"{path}.{key}")
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from _nodes(child, f"{path}[{index}]")
+
+
+def _resources(world: World) -> Iterator[tuple[str, Object]]:
+    """Every `resources` of a container, however deep."""
+    for item in world.objects:
+        for path, node in _nodes(item.get("spec"), f"{title(item)}.spec"):
+            found = node.get("resources")
+            if isinstance(found, dict) and ("requests" in found or "limits" in found):
+                yield f"{path}.resources", found
+
+
+def _selector(world: World) -> Iterator[tuple[str, str]]:
+    labels = [pod.labels for pod in _pods(world)]
+    for item in world.objects:
+        spec = item.get("spec") or {}
+        if item["kind"] in ("Deployment", "StatefulSet", "DaemonSet"):
+            wanted = spec["selector"].get("matchLabels", {})
+            own = spec["template"]["metadata"].get("labels", {})
+            if not wanted.items() <= own.items():
+                yield title(item), f"the selector {wanted} does not match the labels {own}"
+        if item["kind"] == "Service" and spec.get("selector"):
+            wanted = spec["selector"]
+            if not any(wanted.items() <= own.items() for own in labels):
+                yield title(item), f"no pod has the labels {wanted}"
+
+
+def _restart_policy(world: World) -> Iterator[tuple[str, str]]:
+    for pod in _pods(world):
+        policy = pod.spec.get("restartPolicy")
+        if pod.owner["kind"] in ("Job", "CronJob") and policy not in ("Never", "OnFailure"):
+            yield pod.where, f"a Job's restartPolicy is Never or OnFailure, not {policy}"
+
+
+def _cron(world: World) -> Iterator[tuple[str, str]]:
+    for item in world.objects:
+        if item["kind"] == "CronJob" and (problem := fault(item["spec"]["schedule"])):
+            yield title(item), problem
+
+
+def _volumes(world: World) -> Iterator[tuple[str, str]]:
+    for pod in _pods(world):
+        spec = pod.owner["spec"]
+        named = {volume["name"] for volume in pod.spec.get("volumes") or ()}
+        named |= {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates") or ()}
+        users = list(pod.containers())
+        if ".headGroupSpec." in pod.where:
+            cluster = spec.get("rayClusterSpec", spec)
+            users.append({"name": "autoscaler", **cluster.get("autoscalerOptions", {})})
+        for container in users:
+            for mount in container.get("volumeMounts") or ():
+                if mount["name"] not in named:
+                    yield pod.where, f"{container['name']} mounts {mount['name']}, no volume here"
+
+
+def _over_limit(world: World) -> Iterator[tuple[str, str]]:
+    for where, resources in _resources(world):
+        limits = resources.get("limits") or {}
+        for name, text in (resources.get("requests") or {}).items():
+            asked, most = quantity(text), quantity(limits.get(name))
+            if asked is not None and most is not None and asked > most:
+                yield where, f"the request for {name}, {text}, is over the limit {limits[name]}"
+
+
+def _quantities(world: World) -> Iterator[tuple[str, str]]:
+    keys = ("requests", "limits", "hard", "default", "defaultRequest", "max", "min")
+    for item in world.objects:
+        for path, node in _nodes(item.get("spec"), f"{title(item)}.spec"):
+            given = {"sizeLimit": node["sizeLimit"]} if "sizeLimit" in node else {}
+            for key in keys:
+                if isinstance(node.get(key), dict):
+                    given |= {f"{key}.{name}": text for name, text in node[key].items()}
+            for name, text in given.items():
+                if quantity(text) is None:
+                    yield path, f"{name} is {text!r}, no quantity"
+
+
+def _whole_gpus(world: World) -> Iterator[tuple[str, str]]:
+    for where, resources in _resources(world):
+        for kind in ("requests", "limits"):
+            for name, text in (resources.get(kind) or {}).items():
+                number = quantity(text)
+                if _extended(name) and number is not None and number != int(number):
+                    yield where, f"{name} is {text}: only whole ones are handed out"
+
+
+def _gpu_limits(world: World) -> Iterator[tuple[str, str]]:
+    for where, resources in _resources(world):
+        requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+        for name in sorted(filter(_extended, {*requests, *limits})):
+            if quantity(requests.get(name)) != quantity(limits.get(name)):
+                yield where, f"{name}: the limit must equal the request"
+
+
+def _extended(name: str) -> bool:
+    return "/" in name and not name.startswith(("requests.", "limits.", "kubernetes.io/"))
+
+
+def _tolerations(world: World) -> Iterator[tuple[str, str]]:
+    for pod in _pods(world):
+        for toleration in pod.spec.get("tolerations") or ():
+            if toleration.get("operator") == "Exists" and toleration.get("value"):
+                yield pod.where, f"{toleration['key']} tolerates Exists, and has a value"
+
+
+def _ray_version(world: World) -> Iterator[tuple[str, str]]:
+    for item in world.objects:
+        if not item["apiVersion"].startswith("ray.io/"):
+            continue
+        spec = item["spec"].get("rayClusterSpec", item["spec"])
+        version = spec.get("rayVersion")
+        if version != world.ray:
+            yield title(item), f"rayVersion is {version}, the image has Ray {world.ray}"
+
+
+def _images(world: World) -> Iterator[tuple[str, str, str]]:
+    for item in world.objects:
+        for path, node in _nodes(item.get("spec"), title(item)):
+            image = node.get("image")
+            if isinstance(image, str):
+                yield path, image, image.partition("@")[0]
+
+
+def _latest(world: World) -> Iterator[tuple[str, str]]:
+    for where, image, name in _images(world):
+        if name.endswith(":latest"):
+            yield where, f"{image} is another image tomorrow"
+
+
+def _digest(world: World) -> Iterator[tuple[str, str]]:
+    for where, image, _ in _images(world):
+        if not IMAGE.fullmatch(image):
+            yield where, f"{image} is not named by its digest"
+
+
+def _references(world: World) -> Iterator[tuple[str, str]]:
+    known = _known(world)
+    for item in world.objects:
+        for path, node in _nodes(item.get("spec"), title(item)):
+            for kind, name, key in _named(node):
+                keys = known.get((kind, name))
+                if keys is None:
+                    yield path, f"there is no {kind} {name}"
+                elif key is not None and key not in keys and not node.get("optional"):
+                    yield path, f"{kind} {name} has no key {key}"
+
+
+def _known(world: World) -> dict[tuple[str, str], set[str]]:
+    """Kind and name -> keys."""
+    known = {
+        (item["kind"], item["metadata"]["name"]): set(item.get("data") or ())
+        for item in world.objects
+    }
+    for kind, named in world.external.items():
+        known |= {(kind, name): set(keys) for name, keys in named.items()}
+    return known
+
+
+def _named(node: Object) -> Iterator[tuple[str, str, str | None]]:
+    """Kind, name and key of what a mapping refers to."""
+    for field, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
+        for suffix in ("KeyRef", "Ref"):
+            reference = node.get(f"{field}{suffix}")
+            if isinstance(reference, dict):
+                yield kind, reference["name"], reference.get("key")
+    if isinstance(volume := node.get("configMap"), dict):
+        yield "ConfigMap", volume["name"], None
+    if isinstance(volume := node.get("secret"), dict) and "secretName" in volume:
+        yield "Secret", volume["secretName"], None
+    if isinstance(volume := node.get("persistentVolumeClaim"), dict):
+        yield "PersistentVolumeClaim", volume["claimName"], None
+    if isinstance(account := node.get("serviceAccountName"), str):
+        yield "ServiceAccount", account, None
+    if isinstance(target := node.get("scaleTargetRef"), dict):
+        yield target["kind"], target["name"], None
+
+
+RULES: dict[str, Callable[[World], Iterator[tuple[str, str]]]] = {
+    "selector": _selector,
+    "restart-policy": _restart_policy,
+    "cron": _cron,
+    "volume": _volumes,
+    "request-over-limit": _over_limit,
+    "quantity": _quantities,
+    "whole-gpus": _whole_gpus,
+    "gpu-limits": _gpu_limits,
+    "toleration": _tolerations,
+    "ray-version": _ray_version,
+    "latest": _latest,
+    "digest": _digest,
+    "reference": _references,
+}

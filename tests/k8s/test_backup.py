@@ -1,0 +1,182 @@
+"""The backup and restore scripts do on real servers what the runbook promises."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.k8s.manifests import ROOT
+from tests.servers.ceph import S3Server
+from tests.servers.postgres import PostgresServer
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = pytest.mark.xdist_group("s3")
+
+BACKUP, RESTORE = ROOT / "k8s" / "base" / "backup", ROOT / "k8s" / "jobs" / "restore"
+
+
+@dataclass
+class Place:
+    """A database with one table, a ledger, a bucket, and a pod's environment."""
+
+    database: dict[str, Any]
+    ledgers: Path
+    bucket: str
+    s3: S3Server
+    environment: dict[str, str]
+    work: Path
+
+    def run(self, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env={**self.environment, **more}, capture_output=True, text=True
+        )
+
+    def good(self, *command: str, **more: str) -> str:
+        done = self.run(*command, **more)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def fresh(self) -> str:
+        """An empty working directory, as a new pod has."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir()
+        return str(self.work)
+
+    def back_up(self) -> str:
+        self.fresh()
+        self.good("sh", str(BACKUP / "dump.sh"))
+        self.good(sys.executable, str(BACKUP / "upload.py"))
+        return (self.work / "stamp").read_text().strip()
+
+    def restore(self, name: str) -> None:
+        self.fresh()
+        self.good(sys.executable, str(RESTORE / "download.py"), BACKUP=name)
+        self.good("sh", str(RESTORE / "restore.sh"))
+
+    def sql(self, text: str) -> list[Any]:
+        with psycopg2.connect(**self.database) as connection, connection.cursor() as cursor:
+            cursor.execute(text)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def place(
+    postgresql: PostgresServer, s3: S3Server, tmp_path: Path, request: pytest.FixtureRequest
+) -> Place:
+    for program in ("pg_dump", "pg_restore", "psql"):
+        if not shutil.which(program):
+            pytest.skip(f"no {program}: apt-get install postgresql-client")
+    name = f"backup_{abs(hash(request.node.name)) % 10**8}"
+    postgresql.new_database(name)
+    bucket = s3.new_bucket()
+    ledgers = tmp_path / "ledger"
+    ledgers.mkdir()
+    (ledgers / "nsc.jsonl").write_text('{"first": 1}\n')
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PGHOST": postgresql.host,
+        "PGPORT": str(postgresql.port),
+        "PGUSER": postgresql.user,
+        "PGPASSWORD": postgresql.password,
+        "PGDATABASE": name,
+        "LEDGERS": str(ledgers),
+        "WORK": str(tmp_path / "work"),
+        "BACKUP_BUCKET": bucket,
+        **s3.environment,
+    }
+    database = {
+        "host": postgresql.host,
+        "port": postgresql.port,
+        "user": postgresql.user,
+        "password": postgresql.password,
+        "dbname": name,
+    }
+    made = Place(database, ledgers, bucket, s3, environment, tmp_path / "work")
+    made.sql("CREATE TABLE runs (name text); INSERT INTO runs VALUES ('before')")
+    return made
+
+
+def test_what_was_backed_up_comes_back_and_nothing_newer_stays(place: Place) -> None:
+    stamp = place.back_up()
+    place.sql("DELETE FROM runs; CREATE TABLE newer (id int)")
+    (place.ledgers / "nsc.jsonl").write_text('{"first": 1}\n{"second": 2}\n')
+    place.restore(stamp)
+    assert place.sql("SELECT name FROM runs") == [("before",)]
+    assert place.sql("SELECT to_regclass('newer')") == [(None,)]
+    assert (place.ledgers / "nsc.jsonl").read_text() == '{"first": 1}\n'
+    (kept,) = place.ledgers.glob("nsc.jsonl.before-*")
+    assert "second" in kept.read_text()
+
+
+def test_a_restored_database_can_be_backed_up_and_restored_again(place: Place) -> None:
+    place.restore(place.back_up())
+    again = place.back_up()
+    place.sql("DROP TABLE runs")
+    place.restore(again)
+    assert place.sql("SELECT name FROM runs") == [("before",)]
+
+
+def test_a_backup_that_was_cut_off_or_changed_is_refused(place: Place) -> None:
+    stamp = place.back_up()
+    client = place.s3.client()
+    client.put_object(Bucket=place.bucket, Key=f"{stamp}/mlflow.dump", Body=b"other")
+    place.fresh()
+    changed = place.run(sys.executable, str(RESTORE / "download.py"), BACKUP=stamp)
+    assert changed.returncode == 1
+    assert "mlflow.dump was changed" in changed.stderr
+    client.delete_object(Bucket=place.bucket, Key=f"{stamp}/manifest.json")
+    cut = place.run(sys.executable, str(RESTORE / "download.py"), BACKUP=stamp)
+    assert cut.returncode == 1
+    assert "no whole backup" in cut.stderr
+    assert "Traceback" not in cut.stderr
+
+
+def test_a_restore_that_fails_leaves_the_database_as_it_was(place: Place) -> None:
+    stamp = place.back_up()
+    place.fresh()
+    place.good(sys.executable, str(RESTORE / "download.py"), BACKUP=stamp)
+    dump = place.work / "mlflow.dump"
+    dump.write_bytes(dump.read_bytes()[:-200])
+    place.sql("INSERT INTO runs VALUES ('after')")
+    assert place.run("sh", str(RESTORE / "restore.sh")).returncode != 0
+    assert place.sql("SELECT name FROM runs ORDER BY name") == [("after",), ("before",)]
+
+
+def test_no_backup_without_a_database(place: Place) -> None:
+    place.fresh()
+    assert place.run("sh", str(BACKUP / "dump.sh"), PGPASSWORD="wrong").returncode != 0
+    assert not (place.work / "stamp").exists()
+    assert place.run(sys.executable, str(BACKUP / "upload.py")).returncode != 0
+    assert place.s3.names(place.bucket) == []
+
+
+def test_buckets_are_created_once(s3: S3Server) -> None:
+    script = ROOT / "k8s" / "overlays" / "local" / "buckets.py"
+    environment = {"PATH": os.environ["PATH"], **s3.environment}
+    command = [sys.executable, str(script), "overlay-one", "overlay-two"]
+    outputs = [
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert outputs == ["created overlay-one\ncreated overlay-two\n", ""]
+
+
+def test_the_stores_users_are_valid_json_with_the_right_to_read_models(tmp_path: Path) -> None:
+    import json
+
+    script = ROOT / "k8s" / "overlays" / "local" / "identities.sh"
+    keys = {"ADMIN_KEY_ID": "a", "ADMIN_SECRET": "b", "SERVING_KEY_ID": "c", "SERVING_SECRET": "d"}
+    environment = {"PATH": os.environ["PATH"], "CONFIG": str(tmp_path), **keys}
+    subprocess.run(["sh", str(script)], env=environment, check=True)
+    users = json.loads((tmp_path / "s3.json").read_text())["identities"]
+    assert [user["name"] for user in users] == ["unstained", "serving"]
+    assert not any("Write" in right or right == "Admin" for right in users[1]["actions"])
+    assert (tmp_path / "s3.json").stat().st_mode & 0o077 == 0

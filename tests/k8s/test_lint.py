@@ -1,0 +1,219 @@
+"""The overlays have none of the faults that schemas miss, and the linter finds each of them."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.k8s.cron import fault
+from tests.k8s.lint import RULES, World, lint, quantity
+from tests.k8s.manifests import EXTERNAL, JOBS, OVERLAYS, ROOT, Object, job, overlay
+
+Break = Callable[[dict[str, Object]], None]
+
+
+def ray_version() -> str:
+    """Ray in the lock file, which the image is made from."""
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    found = re.search(r"^ray(?:\[[\w,-]+\])?==([\w.]+)", lock, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def findings(objects: list[Object]) -> list[Any]:
+    return lint(World(objects, EXTERNAL, ray_version()))
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_overlays_are_clean(name: str) -> None:
+    assert findings(overlay(name)) == []
+
+
+@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("base", OVERLAYS)
+def test_jobs_are_clean_beside_each_overlay(name: str, base: str) -> None:
+    assert findings([*overlay(base), *job(name)]) == []
+
+
+def pod(item: Object) -> Object:
+    spec = item["spec"]
+    spec = spec.get("jobTemplate", {}).get("spec", spec)
+    return spec["template"]["spec"]
+
+
+def container(item: Object) -> Object:
+    return pod(item)["containers"][0]
+
+
+def selector(o: dict[str, Object]) -> None:
+    o["Deployment/unstained-mlflow"]["spec"]["selector"]["matchLabels"] = {"app": "other"}
+
+
+def service(o: dict[str, Object]) -> None:
+    o["Service/unstained-mlflow"]["spec"]["selector"] = {"app": "other"}
+
+
+def restart(o: dict[str, Object]) -> None:
+    del pod(o["CronJob/unstained-backup"])["restartPolicy"]
+
+
+def cron(o: dict[str, Object]) -> None:
+    o["CronJob/unstained-backup"]["spec"]["schedule"] = "0 0 31 2 *"
+
+
+def mount(o: dict[str, Object]) -> None:
+    container(o["Deployment/unstained-mlflow"])["volumeMounts"][0]["name"] = "tmq"
+
+
+def autoscaler_mount(o: dict[str, Object]) -> None:
+    o["RayCluster/unstained-ray"]["spec"]["autoscalerOptions"]["volumeMounts"][0]["name"] = "tmq"
+
+
+def over_limit(o: dict[str, Object]) -> None:
+    container(o["Deployment/unstained-mlflow"])["resources"]["requests"]["memory"] = "64Gi"
+
+
+def space(o: dict[str, Object]) -> None:
+    container(o["Deployment/unstained-mlflow"])["resources"]["limits"]["memory"] = "16 GB"
+
+
+def size(o: dict[str, Object]) -> None:
+    pod(o["Deployment/unstained-mlflow"])["volumes"][0]["emptyDir"]["sizeLimit"] = "ten"
+
+
+def gpu_worker(o: dict[str, Object]) -> Object:
+    return o["RayCluster/unstained-ray"]["spec"]["workerGroupSpecs"][1]["template"]["spec"]
+
+
+def half_gpu(o: dict[str, Object]) -> None:
+    for kind in ("requests", "limits"):
+        gpu_worker(o)["containers"][0]["resources"][kind]["nvidia.com/gpu"] = "500m"
+
+
+def gpu_without_limit(o: dict[str, Object]) -> None:
+    del gpu_worker(o)["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
+
+
+def toleration(o: dict[str, Object]) -> None:
+    gpu_worker(o)["tolerations"][0]["value"] = "present"
+
+
+def old_ray(o: dict[str, Object]) -> None:
+    o["RayCluster/unstained-ray"]["spec"]["rayVersion"] = "2.41.0"
+
+
+def old_ray_in_job(o: dict[str, Object]) -> None:
+    o["RayJob/unstained-tune"]["spec"]["rayClusterSpec"]["rayVersion"] = "2.41.0"
+
+
+def latest(o: dict[str, Object]) -> None:
+    container(o["Deployment/unstained-mlflow"])["image"] = "example.org/mlflow:latest"
+
+
+def tag(o: dict[str, Object]) -> None:
+    o["ServingRuntime/unstained-onnx"]["spec"]["containers"][0]["image"] = "example.org/serve:1.0"
+
+
+def secret(o: dict[str, Object]) -> None:
+    variable = container(o["StatefulSet/unstained-postgres"])["env"][1]
+    variable["valueFrom"]["secretKeyRef"]["name"] = "unstained-mlflow-bd"
+
+
+def secret_key(o: dict[str, Object]) -> None:
+    variable = container(o["StatefulSet/unstained-postgres"])["env"][1]
+    variable["valueFrom"]["secretKeyRef"]["key"] = "user"
+
+
+def config_map(o: dict[str, Object]) -> None:
+    container(o["Deployment/unstained-mlflow"])["envFrom"][0]["configMapRef"]["name"] = "other"
+
+
+def claim(o: dict[str, Object]) -> None:
+    del o["PersistentVolumeClaim/unstained-ledger"]
+
+
+def account(o: dict[str, Object]) -> None:
+    pod(o["Deployment/unstained-mlflow"])["serviceAccountName"] = "mlflow"
+
+
+def scaled(o: dict[str, Object]) -> None:
+    o["HorizontalPodAutoscaler/unstained-mlflow"]["spec"]["scaleTargetRef"]["name"] = "mlflow"
+
+
+BROKEN: list[tuple[str, Break]] = [
+    ("selector", selector),
+    ("selector", service),
+    ("restart-policy", restart),
+    ("cron", cron),
+    ("volume", mount),
+    ("volume", autoscaler_mount),
+    ("request-over-limit", over_limit),
+    ("quantity", space),
+    ("quantity", size),
+    ("whole-gpus", half_gpu),
+    ("gpu-limits", gpu_without_limit),
+    ("toleration", toleration),
+    ("ray-version", old_ray),
+    ("ray-version", old_ray_in_job),
+    ("latest", latest),
+    ("digest", tag),
+    ("reference", secret),
+    ("reference", secret_key),
+    ("reference", config_map),
+    ("reference", claim),
+    ("reference", account),
+    ("reference", scaled),
+]
+
+
+@pytest.mark.parametrize(("rule", "damage"), BROKEN, ids=lambda v: getattr(v, "__name__", v))
+def test_each_fault_is_found_by_its_rule(rule: str, damage: Break) -> None:
+    items = copy.deepcopy([*overlay("prod"), *job("tune")])
+    objects = {f"{item['kind']}/{item['metadata']['name']}": item for item in items}
+    damage(objects)
+    assert rule in {found.rule for found in findings(list(objects.values()))}
+
+
+def test_every_rule_is_tried() -> None:
+    assert {rule for rule, _ in BROKEN} == RULES.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("500m", 0.5), ("1", 1), ("16Gi", 16 * 2**30), ("2e3", 2000), (".5", 0.5), ("1k", 1000)],
+)
+def test_quantities_are_read(text: str, value: float) -> None:
+    assert quantity(text) == value
+
+
+@pytest.mark.parametrize("text", ["16 GB", "16GB", "1,5", "", "Gi", "1 Gi", None])
+def test_what_is_no_quantity_is_refused(text: Any) -> None:
+    assert quantity(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["17 2 * * *", "*/15 * * * *", "0 9-17/2 * * mon-fri", "0 0 29 feb *", "5/20 0,12 1 1 *"],
+)
+def test_possible_schedules_pass(text: str) -> None:
+    assert fault(text) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "60 * * * *",
+        "* 24 * * *",
+        "0 0 31 4,6 *",
+        "0 0 30 2 *",
+        "* * * *",
+        "*/0 * * * *",
+        "x * * * *",
+    ],
+)
+def test_impossible_schedules_are_told(text: str) -> None:
+    assert fault(text)

@@ -1,0 +1,249 @@
+"""What every overlay keeps to: no root, no privilege, limits, digests, denied networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.k8s.manifests import EXTERNAL, JOBS, OVERLAYS, ROOT, Object, Pod, job, overlay, pods
+
+SECRET_NAMES = re.compile(
+    r"SECRET|PASSWORD|TOKEN|ACCESS_KEY|BACKEND_STORE_URI|PGUSER|POSTGRES_USER"
+)
+TALKS_TO_THE_API = re.compile(r"Ray(Cluster|Job)/[\w-]+\.spec(\.rayClusterSpec)?\.headGroupSpec")
+
+Part = list[Object]
+
+
+@pytest.fixture(params=[*OVERLAYS, *(f"job {name}" for name in JOBS)])
+def part(request: pytest.FixtureRequest) -> Part:
+    word = request.param
+    return job(word.removeprefix("job ")) if word.startswith("job ") else overlay(word)
+
+
+@pytest.fixture(params=OVERLAYS)
+def whole(request: pytest.FixtureRequest) -> Part:
+    return overlay(request.param)
+
+
+def all_pods(part: Part) -> list[Pod]:
+    found = [pod for item in part for pod in pods(item)]
+    assert found
+    return found
+
+
+def containers(part: Part) -> Iterator[tuple[Pod, Object, Object]]:
+    """Pod, container, and the security context that results from both."""
+    for pod in all_pods(part):
+        for container in pod.containers():
+            context = {**pod.spec.get("securityContext", {}), **container["securityContext"]}
+            yield pod, container, context
+
+
+def test_nobody_is_root_or_can_become_it(part: Part) -> None:
+    for pod, container, context in containers(part):
+        where = f"{pod.where} {container['name']}"
+        assert context["runAsNonRoot"] is True, where
+        assert context["runAsUser"] > 0, where
+        assert context["allowPrivilegeEscalation"] is False, where
+        assert context["capabilities"] == {"drop": ["ALL"]}, where
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, where
+        assert not context.get("privileged"), where
+
+
+def test_root_file_systems_are_read_only(part: Part) -> None:
+    for pod, container, context in containers(part):
+        assert context["readOnlyRootFilesystem"] is True, f"{pod.where} {container['name']}"
+
+
+def test_ray_autoscaler_is_held_as_tightly(whole: Part) -> None:
+    cluster = next(item for item in whole if item["kind"] == "RayCluster")
+    context = cluster["spec"]["autoscalerOptions"]["securityContext"]
+    head = cluster["spec"]["headGroupSpec"]["template"]["spec"]
+    assert context == head["containers"][0]["securityContext"]
+
+
+def test_no_pod_shares_the_host(part: Part) -> None:
+    for pod in all_pods(part):
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.spec.keys(), pod.where
+        for volume in pod.spec.get("volumes") or ():
+            assert "hostPath" not in volume, pod.where
+
+
+def test_everything_has_requests_and_limits(part: Part) -> None:
+    for pod, container, _ in containers(part):
+        for kind in ("requests", "limits"):
+            named = container["resources"][kind].keys()
+            assert {"cpu", "memory"} <= named, f"{pod.where} {container['name']}"
+
+
+def test_writable_memory_and_disk_are_bounded(part: Part) -> None:
+    for pod in all_pods(part):
+        for volume in pod.spec.get("volumes") or ():
+            if "emptyDir" in volume:
+                assert "sizeLimit" in volume["emptyDir"], f"{pod.where} {volume['name']}"
+
+
+def test_only_who_talks_to_the_api_gets_a_token(part: Part) -> None:
+    for pod in all_pods(part):
+        if pod.owner["kind"] == "ServingRuntime":
+            continue  # the InferenceService says it, see test_deployment
+        wanted = bool(TALKS_TO_THE_API.match(pod.where))
+        assert pod.spec["automountServiceAccountToken"] is wanted, pod.where
+        assert pod.spec["serviceAccountName"] != "default", pod.where
+
+
+def test_secrets_are_only_referred_to(part: Part) -> None:
+    assert not [item for item in part if item["kind"] == "Secret"]
+    for pod, container, _ in containers(part):
+        assert not any("secretRef" in source for source in container.get("envFrom") or ())
+        for variable in container.get("env") or ():
+            if SECRET_NAMES.search(variable["name"]):
+                reference = variable.get("valueFrom", {}).get("secretKeyRef")
+                where = f"{pod.where} {container['name']} {variable['name']}"
+                assert reference, where
+                assert reference["key"] in EXTERNAL["Secret"][reference["name"]], where
+
+
+def test_config_maps_hold_no_credentials(part: Part) -> None:
+    for item in part:
+        for key, value in (item.get("data") or {}).items():
+            if item["kind"] == "ConfigMap" and not key.endswith((".py", ".sh")):
+                assert not SECRET_NAMES.search(key), key
+                assert not re.search(r"://[^/\s]+:[^/\s]+@", value), key
+
+
+def test_servers_are_probed(whole: Part) -> None:
+    for pod in all_pods(whole):
+        if pod.owner["kind"] in ("Job", "CronJob"):
+            continue
+        for container in pod.spec["containers"]:
+            assert {"readinessProbe", "livenessProbe"} <= container.keys(), pod.where
+
+
+def test_the_namespace_enforces_the_restricted_standard(whole: Part) -> None:
+    labels = next(item for item in whole if item["kind"] == "Namespace")["metadata"]["labels"]
+    for mode in ("enforce", "audit", "warn"):
+        assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
+        assert re.fullmatch(r"v1\.\d+", labels[f"pod-security.kubernetes.io/{mode}-version"])
+
+
+def test_networks_are_denied_first(whole: Part) -> None:
+    policies = {
+        item["metadata"]["name"]: item["spec"] for item in whole if item["kind"] == "NetworkPolicy"
+    }
+    denied = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert policies["default-deny"] == denied
+    for name, spec in policies.items():
+        for rule in spec.get("ingress", []):
+            assert rule.get("from"), f"{name} lets everybody in"
+            assert {"ipBlock": {"cidr": "0.0.0.0/0"}} not in rule["from"], name
+        for rule in spec.get("egress", []):
+            outside = any("ipBlock" in peer for peer in rule["to"])
+            ports = {port["port"] for port in rule.get("ports", [])}
+            assert not outside or (ports and ports <= {443, 6443}), name
+
+
+def reaches(whole: Part, labels: dict[str, str], target: dict[str, str], port: int) -> bool:
+    """Do the policies let a pod of the namespace reach another one's port?"""
+    for item in whole:
+        if item["kind"] != "NetworkPolicy" or not selected(item["spec"]["podSelector"], target):
+            continue
+        for rule in item["spec"].get("ingress", []):
+            peers = [p for p in rule["from"] if "namespaceSelector" not in p]
+            ports = {entry["port"] for entry in rule.get("ports", [])}
+            if any(selected(p["podSelector"], labels) for p in peers) and port in (ports or {port}):
+                return True
+    return False
+
+
+def selected(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    if not selector.get("matchLabels", {}).items() <= labels.items():
+        return False
+    for test in selector.get("matchExpressions", []):
+        value, names = labels.get(test["key"]), test.get("values", [])
+        truth = {
+            "Exists": value is not None,
+            "In": value in names,
+            "NotIn": value not in names,
+        }[test["operator"]]
+        if not truth:
+            return False
+    return True
+
+
+NAME = "app.kubernetes.io/name"
+TASK = {"workflows.argoproj.io/workflow": "run-1"}
+RAY = {"ray.io/cluster": "unstained-ray"}
+MODEL = {"serving.kserve.io/inferenceservice": "unstained-nsc", NAME: "unstained-nsc"}
+POSTGRES, MLFLOW = {NAME: "unstained-postgres"}, {NAME: "unstained-mlflow"}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port", "allowed"),
+    [
+        (MLFLOW, POSTGRES, 5432, True),
+        ({NAME: "unstained-backup"}, POSTGRES, 5432, True),
+        (TASK, POSTGRES, 5432, False),
+        (MODEL, POSTGRES, 5432, False),
+        (TASK, MLFLOW, 5000, True),
+        (RAY, MLFLOW, 5000, True),
+        (MODEL, MLFLOW, 5000, False),
+        (RAY, RAY, 6379, True),
+        ({NAME: "unstained-tune"}, RAY, 8265, True),
+        ({NAME: "unstained-tune"}, RAY, 6379, False),
+        (TASK, RAY, 8265, False),
+        (MODEL, RAY, 8265, False),
+        (TASK, MODEL, 8080, False),
+    ],
+)
+def test_who_reaches_whom(
+    whole: Part, source: dict[str, str], target: dict[str, str], port: int, allowed: bool
+) -> None:
+    assert reaches(whole, source, target, port) is allowed
+
+
+def test_roles_name_what_they_allow(whole: Part) -> None:
+    for item in whole:
+        assert item["kind"] not in ("ClusterRole", "ClusterRoleBinding")
+        for rule in item.get("rules", []):
+            assert "*" not in {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
+            if "secrets" in rule["resources"]:
+                assert rule["verbs"] == ["get"]
+                assert rule["resourceNames"]
+
+
+def test_gpus_only_where_there_are_some() -> None:
+    for name, some in (("local", False), ("gpu", True), ("prod", True)):
+        objects = overlay(name)
+        quota = next(item for item in objects if item["kind"] == "ResourceQuota")
+        cluster = next(item for item in objects if item["kind"] == "RayCluster")
+        groups = {group["groupName"]: group for group in cluster["spec"]["workerGroupSpecs"]}
+        assert (int(quota["spec"]["hard"]["requests.nvidia.com/gpu"]) > 0) is some
+        assert ("gpu" in groups) is some
+        assert all(group["minReplicas"] == 0 for group in groups.values())
+        assert cluster["spec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+
+
+def test_the_tuning_job_runs_on_the_standing_clusters_description() -> None:
+    cluster = next(item for item in overlay("gpu") if item["kind"] == "RayCluster")
+    assert [item["kind"] for item in job("tune")] == ["RayJob"]
+    assert job("tune")[0]["spec"]["rayClusterSpec"] == cluster["spec"]
+
+
+def test_the_runbook_creates_every_secret_and_names_every_image() -> None:
+    text = (ROOT / "k8s" / "RUNBOOK.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    for name, keys in EXTERNAL["Secret"].items():
+        created = [line for line in text.splitlines() if f"create secret generic {name} " in line]
+        assert created, name
+        assert all(f"--from-literal={key}=" in created[0] for key in keys), name
+    names = {
+        image.partition("@")[0]
+        for whole in map(overlay, OVERLAYS)
+        for _, container, _ in containers(whole)
+        if (image := container["image"])
+    }
+    assert {name.rpartition("/")[2] for name in names} <= set(re.findall(r"`([\w-]+)`", text))
