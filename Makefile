@@ -18,6 +18,7 @@ export GX_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export RAY_USAGE_STATS_ENABLED := 0
 export HF_HUB_OFFLINE := 1
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help
 help: ## List the commands.
@@ -74,11 +75,14 @@ format: $(DEV_STAMP) ## Format and apply safe fixes.
 	@ruff check --fix . && ruff format .
 
 .PHONY: lock
-lock: $(UV) ## Resolve pyproject.toml into the two lock files.
+lock: $(UV) ## Resolve pyproject.toml into the lock files: run, dev, serve, build.
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url pyproject.toml -o requirements.lock
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	@for group in serve build; do $(UV) pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url --group pyproject.toml:$$group \
+		-c requirements.lock -o requirements-$$group.lock || exit 1; done
 
 .PHONY: clean
 clean: ## Remove what runs made (data, models, registry, ledger); keeps the environment.

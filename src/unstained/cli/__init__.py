@@ -100,14 +100,23 @@ def rollback(
 
 
 @app.command()
+def deployment(study: Study) -> None:
+    """Print the KServe InferenceService of the champion; puts it into UNSTAINED_MODEL_STORE."""
+    from unstained.stages.promote import deployment_study
+
+    typer.echo(deployment_study(project_root(), study), nl=False)
+
+
+@app.command()
 def serve(
     directory: Annotated[Path, typer.Argument(help="A promoted artifact, e.g. /mnt/models.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="REST port.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(min=1, max=65535, help="gRPC port.")] = 8081,
 ) -> None:
     """Serve a promoted artifact by the open inference protocol."""
     from unstained.serving.server import serve as serve_artifact
 
-    serve_artifact(directory, port)
+    serve_artifact(directory, port, grpc_port)
 
 
 @app.command()

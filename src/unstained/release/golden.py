@@ -36,6 +36,7 @@ def write_golden(
     arrays = {INPUT_NAME: pixels} | run_session(session, pixels)
     arrays = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
     save_file(arrays, folder / GOLDEN_FILE)
+    (folder / GOLDEN_FILE).chmod(0o644)  # a server runs as somebody else
     return arrays
 
 

@@ -1,0 +1,173 @@
+"""A promoted artifact that has shown on this machine that it answers as it did when it was sealed.
+
+Knows nothing of HTTP. What comes out are the graph's own outputs and, beside the probabilities, the
+conformal set: the classes that hold the true one with probability 1 - alpha, for cells like the
+validation cells.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+
+from unstained.errors import IntegrityError, UnstainedError
+from unstained.files import read_json
+from unstained.release.artifact import (
+    CALIBRATION_FILE,
+    CARD_FILE,
+    MODEL_FILE,
+    REMEDY,
+    verify_artifact,
+)
+from unstained.release.golden import check_golden
+from unstained.release.inference import INPUT_NAME, open_session
+from unstained.release.padding import pad_batch
+from unstained.serving.threads import thread_count
+
+DIGEST_VARIABLE: Final = "UNSTAINED_ARTIFACT_DIGEST"
+CARD_FORMAT: Final = 1
+"""Format of card.json that this module reads."""
+SET_NAME: Final = "conformal_set"
+CHUNK: Final = 64
+"""Cells that run through the graph at once, so that a large request needs no more memory."""
+LINEAGE: Final = ("git_commit", "data_digest", "split_digest", "params_digest", "simulated")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output.
+
+    Attributes:
+        name: of the tensor.
+        dtype: numpy's name, e.g. 'uint16'.
+        shape: -1 where any size goes.
+        notes: what its axes and numbers mean, as in the model card: classes, targets with units.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    notes: Mapping[str, Any]
+
+
+class Predictor:
+    """The float32 graph of an artifact, checked, with what its card says of it.
+
+    Args:
+        directory: the artifact.
+        expected: its recorded digest; without it only agreement with its own digest.json is shown.
+
+    Attributes:
+        name: `unstained-<study>`, also the name of the InferenceService.
+        digest: of the artifact.
+        lineage: git commit and digests of data, split and parameters, from the card.
+        input: the pixels.
+        outputs: everything that can be asked for.
+        classes: in the order of the last axis of `probabilities`.
+
+    Raises:
+        IntegrityError: the artifact is incomplete or changed, has another digest or a card of
+            another format, or answers its golden batch differently here.
+    """
+
+    def __init__(self, directory: Path, expected: str | None = None) -> None:
+        self.digest = verify_artifact(directory, expected)
+        card = _read_card(directory)
+        calibration = read_json(directory / CALIBRATION_FILE)
+        self.threads = thread_count()
+        self._session = _open(directory, self.threads)
+        check_golden(directory, self._session, card["golden"]["tolerance"])
+        self._thresholds = np.array(calibration["thresholds"], np.float64)
+        self.name = f"unstained-{card['study']}"
+        self.lineage: dict[str, str | bool] = {key: card[key] for key in LINEAGE}
+        self.input = _tensor(card["inputs"][0])
+        graph = tuple(_tensor(output) for output in card["outputs"])
+        self.classes: tuple[str, ...] = tuple(graph[0].notes["classes"])
+        notes = {"classes": list(self.classes), "alpha": calibration["alpha"]}
+        sets = Tensor(SET_NAME, "bool", (-1, len(self.classes)), notes)
+        self.outputs = (*graph, sets)
+
+    def predict(
+        self, images: Sequence[np.ndarray], wanted: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Judge cells of any sizes.
+
+        Args:
+            images: (C, h, w) raw counts, of the artifact's dtype and number of channels.
+            wanted: names of outputs; all without it.
+
+        Returns:
+            By name, with as many rows as images: what the card says of the graph's outputs, and
+            `conformal_set` (B, K) bool.
+
+        Raises:
+            ExportError: no image, or images that do not belong together.
+        """
+        return self.predict_batch(pad_batch(images), wanted)
+
+    def predict_batch(
+        self, pixels: np.ndarray, wanted: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """As `predict`, for (B, C, H, W) raw counts."""
+        names = [o.name for o in self.outputs if wanted is None or o.name in wanted]
+        needed = {"probabilities" if name == SET_NAME else name for name in names}
+        asked = sorted(needed)
+        parts = [
+            self._session.run(asked, {INPUT_NAME: pixels[start : start + CHUNK]})
+            for start in range(0, len(pixels), CHUNK)
+        ]
+        found = {name: np.concatenate(arrays) for name, *arrays in zip(asked, *parts, strict=True)}
+        if SET_NAME in names:
+            probabilities = found["probabilities"].astype(np.float64)
+            found[SET_NAME] = 1.0 - probabilities <= self._thresholds
+        return {name: found[name] for name in names}
+
+
+def expected_digest(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The digest that promotion recorded, as the deployment hands it on.
+
+    Raises:
+        UnstainedError: the variable is set but holds no sha256; empty would mean unchecked.
+    """
+    value = environment.get(DIGEST_VARIABLE)
+    if value is not None and not re.fullmatch("[0-9a-f]{64}", value):
+        raise UnstainedError(
+            f"{DIGEST_VARIABLE} is {value!r}, which is no sha256",
+            "set it to the artifact's digest (64 hexadecimal digits), or unset it",
+        )
+    return value
+
+
+def _read_card(directory: Path) -> dict[str, Any]:
+    card: dict[str, Any] = read_json(directory / CARD_FILE)
+    if card.get("format") != CARD_FORMAT:
+        raise IntegrityError(
+            f"{directory / CARD_FILE} has format {card.get('format')}; this server reads "
+            f"format {CARD_FORMAT}",
+            "serve it with the version of unstained that exported it, or export it again",
+        )
+    return card
+
+
+def _open(directory: Path, threads: int) -> ort.InferenceSession:
+    try:
+        return open_session(directory / MODEL_FILE, threads)
+    except Exception as error:  # ONNX Runtime's own classes share no public base
+        first = str(error).splitlines()[0]
+        raise IntegrityError(
+            f"onnxruntime {ort.__version__} cannot load {directory / MODEL_FILE}: {first}", REMEDY
+        ) from error
+
+
+def _tensor(entry: Mapping[str, Any]) -> Tensor:
+    """An input or output as the card describes it."""
+    shape = tuple(side if isinstance(side, int) else -1 for side in entry["shape"])
+    notes = {k: v for k, v in entry.items() if k not in ("name", "dtype", "shape")}
+    return Tensor(entry["name"], entry["dtype"], shape, notes)

@@ -1,0 +1,47 @@
+"""A real sealed artifact, made by stage `export` from a small network, and cells to judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from tests.exported import CANVAS, export_params, network_params, trained_model
+from tests.learning.cases import STUDY, TRAIN, small_store
+from unstained.files import write_json
+from unstained.models.trained import save_trained
+from unstained.params import CommonParams
+from unstained.stages.contract import Job
+from unstained.stages.export import ExportSections, run
+
+MODEL = "resnet50"
+CALIBRATION = {"temperature": 1.7, "thresholds": [0.6, 0.7, 0.8], "alpha": 0.1, "n_val": 45}
+JOB = SimpleNamespace(study="synthetic", model=MODEL, recipe="demo", git_commit="0123abc")
+
+
+def export_artifact(folder: Path) -> Path:
+    """The artifact's directory, below `folder`."""
+    store = small_store(folder / "store")
+    acquisitions = store.table["acquisition"].str
+    part = np.where(acquisitions.endswith("_03"), "val", "train")
+    part[acquisitions.endswith("_02")] = "test"
+    cells = pd.DataFrame({"cell_id": store.table["cell_id"], "part": part})
+    cells.to_parquet(folder / "split.parquet")
+    save_trained(folder / "model", trained_model(network_params(MODEL), digest=store.digest))
+    write_json(folder / "best.json", {})
+    write_json(folder / "metrics.json", {"best_model": MODEL, MODEL: {"macro_f1": 0.5}})
+    write_json(folder / "calibration" / f"{MODEL}.json", CALIBRATION)
+    params = ExportSections(
+        common=CommonParams(seed=3),
+        data=STUDY.model_copy(update={"canvas": CANVAS}),
+        train=TRAIN,
+        export=export_params(),
+    )
+    files = ("store", "split.parquet", "best.json", "model", "metrics.json", "calibration")
+    inputs = {name.partition(".")[0]: folder / name for name in files}
+    outputs = {"artifact": folder / "artifact", "parity": folder / "parity.json"}
+    run(params, inputs, outputs, cast("Job", JOB))
+    return folder / "artifact"

@@ -1,0 +1,75 @@
+"""A real artifact, and a real server process over it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.serving.artifacts import export_artifact
+from unstained.release.artifact import artifact_digest
+
+SERVE = (
+    "import sys; from pathlib import Path; from unstained.serving.server import serve; "
+    "serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_artifact(tmp_path_factory.mktemp("exported"))
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@dataclass(frozen=True)
+class Running:
+    url: str
+    grpc: str
+    process: subprocess.Popen[bytes]
+
+
+def start_server(artifact: Path, log: Path) -> Running:
+    """A server that says that it is ready."""
+    port, grpc_port = free_ports(2)
+    environment = {**os.environ, "UNSTAINED_ARTIFACT_DIGEST": artifact_digest(artifact)}
+    command = [sys.executable, "-c", SERVE, str(artifact), str(port), str(grpc_port)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
+    running = Running(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", process)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"{running.url}/v2/health/ready", timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+        else:
+            return running
+    process.kill()
+    process.wait()
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="session")
+def server(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = start_server(artifact, tmp_path_factory.mktemp("server") / "log")
+    yield running
+    running.process.terminate()
+    running.process.wait(60)
