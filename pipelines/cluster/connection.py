@@ -225,7 +225,7 @@ class Connection:
             unsure = status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
             return TransientError(
                 message,
-                "it was asked several times; see the server's log (`kubectl logs -n kubeflow "
+                "it was asked several times; see the server's log (`kubectl logs -n unstained "
                 "deploy/ml-pipeline`) and run the same command again",
                 unsure=unsure,
             )

@@ -54,7 +54,7 @@ def from_environment() -> Settings:
     if host is None:
         raise ParameterError(
             "KFP_HOST is not set: no address of a Kubeflow Pipelines API",
-            "export KFP_HOST=http://127.0.0.1:8888 after `kubectl port-forward -n kubeflow "
+            "export KFP_HOST=http://127.0.0.1:8888 after `kubectl port-forward -n unstained "
             "service/ml-pipeline 8888`, or the address of your cluster",
         )
     return Settings(

@@ -61,7 +61,7 @@ class Pipeline:
 
     def promote(self, **changes: object) -> tuple[Mapping[str, Any], Report]:
         inputs = {"league": self.root / "league.json", "registrations": self.directory}
-        outputs = {"decision": self.root / "decision.json"}
+        outputs = {name: self.root / out.path for name, out in promote.STAGE.outputs.items()}
         report = promote.run(promote_params(**changes), inputs, outputs, self.job)
         return read_json(outputs["decision"]), report
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstained.errors import ParameterError
-from unstained.files import read_json, write_json
+from unstained.files import read_json, write_json, write_text
 from unstained.params import Params, PromoteParams, RegisterParams
 from unstained.stages.compare import read_registrations, registered_model
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
@@ -33,7 +33,10 @@ STAGE = Stage(
         "league": Input("compare", "league"),
         "registrations": Input("register", "registration", every_model=True),
     },
-    outputs={"decision": Output("decision.json")},
+    outputs={
+        "decision": Output("decision.json"),
+        "deployment": Output("deployment.yaml"),
+    },
     per="study",
     layers=("release",),
 )
@@ -55,6 +58,7 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     about = {"study": job.study, "name": name, "mode": mode}
     if mode == "off":
         sentence = "promotion is off (promote.mode): nothing was decided"
+        write_text(outputs["deployment"], f"# {sentence}\n")
         write_json(outputs["decision"], {**about, "promoted": False, "sentence": sentence})
         return Report({"promoted": False}, (sentence,))
     ledger = Ledger(ledger_path(job.root, job.study))
@@ -72,8 +76,54 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         "sentence": outcome.sentence,
     }
     write_json(outputs["decision"], content)
+    manifest = deployment(job.registry, job.study, name, outcome.champion)
+    write_text(outputs["deployment"], manifest)
     notes = (*repairs, *outcome.notes, outcome.sentence)
     return Report({**result, "challenger": decision.challenger}, notes)
+
+
+def deployment(registry: Registry, study: str, name: str, champion: int | None) -> str:
+    """The InferenceService that serves the champion, as YAML; a comment where there is none to say.
+
+    Where UNSTAINED_MODEL_STORE names an object store, the champion's artifact is put there first.
+
+    Raises:
+        ParameterError: UNSTAINED_MODEL_STORE is no s3:// address.
+        StoreError: the object store refuses or is unreachable.
+    """
+    import tempfile
+
+    from unstained.release.deployment import render_inference_service
+    from unstained.release.shipping import STORE, model_store, ship
+
+    store = model_store()
+    if champion is None:
+        return "# there is no champion to deploy\n"
+    if store is None:
+        return f"# set {STORE}=s3://bucket/prefix, then: unstained deployment {study}\n"
+    version = registry.version(name, champion)
+    with tempfile.TemporaryDirectory() as folder:
+        artifact = registry.download(version, Path(folder) / "artifact")
+        address = ship(artifact, store, study)
+    number, model = str(version.version), version.model
+    return render_inference_service(study, address, version.digest, version=number, model=model)
+
+
+def deployment_study(root: Path, study: str, registry: Registry | None = None) -> str:
+    """The InferenceService of a study's present champion, e.g. after a rollback.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError, StoreError: see `deployment`.
+    """
+    from unstained.release.registry import CHAMPION
+
+    registry, name = _registry_and_name(root, study, registry)
+    return deployment(registry, study, name, registry.alias(name, CHAMPION))
 
 
 def rollback_study(root: Path, study: str, reason: str, registry: Registry | None = None) -> str:
@@ -93,11 +143,18 @@ def rollback_study(root: Path, study: str, reason: str, registry: Registry | Non
         RegistryError: there is nothing to roll back to.
         IntegrityError: the previous champion's artifact was tampered with.
     """
+    from unstained.release.ledger import Ledger
+    from unstained.release.promotion import ledger_path, rollback
+
+    registry, name = _registry_and_name(root, study, registry)
+    return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)
+
+
+def _registry_and_name(root: Path, study: str, registry: Registry | None) -> tuple[Registry, str]:
+    """The registry of a project, and what a study's model is called there."""
     import os
 
     from unstained.params import load_params
-    from unstained.release.ledger import Ledger
-    from unstained.release.promotion import ledger_path, rollback
     from unstained.release.registry import Registry
 
     project = load_params(root / "params.yaml")
@@ -105,5 +162,4 @@ def rollback_study(root: Path, study: str, reason: str, registry: Registry | Non
         known = ", ".join(project.studies)
         raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
     registry = registry or Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)
-    name = registered_model(project.register_, study)
-    return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)
+    return registry, registered_model(project.register_, study)
