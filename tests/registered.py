@@ -51,7 +51,13 @@ def toy_logits(images: np.ndarray, bias: float) -> np.ndarray:
     return means[:, None] * SLOPES + np.array([0.0, bias, -2.0])
 
 
-def make_artifact(path: Path, *, bias: float = 0.0, classes: tuple[str, ...] = CLASSES) -> Path:
+def make_artifact(
+    path: Path,
+    *,
+    bias: float = 0.0,
+    classes: tuple[str, ...] = CLASSES,
+    groups: tuple[str, ...] = (),
+) -> Path:
     """A sealed artifact of the toy graph, for images of any size; `bias` makes them differ."""
     path.mkdir(parents=True)
     value, float32 = helper.make_tensor_value_info, TensorProto.FLOAT
@@ -82,6 +88,7 @@ def make_artifact(path: Path, *, bias: float = 0.0, classes: tuple[str, ...] = C
     card = {
         "study": STUDY,
         "bias": bias,
+        "groups": list(groups),
         "inputs": [{"name": "pixels", "dtype": "uint16", "channels": ["Ch1"]}],
         "outputs": [
             {"name": "logits", "classes": list(classes)},
@@ -145,6 +152,7 @@ def submission(
     predictions: pd.DataFrame | None = None,
     split: str = "5" * 64,
     classes: tuple[str, ...] = CLASSES,
+    groups: tuple[str, ...] = (),
     tags: Mapping[str, str] | None = None,
     **changes: Any,
 ) -> Submission:
@@ -152,7 +160,7 @@ def submission(
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / f"artifact-{model}-{bias}"
     if not artifact.exists():
-        make_artifact(artifact, bias=bias, classes=classes)
+        make_artifact(artifact, bias=bias, classes=classes, groups=groups)
     path = folder / f"{model}-{bias}.parquet"
     (make_predictions() if predictions is None else predictions).to_parquet(path)
     report = folder / "report.html"

@@ -17,7 +17,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.servers.ceph import S3Server
-from tests.test_end_to_end import make_project
+from tests.test_end_to_end import RECIPE, make_project
+from tests.test_params import edit
 from unstained.files import read_json, tree_sha256
 from unstained.params import load_params
 from unstained.stages import STAGES
@@ -194,3 +195,50 @@ def test_the_champion_stands_in_the_served_registry(
     registry = Registry(tracking[0], Path("/nonexistent"))
     assert registry.alias("unstained-nsc", CHAMPION) == results.decision()["champion"]
     assert s3.client().list_objects_v2(Bucket=tracking[1])["KeyCount"] > 0
+
+
+def pipeline_again(
+    by_dvc: Path, environment: dict[str, str], address: str, *words: str
+) -> tuple[Path, str]:
+    """One more run in the pipeline's project: the directory of its artifacts, what it printed."""
+    project = by_dvc.parent / "pipeline"
+    before = set((project / "runs" / "pipeline").iterdir())
+    served = environment | {"MLFLOW_TRACKING_URI": address}
+    said = command(project, "unstained", "pipeline", "run", *words, environment=served)
+    (place,) = set((project / "runs" / "pipeline").iterdir()) - before
+    return place, said
+
+
+def test_promotion_decides_about_registered_versions(
+    by_dvc: Path,
+    by_pipeline: tuple[Path, Results],
+    tracking: tuple[str, str],
+    environment: dict[str, str],
+) -> None:
+    words = ("promotion", "--repository", str(by_dvc), "--revision", "HEAD")
+    place, said = pipeline_again(by_dvc, environment, tracking[0], *words)
+    (decision,) = [read_json(path) for path in place.rglob("promote/decision/decision.json")]
+    _, results = by_pipeline
+    assert decision["challenger"] == results.decision()["champion"]
+    assert decision["promoted"] is False
+    assert "stays champion" in said
+    assert not list(place.rglob("train"))
+
+
+def test_monitoring_packs_new_images_and_watches_the_champion(
+    by_dvc: Path,
+    by_pipeline: tuple[Path, Results],
+    tracking: tuple[str, str],
+    environment: dict[str, str],
+) -> None:
+    """Without a repository the run packs the images itself: here simulated, two more of a class."""
+    params = by_dvc.parent / "pipeline" / "params.yaml"
+    edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=6)
+    place, said = pipeline_again(by_dvc, environment, tracking[0], "monitoring")
+    (watch,) = [read_json(path) for path in place.rglob("monitor/watch/watch.json")]
+    _, results = by_pipeline
+    assert watch["version"] == results.decision()["champion"]
+    assert watch["acquisitions"] == 6
+    assert watch["cells"] <= 6 * 16
+    assert "drift" in said
+    assert list(place.rglob("ingest/pointer"))

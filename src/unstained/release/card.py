@@ -91,6 +91,7 @@ class Origin:
         git_commit: of the code.
         data_digest: of cells, labels and targets.
         split_digest: of the partition.
+        groups: all groups of the data: cells of another one are new to the model.
         simulated: whether the cells came from the simulator.
         params: effective parameters: model, train (with tuned values), seed.
         params_digest: of these parameters.
@@ -103,6 +104,7 @@ class Origin:
     git_commit: str
     data_digest: str
     split_digest: str
+    groups: tuple[str, ...]
     simulated: bool
     params: Mapping[str, Any]
     params_digest: str

@@ -275,6 +275,7 @@ def _find_origin(
         git_commit=job.git_commit,
         data_digest=store.digest,
         split_digest=file_sha256(inputs["split"]),
+        groups=tuple(sorted(set(store.columns("group")["group"]))),
         simulated=store.manifest["source"] == "simulator",
         params=effective,
         params_digest=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),

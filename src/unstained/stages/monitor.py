@@ -1,7 +1,7 @@
 """Monitor: does the champion still see the cells that it was tested on?
 
-It is asked about the cells of a packed store that it was not tested on. What it says, and how the
-images look, is compared with its test cells; where labels are known, so is how often it is right.
+It is asked about the acquisitions of a packed store that were not in its data. What it says is
+compared with what it said of its test cells, and so is how often it is right.
 The stage looks at the registry as it is now: it belongs to no run and is not part of `dvc repro`.
 """
 
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from unstained.errors import RegistryError, StageInputError
 from unstained.files import write_json, write_text
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from unstained.evaluation.drift import Drift
     from unstained.evaluation.scores import Scores
     from unstained.release.submission import RegisteredVersion
+
+
+SCORE: Final = "balanced_accuracy"
+"""Mean recall over the classes that the new cells have: acquisitions may hold few of them."""
 
 
 class MonitorStageParams(Params):
@@ -70,10 +74,10 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     version = _champion(job, params)
     before = job.registry.predictions(version)
     before = before[before["part"] == "test"]
-    rows = _new_rows(store, before, params)
-    after = _ask(job, version, store, rows, params)
+    after = _ask(job, version, store, params)
     drift = _compare(before, after, params)
-    scores = {"before": _scores(before, params), "now": _scores(after, params)}
+    alike = before[before["label"].isin(set(after["label"]))]
+    scores = {"before": _scores(alike, params), "now": _scores(after, params)}
     shifts = [asdict(shift) for shift in drift.shifts]
     content = {
         "study": job.study,
@@ -83,7 +87,7 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         "acquisitions": int(after["group"].nunique()),
         "smallest_p": drift.smallest_p,
         "shifts": shifts,
-        "accuracy": {k: plain(asdict(s.overall["macro_f1"])) for k, s in scores.items()},
+        "balanced_accuracy": {k: plain(asdict(s.overall[SCORE])) for k, s in scores.items()},
     }
     write_json(outputs["watch"], content)
     write_text(outputs["table"], pd.DataFrame(shifts).to_csv(index=False, lineterminator="\n"))
@@ -102,16 +106,16 @@ def _champion(job: Job, params: MonitorStageParams) -> RegisteredVersion:
     return job.registry.version(name, number)
 
 
-def _new_rows(store: CellStore, before: pd.DataFrame, params: MonitorStageParams) -> np.ndarray:
-    """Rows of cells from acquisitions without test cells, whole acquisitions, at most max_cells."""
+def _new_rows(store: CellStore, known: set[str], params: MonitorStageParams) -> np.ndarray:
+    """Rows of cells of groups that were not in the champion's data; whole groups, at random."""
     import numpy as np
 
     groups = store.columns("group")["group"].to_numpy()
-    names = [name for name in np.unique(groups) if name not in set(before["group"])]
+    names = [name for name in np.unique(groups) if name not in known]
     if not names:
         raise StageInputError(
-            "all acquisitions of this store hold test cells of the champion: nothing is new",
-            "ingest the new acquisitions, then monitor again",
+            "all acquisitions of this store were in the champion's data: nothing is new",
+            "ingest new acquisitions, then monitor again",
         )
     generator = np.random.default_rng(params.common.seed)
     chosen, cells = [], 0
@@ -124,15 +128,11 @@ def _new_rows(store: CellStore, before: pd.DataFrame, params: MonitorStageParams
 
 
 def _ask(
-    job: Job,
-    version: RegisteredVersion,
-    store: CellStore,
-    rows: np.ndarray,
-    params: MonitorStageParams,
+    job: Job, version: RegisteredVersion, store: CellStore, params: MonitorStageParams
 ) -> pd.DataFrame:
-    """The champion's answers, in the columns of its registered predictions."""
-    import numpy as np
-
+    """The champion's answers about new cells, in the columns of its registered predictions."""
+    from unstained.files import read_json
+    from unstained.release.artifact import CARD_FILE
     from unstained.release.rescore import predict_cells, why_unfit
 
     with tempfile.TemporaryDirectory() as folder:
@@ -143,10 +143,10 @@ def _ask(
                 f"{version.uri} cannot judge these cells: {reason}",
                 "train and promote a version on data of this kind",
             )
+        rows = _new_rows(store, set(read_json(artifact / CARD_FILE)["groups"]), params)
         found = predict_cells(artifact, store, rows, f"monitor {job.study}")
-    cells = store.columns("group", "label").iloc[rows].reset_index(drop=True)
-    labels = {name: k for k, name in enumerate(params.data.class_names)}
-    table = cells.assign(label=cells["label"].map(labels).fillna(-1).astype(np.int64))
+    table = store.columns("group").iloc[rows].reset_index(drop=True)
+    table["label"] = store.labels(params.data.class_names)[rows]
     for k in range(found["probabilities"].shape[1]):
         table[f"probability_{k}"] = found["probabilities"][:, k]
     for position, name in enumerate(params.data.target_names):
@@ -201,7 +201,7 @@ def _metrics(
 ) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {"champion": version.version, "drifted": len(drift.drifted)}
     for key, score in scores.items():
-        found[f"macro_f1_{key}"] = round(score.overall["macro_f1"].value, 6)
+        found[f"{SCORE}_{key}"] = round(score.overall[SCORE].value, 6)
     found["largest_distance"] = round(max(shift.distance for shift in drift.shifts), 6)
     return found
 
@@ -213,10 +213,10 @@ def _notes(
     params: MonitorStageParams,
 ) -> tuple[str, ...]:
     notes = []
-    then, now = (scores[key].overall["macro_f1"] for key in ("before", "now"))
+    then, now = (scores[key].overall[SCORE] for key in ("before", "now"))
     if now.high < then.low:
         notes.append(
-            f"v{version.version} is right less often: macro-F1 {now.value:.3f} "
+            f"v{version.version} is right less often: balanced accuracy {now.value:.3f} "
             f"({now.low:.3f} to {now.high:.3f}) on new cells, {then.value:.3f} when it was tested"
         )
     if drift.drifted:

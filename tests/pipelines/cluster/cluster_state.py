@@ -18,7 +18,13 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 from tests.pipelines.cluster.description import Operation, Violation
 
 NOW = "2026-01-02T03:04:05Z"
-PYTHON_TYPES = {"STRING": str, "LIST": list, "STRUCT": dict, "NUMBER_INTEGER": int}
+PYTHON_TYPES = {
+    "STRING": str,
+    "LIST": list,
+    "STRUCT": dict,
+    "NUMBER_INTEGER": int,
+    "BOOLEAN": bool,
+}
 Query = dict[str, str]
 
 

@@ -1,0 +1,139 @@
+"""The champion is watched on acquisitions that it has not seen, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from tests.registered import CLASSES, NAME, fresh_registry, register, toy_logits
+from tests.stages.studies import compare_params, make_job
+from tests.synthetic import make_store
+from unstained.data.store import CellStore
+from unstained.errors import RegistryError, StageInputError
+from unstained.files import read_json
+from unstained.params import MonitorParams
+from unstained.stages import monitor
+from unstained.stages.contract import Report
+
+SIZE = {"height": (40, 40), "width": (40, 40)}
+
+
+class Watched:
+    """A champion of the first acquisitions of a store that has grown since."""
+
+    def __init__(self, root: Path, known: int = 6, **store: Any) -> None:
+        self.root = root
+        self.registry = fresh_registry(root)
+        self.store: CellStore = make_store(
+            root / "store", groups_per_class=12, cells_per_group=10, **SIZE, **store
+        )
+        table = self.store.columns("cell_id", "group")
+        number = table["group"].str[-2:].astype(int)
+        self.known = sorted(set(table["group"][number < known]))
+        self.new = (number >= known).to_numpy()
+        images = self.store.images(range(len(self.store)))
+        logits = np.concatenate([toy_logits(image[None], 1.0) for image in images])
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        self.probabilities = odds / odds.sum(axis=1, keepdims=True)
+        self.means = np.array([image.mean() for image in images])
+        frame = table.assign(label=self.store.labels(CLASSES), part="test")
+        frame["predicted"] = logits.argmax(axis=1)
+        for k in range(len(CLASSES)):
+            frame[f"probability_{k}"] = self.probabilities[:, k]
+        frame["target_DNA"], frame["predicted_DNA"] = 1.0, self.means
+        self.frame: pd.DataFrame = frame[~self.new]
+
+    def promote(self) -> None:
+        version = register(
+            self.registry, self.root / "in", 1.0, predictions=self.frame, groups=tuple(self.known)
+        )
+        self.registry.set_alias(NAME, "champion", version.version)
+
+    def watch(self, **changes: Any) -> tuple[dict[str, Any], Report]:
+        settings = {"alpha": 0.05, "least_distance": 0.1, "permutations": 200, "max_cells": 10**6}
+        shared = compare_params()
+        params = monitor.MonitorStageParams(
+            common=shared.common,
+            data=shared.data,
+            register_=shared.register_,
+            monitor=MonitorParams(**(settings | changes)),
+        )
+        outputs = {key: self.root / out.path for key, out in monitor.STAGE.outputs.items()}
+        job = make_job(self.root, self.registry)
+        report = monitor.run(params, {"store": self.root / "store"}, outputs, job)
+        return read_json(outputs["watch"]), report
+
+
+def test_cells_of_the_same_kind_are_no_drift(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.promote()
+    content, report = watched.watch()
+    assert content["cells"] == watched.new.sum()
+    assert content["acquisitions"] == 18
+    assert report.metrics["drifted"] == 0
+    assert report.notes == ("no drift was found",)
+
+
+def test_what_is_compared_equals_a_naive_computation(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.promote()
+    content, _ = watched.watch()
+    shifts = {shift["quantity"]: shift for shift in content["shifts"]}
+    confidence = watched.probabilities.max(axis=1)
+    expected = stats.ks_2samp(confidence[watched.new], confidence[~watched.new]).statistic
+    assert shifts["confidence"]["distance"] == pytest.approx(expected, abs=0.02)
+    called = watched.probabilities.argmax(axis=1) == 1
+    assert shifts["called b"]["new"] == pytest.approx(called[watched.new].mean())
+    assert shifts["predicted DNA"]["new"] == pytest.approx(watched.means[watched.new].mean())
+
+
+def test_brighter_cells_are_a_drift(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.frame["predicted_DNA"] -= 300.0
+    watched.promote()
+    content, report = watched.watch()
+    drifted = [shift["quantity"] for shift in content["shifts"] if shift["drifted"]]
+    assert drifted == ["predicted DNA"]
+    assert report.notes == ("new cells differ from the test cells in: predicted DNA",)
+
+
+def test_a_champion_that_is_right_less_often_is_told(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    truth = watched.frame["label"].to_numpy()
+    for k in range(len(CLASSES)):
+        watched.frame[f"probability_{k}"] = np.where(truth == k, 0.9, 0.05)
+    watched.promote()
+    _, report = watched.watch()
+    assert report.metrics["balanced_accuracy_before"] == 1.0
+    assert report.notes[0].startswith("v1 is right less often")
+
+
+def test_one_acquisition_is_too_few(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.promote()
+    _, report = watched.watch(max_cells=1)
+    assert report.notes[0].startswith("too few acquisitions to detect a drift")
+
+
+def test_nothing_new_is_said(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, known=12)
+    watched.promote()
+    with pytest.raises(StageInputError, match="nothing is new"):
+        watched.watch()
+
+
+def test_no_champion_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="no champion to watch"):
+        Watched(tmp_path).watch()
+
+
+def test_other_cells_are_refused(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, dtype=np.uint8)
+    watched.promote()
+    with pytest.raises(StageInputError, match="knows other pixel type"):
+        watched.watch()
