@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from kfp import components, local
 
+from pipelines.narration import COLOURS, Narration
 from unstained.errors import UnstainedError
 
 STATE: Final = "state"
 ROOT: Final = "runs/pipeline"
 """Where artifacts of local runs lie, below the project's root."""
 
-NOISE: Final = ("kfp", "root")
 
-
-def run_package(package: Path, arguments: Mapping[str, Any], root: Path) -> Path:
+def run_package(package: Path, arguments: Mapping[str, Any], root: Path, screen: TextIO) -> Path:
     """Run a compiled pipeline to its end.
 
     Args:
@@ -28,25 +27,31 @@ def run_package(package: Path, arguments: Mapping[str, Any], root: Path) -> Path
         arguments: its arguments; the others keep their defaults.
         root: the project's root, which holds registry, ledger and state as after `dvc repro`,
             where the environment names no others.
+        screen: is told what happens; the whole log lies beside the package.
 
     Returns:
         The directory of this run's artifacts, one sub-directory a task.
 
     Raises:
-        UnstainedError: a task failed; its message is in the log.
+        UnstainedError: a task failed.
     """
-    place = root / ROOT
+    place, log = root / ROOT, package.with_suffix(".log")
     before = set(place.iterdir()) if place.is_dir() else set()
-    runner = local.SubprocessRunner(use_venv=False)
-    with _environment(root, arguments):
-        local.init(runner, pipeline_root=str(place), raise_on_error=True)
+    with (
+        _environment(root, arguments),
+        log.open("w", encoding="utf-8") as file,
+        redirect_stdout(Narration(file, screen)),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # what a cluster would do with resources
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(place))
         graph = components.load_component_from_file(str(package))
         try:
             graph(**arguments)
         except RuntimeError as error:
             raise UnstainedError(
-                f"the pipeline run failed: {error}",
-                "the log above holds the failed task's message; correct it and run again",
+                f"the pipeline run failed: {COLOURS.sub('', str(error)).split('. ')[-1]}",
+                f"correct what its message names and run again; the whole log is {log}",
             ) from None
     return max(set(place.iterdir()) - before)
 
@@ -66,7 +71,6 @@ def _environment(root: Path, arguments: Mapping[str, Any]) -> Iterator[None]:
     if not arguments.get("repository"):
         defaults["UNSTAINED_DATA_REMOTE"] = str(root / ".dvc" / "cache")
     missing = {name: value for name, value in defaults.items() if name not in os.environ}
-    logging.getLogger("kfp").setLevel(logging.INFO)
     os.environ.update(missing)
     try:
         yield

@@ -5,6 +5,7 @@ The graphs are part of a checkout (pipelines/, components/, k8s/), not of the in
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,7 +70,7 @@ def run_here(
     given = _arguments(study, recipe, models, repository, revision, promotion)
     target = root / "state" / "pipeline" / f"{name}.yaml"
     made = _compiled(name, "local", target, given, here=True)
-    place = run_package(made.path, made.arguments, root)
+    place = run_package(made.path, made.arguments, root, sys.stdout)
     print_outcome(place)
 
 
