@@ -1,7 +1,6 @@
-"""Benchmarks c and f: ingest against bare decoding of the same files, and its peak memory.
+"""Benchmark c: ingest against bare decoding of the same files.
 
     python -m tests.bench.bench_ingest --cells 20000
-    python -m tests.bench.bench_ingest --memory            # 20,000 and 200,000 cells
 
 Bare decoding is `tifffile.imread` of every file in as many processes, and for orientation ingest's
 own decoder alone. Both sides include the start of the processes; files are warm in the page cache.
@@ -10,11 +9,8 @@ own decoder alone. Both sides include the start of the processes; files are warm
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,9 +20,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import psutil
 import tifffile
 
+from tests.bench.loose import write_cells
 from tests.bench.table import Row, show
 from unstained.data.readers.images import read_grey
 from unstained.params import IngestParams, load_params
@@ -35,24 +31,6 @@ from unstained.stages.contract import Job
 
 SAMPLES = ("a_1d1", "o_1d1", "n_1d1")
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def make_source(root: Path, cells: int) -> Path:
-    """Small TIFF files of brightfield noise, spread over a directory a sample."""
-    rng = np.random.default_rng(0)
-    images = []
-    for number in range(256):
-        stream = io.BytesIO()
-        image = rng.poisson(680, (37 + number % 21, 60)).astype(np.uint16)
-        tifffile.imwrite(stream, image, metadata=None)
-        images.append(bytearray(stream.getvalue()))
-    for cell in range(cells):
-        sample = SAMPLES[cell % len(SAMPLES)]
-        (root / sample).mkdir(parents=True, exist_ok=True)
-        content = images[cell % 256]
-        content[-4:] = cell.to_bytes(4, "little")
-        (root / sample / f"{sample}_{cell}_Ch1.ome.tif").write_bytes(content)
-    return root
 
 
 def decode(files: Sequence[str], read: Callable[[Path], np.ndarray]) -> int:
@@ -86,25 +64,6 @@ def run_ingest(source: Path, workers: int) -> None:
     shutil.rmtree(root)
 
 
-def peak_megabytes(source: Path, workers: int) -> float:
-    """Largest proportional memory of an ingest and its workers together."""
-    words = [sys.executable, "-m", "tests.bench.bench_ingest", "--only", str(source)]
-    process = subprocess.Popen([*words, "--workers", str(workers)], cwd=ROOT)
-    family, peak = psutil.Process(process.pid), 0
-    while process.poll() is None:
-        total = 0
-        for member in (family, *family.children(recursive=True)):
-            try:
-                total += member.memory_full_info().pss
-            except psutil.Error:
-                continue
-        peak = max(peak, total)
-        time.sleep(0.02)
-    if process.returncode:
-        raise SystemExit("ingest failed")
-    return peak / 2**20
-
-
 def rates(source: Path, cells: int, workers: int, repeats: int) -> list[Row]:
     """Rows of benchmark c: best of `repeats`, taken in turns."""
     best = dict.fromkeys(("ingest", "tifffile", "own"), float("inf"))
@@ -130,27 +89,12 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=20000)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--memory", action="store_true", help="benchmark f instead of c")
-    parser.add_argument("--only", type=Path, help="just ingest this source")
     options = parser.parse_args()
-    if options.only:
-        run_ingest(options.only, options.workers)
-        return
     root = Path(tempfile.mkdtemp(prefix="bench-ingest-"))
     try:
-        if options.memory:
-            sizes = (options.cells, 10 * options.cells)
-            peak = [
-                peak_megabytes(make_source(root / f"{size}" / "source", size), options.workers)
-                for size in sizes
-            ]
-            how = f"{peak[1]:,.0f} against {peak[0]:,.0f} MB, all processes"
-            title = f"(f) peak memory of ingest, {sizes[1]:,} cells / {sizes[0]:,} cells"
-            show(title, [Row("ingest", peak[1] / peak[0], 1.2, how, at_most=True)])
-        else:
-            source = make_source(root / "source", options.cells)
-            rows = rates(source, options.cells, options.workers, options.repeats)
-            show(f"(c) ingest of {options.cells:,} files against bare decoding", rows)
+        source = write_cells(root / "source", SAMPLES, options.cells)
+        rows = rates(source, options.cells, options.workers, options.repeats)
+        show(f"(c) ingest of {options.cells:,} files against bare decoding", rows)
     finally:
         shutil.rmtree(root)
 
