@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
 from tests.learning.cases import NETWORK, process_factory
@@ -16,19 +17,27 @@ from unstained.models.build import build_model
 SHARES = (slice(0, 5), slice(5, 12))
 
 
-def problem() -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
+KINDS = ("torch", "timm")
+"""A plain layer with an activation behind it, and timm's with one inside."""
+
+
+def problem(kind: str) -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
     torch.manual_seed(3)
-    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, momentum=0.3), nn.ReLU())
+    layers = {
+        "torch": [nn.BatchNorm2d(4, momentum=0.3), nn.ReLU()],
+        "timm": [BatchNormAct2d(4, momentum=0.3, act_layer=nn.ReLU)],
+    }
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), *layers[kind])
     nn.init.normal_(network[1].weight)
     nn.init.normal_(network[1].bias)
     return network, 5 + 2 * torch.randn(12, 1, 8, 8), torch.randn(12, 4, 6, 6)
 
 
-def one_worker(rank: int, folder: Path) -> None:
+def one_worker(rank: int, folder: Path, kind: str) -> None:
     torch.set_num_threads(1)
     store = dist.FileStore(str(folder / "meet"), 2)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
-    network, inputs, weights = problem()
+    network, inputs, weights = problem(kind)
     synchronise_batch_norm(network)
     own = inputs[SHARES[rank]].requires_grad_(True)
     outputs = network(own)
@@ -42,16 +51,17 @@ def one_worker(rank: int, folder: Path) -> None:
     dist.destroy_process_group()
 
 
-def test_two_workers_equal_one_batch_norm_over_the_whole_batch(tmp_path: Path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_workers_equal_one_batch_norm_over_the_whole_batch(tmp_path: Path, kind: str):
     processes = [
-        process_factory().Process(target=one_worker, args=(rank, tmp_path)) for rank in (0, 1)
+        process_factory().Process(target=one_worker, args=(rank, tmp_path, kind)) for rank in (0, 1)
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
         assert process.exitcode == 0
-    network, inputs, weights = problem()
+    network, inputs, weights = problem(kind)
     inputs.requires_grad_(True)
     outputs = network(inputs)
     (outputs * weights).sum().backward()

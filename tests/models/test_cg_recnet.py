@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from unstained.models.cg_recnet import CGRecNet
+from unstained.models.rescmnet import ResCMNet
+from unstained.models.resgdnet import ResGDNet
 from unstained.models.resnet import ResNet
 from unstained.params import NetworkParams
 
@@ -11,11 +13,16 @@ def params(**changes) -> NetworkParams:
     return NetworkParams(**{**base, **changes})
 
 
-@pytest.mark.parametrize(("layer_scale", "count"), [(None, 27_773_789), (0.0, 27_774_301)])
-def test_parameter_count_of_the_text_preset(layer_scale, count):
-    with torch.device("meta"):
-        network = CGRecNet(params(width=1, depth=(3, 4, 6, 3)), 3, 0, 3, layer_scale)
-    assert sum(p.numel() for p in network.parameters()) == count
+def test_attention_and_gate_are_those_of_the_networks_that_have_one_of_them():
+    torch.manual_seed(0)
+    whole = CGRecNet(params(), 3, 0, layer_scale=1.0).eval()
+    attention = ResCMNet(params(architecture="rescmnet"), 3, 0, layer_scale=1.0).eval()
+    gate = ResGDNet(params(architecture="resgdnet"), 3, 0).eval()
+    attention.load_state_dict(whole.state_dict(), strict=False)
+    gate.load_state_dict(whole.state_dict(), strict=False)
+    maps = torch.randn(1, 128, 5, 5)
+    one_after_the_other = gate.recalibrate(attention.recalibrate(maps))
+    torch.testing.assert_close(whole.recalibrate(maps), one_after_the_other)
 
 
 def test_with_silent_modules_it_is_the_resnet():

@@ -91,3 +91,32 @@ def test_zero_map_stays_finite(fusion):
     maps = torch.zeros(1, 32, 6, 6, requires_grad=True)
     fusion(maps).sum().backward()
     assert torch.isfinite(maps.grad).all()
+
+
+def test_the_weight_of_a_branch_is_the_same_at_every_position(fusion):
+    """With the other branch off, the output is a branch times one number a channel."""
+    tokens = torch.randn(2, 30, 32)
+    for parameter in fusion.cross_covariance.proj.parameters():
+        torch.nn.init.zeros_(parameter)
+    ratio = fusion.fused(tokens) / fusion.linear_angular(tokens)
+    assert ((ratio > 0) & (ratio < 1)).all()
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
+
+
+@pytest.mark.parametrize("layer_scale", [None, 0.0, 0.7])
+def test_silenced_it_is_the_identity_and_still_learns(layer_scale):
+    module = LinAngularXCAFusion(32, layer_scale)
+    module.silence()
+    maps = torch.randn(2, 32, 6, 7)
+    assert torch.equal(module(maps), maps)
+    module(maps).square().sum().backward()
+    assert sum(float(p.grad.abs().sum()) for p in module.parameters()) > 0
+
+
+def test_the_scale_of_linear_attention_is_passed_on():
+    module = LinAngularXCAFusion(32, 1.0, "mean")
+    summed = LinAngularXCAFusion(32, 1.0)
+    summed.load_state_dict(module.state_dict())
+    maps = torch.randn(1, 32, 6, 6)
+    assert module.linear_angular.scale == "mean"
+    assert not torch.allclose(module(maps), summed(maps))

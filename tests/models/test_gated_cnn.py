@@ -13,7 +13,7 @@ def test_parameter_count_of_mambaout(ratio, count):
     assert sum(p.numel() for p in GatedCNNBlock(512, ratio).parameters()) == count
 
 
-def naive(block: GatedCNNBlock, maps: torch.Tensor) -> torch.Tensor:
+def naive(block: GatedCNNBlock, maps: torch.Tensor, activation: str) -> torch.Tensor:
     """Pixel by pixel from the definition."""
     batch, _, height, width = maps.shape
     hidden, plain, convolved = block.splits
@@ -33,21 +33,24 @@ def naive(block: GatedCNNBlock, maps: torch.Tensor) -> torch.Tensor:
                             source = wide[b, hidden + plain :, y + i, x + j]
                             mixed = mixed + block.conv.weight[:, 0, i + 3, j + 3] * source
                 content = torch.cat([wide[b, hidden : hidden + plain, y, x], mixed])
-                open_ = gate * 0.5 * (1 + torch.erf(gate / math.sqrt(2)))
+                open_ = 1 / (1 + torch.exp(-gate))
+                if activation == "gelu":
+                    open_ = gate * 0.5 * (1 + torch.erf(gate / math.sqrt(2)))
                 out[b, :, y, x] += block.fc2.weight @ (open_ * content) + block.fc2.bias
     assert convolved == mixed.numel()
     return out
 
 
-@pytest.mark.parametrize("ratio", [1.0, 0.5])
-def test_equals_the_definition(ratio):
+@pytest.mark.parametrize(("ratio", "activation"), [(1.0, "gelu"), (0.5, "gelu"), (1.0, "sigmoid")])
+def test_equals_the_definition(ratio, activation):
     torch.manual_seed(0)
-    block = GatedCNNBlock(8, ratio).double()
+    block = GatedCNNBlock(8, ratio, activation=activation).double()
     torch.nn.init.normal_(block.norm.weight)
     torch.nn.init.normal_(block.conv.bias)
     maps = torch.randn(2, 8, 4, 9, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(block(maps), naive(block, maps), rtol=0, atol=1e-12)
+        expected = naive(block, maps, activation)
+        torch.testing.assert_close(block(maps), expected, rtol=0, atol=1e-12)
 
 
 def test_zero_output_layer_is_the_identity():
@@ -80,3 +83,33 @@ def test_any_height_and_width_and_a_batch_of_one(shape):
     result = GatedCNNBlock(24)(maps)
     assert result.shape == maps.shape
     assert torch.isfinite(result).all()
+
+
+def test_silenced_it_is_the_identity_and_still_learns():
+    block = GatedCNNBlock(16)
+    torch.nn.init.ones_(block.fc2.bias)
+    block.silence()
+    maps = torch.randn(2, 16, 5, 7)
+    assert torch.equal(block(maps), maps)
+    block(maps).square().sum().backward()
+    assert block.fc2.weight.grad.abs().sum() > 0
+
+
+def test_expansion_sets_the_hidden_channels():
+    assert GatedCNNBlock(128, 0.5, expansion=4).splits == (512, 448, 64)
+    assert GatedCNNBlock(512).splits == (1365, 853, 512)
+
+
+def test_more_channels_cannot_be_convolved_than_there_are():
+    with pytest.raises(ValueError, match="24 of 21 hidden channels"):
+        GatedCNNBlock(8, conv_ratio=3.0)
+
+
+def test_bfloat16_stays_near_float32():
+    torch.manual_seed(0)
+    block = GatedCNNBlock(64)
+    maps = torch.randn(2, 64, 9, 9)
+    exact = block(maps) - maps
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = block(maps).float() - maps
+    assert (cast - exact).abs().max() < 0.03 * exact.abs().max()

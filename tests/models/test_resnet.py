@@ -4,7 +4,8 @@ import torchvision
 from timm.models.resnet import Bottleneck
 from timm.models.resnet import ResNet as TimmResNet
 
-from unstained.models.resnet import ResNet, scaled
+from unstained.models.network import scaled
+from unstained.models.resnet import ResNet
 from unstained.params import NetworkParams
 
 

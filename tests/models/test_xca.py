@@ -79,3 +79,20 @@ def test_zero_tokens_stay_finite_with_finite_gradients(dtype):
     result.sum().backward()
     assert torch.isfinite(result).all()
     assert torch.isfinite(tokens.grad).all()
+
+
+def test_bfloat16_stays_near_float32():
+    torch.manual_seed(0)
+    network = CrossCovarianceAttention(64, 4)
+    tokens = torch.randn(2, 100, 64)
+    exact = network(tokens)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = network(tokens).float()
+    assert (cast - exact).abs().max() < 0.03 * exact.abs().max()
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 784])
+def test_any_number_of_tokens_and_a_batch_of_one(attention, tokens):
+    result = attention(torch.randn(1, tokens, 32, dtype=torch.float64))
+    assert result.shape == (1, tokens, 32)
+    assert torch.isfinite(result).all()

@@ -7,10 +7,12 @@ same output and gradient however it is shared out.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 import torch
 import torch.distributed as dist
+from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
 
@@ -39,6 +41,18 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
         unbiased = variance * (count / (count - 1).clamp_min(1))
         self.running_mean.lerp_(mean, momentum)
         self.running_var.lerp_(unbiased, momentum)
+
+
+class SynchronisedBatchNormAct2d(SynchronisedBatchNorm2d):
+    """timm's BatchNormAct2d over the cells of all workers: then its dropout and activation."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(B, D, h, w) to the same; workers may have different B."""
+        result: torch.Tensor = self.act(self.drop(super().forward(maps)))
+        return result
 
 
 class _Normalise(torch.autograd.Function):
@@ -78,8 +92,14 @@ class _Normalise(torch.autograd.Function):
         return (gradient - mean - normal * projection) * inverse.view(1, -1, 1, 1), None
 
 
+_SHARED: Final[Mapping[type[nn.Module], type[SynchronisedBatchNorm2d]]] = {
+    nn.BatchNorm2d: SynchronisedBatchNorm2d,
+    BatchNormAct2d: SynchronisedBatchNormAct2d,
+}
+
+
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:
-    """Replace every BatchNorm2d below `module` by one that shares statistics.
+    """Replace every BatchNorm2d below `module`, and timm's with an activation, by shared ones.
 
     Parameters and buffers are taken over, not copied.
 
@@ -88,11 +108,11 @@ def synchronise_batch_norm(module: nn.Module) -> nn.Module:
             silently use statistics of a share.
     """
     for name, child in list(module.named_children()):
-        if type(child) is nn.BatchNorm2d and child.momentum is not None:
-            twin = SynchronisedBatchNorm2d(
-                child.num_features, child.eps, child.momentum, child.affine
-            )
+        shared = _SHARED.get(type(child))
+        if shared and isinstance(child, nn.BatchNorm2d) and child.momentum is not None:
+            twin = shared(child.num_features, child.eps, child.momentum, child.affine)
             twin._parameters, twin._buffers = child._parameters, child._buffers
+            twin._modules = child._modules
             twin.train(child.training)
             setattr(module, name, twin)
         elif isinstance(child, nn.modules.batchnorm._BatchNorm):

@@ -26,7 +26,7 @@ from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.state import EpochRecord, OnEpoch
 from unstained.models.build import build_model
 from unstained.models.trained import ModelSpec, TrainedModel
-from unstained.params import BoostingParams, ModelParams, NetworkParams, StudyData, TrainParams
+from unstained.params import AnyNetworkParams, BoostingParams, ModelParams, StudyData, TrainParams
 from unstained.progress import progress
 
 CHECKPOINT_SECONDS: Final = 20.0
@@ -151,7 +151,7 @@ def _train_boosting(
 
 def _train_network(
     problem: Problem,
-    model: NetworkParams,
+    model: AnyNetworkParams,
     train: TrainParams,
     seed: int,
     checkpoints: CheckpointStore | None,
@@ -173,7 +173,7 @@ def _train_network(
 
 
 def _work(
-    group: Group, problem: Problem, model: NetworkParams, train: TrainParams, seed: int
+    group: Group, problem: Problem, model: AnyNetworkParams, train: TrainParams, seed: int
 ) -> None:
     """What a spawned worker does; worker 0 keeps the result."""
     with reproducible():
@@ -183,7 +183,7 @@ def _work(
 def _training(
     group: Group,
     problem: Problem,
-    model: NetworkParams,
+    model: AnyNetworkParams,
     train: TrainParams,
     seed: int,
     checkpoints: CheckpointStore | None,
@@ -199,7 +199,7 @@ def _training(
     return Training(network, problem, train, seed, group, compute, checkpoints)
 
 
-def _fresh(problem: Problem, model: NetworkParams, seed: int) -> nn.Module:
+def _fresh(problem: Problem, model: AnyNetworkParams, seed: int) -> nn.Module:
     seed_torch(seed, Purpose.WEIGHTS)
     return build_model(model, problem.classes, len(problem.target_mean), problem.channels)
 

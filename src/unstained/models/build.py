@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from torch import nn
 
 from unstained.models.cg_recnet import CGRecNet
+from unstained.models.densenet import DenseNet
 from unstained.models.feature_boosting import FeatureBoosting
+from unstained.models.imagenet import load_imagenet
+from unstained.models.mobilenet import MobileNetV2
+from unstained.models.network import Network
+from unstained.models.rescmnet import ResCMNet
+from unstained.models.resgdnet import ResGDNet
 from unstained.models.resnet import ResNet
+from unstained.models.vgg import VGG
+from unstained.models.vit import ViT
+from unstained.models.xception import Xception
 from unstained.params import BoostingParams, ModelParams
+
+NETWORKS: Final[Mapping[str, Any]] = {
+    "cg_recnet": CGRecNet,
+    "rescmnet": ResCMNet,
+    "resgdnet": ResGDNet,
+    "resnet50": ResNet,
+    "densenet121": DenseNet,
+    "vgg16": VGG,
+    "mobilenet_v2": MobileNetV2,
+    "vit_b_16": ViT,
+    "xception": Xception,
+}
+"""Classes by architecture; each takes its parameters, classes, targets and channels."""
 
 
 def build_model(params: ModelParams, classes: int, targets: int, channels: int = 1) -> nn.Module:
-    """An untrained model whose forward maps contrast (B, C, S, S) to `Outputs`.
+    """A model to be trained, whose forward maps contrast (B, C, S, S) to `Outputs`.
 
     Args:
         params: architecture and its sizes; an unknown architecture is refused when parsed.
@@ -20,10 +45,22 @@ def build_model(params: ModelParams, classes: int, targets: int, channels: int =
         channels: C of the input.
 
     Returns:
-        The model. A feature-boosting model has no trees yet: `fit_boosting` or a state dict brings
-        them, and until then every class scores the same.
+        The model, random or, with `weights: imagenet`, pretrained up to its heads. A
+        feature-boosting model has no trees yet: `fit_boosting` or a state dict brings them, and
+        until then every class scores the same.
+
+    Raises:
+        ParameterError: ImageNet weights are wanted and are not there or do not fit.
     """
+    model = bare_model(params, classes, targets, channels)
+    if isinstance(model, Network) and model.weights == "imagenet":
+        load_imagenet(model)
+    return model
+
+
+def bare_model(params: ModelParams, classes: int, targets: int, channels: int = 1) -> nn.Module:
+    """The same model with weights as they are drawn: for a state dict, or for counting."""
     if isinstance(params, BoostingParams):
         return FeatureBoosting(classes, targets, channels)
-    network: type[ResNet] = {"cg_recnet": CGRecNet, "resnet50": ResNet}[params.architecture]
-    return network(params, classes, targets, channels)
+    network: Network = NETWORKS[params.architecture](params, classes, targets, channels)
+    return network

@@ -1,17 +1,16 @@
 """CG-RecNet: ResNet50 with fused linear-angular and cross-covariance attention, then a gated CNN.
 
 Both modules sit after layer2 (conv3_x: 512 channels, 28 x 28 at 224 px), attention first, as the
-paper's text has it. This is its preset `text`: 27,773,789 parameters with three input channels and
-three classes, or 512 more with LayerScale.
+paper's text has it. With three input channels and three classes, preset `text` has 27,773,789
+parameters, or 512 more with LayerScale; the other presets are in models/recalibration.py.
 """
 
 from __future__ import annotations
 
 import torch
 
-from unstained.models.fusion import LinAngularXCAFusion
-from unstained.models.gated_cnn import GatedCNNBlock
-from unstained.models.resnet import EXPANSION, ResNet, scaled
+from unstained.models.recalibration import attention_of, gate_of
+from unstained.models.resnet import ResNet
 from unstained.params import NetworkParams
 
 
@@ -19,11 +18,11 @@ class CGRecNet(ResNet):
     """ResNet recalibrated between layer2 and layer3.
 
     Args:
-        params: width, depth, stem stride and dropout.
+        params: preset, width, depth, stem stride, dropout and the options of both modules.
         classes: K.
         targets: M continuous targets, may be 0.
         channels: C of the input.
-        layer_scale: see `LinAngularXCAFusion`.
+        layer_scale: of preset `text`, see `LinAngularXCAFusion`.
     """
 
     def __init__(
@@ -35,11 +34,15 @@ class CGRecNet(ResNet):
         layer_scale: float | None = 0.0,
     ) -> None:
         super().__init__(params, classes, targets, channels)
-        dim = scaled(128, params.width) * EXPANSION
-        self.attention = LinAngularXCAFusion(dim, layer_scale)
-        self.gate = GatedCNNBlock(dim)
+        self.attention = attention_of(params, layer_scale)
+        self.gate = gate_of(params)
 
     def recalibrate(self, maps: torch.Tensor) -> torch.Tensor:
         """Attention, then gate; (B, D2, h2, w2) to the same."""
         recalibrated: torch.Tensor = self.gate(self.attention(maps))
         return recalibrated
+
+    def silence(self) -> None:
+        """Let both modules start as the identity."""
+        self.attention.silence()
+        self.gate.silence()

@@ -6,7 +6,7 @@ weighted per channel by a gate computed from the other branch (the paper's eq. 3
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import nn
@@ -47,12 +47,18 @@ class LinAngularXCAFusion(nn.Module):
         dim: channels C.
         layer_scale: initial value of gamma; at 0 the module starts as the identity. None fixes
             gamma at 1 and has no parameter for it.
+        global_scale: of linear-angular attention, see there.
     """
 
-    def __init__(self, dim: int, layer_scale: float | None = 0.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        layer_scale: float | None = 0.0,
+        global_scale: Literal["sum", "mean"] = "sum",
+    ) -> None:
         super().__init__()
         heads = heads_for(dim)
-        self.linear_angular = LinAngularAttention(dim, heads)
+        self.linear_angular = LinAngularAttention(dim, heads, scale=global_scale)
         self.cross_covariance = CrossCovarianceAttention(dim, heads)
         self.gate_linear_angular = CrossGate(dim)
         self.gate_cross_covariance = CrossGate(dim)
@@ -72,3 +78,11 @@ class LinAngularXCAFusion(nn.Module):
         if self.gamma is not None:
             update = update * self.gamma
         return maps + update.transpose(1, 2).reshape(maps.shape)
+
+    @torch.no_grad()
+    def silence(self) -> None:
+        """Start as the identity, by gamma or else by the branches' last layers."""
+        last = (self.linear_angular.proj, self.cross_covariance.proj)
+        silent = [p for layer in last for p in layer.parameters()]
+        for parameter in silent if self.gamma is None else [self.gamma]:
+            parameter.zero_()

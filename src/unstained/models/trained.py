@@ -19,7 +19,7 @@ from torch import nn
 from unstained import __version__
 from unstained.errors import IntegrityError, StageInputError
 from unstained.files import file_sha256, read_json, whole_directory, write_json
-from unstained.models.build import build_model
+from unstained.models.build import bare_model
 from unstained.models.outputs import Outputs
 from unstained.params import ModelParams, Params, parse
 
@@ -162,7 +162,7 @@ def load_trained(directory: Path) -> TrainedModel:
             f"{weights} has digest {found}, but {DESCRIPTION} records {description.weights_sha256}",
             "the file was changed or damaged; run `train` again or restore the directory",
         )
-    network = build_model(
+    network = bare_model(
         spec.model, len(spec.class_names), len(spec.target_names), len(spec.channels)
     )
     try:

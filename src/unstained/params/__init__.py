@@ -7,9 +7,21 @@ credentials) come only from the environment. A study's section holds what its da
 
 from unstained.params.base import Count, Fraction, P, Params, Positive, parse, read_yaml
 from unstained.params.learning import AugmentParams, Range, TrainParams, TuneParams
-from unstained.params.models import BoostingParams, ModelParams, NetworkParams
+from unstained.params.models import (
+    AnyNetworkParams,
+    BoostingParams,
+    DenseNetParams,
+    MobileNetParams,
+    ModelParams,
+    NetworkBase,
+    NetworkParams,
+    VGGParams,
+    ViTParams,
+    XceptionParams,
+)
 from unstained.params.project import ProjectParams, StudyParams, StudyRecipe, load_params
 from unstained.params.stages import (
+    CompanionsParams,
     CompareParams,
     EvaluateParams,
     ExportParams,
@@ -23,18 +35,23 @@ from unstained.params.stages import (
 from unstained.params.study import ClassRule, CommonParams, SimulateParams, StudyData, TargetRule
 
 __all__ = [
+    "AnyNetworkParams",
     "AugmentParams",
     "BoostingParams",
     "ClassRule",
     "CommonParams",
+    "CompanionsParams",
     "CompareParams",
     "Count",
+    "DenseNetParams",
     "EvaluateParams",
     "ExportParams",
     "Fraction",
     "IngestParams",
+    "MobileNetParams",
     "ModelParams",
     "MonitorParams",
+    "NetworkBase",
     "NetworkParams",
     "P",
     "Params",
@@ -51,7 +68,10 @@ __all__ = [
     "TargetRule",
     "TrainParams",
     "TuneParams",
+    "VGGParams",
     "ValidateParams",
+    "ViTParams",
+    "XceptionParams",
     "load_params",
     "parse",
     "read_yaml",

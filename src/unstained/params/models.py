@@ -4,20 +4,103 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from unstained.params.base import Count, Params, Positive
 
+Width = Annotated[Positive, Field(description="multiplies every channel count; 1 is the paper's")]
 
-class NetworkParams(Params):
-    """A convolutional network."""
 
-    architecture: Literal["cg_recnet", "resnet50"]
-    preset: Literal["text"] = "text"
-    width: Positive = Field(description="multiplies every channel count; 1 is the paper's")
+class NetworkBase(Params):
+    """What every network has, whatever its architecture."""
+
+    weights: Literal["none", "imagenet"] = Field(
+        default="none", description="what the network starts from (models/imagenet.py)"
+    )
+    grey_as: Literal["one", "three"] = Field(
+        default="one", description="channels that a grey image enters as; three are copies"
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class NetworkParams(NetworkBase):
+    """ResNet50, CG-RecNet, and CG-RecNet with attention alone (ResCMNet) or gate alone (ResGDNet).
+
+    `preset` chooses between the readings of the paper: its text, or one of the two configurations
+    that reproduce its table of parameter counts. For ResNet50 itself they differ in the head alone.
+    """
+
+    architecture: Literal["cg_recnet", "rescmnet", "resgdnet", "resnet50"]
+    preset: Literal["text", "table_swapped", "table_printed"] = "text"
+    width: Width
     depth: tuple[Count, Count, Count, Count] = Field(description="residual blocks a stage")
     stem_stride: Literal[1, 2] = Field(description="1 keeps resolution for cells up to 96 px")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    global_scale: Literal["sum", "mean"] = Field(
+        default="sum", description="of linear attention over positions; mean: alike at every size"
+    )
+    gate_activation: Literal["gelu", "sigmoid"] = Field(
+        default="gelu", description="of the gated block: MambaOut's, or the paper's eq. 4"
+    )
+
+    @model_validator(mode="after")
+    def _parts_are_there(self) -> NetworkParams:
+        if self.global_scale != "sum" and self.architecture not in ("cg_recnet", "rescmnet"):
+            raise ValueError(f"{self.architecture} has no attention that global_scale could set")
+        if self.gate_activation != "gelu" and self.architecture not in ("cg_recnet", "resgdnet"):
+            raise ValueError(f"{self.architecture} has no gate that gate_activation could set")
+        return self
+
+
+class DenseNetParams(NetworkBase):
+    """DenseNet121 at width 1 and depth 6-12-24-16."""
+
+    architecture: Literal["densenet121"]
+    width: Width
+    depth: tuple[Count, Count, Count, Count] = Field(description="layers a dense block")
+
+
+class VGGParams(NetworkBase):
+    """VGG16 at width 1, depth 2-2-3-3-3 and 4096 hidden features."""
+
+    architecture: Literal["vgg16"]
+    width: Width
+    depth: tuple[Count, Count, Count, Count, Count] = Field(description="convolutions a stage")
+    hidden: Count = Field(description="features of the first fully connected layer; 4096")
+
+
+class MobileNetParams(NetworkBase):
+    """MobileNetV2 at width 1 and depth 1-2-3-4-3-3-1."""
+
+    architecture: Literal["mobilenet_v2"]
+    width: Width
+    depth: tuple[Count, Count, Count, Count, Count, Count, Count] = Field(
+        description="inverted residual blocks a stage"
+    )
+
+
+class ViTParams(NetworkBase):
+    """ViT-B/16 at width 1, depth 12, patch 16 and image 224."""
+
+    architecture: Literal["vit_b_16"]
+    width: Width = Field(description="multiplies the 12 heads of 64 channels")
+    depth: Count = Field(description="transformer blocks")
+    patch: Count = Field(description="side of a patch in pixels")
+    image: Count = Field(description="side of the image in pixels: the canvas")
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> ViTParams:
+        if self.image % self.patch:
+            raise ValueError(f"patches of {self.patch} px do not tile an image of {self.image} px")
+        return self
+
+
+class XceptionParams(NetworkBase):
+    """Xception at width 1, depth 8 and a stem of stride 2."""
+
+    architecture: Literal["xception"]
+    width: Width
+    depth: Count = Field(description="blocks of the middle flow")
+    stem_stride: Literal[1, 2] = Field(description="1 keeps resolution for cells up to 96 px")
 
 
 class BoostingParams(Params):
@@ -32,4 +115,9 @@ class BoostingParams(Params):
     max_features: Annotated[float, Field(gt=0, le=1)]
 
 
-ModelParams = Annotated[NetworkParams | BoostingParams, Field(discriminator="architecture")]
+AnyNetworkParams = (
+    NetworkParams | DenseNetParams | VGGParams | MobileNetParams | ViTParams | XceptionParams
+)
+"""Models that gradient descent trains."""
+
+ModelParams = Annotated[AnyNetworkParams | BoostingParams, Field(discriminator="architecture")]

@@ -10,6 +10,7 @@ from unstained.params.base import Params, parse, read_yaml
 from unstained.params.learning import TrainParams, TuneParams
 from unstained.params.models import ModelParams
 from unstained.params.stages import (
+    CompanionsParams,
     CompareParams,
     EvaluateParams,
     ExportParams,
@@ -56,6 +57,7 @@ class ProjectParams(Params):
     compare: CompareParams
     promote: PromoteParams
     monitor: MonitorParams
+    companions: CompanionsParams
 
     @model_validator(mode="after")
     def _names_exist(self) -> ProjectParams:
@@ -71,11 +73,14 @@ class ProjectParams(Params):
                 raise ValueError(
                     f"recipe: {study!r} has no recipe {self.recipe!r} ({', '.join(recipes)})"
                 )
-            missing = set(self.models) - set(recipes[self.recipe].models)
+            missing = {*self.models, *self.companions.models} - set(recipes[self.recipe].models)
             if missing:
                 raise ValueError(
                     f"models: {study!r}, recipe {self.recipe!r}, does not define {sorted(missing)}"
                 )
+        beyond = [fold for fold in self.companions.folds if fold >= self.split.folds]
+        if beyond:
+            raise ValueError(f"companions.folds: there is no fold {beyond[0]} (split.folds)")
         return self
 
 

@@ -106,3 +106,11 @@ class MonitorParams(Params):
     )
     permutations: Count
     max_cells: Count = Field(description="new cells that are looked at, in whole acquisitions")
+
+
+class CompanionsParams(Params):
+    """The grid of companion models: every model on every fold with every seed."""
+
+    models: tuple[str, ...] = Field(description="keys of the recipe's `models`")
+    folds: tuple[Annotated[int, Field(ge=0)], ...] = Field(description="validation folds")
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]

@@ -1,0 +1,143 @@
+"""What all networks share: how a grey image enters, two linear heads, and the outputs.
+
+`PooledNetwork` is for networks that end in global average pooling and a linear head: only there is
+a class activation map (Zhou et al. 2016) exact, and its rectified form Grad-CAM up to a factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from unstained.errors import ParameterError
+from unstained.models.outputs import Outputs
+from unstained.params import NetworkBase
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` times `width`, rounded to a multiple of 8, at least 8."""
+    return max(8, round(channels * width / 8) * 8)
+
+
+class Network(nn.Module):
+    """A network from contrast to an embedding, with a class head `fc` and a head `fc_targets`.
+
+    A subclass builds its layers, calls `attach_heads`, and defines `embed`.
+
+    Args:
+        params: how a grey image enters, and dropout before the heads.
+        channels: C of the input.
+
+    Attributes:
+        weights: what it is to start from, see models/imagenet.py.
+        images: channels of the first layer: C, or 3 where a grey image is copied.
+        pretrained: name of the ImageNet weights (models/imagenet.py).
+        first_kernel: state-dict name of the first layer's kernel.
+        smallest: the least side of an image in pixels.
+
+    Raises:
+        ParameterError: `grey_as: three` for images that are not grey.
+    """
+
+    pretrained: ClassVar[str]
+    first_kernel: ClassVar[str]
+    smallest: ClassVar[int] = 1
+
+    def __init__(self, params: NetworkBase, channels: int) -> None:
+        super().__init__()
+        if params.grey_as == "three" and channels != 1:
+            raise ParameterError(
+                f"model.grey_as is three, but the images have {channels} channels",
+                "set model.grey_as to one; copies are made of single-channel images only",
+            )
+        self.weights = params.weights
+        self.images = 3 if params.grey_as == "three" else channels
+        self.dropout = nn.Dropout(params.dropout)
+
+    def attach_heads(self, size: int, classes: int, targets: int) -> None:
+        """Linear heads on an embedding of `size` features."""
+        self.embedding_size = size
+        self.fc = nn.Linear(size, classes)
+        self.fc_targets = nn.Linear(size, targets) if targets else None
+
+    def widen(self, contrast: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) to what the first layer takes.
+
+        Raises:
+            ParameterError: the image is too small to survive the network's strides.
+        """
+        if min(contrast.shape[2:]) < self.smallest:
+            height, width = contrast.shape[2:]
+            raise ParameterError(
+                f"{type(self).__name__} needs images of at least {self.smallest} x {self.smallest} "
+                f"px, not {height} x {width}",
+                "raise the study's canvas, or leave this model out",
+            )
+        return contrast.expand(-1, self.images, -1, -1)
+
+    def embed(self, contrast: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) contrast to the embedding (B, D)."""
+        raise NotImplementedError
+
+    def score(self, kept: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K) of an embedding after dropout."""
+        logits: torch.Tensor = self.fc(kept)
+        return logits
+
+    def outputs(self, embedding: torch.Tensor, cam: torch.Tensor | None) -> Outputs:
+        """Both heads on an embedding (B, D)."""
+        kept = self.dropout(embedding)
+        return Outputs(
+            logits=self.score(kept),
+            targets=embedding[:, :0] if self.fc_targets is None else self.fc_targets(kept),
+            cam=cam,
+            embedding=embedding,
+        )
+
+    def forward(self, contrast: torch.Tensor) -> Outputs:
+        """(B, C, S, S) contrast to outputs without a map."""
+        return self.outputs(self.embed(contrast), None)
+
+    def adopt(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Published weights by this network's own names, without those of heads."""
+        return {
+            f"trunk.{name}": value
+            for name, value in state.items()
+            if not name.startswith(("classifier.", "head.", "fc."))
+        }
+
+    def silence(self) -> None:
+        """Let layers between pretrained ones start as the identity; a plain network has none."""
+
+
+class PooledNetwork(Network):
+    """A network whose embedding is the spatial mean of its last feature map.
+
+    A subclass defines `maps` instead of `embed`.
+    """
+
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Widened images to the last feature map (B, D, h, w)."""
+        raise NotImplementedError
+
+    def features(self, contrast: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) contrast to the last feature map (B, D, h, w)."""
+        return self.maps(self.widen(contrast))
+
+    def embed(self, contrast: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) contrast to the embedding (B, D)."""
+        return self.features(contrast).mean(dim=(2, 3))
+
+    def evidence(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights (K, D) and bias (K,) that turn an embedding into logits in evaluation mode."""
+        return self.fc.weight, self.fc.bias
+
+    def forward(self, contrast: torch.Tensor) -> Outputs:
+        """(B, C, S, S) contrast to outputs with the class activation map."""
+        maps = self.features(contrast)
+        weight, _ = self.evidence()
+        cam = nn.functional.conv2d(maps, weight[:, :, None, None])
+        return self.outputs(maps.mean(dim=(2, 3)), cam)
