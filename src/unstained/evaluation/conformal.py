@@ -5,19 +5,62 @@ score s = 1 - p_y of the true class y, the threshold q_y is the ceil((n_y + 1)(1
 smallest score of the n_y validation cells of class y. The set of a new cell is
 {y: 1 - p_y <= q_y}; for a cell of class y it contains y with probability at least 1 - alpha if the
 cell is exchangeable with the validation cells of its class. Cells of a new acquisition need not be:
-the report therefore shows the coverage found on test cells, class by class.
+the coverage found on test cells is therefore shown class by class and acquisition by acquisition.
+
+Even exchangeable cells are covered at 1 - alpha only on average over validation sets: with n of
+them, coverage follows a beta distribution, and what m test cells show a beta-binomial one (Vovk
+2012, arXiv:1209.2673; Angelopoulos & Bates 2021, arXiv:2107.07511). `exchangeable_range` tells what
+is to be expected, `PartCoverage` what was found.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
+from unstained.evaluation.intervals import Estimate
 from unstained.evaluation.metrics import Floats, Labels
 
 Sets = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PartCoverage:
+    """Coverage found among some cells: of one acquisition, of one class, or of both.
+
+    Attributes:
+        name: of the acquisition or class.
+        cells: its cells.
+        covered: those whose set contains the true class.
+        fraction: covered / cells with a Wilson interval, for which the cells of one part count as
+            independent draws.
+    """
+
+    name: str
+    cells: int
+    covered: int
+    fraction: Estimate
+
+
+@dataclass(frozen=True)
+class WorstGroup:
+    """The acquisition with the least coverage of G.
+
+    Attributes:
+        coverage: its coverage. The interval is widened for the choice among G (Bonferroni), so
+            that a bound below the promise is evidence and not the luck of the draw.
+        groups: G.
+        short: names of all acquisitions whose widened interval lies below the promise.
+    """
+
+    coverage: PartCoverage
+    groups: int
+    short: tuple[str, ...]
 
 
 def fewest_cells(alpha: float) -> int:
@@ -59,3 +102,106 @@ def coverage(sets: Sets, labels: Labels) -> Floats:
             for k in range(sets.shape[1])
         ]
     )
+
+
+def wilson(successes: int, trials: int, confidence: float) -> Estimate:
+    """A fraction with the interval of Wilson (1927, JASA 22:209); NaN without trials."""
+    if not trials:
+        return Estimate(math.nan, math.nan, math.nan)
+    rate, z = successes / trials, float(stats.norm.ppf((1 + confidence) / 2))
+    scale = 1 + z**2 / trials
+    centre = (rate + z**2 / (2 * trials)) / scale
+    half = z * math.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2)) / scale
+    return Estimate(rate, max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half)))
+
+
+def class_coverage(
+    sets: Sets, labels: Labels, class_names: Sequence[str], confidence: float
+) -> tuple[PartCoverage, ...]:
+    """Coverage of each class's cells, in the order of the classes.
+
+    Args:
+        sets: (N, K).
+        labels: (N,) classes.
+        class_names: K names.
+        confidence: of the intervals.
+    """
+    covered = sets[np.arange(len(labels)), labels]
+    return tuple(
+        _part(name, covered[labels == k], confidence) for k, name in enumerate(class_names)
+    )
+
+
+def group_coverage(
+    sets: Sets, labels: Labels, groups: np.ndarray, confidence: float
+) -> tuple[PartCoverage, ...]:
+    """Coverage of each acquisition's cells, whatever their class, by name.
+
+    Args:
+        sets: (N, K).
+        labels: (N,) classes.
+        groups: (N,) acquisition of each cell.
+        confidence: of the intervals.
+    """
+    covered, names = sets[np.arange(len(labels)), labels], np.asarray(groups, dtype=str)
+    return tuple(_part(str(name), covered[names == name], confidence) for name in np.unique(names))
+
+
+def worst_group(
+    sets: Sets, labels: Labels, groups: np.ndarray, alpha: float, confidence: float
+) -> WorstGroup:
+    """The acquisition with the least coverage, and all that fall short of 1 - alpha.
+
+    Args:
+        sets: (N, K).
+        labels: (N,) classes.
+        groups: (N,) acquisition of each cell.
+        alpha: accepted error rate of the sets.
+        confidence: that no acquisition is named short by chance.
+
+    Raises:
+        ValueError: no cells.
+    """
+    if not len(labels):
+        raise ValueError("no cells, and so no acquisitions to compare")
+    count = len(np.unique(np.asarray(groups, dtype=str)))
+    parts = group_coverage(sets, labels, groups, 1 - (1 - confidence) / count)
+    worst = min(parts, key=lambda part: (part.fraction.value, part.fraction.high, part.name))
+    short = tuple(part.name for part in parts if part.fraction.high < 1 - alpha)
+    return WorstGroup(worst, count, short)
+
+
+def exchangeable_range(
+    validation_cells: int, test_cells: int, alpha: float, confidence: float
+) -> tuple[float, float]:
+    """Central range of the coverage that exchangeable test cells show.
+
+    With n validation cells of a class and rank r of the threshold, the number covered of m test
+    cells is beta-binomial with parameters r and n + 1 - r.
+
+    Args:
+        validation_cells: n of the class.
+        test_cells: m of the class.
+        alpha: accepted error rate of the sets.
+        confidence: of the range.
+
+    Returns:
+        (low, high); (1, 1) where n is below `fewest_cells`, since then all sets hold the class.
+
+    Raises:
+        ValueError: no test cells.
+    """
+    if test_cells < 1:
+        raise ValueError("the coverage of no cells has no range")
+    rank = math.ceil(round((validation_cells + 1) * (1 - alpha), 9))
+    if rank > validation_cells:
+        return 1.0, 1.0
+    found = stats.betabinom(test_cells, rank, validation_cells + 1 - rank)
+    tail = (1 - confidence) / 2
+    return float(found.ppf(tail) / test_cells), float(found.ppf(1 - tail) / test_cells)
+
+
+def _part(name: str, covered: Sets, confidence: float) -> PartCoverage:
+    """Coverage of a part from whether each of its cells is covered."""
+    cells, hits = len(covered), int(covered.sum())
+    return PartCoverage(name, cells, hits, wilson(hits, cells, confidence))

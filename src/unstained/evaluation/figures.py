@@ -67,13 +67,15 @@ class ForestRow:
     is_model: bool
 
 
-def _svg(figure: Figure) -> str:
+def to_svg(figure: Figure) -> str:
+    """A figure as SVG text; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=160)
     return buffer.getvalue().decode()
 
 
-def _panel(width: float, height: float) -> tuple[Figure, Axes]:
+def new_panel(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
@@ -89,7 +91,7 @@ def forest(rows: Sequence[ForestRow], xlabel: str, chance: float, main: str, ref
         reference: legend of the hollow points.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = _panel(8.6, 0.75 + 0.36 * len(rows))
+        figure, axes = new_panel(8.6, 0.75 + 0.36 * len(rows))
         for y, row in enumerate(rows):
             colour = COLOURS[0] if row.is_model else QUIET
             _whisker(axes, row.main, y - 0.13 * bool(row.reference), colour, filled=True)
@@ -110,7 +112,7 @@ def forest(rows: Sequence[ForestRow], xlabel: str, chance: float, main: str, ref
                 face = QUIET if filled else "white"
                 axes.plot([], [], "o", color=QUIET, mfc=face, label=name, markersize=6)
             figure.legend(loc="outside upper right", ncols=2)
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _whisker(axes: Axes, value: Estimate, y: float, colour: str, *, filled: bool) -> None:
@@ -137,7 +139,7 @@ def roc_panel(
         highlight: position of the best model, drawn on top.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = _panel(3.1, 3.1)
+        figure, axes = new_panel(3.1, 3.1)
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
         for number, (name, fpr, tpr, area) in enumerate(curves):
             best = number == highlight
@@ -155,7 +157,7 @@ def roc_panel(
         axes.set_ylabel("true positive rate")
         legend = axes.legend(loc="lower right", title="area under the curve", title_fontsize=8)
         legend.get_title().set_color(INK)
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def reliability_panel(
@@ -170,7 +172,7 @@ def reliability_panel(
         raw: the same pair before scaling.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = _panel(3.1, 3.1)
+        figure, axes = new_panel(3.1, 3.1)
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.plot(*raw, "o--", color=QUIET, mfc="white", markersize=4, linewidth=1, label="before")
         axes.plot(confidence, accuracy, "o-", color=COLOURS[0], markersize=5, label="after scaling")
@@ -178,7 +180,7 @@ def reliability_panel(
         axes.set_xlabel("stated confidence")
         axes.set_ylabel("fraction right")
         axes.legend(loc="upper left")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def scatter_panel(
@@ -195,7 +197,7 @@ def scatter_panel(
         names: K class names.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = _panel(3.1, 3.35)
+        figure, axes = new_panel(3.1, 3.35)
         low, high = np.percentile(np.concatenate([truth, predicted]), [1, 99])
         pad = 0.1 * max(high - low, 1e-9)
         limits = (low - pad, high + pad)
@@ -222,4 +224,4 @@ def scatter_panel(
         axes.set_xlabel(f"measured{suffix}")
         axes.set_ylabel(f"predicted{suffix}")
         figure.legend(loc="outside lower center", ncols=min(4, len(names)), markerscale=2)
-        return _svg(figure)
+        return to_svg(figure)

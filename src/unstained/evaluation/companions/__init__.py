@@ -1,0 +1,1 @@
+"""Every model on every fold with every seed: tables, tests and figures of a whole comparison."""

@@ -1,0 +1,117 @@
+"""All replicates of a comparison, read from what the stage `replicate` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unstained.files import read_json
+
+
+@dataclass(frozen=True)
+class Run:
+    """One replicate.
+
+    Attributes:
+        numbers: content of numbers.json.
+        test: predictions of the test cells, in order of cell_id.
+        history: one row an epoch.
+    """
+
+    numbers: dict[str, Any]
+    test: pd.DataFrame
+    history: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All replicates: models, folds and seeds in the order of params.yaml.
+
+    Attributes:
+        runs: (model, fold, seed) -> replicate.
+        sizes: model -> (parameters with a classifier alone, multiply-accumulates); None where an
+            architecture has no such count.
+        side: pixels of the image that the multiply-accumulates are for.
+        tool: what counted them.
+    """
+
+    models: tuple[str, ...]
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    runs: dict[tuple[str, int, int], Run]
+    sizes: dict[str, tuple[int, int | None]]
+    side: int
+    tool: str
+
+    def of(self, model: str) -> list[Run]:
+        """All replicates of a model, folds first."""
+        return [self.runs[model, fold, seed] for fold in self.folds for seed in self.seeds]
+
+    def scores(self, model: str, *path: str) -> np.ndarray:
+        """(folds, seeds) values of one number, e.g. 'test', 'macro_f1'; NaN where undefined."""
+        found = []
+        for run in self.of(model):
+            value: Any = run.numbers
+            for key in path:
+                value = value[key]
+            found.append(np.nan if value is None else float(value))
+        return np.array(found).reshape(len(self.folds), len(self.seeds))
+
+    def pooled(self, model: str) -> np.ndarray:
+        """(N, K) probabilities of the test cells, averaged over all replicates of a model."""
+        tables = [run.test.filter(regex=r"^probability_\d+$").to_numpy() for run in self.of(model)]
+        return np.asarray(np.mean(tables, axis=0))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) class of each test cell."""
+        return self._any.test["label"].to_numpy()
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(N,) group of each test cell."""
+        return self._any.test["group"].to_numpy()
+
+    @property
+    def _any(self) -> Run:
+        return next(iter(self.runs.values()))
+
+
+def read_grid(
+    directory: Path,
+    models: Sequence[str],
+    places: Sequence[tuple[int, int, str]],
+    sizes: dict[str, tuple[int, int | None]],
+    side: int,
+    tool: str,
+) -> Grid:
+    """Read all replicates.
+
+    Args:
+        directory: runs/<study>/replicate.
+        models: names.
+        places: (fold, seed, name of the directory) each.
+        sizes: see `Grid`.
+        side: see `Grid`.
+        tool: see `Grid`.
+    """
+    runs = {
+        (model, fold, seed): _read(directory / model / name)
+        for model in models
+        for fold, seed, name in places
+    }
+    folds = tuple(dict.fromkeys(fold for fold, _, _ in places))
+    seeds = tuple(dict.fromkeys(seed for _, seed, _ in places))
+    return Grid(tuple(models), folds, seeds, runs, sizes, side, tool)
+
+
+def _read(home: Path) -> Run:
+    predictions = pd.read_parquet(home / "predictions.parquet")
+    test = predictions[predictions["part"] == "test"].sort_values("cell_id", kind="stable")
+    history = pd.read_csv(home / "history.csv")
+    return Run(read_json(home / "numbers.json"), test.reset_index(drop=True), history)

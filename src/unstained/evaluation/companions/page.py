@@ -1,0 +1,346 @@
+"""The comparison of all models as one self-contained page."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from unstained.evaluation.beside import decimal
+from unstained.evaluation.companions import plots
+from unstained.evaluation.companions.grid import Grid
+from unstained.evaluation.companions.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
+from unstained.evaluation.companions.tables import classes_table, curves_table, models_table
+from unstained.evaluation.companions.verdicts import (
+    ABLATION,
+    ablation_of,
+    league_of,
+    pooled_decisions,
+)
+from unstained.evaluation.figures import roc_panel
+from unstained.evaluation.folds import AblationAnswer, League, PairedDifference
+from unstained.evaluation.metrics import confusion_matrix, macro, roc_auc, roc_curve
+from unstained.evaluation.report import (
+    Block,
+    Cell,
+    Definitions,
+    Page,
+    Picture,
+    Plots,
+    Section,
+    Table,
+    Text,
+    svg_picture,
+)
+from unstained.params import StudyData
+
+METRIC = "macro_f1"
+
+MEASURES = (
+    ("accuracy", "accuracy"),
+    ("weighted_precision", "precision"),
+    ("weighted_recall", "recall"),
+    ("weighted_f1", "F1"),
+    ("macro_f1", "macro-F1"),
+)
+
+
+def build_page(
+    grid: Grid,
+    data: StudyData,
+    *,
+    confidence: float,
+    simulated: bool,
+    provenance: tuple[tuple[str, str], ...],
+) -> Page:
+    """The page.
+
+    Args:
+        grid: all replicates.
+        data: names of the study's classes.
+        confidence: of intervals; tests are at 1 - confidence.
+        simulated: whether the simulator made the cells.
+        provenance: facts on origin, in reading order.
+    """
+    league = league_of(grid, METRIC, confidence)
+    answer = ablation_of(grid, METRIC, 1 - confidence)
+    sections = [
+        _models(grid),
+        _ablation(answer, grid),
+        _differences(grid, league),
+        _classes(grid, data),
+        _figures(grid, data),
+        _cost(grid),
+        _paper(),
+        Section(
+            "origin",
+            "Where these numbers come from",
+            "Origin",
+            "Enough to make the same numbers again.",
+            (Definitions(provenance, compact=True),),
+        ),
+    ]
+    return Page(
+        title=f"{data.title}: every model",
+        question=data.question,
+        kicker="unstained · comparison of models",
+        verdict=None,
+        sections=tuple(section for section in sections if section),
+        simulated=simulated,
+        footer="For research use only. Not a medical device.",
+    )
+
+
+def _spread(mean: float, sd: float) -> Cell:
+    return Cell(decimal(mean), "" if np.isnan(sd) else f"± {sd:.3f}")
+
+
+def _models(grid: Grid) -> Section:
+    """Tables 3 and 4 in one, with the paper's numbers where it prints some."""
+    table = models_table(grid).sort_values(METRIC, ascending=False)
+    rows = []
+    for found in table.to_dict("records"):
+        cells = [Cell(str(found["model"]))]
+        cells += [_spread(found[key], found[f"{key}_sd"]) for key, _ in MEASURES]
+        macs = found["gmacs"]
+        cells.append(Cell(f"{found['parameters'] / 1e6:.2f}"))
+        cells.append(Cell("–" if macs is None or np.isnan(macs) else f"{macs:.3f}"))
+        printed = TABLE_3.get(str(found["model"])) or TABLE_4.get(str(found["model"]))
+        cells.append(
+            Cell(f"{printed[0]} %" if printed else "–", f"F1 {printed[3]}" if printed else "")
+        )
+        rows.append(tuple(cells))
+    replicates = len(grid.folds) * len(grid.seeds)
+    caption = (
+        f"Mean and standard deviation over {replicates} replicates ({len(grid.folds)} folds, "
+        f"{len(grid.seeds)} seeds) on the same {len(grid.labels)} test cells. Precision, recall "
+        "and F1 are weighted by class size, as the paper's are; macro-F1 counts classes equally."
+    )
+    note = (
+        f"Parameters of the network with its classifier. Multiply-accumulates at {grid.side} "
+        f"pixels, counted by {grid.tool}. The last column is printed in the paper, for other cells "
+        "under another split: it is no competitor."
+    )
+    columns = ("model", *(name for _, name in MEASURES), "M parameters", "GMAC", "paper")
+    groups = (("", 1), ("weighted", 4), ("", 1), ("size", 2), ("quoted", 1))
+    blocks = (Table(caption, columns, tuple(rows), note, groups),)
+    lead = "Tables 3 and 4 of the paper, made from these replicates."
+    return Section("models", "All models", "Models", lead, blocks)
+
+
+def _ablation(answer: AblationAnswer | None, grid: Grid) -> Section | None:
+    if answer is None:
+        return None
+    steps = [*answer.attention_first, *answer.gate_first, answer.attention, answer.gate]
+    steps += [answer.attention_less_gate, answer.interaction]
+    rows = tuple(_difference_row(step) for step in steps)
+    caption = (
+        "Macro-F1 gained at each step, in both orders, then the effect of each module averaged "
+        "over the orders, their difference and their interaction. Corrected resampled t-test "
+        "across folds; steps and effects are Holm-adjusted."
+    )
+    helps = " and ".join(answer.helps) or "neither"
+    larger = (
+        f"{answer.larger} adds more"
+        if answer.larger
+        else "which of the two adds more cannot be told"
+    )
+    said = f"Better by a significant step in both orders: {helps}. Of their effects, {larger}."
+    names = ", ".join(ABLATION)
+    return Section(
+        "ablation",
+        "Attention or gate?",
+        "Ablation",
+        "The paper adds attention first and the gate second. Its own parameter counts leave open "
+        "which rows are which.",
+        (Text((said,)), Table(caption, DIFFERENCES, rows, f"Networks: {names}.", ())),
+    )
+
+
+DIFFERENCES = ("from", "to", "difference", "t", "p", "p (Holm)")
+
+
+def _difference_row(pair: PairedDifference) -> tuple[Cell, ...]:
+    d = pair.difference
+    return (
+        Cell(pair.first),
+        Cell(pair.second),
+        Cell(f"{d.value:+.3f}", f"{d.low:+.3f} to {d.high:+.3f}"),
+        Cell(f"{pair.t:.2f}"),
+        Cell(f"{pair.p:.3f}"),
+        Cell(f"{pair.p_holm:.3f}", strong=pair.p_holm <= 0.05),
+    )
+
+
+def _differences(grid: Grid, league: League | None) -> Section:
+    across: Block = Text(("Tests across folds need two folds or more.",))
+    if league is not None:
+        across = _league_table(league)
+    return Section(
+        "differences",
+        "Which differences hold",
+        "Differences",
+        "A difference of means is not a finding until chance, folds and the number of comparisons "
+        "are taken into account.",
+        (across, _decisions_table(grid)),
+    )
+
+
+def _league_table(league: League) -> Table:
+    rows = []
+    for row in league.rows:
+        behind = "leader"
+        if row.behind is not None:
+            behind = f"{row.behind.difference.value:.3f} behind, p {row.behind.p_holm:.3f}"
+        seed = "–" if np.isnan(row.spread.seed) else f"{row.spread.rerun:.3f}"
+        texts = (row.model, decimal(row.mean), f"{row.spread.fold:.3f}", seed, behind)
+        rows.append(tuple(Cell(text) for text in texts))
+    caption = (
+        "Macro-F1 across folds: mean, standard deviation between folds and between seeds, and the "
+        "corrected resampled t-test against the leader (Holm over all pairs). The test cells are "
+        "the same for all folds: what other test cells would change is not in it."
+    )
+    columns = ("model", "mean", "SD of folds", "SD of seeds", "against the leader")
+    return Table(caption, columns, tuple(rows))
+
+
+def _decisions_table(grid: Grid) -> Table:
+    rows = tuple(
+        (
+            Cell(d.first),
+            Cell(d.second),
+            Cell(str(d.first_only)),
+            Cell(str(d.second_only)),
+            Cell(f"{d.p:.3f}"),
+            Cell(f"{d.p_holm:.3f}", strong=d.p_holm <= 0.05),
+        )
+        for d in sorted(pooled_decisions(grid), key=lambda d: d.p_holm)
+    )
+    caption = (
+        "McNemar's exact test of every pair, on calls of the averaged replicates. It takes cells "
+        "for independent, so cells of one acquisition make it too sure."
+    )
+    columns = ("first", "second", "only first right", "only second right", "p", "p (Holm)")
+    return Table(caption, columns, rows)
+
+
+def _classes(grid: Grid, data: StudyData) -> Section:
+    rows = []
+    for found in classes_table(grid, data.class_names).to_dict("records"):
+        name, label = str(found["model"]), str(found["class"])
+        printed = TABLE_5.get(label, {})
+        cells = [Cell(name), Cell(label), Cell(str(found["support"]))]
+        cells += [_spread(found[key], found[f"{key}_sd"]) for key in ("precision", "recall", "f1")]
+        cells.append(Cell(f"{printed[name]} %" if name in printed else "–"))
+        rows.append(tuple(cells))
+    columns = ("model", "class", "support", "precision", "recall", "F1", "F1 in the paper")
+    lead = "Table 5 of the paper: each class on its own, rare ones too."
+    caption = "Mean and standard deviation over replicates."
+    blocks = (Table(caption, columns, tuple(rows)),)
+    return Section("classes", "Class by class", "Classes", lead, blocks)
+
+
+def _figures(grid: Grid, data: StudyData) -> Section:
+    boxes = {model: grid.scores(model, "test", METRIC) for model in grid.models}
+    curves = curves_table(grid)
+    panels = [
+        svg_picture(
+            plots.band_panel(curves, measure, label),
+            f"{label} over epochs, mean over replicates with a band of one SD",
+            403,
+        )
+        for measure, label in (
+            ("train_loss", "training loss"),
+            ("val_loss", "validation loss"),
+            ("val_macro_f1", "validation macro-F1"),
+        )
+        if f"{measure}_mean" in curves
+    ]
+    box = svg_picture(plots.box_panel(boxes, "macro-F1"), "Macro-F1 of all replicates", 538)
+    return Section(
+        "figures",
+        "Curves, confusions, distributions",
+        "Figures",
+        "Figures 5 to 7 of the paper, made from these replicates.",
+        (
+            Plots("Distribution over replicates; each point is one.", (box,)),
+            Plots("Training over epochs; the band is one standard deviation.", tuple(panels)),
+            Plots(
+                "ROC curves of averaged replicates, one class against the rest.", _rocs(grid, data)
+            ),
+            Plots(
+                "Confusion matrices of averaged replicates; rows add up to 1.",
+                _matrices(grid, data),
+            ),
+        ),
+    )
+
+
+def _rocs(grid: Grid, data: StudyData) -> tuple[Picture, ...]:
+    shown = [model for model in grid.models if model in ABLATION] or list(grid.models)[:4]
+    found = []
+    for k, name in enumerate(data.class_names):
+        positive = grid.labels == k
+        lines = []
+        for model in shown:
+            score = grid.pooled(model)[:, k]
+            fpr, tpr = roc_curve(positive, score)
+            area = float(roc_auc(positive, score)[0]) if positive.any() else float("nan")
+            lines.append((model, fpr, tpr, area))
+        svg = roc_panel(name, lines, len(lines) - 1)
+        found.append(svg_picture(svg, f"ROC curves of {name} against the rest", 298))
+    return tuple(found)
+
+
+def _matrices(grid: Grid, data: StudyData) -> tuple[Picture, ...]:
+    found = []
+    for model in grid.models:
+        counts = confusion_matrix(
+            grid.labels, grid.pooled(model).argmax(axis=1), len(data.class_names)
+        )
+        fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        recall = float(macro(np.diagonal(fractions).astype(float)))
+        svg = plots.confusion_panel(model, fractions, data.class_names)
+        alt = f"Confusion matrix of {model}: mean recall {recall:.2f}"
+        found.append(svg_picture(svg, alt, 298))
+    return tuple(found)
+
+
+def _cost(grid: Grid) -> Section | None:
+    points = [
+        (model, macs / 1e6, float(np.mean(grid.scores(model, "test", METRIC))))
+        for model, (_, macs) in grid.sizes.items()
+        if macs
+    ]
+    if len(points) < 2:
+        return None
+    svg = plots.frontier_panel(
+        points, f"million multiply-accumulates at {grid.side} px", "macro-F1"
+    )
+    best = plots.frontier(points)
+    alt = "Macro-F1 against cost; on the frontier: " + ", ".join(name for name, _, _ in best)
+    return Section(
+        "cost",
+        "What accuracy costs",
+        "Cost",
+        "Models on the line are beaten by none that costs as much or less.",
+        (Plots("Efficiency frontier.", (svg_picture(svg, alt, 538),)),),
+    )
+
+
+def _paper() -> Section:
+    return Section(
+        "paper",
+        "Where the paper contradicts itself",
+        "The paper",
+        "What the CG-RecNet paper leaves open, and what is done here.",
+        (Definitions(INCONSISTENCIES),),
+    )
+
+
+def table_files(grid: Grid, data: StudyData) -> dict[str, pd.DataFrame]:
+    """The page's tables as data: 'models', 'classes', 'curves'."""
+    return {
+        "models": models_table(grid),
+        "classes": classes_table(grid, data.class_names),
+        "curves": curves_table(grid),
+    }

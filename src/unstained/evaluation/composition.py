@@ -1,0 +1,252 @@
+"""What a culture consists of: fractions of classes among cells whose labels nobody knows.
+
+Counting decisions is biased wherever the culture's composition differs from that of the training
+cells: errors flow from common to rare classes and back in other proportions. Two corrections, which
+both assume that the images of each class look as they did in training and that only the fractions
+changed (prior shift):
+
+- Fractions of greatest likelihood given calibrated probabilities, found by expectation-maximisation
+  (Saerens, Latinne & Decaestecker 2002, Neural Computation 14:21). It is the estimate to use.
+- Adjusted count (Forman 2008, Data Min. Knowl. Discov. 17:164): the fractions that explain the
+  counted decisions given how often validation cells of each class were called each class. With two
+  classes it is (called - fpr) / (tpr - fpr), clipped to 0..1; with more, the fractions between 0
+  and 1 of greatest likelihood. It needs no calibration and uses less of what is known. If the two
+  disagree by more than their intervals, the assumption does not hold.
+
+Intervals resample the culture's acquisitions and, for the adjusted count, those of the validation
+cells too. They leave out the uncertainty of the calibration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from unstained.evaluation.intervals import (
+    Estimate,
+    Resampling,
+    percentile_interval,
+    resample_groups,
+)
+from unstained.evaluation.metrics import Floats, Labels, unit_confusions
+
+TOLERANCE: Final = 1e-3
+"""Log-likelihood (nats) that may be missing where the iteration ends: 0.05 standard errors."""
+
+ITERATIONS: Final = 1000
+"""Steps at the most; only a classifier that hardly tells classes apart needs more."""
+
+LONGEST_STEP: Final = 64.0
+"""Steps by which one extrapolation goes ahead at the most."""
+
+_CHUNK_VALUES: Final = 4_000_000
+_SMALLEST: Final = 1e-300
+
+
+@dataclass(frozen=True)
+class LabelledCells:
+    """Validation cells, from which error rates of decisions are learnt.
+
+    Attributes:
+        probabilities: (V, K).
+        labels: (V,) classes.
+        groups: (V,) acquisition of each cell, or None where cells are independent.
+    """
+
+    probabilities: Floats
+    labels: Labels
+    groups: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Fractions of K classes in one culture.
+
+    Attributes:
+        cells: its number of cells.
+        corrected: (K) corrected for prior shift by expectation-maximisation.
+        adjusted: (K) adjusted count.
+        counted: (K) fractions of the decisions, uncorrected.
+        converged: whether both iterations ended before ITERATIONS steps, for all resamples.
+        caveat: what a reader must know of the intervals, or ''.
+    """
+
+    cells: int
+    corrected: tuple[Estimate, ...]
+    adjusted: tuple[Estimate, ...]
+    counted: tuple[Estimate, ...]
+    converged: bool
+    caveat: str
+
+
+def mixture_shares(likelihoods: Floats, weights: Floats, start: Floats) -> tuple[Floats, bool]:
+    """Shares of a mixture of K known densities, by expectation-maximisation.
+
+    Each step is p_k <- p_k g_k with g_k = mean over observations of l_nk / sum_j p_j l_nj. Of every
+    two steps the direction is extrapolated (SQUAREM; Varadhan & Roland 2008, Scand. J. Statist.
+    35:335). The log-likelihood is concave in the shares, and what it lacks from its greatest value
+    is at most max_k g_k - 1 per observation (Lindsay 1983, Ann. Statist. 11:86), which ends it.
+
+    Args:
+        likelihoods: (N, K), or (R, N, K) if they differ between resamples: density of each
+            observation under each class, up to a factor per observation.
+        weights: (R, N) weight of each observation in each resample.
+        start: (K,) first shares, all positive.
+
+    Returns:
+        ((R, K) shares, whether every resample converged).
+    """
+    found = np.tile(start, (len(weights), 1))
+    left = np.arange(len(weights))
+    for _ in range(ITERATIONS):
+        own = likelihoods if likelihoods.ndim == 2 else likelihoods[left]
+        shares, total = found[left], weights[left].sum(axis=1)
+        gradient = _gradient(own, weights[left], shares)
+        open_ = (gradient.max(axis=1) - 1.0) * total > TOLERANCE
+        if not open_.any():
+            return found, True
+        left, shares, gradient = left[open_], shares[open_], gradient[open_]
+        own = own if own.ndim == 2 else own[open_]
+        first = shares * gradient
+        second = first * _gradient(own, weights[left], first)
+        found[left] = _extrapolate(shares, first, second)
+    return found, False
+
+
+def _gradient(likelihoods: Floats, weights: Floats, shares: Floats) -> Floats:
+    """Derivative of the mean log-likelihood by each share, (R, K); its mean under them is 1."""
+    if likelihoods.ndim == 2:
+        density = np.maximum(shares @ likelihoods.T, _SMALLEST)
+        summed = (weights / density) @ likelihoods
+    else:
+        density = np.maximum(np.einsum("rnk,rk->rn", likelihoods, shares), _SMALLEST)
+        summed = np.einsum("rn,rnk->rk", weights / density, likelihoods)
+    return np.asarray(summed / weights.sum(axis=1, keepdims=True))
+
+
+def _extrapolate(shares: Floats, first: Floats, second: Floats) -> Floats:
+    """Shares (R, K) further along the way that two steps have taken, positive and adding to 1."""
+    step, bend = first - shares, second - 2.0 * first + shares
+    length = np.linalg.norm(step, axis=1) / np.maximum(np.linalg.norm(bend, axis=1), _SMALLEST)
+    length = np.clip(length, 1.0, LONGEST_STEP)[:, None]
+    ahead = np.maximum(shares + 2.0 * length * step + length**2 * bend, second / 10.0)
+    return np.asarray(ahead / ahead.sum(axis=1, keepdims=True))
+
+
+def corrected_shares(
+    probabilities: Floats, prior: Floats, weights: Floats | None = None
+) -> tuple[Floats, bool]:
+    """Fractions of classes, corrected for prior shift (Saerens et al. 2002, eq. 2.6).
+
+    Args:
+        probabilities: (N, K) calibrated probabilities of the culture's cells.
+        prior: (K,) fractions of classes that the probabilities suppose, i.e. of the training cells.
+        weights: (R, N) weight of each cell in each resample; None for weight 1.
+
+    Returns:
+        ((R, K) or (1, K) fractions, whether the iteration converged).
+
+    Raises:
+        ValueError: no cells, or a class without training cells.
+    """
+    if not len(probabilities) or not (np.asarray(prior) > 0).all():
+        raise ValueError("a composition needs cells, and a positive prior of every class")
+    weights = np.ones((1, len(probabilities))) if weights is None else weights
+    start = np.asarray(prior, np.float64) / np.sum(prior)
+    return mixture_shares(np.asarray(probabilities / start), weights, start)
+
+
+def adjusted_shares(calls: Floats, confusion: Floats) -> tuple[Floats, bool]:
+    """Adjusted count: fractions of classes that explain counted decisions.
+
+    Args:
+        calls: (R, K) cells of the culture called each class.
+        confusion: (R, K, K) counts on validation cells, rows actual.
+
+    Returns:
+        ((R, K) fractions, NaN where a class has no validation cell; whether the iteration
+        converged).
+    """
+    classes, actual = calls.shape[1], confusion.sum(axis=2, keepdims=True)
+    rates = np.where(actual > 0, confusion / np.maximum(actual, _SMALLEST), 1.0 / classes)
+    start = np.full(classes, 1.0 / classes)
+    shares, converged = mixture_shares(rates.transpose(0, 2, 1), calls, start)
+    return np.where((actual[..., 0] > 0).all(axis=1, keepdims=True), shares, np.nan), converged
+
+
+def estimate_composition(
+    probabilities: Floats,
+    groups: np.ndarray | None,
+    prior: Floats,
+    validation: LabelledCells,
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> Composition:
+    """Composition of one culture, three ways, each with a bootstrap interval by group.
+
+    Args:
+        probabilities: (N, K) calibrated probabilities of the culture's cells.
+        groups: (N,) acquisition of each cell, or None where cells are independent.
+        prior: (K,) fractions of classes among the training cells.
+        validation: labelled cells apart from the training cells, called by the same rule.
+        resamples: R.
+        confidence: of the intervals, e.g. 0.95.
+        seed: equal seeds give equal intervals.
+
+    Raises:
+        ValueError: no cells, or a class without training or validation cells.
+    """
+    classes = probabilities.shape[1]
+    missing = sorted(set(range(classes)) - set(validation.labels.tolist()))
+    if missing:
+        raise ValueError(f"no validation cells of class {', '.join(map(str, missing))}")
+    here = resample_groups(groups, np.zeros(len(probabilities), np.int64), resamples, seed)
+    there = resample_groups(validation.groups, validation.labels, resamples, seed + 1)
+    called = np.eye(classes)[probabilities.argmax(axis=1)]
+    calls = here.unit_totals(called)
+    known = unit_confusions(
+        validation.labels, validation.probabilities.argmax(axis=1), there.unit, there.units, classes
+    )
+    point, settled = corrected_shares(probabilities, prior)
+    samples, all_settled = _resampled_shares(probabilities, prior, here)
+    count, count_settled = adjusted_shares(calls.sum(axis=0)[None], known.sum(axis=0)[None])
+    counts, counts_settled = adjusted_shares(here.totals(calls), there.totals(known))
+    return Composition(
+        cells=len(probabilities),
+        corrected=_estimates(point[0], samples, confidence),
+        adjusted=_estimates(count[0], counts, confidence),
+        counted=_estimates(called.mean(axis=0), _shares(here.totals(calls)), confidence),
+        converged=settled and all_settled and count_settled and counts_settled,
+        caveat=here.caveat or there.caveat,
+    )
+
+
+def _resampled_shares(
+    probabilities: Floats, prior: Floats, resampling: Resampling
+) -> tuple[Floats, bool]:
+    """`corrected_shares` of every resample, a bounded block of them at a time."""
+    step = max(1, _CHUNK_VALUES // len(probabilities))
+    blocks = [
+        corrected_shares(
+            probabilities, prior, resampling.weights[low : low + step, resampling.unit]
+        )
+        for low in range(0, len(resampling.weights), step)
+    ]
+    return np.concatenate([shares for shares, _ in blocks]), all(done for _, done in blocks)
+
+
+def _shares(counts: Floats) -> Floats:
+    """Counts (R, K) as fractions."""
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+
+def _estimates(point: Floats, samples: Floats, confidence: float) -> tuple[Estimate, ...]:
+    """Values (K,) with intervals from resampled ones (R, K)."""
+    low, high = percentile_interval(samples, confidence)
+    return tuple(
+        Estimate(float(v), float(a), float(b)) for v, a, b in zip(point, low, high, strict=True)
+    )
