@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from unstained.stages import OPERATIONS, STAGES
+from unstained.stages.catalogue import stage_definition
 from unstained.stages.contract import Stage
 from unstained.stages.pod import ARTIFACTS
-from unstained.stages.runner import stage_definition
 
 NAMES = (*STAGES, *OPERATIONS)
 SHOWN = {"metrics", "curves", "page", "summary"}

@@ -22,7 +22,8 @@ from tests.test_params import edit
 from unstained.files import read_json, tree_sha256
 from unstained.params import load_params
 from unstained.stages import STAGES
-from unstained.stages.runner import run_stage, stage_definition
+from unstained.stages.catalogue import stage_definition
+from unstained.stages.runner import run_stage
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.xdist_group("s3")

@@ -8,16 +8,20 @@ from typing import Any
 import pytest
 
 from unstained.params import read_yaml
-from unstained.stages import STAGES
+from unstained.stages import COMPANIONS, STAGES
+from unstained.stages.catalogue import RUNS, stage_definition
 from unstained.stages.contract import Stage
-from unstained.stages.runner import REPORT, RUNS, stage_definition
+from unstained.stages.runner import REPORT
 
 NAMES = {"study": "${item.study}", "model": "${item.model}", "recipe": "${recipe}"}
+REPLICATE = "fold${item.fold}-seed${item.seed}"
+FILES = dict.fromkeys(STAGES, "dvc.yaml") | dict.fromkeys(COMPANIONS, "companions/dvc.yaml")
 
 
 def home(stage: Stage) -> str:
     parts = [RUNS, NAMES["study"], stage.name]
-    return "/".join([*parts, NAMES["model"]] if stage.per == "model" else parts)
+    parts += [NAMES["model"]] if stage.per != "study" else []
+    return "/".join([*parts, REPLICATE] if stage.per == "replicate" else parts)
 
 
 def dependencies(stage: Stage) -> list[str]:
@@ -25,7 +29,7 @@ def dependencies(stage: Stage) -> list[str]:
     found += [f"src/unstained/{layer}" for layer in stage.layers]
     for source in stage.inputs.values():
         producer = stage_definition(source.stage)
-        if source.every_model:
+        if source.every_model or source.every_replicate:
             found.append(f"{RUNS}/{NAMES['study']}/{producer.name}")
         else:
             found.append(f"{home(producer)}/{producer.outputs[source.output].path}")
@@ -37,13 +41,19 @@ def derived(stage: Stage) -> dict[str, Any]:
     command = f"unstained run {stage.name} {NAMES['study']}"
     matrix = {"study": "${active}"}
     parameters = {"recipe", *(path.format_map(NAMES) for path in stage.sections.values())}
-    if stage.per == "model":
+    if stage.per != "study":
         command += f" --model {NAMES['model']}"
-        matrix["model"] = "${models}"
+        matrix["model"] = "${models}" if stage.per == "model" else "${companions.models}"
     elif any(source.every_model for source in stage.inputs.values()):
         parameters.add("models")
+    elif any(source.every_replicate for source in stage.inputs.values()):
+        parameters.add("companions")
+    if stage.per == "replicate":
+        command += " --fold ${item.fold} --seed ${item.seed}"
+        matrix |= {"fold": "${companions.folds}", "seed": "${companions.seeds}"}
     entry: dict[str, Any] = {
         "matrix": matrix,
+        "wdir": ".." if stage.name in COMPANIONS else None,
         "cmd": command,
         "deps": dependencies(stage),
         "params": sorted(parameters),
@@ -58,24 +68,26 @@ def derived(stage: Stage) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value}
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", FILES)
 def test_entry_agrees_with_the_definition(repository: Path, name: str) -> None:
-    actual = read_yaml(repository / "dvc.yaml")["stages"][name]
+    actual = read_yaml(repository / FILES[name])["stages"][name]
     assert actual == derived(stage_definition(name))
 
 
 def test_stages_are_the_same_in_the_same_order(repository: Path) -> None:
     assert tuple(read_yaml(repository / "dvc.yaml")["stages"]) == STAGES
+    assert tuple(read_yaml(repository / "companions/dvc.yaml")["stages"]) == COMPANIONS
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", FILES)
 def test_inputs_come_from_earlier_stages(name: str) -> None:
+    order = list(FILES)
     for source in stage_definition(name).inputs.values():
-        assert STAGES.index(source.stage) < STAGES.index(name)
+        assert order.index(source.stage) < order.index(name)
         assert source.output in stage_definition(source.stage).outputs
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", FILES)
 def test_parameters_are_the_fields_of_the_sections(name: str) -> None:
     stage = stage_definition(name)
     assert set(stage.params.model_fields) == set(stage.sections)

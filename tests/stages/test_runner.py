@@ -11,7 +11,7 @@ import pytest
 from unstained.errors import ParameterError, StageInputError, UnstainedError
 from unstained.files import read_json
 from unstained.params import CommonParams, Params
-from unstained.stages import runner
+from unstained.stages import catalogue, runner
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 from unstained.stages.runner import run_stage
 
@@ -62,7 +62,8 @@ class Toy:
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
     toy = Toy()
-    monkeypatch.setattr(runner, "stage_module", toy.module)
+    for place in (runner, catalogue):
+        monkeypatch.setattr(place, "stage_module", toy.module)
     return toy
 
 

@@ -45,14 +45,19 @@ def run(
     stage: Annotated[str, typer.Argument(help="Stage, e.g. ingest, train, promote.")],
     study: Study,
     model: Annotated[str | None, typer.Option(help="For stages that run once a model.")] = None,
+    fold: Annotated[int | None, typer.Option(help="For the stage replicate: held out.")] = None,
+    seed: Annotated[int | None, typer.Option(help="For the stage replicate.")] = None,
     params: Annotated[Path | None, typer.Option(help="Another file than params.yaml.")] = None,
 ) -> None:
     """Run one stage of one study."""
     from rich.console import Console
 
+    from unstained.stages.contract import Replicate
     from unstained.stages.runner import run_stage
 
-    report = run_stage(stage, study, model, root=project_root(), params_file=params)
+    one = None if fold is None or seed is None else Replicate(fold, seed)
+    root = project_root()
+    report = run_stage(stage, study, model, root=root, replicate=one, params_file=params)
     console = Console(stderr=True)
     for note in report.notes:
         console.print(f"  {note}", markup=False, highlight=False)
@@ -64,6 +69,18 @@ def summary() -> None:
     from unstained.summary import print_summary
 
     print_summary(project_root())
+
+
+@app.command()
+def plan(
+    teraflops: Annotated[
+        float, typer.Option(min=0.001, help="What a GPU sustains in training, TFLOP/s.")
+    ] = 20.0,
+) -> None:
+    """Print what is left of the comparison of all models, and what it will cost."""
+    from unstained.plan import print_plan
+
+    print_plan(project_root(), teraflops)
 
 
 @app.command()

@@ -114,8 +114,8 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
 
     from unstained.params import load_params, read_yaml
     from unstained.release.registry import Registry
+    from unstained.stages.catalogue import resolve_params
     from unstained.stages.leagues.candidates import CellFiles
-    from unstained.stages.runner import resolve_params
 
     project = load_params(root / "params.yaml")
     if study not in project.studies:

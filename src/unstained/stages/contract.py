@@ -25,12 +25,27 @@ class Input:
     """An output of an earlier stage.
 
     `every_model` asks for the outputs of all models of the study: the stage then receives the
-    directory that holds one sub-directory a model.
+    directory that holds one sub-directory a model. `every_replicate` asks for those of all models,
+    folds and seeds of `companions`.
     """
 
     stage: str
     output: str = ""
     every_model: bool = False
+    every_replicate: bool = False
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One training of a model among several: which fold is held out, and the seed."""
+
+    fold: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its directory."""
+        return f"fold{self.fold}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,8 @@ class Stage:
         inputs: name -> output of an earlier stage.
         outputs: name -> file or directory below the stage's directory. report.json is always
             written beside them.
-        per: 'study' (once a study) or 'model' (once a study and model).
+        per: 'study' (once a study), 'model' (once a study and model) or 'replicate' (once a study,
+            model of `companions`, fold and seed).
         layers: packages below src/unstained whose code the result depends on; DVC runs the stage
             again when they change.
     """
@@ -64,7 +80,7 @@ class Stage:
     sections: Mapping[str, str]
     inputs: Mapping[str, Input]
     outputs: Mapping[str, Output]
-    per: Literal["study", "model"]
+    per: Literal["study", "model", "replicate"]
     layers: tuple[str, ...] = ()
 
 
@@ -74,7 +90,10 @@ class Job:
 
     Attributes:
         study, model, recipe: names; `model` is None for stages that run once a study.
-        models: all models of the study, in the order of params.yaml.
+        models: all models of the study, in the order of params.yaml; those of `companions` for
+            stages that are about replicates.
+        replicate: fold and seed; None for stages that run once a study or model.
+        replicates: all folds and seeds of `companions`, for stages that are about replicates.
         scratch: directory for state that survives an interruption (checkpoints, journals). It is
             private to this stage, study, model and fingerprint and is removed after success.
         fingerprint: sha256 of parameters and inputs: equal fingerprint, equal result.
@@ -92,6 +111,8 @@ class Job:
     registry: Registry
     root: Path
     git_commit: str
+    replicate: Replicate | None = None
+    replicates: tuple[Replicate, ...] = ()
 
 
 @dataclass(frozen=True)

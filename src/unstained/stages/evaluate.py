@@ -96,7 +96,7 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     from unstained.evaluation.tables import curve_tables, metrics_content
 
     store = CellStore.open(inputs["store"])
-    split = _read_split(store, inputs["split"])
+    split = read_split(store, inputs["split"])
     evaluation = _evaluate(params, store, split, inputs, job)
     _write_models(evaluation, outputs)
     write_json(outputs["metrics"], metrics_content(evaluation))
@@ -114,7 +114,7 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     return Report(flat, tuple(f"{item.title}. {item.text}" for item in items))
 
 
-def _read_split(store: CellStore, path: Path) -> pd.DataFrame:
+def read_split(store: CellStore, path: Path) -> pd.DataFrame:
     """Columns part and reference_part of every cell, in the order of the store.
 
     Raises:

@@ -20,17 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 from unstained.errors import ParameterError, RegistryError, UnstainedError
 from unstained.files import write_json
 from unstained.params import parse
+from unstained.stages.catalogue import RUNS, stage_definition
 from unstained.stages.contract import Stage
 from unstained.stages.display import show
-from unstained.stages.runner import (
-    REPORT,
-    RUNS,
-    STATE,
-    Task,
-    content_digest,
-    execute,
-    stage_definition,
-)
+from unstained.stages.runner import REPORT, STATE, Task, content_digest, execute
 
 if TYPE_CHECKING:
     from unstained.data.remote import StorePointer

@@ -10,7 +10,6 @@ fingerprint of parameters and inputs.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
 import shutil
@@ -19,67 +18,26 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unstained.errors import ParameterError, StageInputError, UnstainedError
 from unstained.files import disk_full_explained, file_sha256, read_json, tree_sha256, write_json
-from unstained.params import Params, ProjectParams, load_params, parse, read_yaml
-from unstained.stages import OPERATIONS, STAGES
-from unstained.stages.contract import Input, Job, Report, Stage
+from unstained.params import Params, ProjectParams, load_params, read_yaml
+from unstained.stages.catalogue import (
+    RUNS,
+    is_about_replicates,
+    resolve_params,
+    stage_definition,
+    stage_directory,
+    stage_module,
+)
+from unstained.stages.contract import Input, Job, Replicate, Report, Stage
 
 if TYPE_CHECKING:
     from unstained.release.registry import Registry
 
-RUNS = "runs"
 STATE = "state"
 REPORT = "report.json"
-
-
-def stage_module(name: str) -> ModuleType:
-    """The module of a stage.
-
-    Raises:
-        ParameterError: there is no such stage.
-    """
-    known = (*STAGES, *OPERATIONS)
-    if name not in known:
-        raise ParameterError(f"there is no stage {name!r}", f"use one of: {', '.join(known)}")
-    return importlib.import_module(f"unstained.stages.{name}")
-
-
-def stage_definition(name: str) -> Stage:
-    """The contract of a stage, by name."""
-    definition: Stage = stage_module(name).STAGE
-    return definition
-
-
-def stage_directory(root: Path, stage: Stage, study: str, model: str | None) -> Path:
-    """Where a stage's outputs lie: runs/<study>/<stage>[/<model>]."""
-    directory = root / RUNS / study / stage.name
-    return directory / model if stage.per == "model" and model else directory
-
-
-def resolve_params(stage: Stage, content: Any, names: Mapping[str, str]) -> Params:
-    """The stage's parameters, picked from the content of params.yaml.
-
-    Args:
-        stage: the contract, whose `sections` are paths such as 'studies.{study}.data'.
-        content: plain content of params.yaml.
-        names: values of study, recipe and model.
-
-    Raises:
-        ParameterError: a section is missing or breaks its schema.
-    """
-    picked = {}
-    for field, template in stage.sections.items():
-        node, path = content, template.format_map(dict(names))
-        for key in path.split("."):
-            if not isinstance(node, Mapping) or key not in node:
-                raise ParameterError(f"params.yaml: section {path} is missing", "add it")
-            node = node[key]
-        picked[field] = node
-    return parse(stage.params, picked, "params.yaml")
 
 
 def content_digest(path: Path) -> str:
@@ -100,6 +58,8 @@ class Task:
     recipe: str
     models: tuple[str, ...]
     params: Params
+    replicate: Replicate | None = None
+    replicates: tuple[Replicate, ...] = ()
 
 
 def run_stage(
@@ -108,6 +68,7 @@ def run_stage(
     model: str | None = None,
     *,
     root: Path,
+    replicate: Replicate | None = None,
     params_file: Path | None = None,
     registry: Registry | None = None,
 ) -> Report:
@@ -118,6 +79,7 @@ def run_stage(
         study: key of params.yaml `studies`.
         model: key of the recipe's `models`; only for stages that run once a model.
         root: the project's directory; holds params.yaml, runs/ and state/.
+        replicate: fold and seed; only for stages that run once a replicate.
         params_file: another file than root/params.yaml.
         registry: the port to MLflow; by default the server at MLFLOW_TRACKING_URI, or SQLite.
 
@@ -130,10 +92,21 @@ def run_stage(
     params_file = params_file or root / "params.yaml"
     project = load_params(params_file)
     stage = stage_definition(name)
-    _check_names(stage, project, study, model)
+    _check_names(stage, project, study, model, replicate)
     names = {"study": study, "recipe": project.recipe, "model": model or ""}
     params = resolve_params(stage, read_yaml(params_file), names)
-    task = Task(stage, study, model, project.recipe, project.models, params)
+    grid = project.companions
+    about = is_about_replicates(stage)
+    task = Task(
+        stage=stage,
+        study=study,
+        model=model,
+        recipe=project.recipe,
+        models=grid.models if about else project.models,
+        params=params,
+        replicate=replicate,
+        replicates=tuple(Replicate(f, s) for f in grid.folds for s in grid.seeds) if about else (),
+    )
     return execute(task, root=root, state=root / STATE, registry=registry)
 
 
@@ -157,8 +130,10 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
     fingerprint = _fingerprint(task, identities)
     rank = int(os.environ.get("RANK", "0"))  # under torchrun every worker comes through here
     worker = f"worker{rank}" if rank else None
-    tag = "-".join(part for part in (task.study, stage.name, task.model, worker) if part)
-    home = stage_directory(root, stage, task.study, task.model)
+    which = task.replicate.name if task.replicate else None
+    parts = (task.study, stage.name, task.model, which, worker)
+    tag = "-".join(part for part in parts if part)
+    home = stage_directory(root, stage, task.study, task.model, task.replicate)
     scratch = state / "scratch" / f"{tag}-{fingerprint[:16]}"
     partial = root / STATE / "partial" / tag
     lock = state / "locks" / f"{tag if state == root / STATE else scratch.name}.lock"
@@ -179,6 +154,8 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
             registry=registry or _default_registry(root),
             root=root,
             git_commit=git_commit(root),
+            replicate=task.replicate,
+            replicates=task.replicates,
         )
         start = time.monotonic()
         report: Report = stage_module(stage.name).run(task.params, inputs, outputs, job)
@@ -190,7 +167,13 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
     return report
 
 
-def _check_names(stage: Stage, project: ProjectParams, study: str, model: str | None) -> None:
+def _check_names(
+    stage: Stage,
+    project: ProjectParams,
+    study: str,
+    model: str | None,
+    replicate: Replicate | None,
+) -> None:
     if study not in project.studies:
         known = ", ".join(project.studies)
         raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
@@ -198,10 +181,23 @@ def _check_names(stage: Stage, project: ProjectParams, study: str, model: str | 
         raise ParameterError(
             f"stage {stage.name} runs once a study, not once a model", "leave --model away"
         )
-    if stage.per == "model" and model not in project.models:
+    grid = project.companions
+    models = grid.models if stage.per == "replicate" else project.models
+    if stage.per != "study" and model not in models:
+        place = "companions.models" if stage.per == "replicate" else "models"
         raise ParameterError(
-            f"stage {stage.name} runs once a model, and {model!r} is not in params.yaml `models`",
-            f"add --model with one of: {', '.join(project.models)}",
+            f"stage {stage.name} runs once a model, and {model!r} is not in params.yaml `{place}`",
+            f"add --model with one of: {', '.join(models)}",
+        )
+    if (stage.per == "replicate") != (replicate is not None):
+        needs = "needs" if stage.per == "replicate" else "takes no"
+        raise ParameterError(
+            f"stage {stage.name} {needs} --fold and --seed", "see params.yaml `companions`"
+        )
+    if replicate and not (replicate.fold in grid.folds and replicate.seed in grid.seeds):
+        raise ParameterError(
+            f"{replicate.name} is not in params.yaml `companions`",
+            f"folds: {', '.join(map(str, grid.folds))}; seeds: {', '.join(map(str, grid.seeds))}",
         )
 
 
@@ -210,11 +206,15 @@ def _find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, lis
     paths, identities = {}, {}
     for key, source in task.stage.inputs.items():
         producer = stage_definition(source.stage)
-        wanted = task.models if source.every_model else (task.model,)
+        several = source.every_model or source.every_replicate
+        models = task.models if several else (task.model,)
+        replicates = task.replicates if source.every_replicate else (None,)
         identities[key] = [
-            _recorded_digest(root, producer, source, task.study, name) for name in wanted
+            _recorded_digest(root, producer, source, task.study, model, replicate)
+            for model in models
+            for replicate in replicates
         ]
-        if source.every_model:
+        if several:
             paths[key] = root / RUNS / task.study / producer.name
         else:
             home = stage_directory(root, producer, task.study, task.model)
@@ -223,13 +223,20 @@ def _find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, lis
 
 
 def _recorded_digest(
-    root: Path, producer: Stage, source: Input, study: str, model: str | None
+    root: Path,
+    producer: Stage,
+    source: Input,
+    study: str,
+    model: str | None,
+    replicate: Replicate | None,
 ) -> str:
-    home = stage_directory(root, producer, study, model)
+    home = stage_directory(root, producer, study, model, replicate)
     record = home / REPORT
     command = f"unstained run {producer.name} {study}"
-    if producer.per == "model":
+    if producer.per != "study":
         command += f" --model {model}"
+    if replicate:
+        command += f" --fold {replicate.fold} --seed {replicate.seed}"
     if not record.is_file() or not (home / producer.outputs[source.output].path).exists():
         raise StageInputError(
             f"{home / producer.outputs[source.output].path} is missing: "
@@ -243,6 +250,8 @@ def _fingerprint(task: Task, identities: Mapping[str, list[str]]) -> str:
     from unstained import __version__
 
     names = {"study": task.study, "recipe": task.recipe, "model": task.model or ""}
+    if task.replicate:
+        names["replicate"] = task.replicate.name
     parts = [__version__, task.stage.name, names, task.params.digest(), dict(identities)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -1,0 +1,181 @@
+"""Replicate: one model trained on all folds but one, with one seed, and judged on the test cells.
+
+The test part is the same for all replicates; the fold that is held out chooses the epoch, the
+temperature and the conformal thresholds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unstained.files import whole_file, write_json
+from unstained.params import (
+    CommonParams,
+    EvaluateParams,
+    ModelParams,
+    Params,
+    StudyData,
+    TrainParams,
+)
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from unstained.data.store import CellStore
+    from unstained.evaluation.predictions import Cells
+    from unstained.evaluation.results import ModelResult
+    from unstained.learning.fit import FitResult
+
+
+class ReplicateParams(Params):
+    """Sections of params.yaml that a replicate depends on."""
+
+    common: CommonParams
+    data: StudyData
+    model: ModelParams
+    train: TrainParams
+    evaluate: EvaluateParams
+
+
+STAGE = Stage(
+    name="replicate",
+    params=ReplicateParams,
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "model": "studies.{study}.recipes.{recipe}.models.{model}",
+        "train": "studies.{study}.recipes.{recipe}.train",
+        "evaluate": "evaluate",
+    },
+    inputs={"store": Input("ingest", "store"), "split": Input("split", "split")},
+    outputs={
+        "model": Output("model"),
+        "predictions": Output("predictions.parquet"),
+        "numbers": Output("numbers.json", "metrics"),
+        "history": Output("history.csv"),
+    },
+    per="replicate",
+    layers=("data", "models", "learning", "evaluation"),
+)
+
+
+def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Train, calibrate and judge one replicate.
+
+    Raises:
+        StageInputError: the fold has no cells.
+        TrainingError: see `train`.
+    """
+    from unstained.data.store import CellStore
+    from unstained.learning.fit import fit
+    from unstained.models.trained import save_trained
+    from unstained.stages.train import write_history
+
+    assert job.replicate is not None  # noqa: S101  (the runner sees to it)
+    store = CellStore.open(inputs["store"])
+    part = fold_parts(store, inputs["split"], job.replicate.fold)
+    result = fit(
+        store,
+        (part == "train").nonzero()[0],
+        (part == "val").nonzero()[0],
+        data=params.data,
+        model=params.model,
+        train=params.train,
+        seed=job.replicate.seed,
+        scratch=job.scratch,
+        title=f"train {job.study}/{job.model} {job.replicate.name}",
+    )
+    save_trained(outputs["model"], result.trained)
+    write_history(outputs["history"], result.history)
+    found, cells = _judge(params, store, part, result, str(job.model))
+    _write_predictions(params, found, cells, outputs["predictions"])
+    numbers = _numbers(found, result) | {"fold": job.replicate.fold, "seed": job.replicate.seed}
+    numbers["training_cells"] = int((part == "train").sum())
+    write_json(outputs["numbers"], numbers)
+    kept = ("macro_f1", "accuracy")
+    return Report({key: round(numbers["test"][key], 6) for key in kept})
+
+
+def fold_parts(store: CellStore, split: Path, fold: int) -> np.ndarray:
+    """Part of every cell of the store when a fold is held out, (N,) strings.
+
+    Raises:
+        StageInputError: the split was made for other cells, or the fold has none.
+    """
+    import numpy as np
+
+    from unstained.errors import StageInputError
+    from unstained.stages.evaluate import read_split
+
+    table = read_split(store, split)
+    part = table["part"].to_numpy(str)
+    known = np.isin(part, ("train", "val"))
+    held_out = known & (table["fold"].to_numpy() == fold)
+    if not held_out.any():
+        raise StageInputError(
+            f"{split} has no cells in fold {fold}", "run the split stage with more split.folds"
+        )
+    return np.where(held_out, "val", np.where(known, "train", part))
+
+
+def _judge(
+    params: ReplicateParams, store: CellStore, part: np.ndarray, result: FitResult, name: str
+) -> tuple[ModelResult, Cells]:
+    """The model's result on the held-out fold and the test cells."""
+    from unstained.evaluation.intervals import resample_groups
+    from unstained.evaluation.predictions import predict, select_cells
+    from unstained.evaluation.results import evaluate_model
+    from unstained.evaluation.tables import class_means
+
+    data = params.data
+    cells = select_cells(store, part, data)
+    test = cells.of("test")
+    resamples, seed = params.evaluate.bootstrap, params.common.seed
+    sampling = resample_groups(cells.group[test], cells.labels[test], resamples, seed)
+    outputs = predict(result.trained, store, cells.rows, name)
+    means = class_means(store, part, data)
+    found = evaluate_model(
+        name, result.parameters, outputs, cells, {"test": sampling}, means, data, params.evaluate
+    )
+    return found, cells
+
+
+def _write_predictions(
+    params: ReplicateParams, found: ModelResult, cells: Cells, path: Path
+) -> None:
+    from unstained.evaluation.predictions import prediction_table
+
+    table = prediction_table(
+        cells,
+        params.data.target_names,
+        found.logits,
+        found.probabilities,
+        found.targets,
+        found.sets,
+    )
+    with whole_file(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def _numbers(found: ModelResult, result: FitResult) -> dict[str, Any]:
+    """What the tables are made of."""
+    from unstained.evaluation.results import part_numbers
+    from unstained.evaluation.scores import plain
+
+    return dict(
+        plain(
+            {
+                "test": part_numbers(found.test),
+                "validation_macro_f1": found.validation_macro_f1,
+                "validation_log_loss": found.validation_loss,
+                "temperature": found.temperature,
+                "thresholds": found.thresholds,
+                "parameters": found.parameters,
+                "epochs": len(result.history),
+                "best_epoch": result.best_epoch,
+                "cells_per_second": round(result.cells_per_second, 1),
+            }
+        )
+    )

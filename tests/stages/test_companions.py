@@ -1,0 +1,146 @@
+"""Replicates of two models on two folds, and the tables made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, precision_recall_fscore_support
+
+from tests.test_end_to_end import RECIPE
+from tests.test_params import edit
+from unstained.errors import ParameterError
+from unstained.evaluation.companions.plots import frontier
+from unstained.files import read_json, tree_sha256
+from unstained.params import load_params
+from unstained.plan import plan
+from unstained.stages.contract import Replicate
+from unstained.stages.runner import run_stage
+
+MODELS = ("resnet50", "features_boosting")
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """A project with all replicates and their tables."""
+    root = tmp_path_factory.mktemp("grid")
+    params = root / "params.yaml"
+    params.write_text((repository / "params.yaml").read_text())
+    edit(params, "companions", "models", value=list(MODELS))
+    edit(params, "companions", "folds", value=[0, 2])
+    edit(params, "split", "folds", value=3)
+    edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=6)
+    edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=10)
+    edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
+    edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
+    edit(params, *RECIPE, "models", "features_boosting", "iterations", value=10)
+    edit(params, *RECIPE, "train", "epochs", value=2)
+    edit(params, "evaluate", "bootstrap", value=20)
+    for stage in ("ingest", "validate", "split"):
+        run_stage(stage, "nsc", root=root)
+    for model in MODELS:
+        for fold in (0, 2):
+            run_stage("replicate", "nsc", model, root=root, replicate=Replicate(fold, 42))
+    run_stage("companions", "nsc", root=root)
+    return root
+
+
+def home(root: Path, model: str, fold: int) -> Path:
+    return root / "runs/nsc/replicate" / model / f"fold{fold}-seed42"
+
+
+def predictions(root: Path, model: str, fold: int) -> pd.DataFrame:
+    return pd.read_parquet(home(root, model, fold) / "predictions.parquet")
+
+
+def test_the_test_cells_are_fixed_and_the_fold_is_held_out(grown: Path) -> None:
+    split = pd.read_parquet(grown / "runs/nsc/split/split.parquet").set_index("cell_id")
+    for fold in (0, 2):
+        found = predictions(grown, "resnet50", fold)
+        parts = {part: set(rows["cell_id"]) for part, rows in found.groupby("part")}
+        assert parts["test"] == set(split.index[split["part"] == "test"])
+        inner = split["part"].isin(["train", "val"])
+        assert parts["val"] == set(split.index[inner & (split["fold"] == fold)])
+        numbers = read_json(home(grown, "resnet50", fold) / "numbers.json")
+        assert numbers["training_cells"] == int((inner & (split["fold"] != fold)).sum())
+
+
+def test_the_tables_are_means_over_replicates(grown: Path) -> None:
+    models = pd.read_csv(grown / "runs/nsc/companions/models.csv").set_index("model")
+    classes = pd.read_csv(grown / "runs/nsc/companions/classes.csv").set_index(["model", "class"])
+    names = load_params(grown / "params.yaml").studies["nsc"].data.class_names
+    for model in MODELS:
+        macro, per_class = [], []
+        for fold in (0, 2):
+            found = predictions(grown, model, fold)
+            found = found[found["part"] == "test"]
+            called = found.filter(regex=r"^probability_\d").to_numpy().argmax(axis=1)
+            macro.append(f1_score(found["label"], called, average="macro"))
+            per_class.append(
+                precision_recall_fscore_support(
+                    found["label"], called, labels=range(3), zero_division=0
+                )[2]
+            )
+        assert models.loc[model, "macro_f1"] == pytest.approx(np.mean(macro), abs=1e-5)
+        assert models.loc[model, "macro_f1_sd"] == pytest.approx(np.std(macro, ddof=1), abs=1e-5)
+        for k, name in enumerate(names):
+            expected = np.mean([scores[k] for scores in per_class])
+            assert classes.loc[(model, name), "f1"] == pytest.approx(expected, abs=1e-5)
+    assert models.loc["resnet50", "gmacs"] > 0
+    assert np.isnan(models.loc["features_boosting", "gmacs"])
+
+
+def test_the_page_shows_every_model_and_says_simulated(grown: Path) -> None:
+    page = (grown / "runs/nsc/companions/companions.html").read_text(encoding="utf-8")
+    for text in (*MODELS, "simulated", "McNemar", "94.58 ± 0.08 %", "225.0"):
+        assert text in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    before = tree_sha256(grown / "runs/nsc/companions/companions.html")
+    run_stage("companions", "nsc", root=grown)
+    assert tree_sha256(grown / "runs/nsc/companions/companions.html") == before
+
+
+def test_the_plan_counts_what_is_left(grown: Path) -> None:
+    edit(grown / "params.yaml", "companions", "seeds", value=[42, 123])
+    try:
+        shares = {s.model: s for s in plan(grown, load_params(grown / "params.yaml"))}
+    finally:
+        edit(grown / "params.yaml", "companions", "seeds", value=[42])
+    share = shares["resnet50"]
+    assert (share.done, share.left) == (2, 2)
+    assert share.seconds is not None
+    models = pd.read_csv(grown / "runs/nsc/companions/models.csv").set_index("model")
+    cells = read_json(home(grown, "resnet50", 0) / "numbers.json")["training_cells"]
+    expected = 6 * models.loc["resnet50", "gmacs"] * 1e9 * cells * 2
+    assert share.operations == pytest.approx(expected, rel=0.25)
+    assert shares["features_boosting"].operations is None
+
+
+@pytest.mark.parametrize(
+    ("replicate", "said"),
+    [(Replicate(1, 42), "fold1-seed42 is not in"), (None, "needs --fold and --seed")],
+)
+def test_a_replicate_outside_the_grid_is_refused(
+    grown: Path, replicate: Replicate | None, said: str
+) -> None:
+    with pytest.raises(ParameterError, match=said):
+        run_stage("replicate", "nsc", "resnet50", root=grown, replicate=replicate)
+
+
+points = st.lists(
+    st.tuples(st.text("ab", min_size=1), st.floats(1, 9), st.floats(0, 1)), min_size=1, max_size=8
+)
+
+
+@given(points)
+def test_nobody_beats_a_model_on_the_frontier(found: list[tuple[str, float, float]]) -> None:
+    best = frontier(found)
+    for _, cost, score in best:
+        assert not any(c <= cost and s > score for _, c, s in found)
+    for point in found:
+        if point not in best:
+            assert any(c <= point[1] and s >= point[2] for _, c, s in best)
