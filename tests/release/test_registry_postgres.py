@@ -22,11 +22,12 @@ pytestmark = pytest.mark.xdist_group("s3")
 
 
 def versions_in(database: str) -> list[tuple[str, int]]:
-    """What the database itself has."""
+    """What the database itself has of the toy model; other tests share the server."""
     connection = psycopg2.connect(database)
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT name, version FROM model_versions ORDER BY version")
+            query = "SELECT name, version FROM model_versions WHERE name = %s ORDER BY version"
+            cursor.execute(query, (NAME,))
             return [(str(name), int(version)) for name, version in cursor.fetchall()]
     finally:
         connection.close()
@@ -37,12 +38,14 @@ def test_register_download_promote_and_roll_back(
 ) -> None:
     address, bucket = tracking
     registry = Registry(address, tmp_path)
+    there = set(s3.names(bucket, "artifacts/"))
     first = register(registry, tmp_path / "in", 0.0)
     again, created = registry.register(submission(tmp_path / "in", bias=0.0))
     assert (again.version, created) == (first.version, False)
     second = register(registry, tmp_path / "in", 1.0)
     assert versions_in(postgresql.uri("mlflow")) == [(NAME, 1), (NAME, 2)]
-    assert sum(name.endswith("/model.onnx") for name in s3.names(bucket, "artifacts/")) == 2
+    new = set(s3.names(bucket, "artifacts/")) - there
+    assert sum(name.endswith("/model.onnx") for name in new) == 2
 
     downloaded = registry.download(second, tmp_path / "out")
     sealed = tmp_path / "in" / "artifact-cg_recnet-1.0"
