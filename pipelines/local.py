@@ -13,6 +13,7 @@ from kfp import components, local
 
 from pipelines.narration import COLOURS, Narration
 from unstained.errors import UnstainedError
+from unstained.stages.runner import git_commit
 
 STATE: Final = "state"
 ROOT: Final = "runs/pipeline"
@@ -58,7 +59,7 @@ def run_package(package: Path, arguments: Mapping[str, Any], root: Path, screen:
 
 @contextmanager
 def _environment(root: Path, arguments: Mapping[str, Any]) -> Iterator[None]:
-    """Addresses for the tasks, where the user has set none: the project itself.
+    """What the tasks are told, where the user has said nothing else: the project itself.
 
     A repository knows its own remote; images that are packed now go to the project's DVC cache,
     which is laid out like one.
@@ -67,6 +68,7 @@ def _environment(root: Path, arguments: Mapping[str, Any]) -> Iterator[None]:
         "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}",
         "UNSTAINED_LEDGER": str(root / "ledger"),
         "UNSTAINED_STATE": str(root / STATE / "pipeline"),
+        "UNSTAINED_GIT_COMMIT": git_commit(root),
     }
     if not arguments.get("repository"):
         defaults["UNSTAINED_DATA_REMOTE"] = str(root / ".dvc" / "cache")

@@ -93,8 +93,7 @@ def ingest_in_pod(given: Mapping[str, Any]) -> dict[str, Any]:
             home = root / RUNS / task.study / stage.name
             pointer = push_store(home / stage.outputs["store"].path, remote, task.study)
             show(report, home, given)
-        return _publish(pointer, given)
-    raise AssertionError
+    return _publish(pointer, given)
 
 
 def fetch_in_pod(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,8 +110,7 @@ def fetch_in_pod(given: Mapping[str, Any]) -> dict[str, Any]:
     with _one_message():
         remote = os.environ.get(REMOTE)
         pointer = locate_store(given["repository"], given["revision"], given["study"], remote)
-        return _publish(pointer, given)
-    raise AssertionError
+    return _publish(pointer, given)
 
 
 def nominate_in_pod(given: Mapping[str, Any]) -> None:
@@ -229,16 +227,19 @@ def _place_store(home: Path, pointer: Mapping[str, Any]) -> None:
     """The store that a pointer names, where `ingest` would have put it.
 
     Where UNSTAINED_STATE outlives the pod, the store is kept there by its hash, so that the next
-    pod on this volume finds it.
+    pod on this volume finds it; pods that want it at the same time wait for one to fetch it.
     """
+    from filelock import FileLock
+
     from unstained.data.remote import StorePointer, pull_store
 
     named = StorePointer.from_dict(whole_numbers(pointer))
     home.mkdir(parents=True)
     kept = _state(home.parents[2]) / "stores" / named.md5
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        pull_store(named, kept)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            pull_store(named, kept)
     (home / "store").symlink_to(kept.resolve(), target_is_directory=True)
     write_json(home / REPORT, {"outputs": {"store": named.manifest_sha256}})
 
