@@ -60,7 +60,9 @@ def print_plan(root: Path, teraflops: float) -> None:
     hours = operations / (teraflops * 1e12) / 3600
     seconds = sum(share.left * (share.seconds or 0.0) for share in shares)
     unknown = sum(share.left for share in shares if share.seconds is None)
-    here = f"{seconds / 60:.0f} minutes here" + (f" and {unknown} unknown" if unknown else "")
+    here = f"{seconds / 60:.0f} minutes here"
+    if unknown:
+        here += f" and {unknown} replicates of models that none has finished of yet"
     console.print(
         f"{left} replicates are left: about {hours:.2g} GPU hours at {teraflops:g} TFLOP/s "
         f"sustained, or {here}. DVC also runs those again whose code or parameters changed.",
