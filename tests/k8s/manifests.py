@@ -15,7 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = ("local", "gpu", "prod")
-JOBS = ("tune", "restore")
+JOBS = ("tune", "train", "restore")
 
 EXTERNAL = {
     "Secret": {

@@ -228,10 +228,20 @@ def test_gpus_only_where_there_are_some() -> None:
         assert cluster["spec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
 
 
-def test_the_tuning_job_runs_on_the_standing_clusters_description() -> None:
+@pytest.mark.parametrize("name", ["tune", "train"])
+def test_ray_jobs_run_on_the_standing_clusters_description(name: str) -> None:
     cluster = next(item for item in overlay("gpu") if item["kind"] == "RayCluster")
-    assert [item["kind"] for item in job("tune")] == ["RayJob"]
-    assert job("tune")[0]["spec"]["rayClusterSpec"] == cluster["spec"]
+    (found,) = job(name)
+    assert found["kind"] == "RayJob"
+    assert found["metadata"]["name"] == f"unstained-{name}"
+    assert f"unstained run {name} " in found["spec"]["entrypoint"]
+    assert found["spec"]["rayClusterSpec"] == cluster["spec"]
+
+
+def test_training_starts_on_a_worker_with_a_gpu() -> None:
+    """A search's driver asks for none: its trials do."""
+    assert job("train")[0]["spec"]["entrypointNumGpus"] == 1
+    assert "entrypointNumGpus" not in job("tune")[0]["spec"]
 
 
 def test_the_runbook_creates_every_secret_and_names_every_image() -> None:
