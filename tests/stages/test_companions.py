@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from scipy import stats
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from tests.test_end_to_end import RECIPE
@@ -19,6 +22,7 @@ from unstained.files import read_json, tree_sha256
 from unstained.params import load_params
 from unstained.plan import plan
 from unstained.stages.contract import Replicate
+from unstained.stages.leagues.folds import across_folds, render_folds
 from unstained.stages.runner import run_stage
 
 MODELS = ("resnet50", "features_boosting")
@@ -102,6 +106,29 @@ def test_the_page_shows_every_model_and_says_simulated(grown: Path) -> None:
     before = tree_sha256(grown / "runs/nsc/companions/companions.html")
     run_stage("companions", "nsc", root=grown)
     assert tree_sha256(grown / "runs/nsc/companions/companions.html") == before
+
+
+def test_the_comparison_tests_across_folds(grown: Path) -> None:
+    league = across_folds(grown, "nsc")
+    assert league is not None
+    scores, train = {}, []
+    for model in MODELS:
+        numbers = [read_json(home(grown, model, fold) / "numbers.json") for fold in (0, 2)]
+        scores[model] = np.array([n["test"]["macro_f1"] for n in numbers])
+        train = [n["training_cells"] for n in numbers]
+    differences = scores[MODELS[0]] - scores[MODELS[1]]
+    test = len(predictions(grown, "resnet50", 0).query("part == 'test'"))
+    variance = (1 / 2 + test / np.mean(train)) * differences.var(ddof=1)
+    p = 2 * stats.t.sf(abs(differences.mean()) / np.sqrt(variance), 1)
+    assert league.pairs[0].p == pytest.approx(p)
+    table = Console(width=120, file=io.StringIO())
+    table.print(render_folds(league))
+    assert "leader" in table.file.getvalue()
+
+
+def test_without_replicates_nothing_is_tested_across_folds(grown: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((grown / "params.yaml").read_text())
+    assert across_folds(tmp_path, "nsc") is None
 
 
 def test_the_plan_counts_what_is_left(grown: Path) -> None:

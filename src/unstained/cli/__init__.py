@@ -101,8 +101,13 @@ def compare(study: Study) -> None:
 
     from unstained.release.league import render_league
     from unstained.stages.compare import compare_study
+    from unstained.stages.leagues.folds import across_folds, render_folds
 
-    Console().print(render_league(compare_study(project_root(), study)))
+    console = Console()
+    console.print(render_league(compare_study(project_root(), study)))
+    league = across_folds(project_root(), study)
+    if league is not None:
+        console.print(render_folds(league))
 
 
 @app.command()
