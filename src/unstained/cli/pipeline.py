@@ -45,8 +45,10 @@ def compile_(
     output: Annotated[Path, typer.Option(help="Directory for the YAML files.")] = COMPILED,
 ) -> None:
     """Compile all pipelines, with a study's parameters as defaults."""
-    graphs = _graphs()
-    for name in graphs:
+    _require_graphs()
+    from pipelines.compiler import GRAPHS
+
+    for name in GRAPHS:
         made = _compiled(name, overlay, output / f"{name}.yaml", _arguments(study))
         typer.echo(f"{made.path}  {made.version}")
 
@@ -62,7 +64,7 @@ def run_here(
     promotion: Promotion = True,
 ) -> None:
     """Run a pipeline on this machine, every task a process."""
-    _graphs()
+    _require_graphs()
     from pipelines.local import run_package
     from pipelines.outcome import print_outcome
 
@@ -89,7 +91,7 @@ def submit_(
     timeout: Annotated[float, typer.Option(help="Seconds to wait at the most.")] = 86400.0,
 ) -> int:
     """Start a run on a cluster (KFP_HOST), wait, and end with its status."""
-    _graphs()
+    _require_graphs()
     from pipelines.cluster import submit
 
     given = _arguments(study, recipe, models, repository, revision, promotion)
@@ -128,7 +130,7 @@ def schedule_(
     every: Annotated[int | None, typer.Option(help="Seconds between runs.")] = None,
 ) -> None:
     """Run a pipeline again and again on a cluster (KFP_HOST)."""
-    _graphs()
+    _require_graphs()
     from pipelines.cluster import schedule
 
     given = _arguments(study, recipe, models, repository, revision, promotion)
@@ -146,21 +148,20 @@ def schedule_(
     typer.echo(made_schedule.url)
 
 
-def _graphs() -> Any:
-    """Names of all graphs.
+def _require_graphs() -> None:
+    """See that the graphs can be imported.
 
     Raises:
         ParameterError: they are not here.
     """
     try:
-        from pipelines.compiler import GRAPHS
+        import pipelines.compiler  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name not in ("pipelines", "components"):
             raise
         raise ParameterError(
             "the pipelines are not here", "run from a checkout of the project, after `make setup`"
         ) from None
-    return GRAPHS
 
 
 def _arguments(

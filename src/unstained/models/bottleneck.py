@@ -7,6 +7,7 @@ and back has 0.33: the attention as public code has it, or the gate with an expa
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final, Literal
 
 import torch
@@ -23,7 +24,7 @@ LEAST_HEAD: Final = 16
 """Channels of a head at the least: 128 have 8 heads."""
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(nn.Module, ABC):
     """X + up(inside(down(X))) with 1 x 1 convolutions; a subclass defines `inside`.
 
     Args:
@@ -36,9 +37,9 @@ class Bottleneck(nn.Module):
         self.down = nn.Conv2d(dim, self.inner, 1)
         self.up = nn.Conv2d(self.inner, dim, 1)
 
+    @abstractmethod
     def inside(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, C / 4, H, W) to the same."""
-        raise NotImplementedError
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) to the same, at any H and W."""

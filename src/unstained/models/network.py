@@ -6,6 +6,7 @@ a class activation map (Zhou et al. 2016) exact, and its rectified form Grad-CAM
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -22,7 +23,7 @@ def scaled(channels: int, width: float) -> int:
     return max(8, round(channels * width / 8) * 8)
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A network from contrast to an embedding, with a class head `fc` and a head `fc_targets`.
 
     A subclass builds its layers, calls `attach_heads`, and defines `embed`.
@@ -78,9 +79,9 @@ class Network(nn.Module):
             )
         return contrast.expand(-1, self.images, -1, -1)
 
+    @abstractmethod
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) contrast to the embedding (B, D)."""
-        raise NotImplementedError
 
     def score(self, kept: torch.Tensor) -> torch.Tensor:
         """Logits (B, K) of an embedding after dropout."""
@@ -119,9 +120,9 @@ class PooledNetwork(Network):
     A subclass defines `maps` instead of `embed`.
     """
 
+    @abstractmethod
     def maps(self, images: torch.Tensor) -> torch.Tensor:
         """Widened images to the last feature map (B, D, h, w)."""
-        raise NotImplementedError
 
     def features(self, contrast: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) contrast to the last feature map (B, D, h, w)."""

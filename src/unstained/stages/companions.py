@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unstained.files import read_json, write_text
@@ -100,4 +101,5 @@ def _read(params: CompanionsStageParams, inputs: Inputs, job: Job) -> Grid:
             else (cost.classifier_parameters, cost.multiply_accumulates)
         )
     places = [(r.fold, r.seed, r.name) for r in job.replicates]
-    return read_grid(inputs["replicates"], job.models, places, sizes, data.canvas, TOOL)
+    grid = read_grid(inputs["replicates"], job.models, places)
+    return replace(grid, sizes=sizes, side=data.canvas, tool=TOOL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,9 @@ class Grid:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     runs: dict[tuple[str, int, int], Run]
-    sizes: dict[str, tuple[int, int | None]]
-    side: int
-    tool: str
+    sizes: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    side: int = 0
+    tool: str = ""
 
     def of(self, model: str) -> list[Run]:
         """All replicates of a model, folds first."""
@@ -86,9 +86,6 @@ def read_grid(
     directory: Path,
     models: Sequence[str],
     places: Sequence[tuple[int, int, str]],
-    sizes: dict[str, tuple[int, int | None]],
-    side: int,
-    tool: str,
 ) -> Grid:
     """Read all replicates.
 
@@ -96,9 +93,9 @@ def read_grid(
         directory: runs/<study>/replicate.
         models: names.
         places: (fold, seed, name of the directory) each.
-        sizes: see `Grid`.
-        side: see `Grid`.
-        tool: see `Grid`.
+
+    Returns:
+        The grid, without what its models cost.
     """
     runs = {
         (model, fold, seed): _read(directory / model / name)
@@ -107,7 +104,7 @@ def read_grid(
     }
     folds = tuple(dict.fromkeys(fold for fold, _, _ in places))
     seeds = tuple(dict.fromkeys(seed for _, seed, _ in places))
-    return Grid(tuple(models), folds, seeds, runs, sizes, side, tool)
+    return Grid(tuple(models), folds, seeds, runs)
 
 
 def _read(home: Path) -> Run:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstained.files import read_json
 from unstained.params import load_params
 from unstained.stages.catalogue import RUNS
 from unstained.stages.contract import Replicate
@@ -31,30 +30,21 @@ def across_folds(root: Path, study: str) -> League | None:
         The league of the models whose replicates are all there; None for fewer than two models or
         two folds.
     """
-    import numpy as np
-
-    from unstained.evaluation.folds import FoldSizes, league
+    from unstained.evaluation.companions.grid import read_grid
+    from unstained.evaluation.companions.verdicts import league_of
 
     project = load_params(root / "params.yaml")
-    grid, home = project.companions, root / RUNS / study / "replicate"
-    names = [Replicate(fold, seed).name for fold in grid.folds for seed in grid.seeds]
-    found = {}
-    for model in grid.models:
-        paths = [home / model / name / "numbers.json" for name in names]
-        if all(path.is_file() for path in paths):
-            found[model] = [read_json(path) for path in paths]
-    if len(found) < 2 or len(grid.folds) < 2:
+    asked, home = project.companions, root / RUNS / study / "replicate"
+    replicates = [Replicate(fold, seed) for fold in asked.folds for seed in asked.seeds]
+    models = [
+        model
+        for model in asked.models
+        if all((home / model / r.name / "numbers.json").is_file() for r in replicates)
+    ]
+    if len(models) < 2:
         return None
-    shape = (len(grid.folds), len(grid.seeds))
-    metric = project.compare.metric
-    scores = {
-        model: np.array([numbers["test"][metric] for numbers in runs]).reshape(shape)
-        for model, runs in found.items()
-    }
-    first = next(iter(found.values()))
-    train = float(np.mean([numbers["training_cells"] for numbers in first]))
-    sizes = FoldSizes(train=train, test=float(first[0]["test"]["cells"]))
-    return league(metric, scores, sizes, 1 - project.compare.alpha)
+    grid = read_grid(home, models, [(r.fold, r.seed, r.name) for r in replicates])
+    return league_of(grid, project.compare.metric, 1 - project.compare.alpha)
 
 
 def render_folds(league: League) -> Table:
