@@ -106,9 +106,9 @@ def test_metrics_plots_and_experiments_are_visible(finished: Path) -> None:
 
 
 def test_recipe_switch_is_tracked(finished: Path) -> None:
-    """`-S recipe=paper` makes every stage that depends on the recipe out of date."""
-    command(finished, "dvc", "exp", "run", "--dry", "-S", "recipe=paper", check=False)
-    edit(finished / "params.yaml", "recipe", value="paper")
+    """`-S recipe=full` makes every stage that depends on the recipe out of date."""
+    command(finished, "dvc", "exp", "run", "--dry", "-S", "recipe=full", check=False)
+    edit(finished / "params.yaml", "recipe", value="full")
     try:
         status = command(finished, "dvc", "status").stdout
     finally:

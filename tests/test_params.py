@@ -12,6 +12,8 @@ from unstained.errors import ParameterError, SourceError
 from unstained.params import CommonParams, load_params
 from unstained.sources import set_source
 
+RECIPE = ("studies", "nsc", "recipes", "demo")
+
 
 def edit(path: Path, *keys: object, value: object) -> None:
     yaml = YAML()
@@ -30,11 +32,11 @@ def test_shipped_parameters_are_valid(project: Path) -> None:
     assert params.recipe == "demo"
     assert params.studies["nsc"].data.class_names == ("astrocyte", "oligodendrocyte", "neuron")
     for study in params.studies.values():
-        assert set(study.recipes) == {"demo", "paper"}
+        assert set(study.recipes) == {"demo", "full", "paper"}
 
 
 def test_typo_is_named_by_its_full_path(project: Path) -> None:
-    edit(project / "params.yaml", "split", "stratgy", value="grouped")
+    edit(project / "params.yaml", *RECIPE, "split", "stratgy", value="grouped")
     with pytest.raises(ParameterError, match=r"split\.stratgy: unknown key"):
         load_params(project / "params.yaml")
 
@@ -42,13 +44,18 @@ def test_typo_is_named_by_its_full_path(project: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "value", "text"),
     [
-        (("split", "fractions"), [0.7, 0.2, 0.2], "add up to 1"),
-        (("split", "strategy"), "random", "split.strategy"),
+        ((*RECIPE, "split", "fractions"), [0.7, 0.2, 0.2], "add up to 1"),
+        ((*RECIPE, "split", "strategy"), "random", "split.strategy"),
         (("recipe",), "huge", "has no recipe 'huge'"),
         (("active",), ["cellcycle"], "unstained source cellcycle PATH"),
         (("active",), ["nope"], "'nope' is no study"),
         (("models",), ["vgg"], "does not define"),
         (("compare", "alpha"), 1.5, "compare.alpha"),
+        ((*RECIPE, "models", "vgg16", "train"), {"lerning_rate": 1}, "models.vgg16.train"),
+        ((*RECIPE, "models", "vgg16", "input"), {"view": "background"}, "hidden_px"),
+        ((*RECIPE, "models", "resnet50", "partition"), "reference", "'resnet50' is an experiment"),
+        (("companions", "folds"), [0, 9], "has no fold 9"),
+        (("companions", "models"), ["resnet50"], "'cg_recnet' is not in companions.models"),
         (("common", "seed"), "many", "common.seed"),
     ],
 )
@@ -72,6 +79,19 @@ def test_missing_file_and_broken_yaml(tmp_path: Path) -> None:
 def test_digest_depends_on_values_alone() -> None:
     assert CommonParams(seed=1).digest() == CommonParams(seed=1).digest()
     assert CommonParams(seed=1).digest() != CommonParams(seed=2).digest()
+
+
+def test_a_model_changes_only_what_it_names_of_training(project: Path) -> None:
+    given = {"learning_rate": 3.0e-4, "augment": {"shift_px": 0}}
+    edit(project / "params.yaml", *RECIPE, "models", "vgg16", "train", value=given)
+    recipe = load_params(project / "params.yaml").studies["nsc"].recipes["demo"]
+    found = recipe.models["vgg16"].training(recipe.train)
+    assert (found.learning_rate, found.augment.shift_px) == (3.0e-4, 0)
+    augment = found.augment.model_copy(update={"shift_px": recipe.train.augment.shift_px})
+    usual = {"learning_rate": recipe.train.learning_rate, "augment": augment}
+    assert found.model_copy(update=usual) == recipe.train
+    boosting = recipe.models["features_boosting"]
+    assert boosting.training(recipe.train) == recipe.train
 
 
 def test_set_source_activates_the_study_and_keeps_comments(project: Path, tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def plan(root: Path, project: ProjectParams) -> Iterator[Share]:
     grid = project.companions
     replicates = [Replicate(fold, seed) for fold in grid.folds for seed in grid.seeds]
     for study in project.active:
-        cells = _training_cells(root / RUNS / study / "split" / "split.parquet", project)
+        folds = project.studies[study].recipes[project.recipe].split.folds
+        cells = _training_cells(root / RUNS / study / "split" / "split.parquet", folds)
         for model in grid.models:
             reports = [
                 root / RUNS / study / "replicate" / model / replicate.name / "report.json"
@@ -93,7 +94,7 @@ def plan(root: Path, project: ProjectParams) -> Iterator[Share]:
             )
 
 
-def _training_cells(split: Path, project: ProjectParams) -> int | None:
+def _training_cells(split: Path, folds: int) -> int | None:
     """Cells that a replicate is trained on; None before the split is there."""
     import pandas as pd
 
@@ -101,7 +102,7 @@ def _training_cells(split: Path, project: ProjectParams) -> int | None:
         return None
     part = pd.read_parquet(split, columns=["part"])["part"]
     known = int(part.isin(["train", "val"]).sum())
-    return known * (project.split.folds - 1) // project.split.folds
+    return known * (folds - 1) // folds
 
 
 def _operations(project: ProjectParams, study: str, model: str, cells: int | None) -> float | None:
@@ -115,4 +116,5 @@ def _operations(project: ProjectParams, study: str, model: str, cells: int | Non
     )
     if cost is None or cells is None:
         return None
-    return float(PASSES * cost.multiply_accumulates * cells * recipe.train.epochs)
+    epochs = recipe.models[model].training(recipe.train).epochs
+    return float(PASSES * cost.multiply_accumulates * cells * epochs)

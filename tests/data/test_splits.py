@@ -129,7 +129,7 @@ def test_order_of_rows_does_not_matter(
     renumbered["cluster"] = 90 - renumbered["cluster"]
     found = make_split(shuffled, renumbered, params(strategy), seed).table
     assert found["cell_id"].tolist() == shuffled["cell_id"].tolist()
-    columns = ["part", "fold", "reference_part"]
+    columns = ["part", "fold", "reference_part", "reference_fold"]
     pd.testing.assert_frame_equal(
         found.set_index("cell_id").loc[expected.index, columns], expected[columns]
     )
@@ -168,12 +168,13 @@ def test_seed_changes_the_partition_and_the_same_seed_repeats_it() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_reference_part_is_the_other_strategy(strategy: str) -> None:
+def test_reference_is_the_other_strategy(strategy: str) -> None:
     cells = population(12, lambda group: 10)
     other = "grouped" if strategy == "stratified" else "stratified"
     table = make_split(cells, NO_CLUSTERS, params(strategy), seed=5).table
     swapped = make_split(cells, NO_CLUSTERS, params(other), seed=5).table
     assert table["reference_part"].tolist() == swapped["part"].tolist()
+    assert table["reference_fold"].tolist() == swapped["fold"].tolist()
     assert (table["part"] != table["reference_part"]).any()
 
 
@@ -182,7 +183,7 @@ def test_external_cells_are_a_part_of_their_own() -> None:
     table = make_split(cells, NO_CLUSTERS, params("grouped"), seed=0).table
     external = cells["external"]
     assert (table.loc[external, ["part", "reference_part"]] == "external").all(axis=None)
-    assert (table.loc[external, "fold"] == -1).all()
+    assert (table.loc[external, ["fold", "reference_fold"]] == -1).all(axis=None)
     assert not table.loc[~external, "part"].eq("external").any()
 
 
@@ -213,6 +214,7 @@ def test_stratified_works_where_grouped_cannot_and_says_so() -> None:
     cells = population(2, lambda group: 40)
     result = make_split(cells, NO_CLUSTERS, params("stratified"), seed=0)
     assert result.table["reference_part"].isna().all()
+    assert (result.table["reference_fold"] == -1).all()
     assert any("no grouped partition" in note for note in result.notes)
 
 

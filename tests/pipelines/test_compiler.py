@@ -135,7 +135,7 @@ def test_the_image_comes_by_its_digest(
 
 
 def test_any_study_and_any_models(repository: Path) -> None:
-    given = run_arguments(repository, "cellcycle", recipe="paper", models=("resnet50",))
+    given = run_arguments(repository, "cellcycle", recipe="full", models=("resnet50",))
     assert [model["model"] for model in given["models"]] == ["resnet50"]
     assert given["models"][0]["params"]["depth"] == [3, 4, 6, 3]
     assert given["train"]["epochs"] == 100

@@ -25,7 +25,13 @@ from unstained.stages.contract import Replicate
 from unstained.stages.leagues.folds import across_folds, render_folds
 from unstained.stages.runner import run_stage
 
-MODELS = ("resnet50", "features_boosting")
+EXPERIMENT = {
+    "question": "Other split",
+    "usual": "features_boosting",
+    "changed": "features_boosting_other_split",
+}
+CONTENDERS = ("resnet50", "features_boosting")
+MODELS = (*CONTENDERS, "features_boosting_other_split")
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +40,16 @@ def grown(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     root = tmp_path_factory.mktemp("grid")
     params = root / "params.yaml"
     params.write_text((repository / "params.yaml").read_text())
+    edit(params, "companions", "experiments", value=[EXPERIMENT])
     edit(params, "companions", "models", value=list(MODELS))
     edit(params, "companions", "folds", value=[0, 2])
-    edit(params, "split", "folds", value=3)
+    edit(params, *RECIPE, "split", "folds", value=3)
     edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=6)
     edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=10)
     edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
     edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
-    edit(params, *RECIPE, "models", "features_boosting", "iterations", value=10)
+    for name in MODELS[1:]:
+        edit(params, *RECIPE, "models", name, "iterations", value=10)
     edit(params, *RECIPE, "train", "epochs", value=2)
     edit(params, "evaluate", "bootstrap", value=20)
     for stage in ("ingest", "validate", "split"):

@@ -40,7 +40,13 @@ def test_rows_follow_the_store_and_the_summary_counts_them(tmp_path: Path, strat
     )
     report = split(tmp_path, {"a_00/1": 0, "a_05/2": 0}, strategy)
     table = pd.read_parquet(tmp_path / "out" / "split.parquet")
-    assert list(table.columns) == ["cell_id", "part", "fold", "reference_part"]
+    assert list(table.columns) == [
+        "cell_id",
+        "part",
+        "fold",
+        "reference_part",
+        "reference_fold",
+    ]
     cells = store.columns("cell_id", "group", "label", "external")
     assert table["cell_id"].tolist() == cells["cell_id"].tolist()
     pair = table.set_index("cell_id").loc[["a_00/1", "a_05/2"]]

@@ -33,8 +33,9 @@ class Split:
     """A partition and how it came out.
 
     Attributes:
-        table: cell_id, part, fold and reference_part, one row a cell in the order given.
-            `reference_part` comes from the other strategy; it is null where that is impossible.
+        table: cell_id, part, fold, reference_part and reference_fold, one row a cell in the order
+            given. The last two come from the other strategy; where that is impossible, they are
+            null and -1.
         notes: sentences on what a user should know, worst first.
     """
 
@@ -118,14 +119,15 @@ def make_split(cells: pa.Table, clusters: pa.Table, params: SplitParams, seed: i
     chosen = params.strategy
     other: Strategy = "grouped" if chosen == "stratified" else "stratified"
     parts, folds, notes = _partition(frame, chosen, params, seed)
-    reference, excuse = _reference(frame, other, params, seed)
-    fold = np.full(cells.num_rows, -1, np.int32)
-    fold[inner] = folds
+    reference, reference_folds, excuse = _reference(frame, other, params, seed)
+    fold = np.full((2, cells.num_rows), -1, np.int32)
+    fold[:, inner] = folds, reference_folds
     columns = {
         "cell_id": cells["cell_id"],
         "part": _spread(cells.num_rows, inner, parts),
-        "fold": pa.array(fold),
+        "fold": pa.array(fold[0]),
         "reference_part": _spread(cells.num_rows, inner, reference),
+        "reference_fold": pa.array(fold[1]),
     }
     leaks = _external_leaks(linked, external)
     return Split(pa.table(columns), (*leaks, *excuse, *notes))
@@ -164,13 +166,20 @@ def _partition(
 
 def _reference(
     cells: _Cells, strategy: Strategy, params: SplitParams, seed: int
-) -> tuple[np.ndarray | None, list[str]]:
-    """The other strategy's part of every cell; None and the reason where it is impossible."""
+) -> tuple[np.ndarray | None, np.ndarray, list[str]]:
+    """The other strategy's part and fold of every cell; None, -1 and why where impossible."""
+    none = np.full(len(cells.label), -1, np.int32)
     units = _units(cells, strategy)
     try:
-        return _parts(units, cells, strategy, params, seed)[units.of_cell], []
+        part = _parts(units, cells, strategy, params, seed)
     except SplitError as error:
-        return None, [f"There is no {strategy} partition to compare with: {error.message}."]
+        return None, none, [f"There is no {strategy} partition to compare with: {error.message}."]
+    try:
+        fold, _ = _folds(units, np.flatnonzero(part < 2), cells.labels, params.folds, seed)
+    except SplitError as error:
+        why = f"The {strategy} partition to compare with has no folds: {error.message}."
+        return part[units.of_cell], none, [why]
+    return part[units.of_cell], fold[units.of_cell], []
 
 
 def _parts(

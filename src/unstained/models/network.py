@@ -15,6 +15,7 @@ from torch import nn
 
 from unstained.errors import ParameterError
 from unstained.models.outputs import Outputs
+from unstained.models.view import View
 from unstained.params import NetworkBase
 
 
@@ -56,6 +57,7 @@ class Network(nn.Module, ABC):
             )
         self.weights = params.weights
         self.images = 3 if params.grey_as == "three" else channels
+        self.view = View(params.input)
         self.dropout = nn.Dropout(params.dropout)
 
     def attach_heads(self, size: int, classes: int, targets: int) -> None:
@@ -65,19 +67,20 @@ class Network(nn.Module, ABC):
         self.fc_targets = nn.Linear(size, targets) if targets else None
 
     def widen(self, contrast: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) to what the first layer takes.
+        """(B, C, H, W) to what the first layer takes: the view (models/view.py), widened.
 
         Raises:
             ParameterError: the image is too small to survive the network's strides.
         """
-        if min(contrast.shape[2:]) < self.smallest:
-            height, width = contrast.shape[2:]
+        seen: torch.Tensor = self.view(contrast)
+        if min(seen.shape[2:]) < self.smallest:
+            height, width = seen.shape[2:]
             raise ParameterError(
                 f"{type(self).__name__} needs images of at least {self.smallest} x {self.smallest} "
                 f"px, not {height} x {width}",
                 "raise the study's canvas, or leave this model out",
             )
-        return contrast.expand(-1, self.images, -1, -1)
+        return seen.expand(-1, self.images, -1, -1)
 
     @abstractmethod
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:

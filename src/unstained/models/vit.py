@@ -57,13 +57,14 @@ class ViT(Network):
         Raises:
             ParameterError: S is not the side that the network was built for.
         """
-        height, width = contrast.shape[2:]
+        images = self.widen(contrast)
+        height, width = images.shape[2:]
         if (height, width) != (self.side, self.side):
             raise ParameterError(
                 f"model.image is {self.side}, but the images have {height} x {width} px",
-                "set model.image to the study's canvas",
+                "set model.image to the study's canvas, or to input.side where that is set",
             )
-        tokens = self.trunk.forward_features(self.widen(contrast))
+        tokens = self.trunk.forward_features(images)
         token: torch.Tensor = self.trunk.forward_head(tokens, pre_logits=True)
         return token
 

@@ -2,7 +2,7 @@
 
 Science comes only from params.yaml (or `dvc exp run -S`); deployment facts (addresses,
 credentials) come only from the environment. A study's section holds what its data are; its
-`recipes` hold how much is spent on them: `demo` for two cores, `paper` for a GPU.
+`recipes` hold how they are learnt: `demo` for two cores, `full` for a GPU, `paper` as published.
 """
 
 from unstained.params.base import Count, Fraction, P, Params, Positive, parse, read_yaml
@@ -11,6 +11,7 @@ from unstained.params.models import (
     AnyNetworkParams,
     BoostingParams,
     DenseNetParams,
+    InputParams,
     MobileNetParams,
     ModelParams,
     NetworkBase,
@@ -48,6 +49,7 @@ __all__ = [
     "ExportParams",
     "Fraction",
     "IngestParams",
+    "InputParams",
     "MobileNetParams",
     "ModelParams",
     "MonitorParams",

@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from unstained.params.base import Count, Params, Positive
+from unstained.params.learning import TrainParams
 
 Width = Annotated[Positive, Field(description="multiplies every channel count; 1 is the paper's")]
 
 
-class NetworkBase(Params):
+class InputParams(Params):
+    """What of a cell's contrast a network is shown (models/view.py)."""
+
+    view: Literal["contrast", "standardised", "background"] = Field(
+        default="contrast",
+        description="contrast as it is; each cell's divided by its own spread, which takes its "
+        "brightness away; or only what lies around a disc that hides the cell, a control",
+    )
+    hidden_px: Positive | None = Field(
+        default=None, description="radius in pixels of that disc, for the view 'background'"
+    )
+    side: Annotated[int, Field(ge=16, le=512)] | None = Field(
+        default=None, description="side in pixels that the canvas is resized to; null: as it is"
+    )
+
+    @model_validator(mode="after")
+    def _disc_belongs_to_background(self) -> InputParams:
+        if (self.view == "background") != (self.hidden_px is not None):
+            raise ValueError("input.hidden_px is needed for the view 'background', and only there")
+        return self
+
+
+class ModelBase(Params):
+    """What a model of a recipe says beside its architecture."""
+
+    partition: Literal["study", "reference"] = Field(
+        default="study",
+        description="replicates only: 'reference' trains and tests on the partition of the "
+        "strategy that the study did not choose (random where it is grouped)",
+    )
+
+
+class NetworkBase(ModelBase):
     """What every network has, whatever its architecture."""
 
+    input: InputParams = InputParams()
+    train: dict[str, Any] = Field(
+        default_factory=dict, description="what differs from the recipe's `train`, by its keys"
+    )
     weights: Literal["none", "imagenet"] = Field(
         default="none", description="what the network starts from (models/imagenet.py)"
     )
@@ -21,6 +58,16 @@ class NetworkBase(Params):
         default="one", description="channels that a grey image enters as; three are copies"
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def training(self, common: TrainParams) -> TrainParams:
+        """The recipe's training with what this model wants otherwise.
+
+        Raises:
+            ValueError: an unknown key or an impossible value.
+        """
+        content = common.model_dump()
+        augment = content["augment"] | self.train.get("augment", {})
+        return TrainParams.model_validate(content | self.train | {"augment": augment})
 
 
 class NetworkParams(NetworkBase):
@@ -103,7 +150,7 @@ class XceptionParams(NetworkBase):
     stem_stride: Literal[1, 2] = Field(description="1 keeps resolution for cells up to 96 px")
 
 
-class BoostingParams(Params):
+class BoostingParams(ModelBase):
     """Gradient boosting on hand-crafted features."""
 
     architecture: Literal["features_boosting"]
@@ -113,6 +160,10 @@ class BoostingParams(Params):
     min_samples_leaf: Count
     l2_regularization: Annotated[float, Field(ge=0)]
     max_features: Annotated[float, Field(gt=0, le=1)]
+
+    def training(self, common: TrainParams) -> TrainParams:
+        """The recipe's training as it is."""
+        return common
 
 
 AnyNetworkParams = (

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from unstained.params.base import Params, parse, read_yaml
 from unstained.params.learning import TrainParams, TuneParams
-from unstained.params.models import ModelParams
+from unstained.params.models import ModelParams, NetworkBase
 from unstained.params.stages import (
     CompanionsParams,
     CompareParams,
@@ -25,12 +25,22 @@ from unstained.params.study import CommonParams, SimulateParams, StudyData
 
 
 class StudyRecipe(Params):
-    """How much is spent on a study."""
+    """A protocol for a study: how cells are divided, which models learn, and how."""
 
     simulate: SimulateParams | None = None
+    split: SplitParams
     models: dict[str, ModelParams]
     tune: TuneParams
     train: TrainParams
+
+    @model_validator(mode="after")
+    def _models_can_be_trained(self) -> StudyRecipe:
+        for name, model in self.models.items():
+            try:
+                model.training(self.train)
+            except ValueError as error:
+                raise ValueError(f"models.{name}.train: {error}") from None
+        return self
 
 
 class StudyParams(Params):
@@ -50,7 +60,6 @@ class ProjectParams(Params):
     studies: dict[str, StudyParams]
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")
-    split: SplitParams
     evaluate: EvaluateParams
     export: ExportParams
     register_: RegisterParams = Field(alias="register")
@@ -78,10 +87,24 @@ class ProjectParams(Params):
                 raise ValueError(
                     f"models: {study!r}, recipe {self.recipe!r}, does not define {sorted(missing)}"
                 )
-        beyond = [fold for fold in self.companions.folds if fold >= self.split.folds]
-        if beyond:
-            raise ValueError(f"companions.folds: there is no fold {beyond[0]} (split.folds)")
+            self._check_grid(study, recipes[self.recipe])
         return self
+
+    def _check_grid(self, study: str, recipe: StudyRecipe) -> None:
+        beyond = [fold for fold in self.companions.folds if fold >= recipe.split.folds]
+        if beyond:
+            raise ValueError(
+                f"companions.folds: {study!r}, recipe {self.recipe!r}, has no fold {beyond[0]} "
+                "(split.folds)"
+            )
+        for name in self.models:
+            model = recipe.models[name]
+            hides = isinstance(model, NetworkBase) and model.input.view == "background"
+            if hides or model.partition != "study":
+                raise ValueError(
+                    f"models: {name!r} is an experiment for `companions` (input.view "
+                    "'background', or partition 'reference'), not a model to promote"
+                )
 
 
 def load_params(path: Path) -> ProjectParams:

@@ -7,7 +7,7 @@ temperature and the conformal thresholds.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from unstained.files import whole_file, write_json
 from unstained.params import (
@@ -75,14 +75,14 @@ def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> 
 
     assert job.replicate is not None  # noqa: S101  (the runner sees to it)
     store = CellStore.open(inputs["store"])
-    part = fold_parts(store, inputs["split"], job.replicate.fold)
+    part = fold_parts(store, inputs["split"], job.replicate.fold, params.model.partition)
     result = fit(
         store,
         (part == "train").nonzero()[0],
         (part == "val").nonzero()[0],
         data=params.data,
         model=params.model,
-        train=params.train,
+        train=params.model.training(params.train),
         seed=job.replicate.seed,
         scratch=job.scratch,
         title=f"train {job.study}/{job.model} {job.replicate.name}",
@@ -98,8 +98,16 @@ def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> 
     return Report({key: round(numbers["test"][key], 6) for key in kept})
 
 
-def fold_parts(store: CellStore, split: Path, fold: int) -> np.ndarray:
+def fold_parts(
+    store: CellStore, split: Path, fold: int, partition: Literal["study", "reference"]
+) -> np.ndarray:
     """Part of every cell of the store when a fold is held out, (N,) strings.
+
+    Args:
+        store: the cells.
+        split: split.parquet.
+        fold: number of the fold.
+        partition: the study's, or the one of the strategy that it did not choose.
 
     Raises:
         StageInputError: the split was made for other cells, or the fold has none.
@@ -110,12 +118,15 @@ def fold_parts(store: CellStore, split: Path, fold: int) -> np.ndarray:
     from unstained.stages.evaluate import read_split
 
     table = read_split(store, split)
-    part = table["part"].to_numpy(str)
+    prefix = "reference_" if partition == "reference" else ""
+    part = table[f"{prefix}part"].to_numpy(str)
     known = np.isin(part, ("train", "val"))
-    held_out = known & (table["fold"].to_numpy() == fold)
+    held_out = known & (table[f"{prefix}fold"].to_numpy() == fold)
     if not held_out.any():
         raise StageInputError(
-            f"{split} has no cells in fold {fold}", "run the split stage with more split.folds"
+            f"{split} has no cells in {prefix}fold {fold}",
+            "raise split.folds of the recipe; a partition that the data do not allow is told of "
+            "in the split stage's notes",
         )
     return np.where(held_out, "val", np.where(known, "train", part))
 

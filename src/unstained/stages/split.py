@@ -36,7 +36,11 @@ class SplitStageParams(Params):
 STAGE = Stage(
     name="split",
     params=SplitStageParams,
-    sections={"common": "common", "data": "studies.{study}.data", "split": "split"},
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "split": "studies.{study}.recipes.{recipe}.split",
+    },
     inputs={"store": Input("ingest", "store"), "clusters": Input("validate", "clusters")},
     outputs={
         "split": Output("split.parquet"),

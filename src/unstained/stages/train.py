@@ -67,8 +67,9 @@ def run(params: TrainSections, inputs: Inputs, outputs: Outputs, job: Job) -> Re
     from unstained.learning.parts import part_rows
     from unstained.models.trained import save_trained
 
+    usual = params.model.training(params.train)
     model, train = apply_overrides(
-        params.model, params.train, read_json(inputs["best"]), str(inputs["best"])
+        params.model, usual, read_json(inputs["best"]), str(inputs["best"])
     )
     store = CellStore.open(inputs["store"])
     result = fit(

@@ -167,15 +167,16 @@ def _pose(params: TuneSections, inputs: Inputs, job: Job) -> Search:
     tune = params.tune
     name = "boosting_space" if boosting else "network_space"
     space: Mapping[str, Range] = getattr(tune, name)
-    check_space(params.model, params.train, space, f"tune.{name}")
+    usual = params.model.training(params.train)
+    check_space(params.model, usual, space, f"tune.{name}")
     epochs = 1 if boosting else tune.epochs
     changes: dict[str, Any] = {"epochs": epochs, "grace_epochs": min(tune.grace_epochs, epochs)}
     # One process a trial, no compilation: short runs side by side gain from neither.
     short = {"epochs": epochs, "patience": epochs, "workers": 1, "compile": "off"}
-    train = params.train.model_copy(update=short)
+    train = usual.model_copy(update=short)
     return Search(
         space=space,
-        defaults={key: current_value(params.model, params.train, key) for key in sorted(space)},
+        defaults={key: current_value(params.model, usual, key) for key in sorted(space)},
         objective=FitTrial(
             store=inputs["store"].resolve(),
             split=inputs["split"].resolve(),
