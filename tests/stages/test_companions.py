@@ -57,7 +57,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     for model in MODELS:
         for fold in (0, 2):
             run_stage("replicate", "nsc", model, root=root, replicate=Replicate(fold, 42))
-    run_stage("companions", "nsc", root=root)
+    for stage in ("enrol", "companions"):
+        run_stage(stage, "nsc", root=root)
     return root
 
 
@@ -85,7 +86,8 @@ def test_the_tables_are_means_over_replicates(grown: Path) -> None:
     models = pd.read_csv(grown / "runs/nsc/companions/models.csv").set_index("model")
     classes = pd.read_csv(grown / "runs/nsc/companions/classes.csv").set_index(["model", "class"])
     names = load_params(grown / "params.yaml").studies["nsc"].data.class_names
-    for model in MODELS:
+    assert set(models.index) == set(CONTENDERS)
+    for model in CONTENDERS:
         macro, per_class = [], []
         for fold in (0, 2):
             found = predictions(grown, model, fold)
@@ -120,7 +122,7 @@ def test_the_comparison_tests_across_folds(grown: Path) -> None:
     league = across_folds(grown, "nsc")
     assert league is not None
     scores, train = {}, []
-    for model in MODELS:
+    for model in CONTENDERS:
         numbers = [read_json(home(grown, model, fold) / "numbers.json") for fold in (0, 2)]
         scores[model] = np.array([n["test"]["macro_f1"] for n in numbers])
         train = [n["training_cells"] for n in numbers]
@@ -153,6 +155,22 @@ def test_the_plan_counts_what_is_left(grown: Path) -> None:
     expected = 6 * models.loc["resnet50", "gmacs"] * 1e9 * cells * 2
     assert share.operations == pytest.approx(expected, rel=0.25)
     assert shares["features_boosting"].operations is None
+
+
+def test_the_other_partition_is_trained_and_tested_apart(grown: Path) -> None:
+    split = pd.read_parquet(grown / "runs/nsc/split/split.parquet").set_index("cell_id")
+    name = EXPERIMENT["changed"]
+    found = predictions(grown, name, 2)
+    parts = {part: set(rows["cell_id"]) for part, rows in found.groupby("part")}
+    assert parts["test"] == set(split.index[split["reference_part"] == "test"])
+    inner = split["reference_part"].isin(["train", "val"])
+    assert parts["val"] == set(split.index[inner & (split["reference_fold"] == 2)])
+    table = pd.read_csv(grown / "runs/nsc/companions/experiments.csv").set_index("changed")
+    assert table.loc[name, "changes"] == "partition: reference"
+    assert not table.loc[name, "same_cells"]
+    scores = [read_json(home(grown, name, fold) / "numbers.json")["test"] for fold in (0, 2)]
+    mean = np.mean([score["macro_f1"] for score in scores])
+    assert table.loc[name, "changed_mean"] == pytest.approx(mean, abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -154,10 +154,16 @@ def variance_components(scores: Floats) -> Spread:
     return Spread(math.sqrt(fold), math.sqrt(seed), math.sqrt(rest))
 
 
-def _compare(
+def compare_changes(
     contrasts: Mapping[tuple[str, str], Floats], sizes: FoldSizes, confidence: float
 ) -> tuple[PairedDifference, ...]:
-    """Test differences by fold and seed (k, s), adjusted for their number."""
+    """Test differences by fold and seed, adjusted for their number.
+
+    Args:
+        contrasts: (first, second) -> (k, s) second minus first, of each fold and seed.
+        sizes: cells of a fold, for the correction.
+        confidence: of the intervals.
+    """
     tests = []
     for values in contrasts.values():
         by_fold = values.mean(axis=1)
@@ -203,7 +209,7 @@ def compare_all(
     """
     tables = _checked(scores)
     pairs = itertools.combinations(tables, 2)
-    return _compare({(a, b): tables[b] - tables[a] for a, b in pairs}, sizes, confidence)
+    return compare_changes({(a, b): tables[b] - tables[a] for a, b in pairs}, sizes, confidence)
 
 
 def league(
@@ -275,15 +281,17 @@ def ablation_question(
         ("baseline", "gate"): g - b,
         ("gate", "both"): ag - g,
     }
-    to_attention, then_gate, to_gate, then_attention = _compare(steps, sizes, 1 - alpha)
+    to_attention, then_gate, to_gate, then_attention = compare_changes(steps, sizes, 1 - alpha)
     means = {
         ("without attention", "with attention"): (a - b + ag - g) / 2,
         ("without gate", "with gate"): (g - b + ag - a) / 2,
     }
-    effects = _compare(means, sizes, 1 - alpha)
-    (contrast,) = _compare({("effect of gate", "effect of attention"): a - g}, sizes, 1 - alpha)
+    effects = compare_changes(means, sizes, 1 - alpha)
+    (contrast,) = compare_changes(
+        {("effect of gate", "effect of attention"): a - g}, sizes, 1 - alpha
+    )
     moderation = {("gate without attention", "gate with attention"): ag - a - (g - b)}
-    (interaction,) = _compare(moderation, sizes, 1 - alpha)
+    (interaction,) = compare_changes(moderation, sizes, 1 - alpha)
     orders = {"attention": (to_attention, then_attention), "gate": (to_gate, then_gate)}
     larger = "attention" if contrast.difference.value > 0 else "gate"
     return AblationAnswer(

@@ -6,10 +6,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unstained.files import read_json, write_text
-from unstained.params import CommonParams, EvaluateParams, ModelParams, Params, StudyData
+from unstained.params import (
+    CommonParams,
+    CompanionsParams,
+    EvaluateParams,
+    ModelParams,
+    NetworkBase,
+    Params,
+    StudyData,
+)
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
+MASKED_CELLS = 400
+"""Test cells, spread over all of them, whose masks tell how much of a cell is hidden."""
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from unstained.data.store import CellStore
     from unstained.evaluation.companions.grid import Grid
 
 
@@ -19,6 +33,7 @@ class CompanionsStageParams(Params):
     common: CommonParams
     data: StudyData
     models: dict[str, ModelParams]
+    companions: CompanionsParams
     evaluate: EvaluateParams
 
 
@@ -29,16 +44,20 @@ STAGE = Stage(
         "common": "common",
         "data": "studies.{study}.data",
         "models": "studies.{study}.recipes.{recipe}.models",
+        "companions": "companions",
         "evaluate": "evaluate",
     },
     inputs={
         "store": Input("ingest", "store"),
+        "split": Input("split", "split"),
         "replicates": Input("replicate", "numbers", every_replicate=True),
+        "enrolment": Input("enrol", "enrolment"),
     },
     outputs={
         "models": Output("models.csv"),
         "classes": Output("classes.csv"),
         "curves": Output("curves.csv"),
+        "experiments": Output("experiments.csv"),
         "page": Output("companions.html"),
     },
     per="study",
@@ -50,17 +69,25 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
     """Write tables and page."""
     from unstained import __version__
     from unstained.data.store import CellStore
-    from unstained.evaluation.companions.page import build_page, table_files
-    from unstained.evaluation.companions.tables import models_table
+    from unstained.evaluation.companions.experiments import experiments_table, outcomes
+    from unstained.evaluation.companions.page import METRIC, build_page, table_files
     from unstained.evaluation.report import render
 
     store = CellStore.open(inputs["store"])
     grid = _read(params, inputs, job)
-    for name, table in table_files(grid, params.data).items():
+    contenders = params.companions.contenders
+    found = outcomes(
+        grid, params.companions.experiments, params.models, METRIC, params.evaluate.confidence
+    )
+    tables = table_files(grid.only(contenders), params.data)
+    for name, table in (*tables.items(), ("experiments", experiments_table(found))):
         write_text(outputs[name], table.round(6).to_csv(index=False, lineterminator="\n"))
     page = build_page(
         grid,
         params.data,
+        contenders=contenders,
+        found=found,
+        hidden=_hidden(params, store, inputs["split"]),
         confidence=params.evaluate.confidence,
         simulated=store.manifest["source"] == "simulator",
         provenance=(
@@ -74,9 +101,10 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
         ),
     )
     write_text(outputs["page"], render(page))
-    best = models_table(grid).sort_values("macro_f1", ascending=False).iloc[0]
+    best = tables["models"].sort_values(METRIC, ascending=False).iloc[0]
     metrics: dict[str, Scalar] = {
-        "models": len(grid.models),
+        "models": len(contenders),
+        "experiments": len(found),
         "replicates": len(grid.runs),
         "best": str(best["model"]),
         "best_macro_f1": round(float(best["macro_f1"]), 6),
@@ -84,7 +112,27 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
     return Report(metrics)
 
 
+def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dict[str, float]:
+    """Model that does not see the cell -> fraction of the test cells' masks that it misses."""
+    import numpy as np
+
+    from unstained.evaluation.companions.experiments import hidden_share
+    from unstained.learning.parts import part_rows
+
+    rows = part_rows(store, split, "test")
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MASKED_CELLS)).astype(np.int64)]
+    radii = {
+        name: model.input.hidden_px
+        for name in params.companions.models
+        if isinstance(model := params.models[name], NetworkBase) and model.input.hidden_px
+    }
+    canvas = params.data.canvas
+    return {name: hidden_share(store, rows, canvas, radius) for name, radius in radii.items()}
+
+
 def _read(params: CompanionsStageParams, inputs: Inputs, job: Job) -> Grid:
+    import pandas as pd
+
     from unstained.evaluation.companions.grid import read_grid
     from unstained.models.complexity import TOOL, complexity
 
@@ -102,4 +150,6 @@ def _read(params: CompanionsStageParams, inputs: Inputs, job: Job) -> Grid:
         )
     places = [(r.fold, r.seed, r.name) for r in job.replicates]
     grid = read_grid(inputs["replicates"], job.models, places)
-    return replace(grid, sizes=sizes, side=data.canvas, tool=TOOL)
+    times = pd.read_csv(inputs["enrolment"]).groupby("model")["latency_ms"].median()
+    latency = {name: float(times[name]) for name in job.models}
+    return replace(grid, sizes=sizes, latency=latency, side=data.canvas, tool=TOOL)

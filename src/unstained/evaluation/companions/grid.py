@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Grid:
         runs: (model, fold, seed) -> replicate.
         sizes: model -> (parameters with a classifier alone, multiply-accumulates); None where an
             architecture has no such count.
+        latency: model -> milliseconds of a request with one cell, median over replicates.
         side: pixels of the image that the multiply-accumulates are for.
         tool: what counted them.
     """
@@ -45,8 +46,19 @@ class Grid:
     seeds: tuple[int, ...]
     runs: dict[tuple[str, int, int], Run]
     sizes: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    latency: dict[str, float] = field(default_factory=dict)
     side: int = 0
     tool: str = ""
+
+    def only(self, models: Sequence[str]) -> Grid:
+        """The same grid with some of its models."""
+        return replace(
+            self,
+            models=tuple(models),
+            runs={key: run for key, run in self.runs.items() if key[0] in models},
+            sizes={name: size for name, size in self.sizes.items() if name in models},
+            latency={name: time for name, time in self.latency.items() if name in models},
+        )
 
     def of(self, model: str) -> list[Run]:
         """All replicates of a model, folds first."""

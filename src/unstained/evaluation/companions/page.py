@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
 from unstained.evaluation.beside import decimal
 from unstained.evaluation.companions import plots
+from unstained.evaluation.companions.cost import cost_section
+from unstained.evaluation.companions.experiment_section import experiment_section
+from unstained.evaluation.companions.experiments import Outcome
 from unstained.evaluation.companions.grid import Grid
 from unstained.evaluation.companions.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
 from unstained.evaluation.companions.tables import classes_table, curves_table, models_table
@@ -48,6 +53,9 @@ def build_page(
     grid: Grid,
     data: StudyData,
     *,
+    contenders: tuple[str, ...],
+    found: Sequence[Outcome],
+    hidden: Mapping[str, float],
     confidence: float,
     simulated: bool,
     provenance: tuple[tuple[str, str], ...],
@@ -57,19 +65,24 @@ def build_page(
     Args:
         grid: all replicates.
         data: names of the study's classes.
+        contenders: models that are compared with each other; the others are experiments.
+        found: the experiments.
+        hidden: see `experiment_section`.
         confidence: of intervals; tests are at 1 - confidence.
         simulated: whether the simulator made the cells.
         provenance: facts on origin, in reading order.
     """
-    league = league_of(grid, METRIC, confidence)
-    answer = ablation_of(grid, METRIC, 1 - confidence)
+    contest = grid.only(contenders)
+    league = league_of(contest, METRIC, confidence)
+    answer = ablation_of(contest, METRIC, 1 - confidence)
     sections = [
-        _models(grid),
-        _ablation(answer, grid),
-        _differences(grid, league),
-        _classes(grid, data),
-        _figures(grid, data),
-        _cost(grid),
+        _models(contest),
+        _ablation(answer, contest),
+        _differences(contest, league),
+        experiment_section(grid, found, hidden),
+        _classes(contest, data),
+        _figures(contest, data),
+        cost_section(contest, METRIC),
         _paper(),
         Section(
             "origin",
@@ -303,28 +316,6 @@ def _matrices(grid: Grid, data: StudyData) -> tuple[Picture, ...]:
         alt = f"Confusion matrix of {model}: mean recall {recall:.2f}"
         found.append(svg_picture(svg, alt, 298))
     return tuple(found)
-
-
-def _cost(grid: Grid) -> Section | None:
-    points = [
-        (model, macs / 1e6, float(np.mean(grid.scores(model, "test", METRIC))))
-        for model, (_, macs) in grid.sizes.items()
-        if macs
-    ]
-    if len(points) < 2:
-        return None
-    svg = plots.frontier_panel(
-        points, f"million multiply-accumulates at {grid.side} px", "macro-F1"
-    )
-    best = plots.frontier(points)
-    alt = "Macro-F1 against cost; on the frontier: " + ", ".join(name for name, _, _ in best)
-    return Section(
-        "cost",
-        "What accuracy costs",
-        "Cost",
-        "Models on the line are beaten by none that costs as much or less.",
-        (Plots("Efficiency frontier.", (svg_picture(svg, alt, 538),)),),
-    )
 
 
 def _paper() -> Section:
