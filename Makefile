@@ -54,9 +54,9 @@ repro: setup ## Run every stage that is out of date, then print who is champion 
 
 .PHONY: companions
 companions: setup ## Every model on every fold with every seed, then tables and figures.
-	@unstained plan
+	@dvc repro split
+	@unstained grid
 	@dvc repro companions/dvc.yaml
-	@unstained plan
 
 .PHONY: test
 test: check pytest ## Install what the tests need, lint, check types and layers, run the tests.

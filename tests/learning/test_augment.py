@@ -153,3 +153,32 @@ def test_workers_together_augment_like_one(count: int, data: st.DataObject):
         for start, stop in ((0, border), (border, count))
     ]
     torch.testing.assert_close(torch.cat(parts), whole, atol=1e-5, rtol=0)
+
+
+def test_crops_equal_grid_sample_and_stay_inside():
+    params = only(crop=0.2)
+    image = canvases(1).repeat(64, 1, 1, 1)
+    draws = draw(params, 64, seed=3, epoch=0, step=0)
+    sides = 1 / np.stack([draws.values["zoom_y"], draws.values["zoom_x"]])
+    centre = np.stack([draws.values["centre_y"], draws.values["centre_x"]])
+    assert (np.abs(centre) + sides / 2 <= 0.5 + 1e-6).all()
+    area = sides.prod(axis=0)
+    assert area.min() >= 0.2 * 3 / 4 - 1e-6  # a side may have been cut to the canvas
+    assert area.max() > 0.7
+    assert (np.abs(np.log(sides[0] / sides[1])) <= np.log(4 / 3) + 1e-5).all()
+    theta = torch.zeros(64, 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = torch.tensor(sides[1]), torch.tensor(2 * centre[1])
+    theta[:, 1, 1], theta[:, 1, 2] = torch.tensor(sides[0]), torch.tensor(2 * centre[0])
+    grid = F.affine_grid(theta, list(image.shape), align_corners=False)
+    reference = F.grid_sample(image, grid, padding_mode="zeros", align_corners=False)
+    torch.testing.assert_close(augment(image, draws, params, 0.1), reference, atol=2e-5, rtol=0)
+
+
+def test_a_mirror_exchanges_left_and_right_of_half_of_the_cells():
+    params = only(mirror=True)
+    image = canvases(1).repeat(400, 1, 1, 1)
+    moved = augment(image, draw(params, 400, seed=1, epoch=0, step=0), params, 0.1)
+    same = (moved == image).flatten(1).all(dim=1)
+    flipped = (moved == image.flip(-1)).flatten(1).all(dim=1)
+    assert (same ^ flipped).all()
+    assert 150 < int(flipped.sum()) < 250

@@ -13,6 +13,7 @@ convolutions. All random numbers depend on (seed, epoch, step) alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,7 +37,9 @@ class Draws:
     Attributes:
         values: name -> (B,) float32:
             transpose, flip_y, flip_x (0 or 1; together uniform over D4);
-            shift_y, shift_x (whole pixels, down and right); zoom (magnification);
+            shift_y, shift_x (whole pixels, down and right);
+            zoom_y, zoom_x (magnifications, equal without a crop); with one also
+            centre_y, centre_x (of the crop from that of the canvas, in sides of the canvas);
             blur (sigma in pixels); gain (factor on contrast);
             offset (added to contrast), noise (sd of white noise): fractions of the background.
         noise_seeds: one seed for each NOISE_GROUP samples of the global batch.
@@ -63,23 +66,49 @@ def draw(params: AugmentParams, count: int, seed: int, epoch: int, step: int) ->
     random = host_generator(seed, Purpose.AUGMENT, epoch, step)
     symmetry = random.integers(0, 2, (3, count)) * int(params.dihedral)
     shift = random.integers(-params.shift_px, params.shift_px + 1, (2, count))
+    zoom = 1 + params.scale * random.uniform(-1, 1, count)
     values = {
         "transpose": symmetry[0],
-        "flip_y": symmetry[1],
-        "flip_x": symmetry[2],
         "shift_y": shift[0],
         "shift_x": shift[1],
-        "zoom": 1 + params.scale * random.uniform(-1, 1, count),
+        "zoom_y": zoom,
+        "zoom_x": zoom,
+        "flip_y": symmetry[1],
+        "flip_x": symmetry[2],
         "blur": params.blur_px * random.uniform(0, 1, count),
         "gain": 1 + params.gain * random.uniform(-1, 1, count),
         "offset": params.offset * random.standard_normal(count),
         "noise": params.noise * random.uniform(0, 1, count),
     }
+    if params.mirror:
+        values["flip_x"] = random.integers(0, 2, count)
+    if params.crop < 1:
+        sides, values["centre_y"], values["centre_x"] = _crops(random, params.crop, count)
+        values["zoom_y"], values["zoom_x"] = zoom / sides[0], zoom / sides[1]
     groups = range(-(-count // NOISE_GROUP))
     return Draws(
         {name: column.astype(np.float32) for name, column in values.items()},
         tuple(counter_seed(seed, Purpose.NOISE, epoch, step, group) for group in groups),
     )
+
+
+def _crops(
+    random: np.random.Generator, least: float, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Random resized crops (Szegedy et al. 2015), as torchvision's defaults draw them.
+
+    Area is uniform from `least` to 1 and the ratio of the sides log-uniform from 3/4 to 4/3; a side
+    that would be longer than the canvas is cut to it.
+
+    Returns:
+        Sides (2, count), vertical first, and the vertical and horizontal distance of the crops'
+        centres from the canvas's; all in sides of the canvas.
+    """
+    area = random.uniform(least, 1, count)
+    ratio = np.exp(random.uniform(-1, 1, count) * np.log(4 / 3))
+    sides = np.minimum(np.sqrt(np.stack([area / ratio, area * ratio])), 1)
+    centre = (1 - sides) * random.uniform(-0.5, 0.5, (2, count))
+    return sides, centre[0], centre[1]
 
 
 @torch.no_grad()
@@ -99,11 +128,10 @@ def augment(
         image, so that the exact zeros there do not tell the size of the crop.
     """
     value = {name: part[:, None, None, None] for name, part in draws.on(contrast.device).items()}
-    if params.dihedral:
+    if params.dihedral or params.mirror:
         contrast = dihedral(contrast, value["transpose"], value["flip_y"], value["flip_x"])
-    if params.shift_px or params.scale or params.blur_px:
-        rows = sampling(contrast.shape[-1], value["shift_y"], value["zoom"])
-        columns = sampling(contrast.shape[-1], value["shift_x"], value["zoom"])
+    if params.shift_px or params.scale or params.blur_px or params.crop < 1:
+        rows, columns = (_placing(contrast.shape[-1], value, axis) for axis in "yx")
         if params.blur_px:
             reach = math.ceil(BLUR_REACH * params.blur_px)
             kernel = blurring(contrast.shape[-1], value["blur"], reach)
@@ -114,6 +142,14 @@ def augment(
     if params.noise:
         contrast = torch.addcmul(contrast, white_noise(contrast, draws), value["noise"] / scale)
     return contrast
+
+
+def _placing(size: int, value: Mapping[str, torch.Tensor], axis: str) -> torch.Tensor:
+    """Shift, zoom and crop along one axis, as (B, 1, S, S) matrices."""
+    shift, zoom = value[f"shift_{axis}"], value[f"zoom_{axis}"]
+    if f"centre_{axis}" in value:
+        shift = shift - value[f"centre_{axis}"] * size * zoom
+    return sampling(size, shift, zoom)
 
 
 def dihedral(
