@@ -71,6 +71,7 @@ def league(*entries: dict[str, Any], **changes: Any) -> League:
         "split_digest": "5" * 64,
         "test_cells": 120,
         "test_groups": 6,
+        "replicates": 0,
         "leader": rows[0]["version"],
         "champion": None,
         "entries": rows,

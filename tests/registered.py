@@ -188,6 +188,10 @@ def submission(
     return Submission(**(values | changes))
 
 
+REPLICATE = {"fold": "0", "seed": "42", "role": "replicate"}
+"""Tags of a version that is one training among folds and seeds."""
+
+
 def register(registry: Registry, folder: Path, bias: float, **changes: Any) -> RegisteredVersion:
     """Register one more version."""
     return registry.register(submission(folder, bias=bias, **changes))[0]

@@ -35,7 +35,7 @@ from unstained.learning.loop import Training
 from unstained.learning.order import epoch_batches, window_steps
 from unstained.learning.problem import Problem, pose
 from unstained.learning.randomness import Purpose, seed_torch
-from unstained.learning.source import open_source
+from unstained.learning.source import Source, open_source
 from unstained.models.build import build_model
 from unstained.models.preprocess import Preprocess
 from unstained.params import AugmentParams, NetworkParams, StudyData, TrainParams, load_params
@@ -46,10 +46,10 @@ NOTHING = AugmentParams(
 )
 
 
-def demo() -> tuple[StudyData, TrainParams, NetworkParams]:
-    """Study, training and network of the demo recipe, with the classes of the synthetic store."""
+def setting(name: str) -> tuple[StudyData, TrainParams, NetworkParams]:
+    """Study, training and CG-RecNet of a recipe, with the classes of the synthetic store."""
     study = load_params(PARAMS).studies["nsc"]
-    recipe = study.recipes["demo"]
+    recipe = study.recipes[name]
     changes = {
         "classes": [{"name": name, "pattern": name} for name in "abc"],
         "targets": [{"name": "DNA", "column": "marker_DNA", "transform": "log"}],
@@ -83,6 +83,13 @@ def our_epoch(problem: Problem, train: TrainParams, loading: str) -> Callable[[]
             augment(contrast, draws, train.augment, problem.scale)
 
     return run
+
+
+def posed(folder: Path, cells: int, data: StudyData) -> tuple[CellStore, Problem]:
+    """A synthetic store, and the problem to learn from nine tenths of its cells."""
+    store = make_store(folder / "store", cells_per_group=max(2, cells // 27), groups_per_class=10)
+    val = store.table["acquisition"].str.endswith("_09").to_numpy()
+    return store, pose(store, np.flatnonzero(~val), np.flatnonzero(val), data, seed=0)
 
 
 def write_folder(store: CellStore, problem: Problem, folder: Path) -> None:
@@ -126,19 +133,21 @@ def read_tiff(path: str) -> torch.Tensor:
     return torch.from_numpy(tifffile.imread(path).astype(np.float32))[None]
 
 
-def folder_epoch(folder: Path, problem: Problem, train: TrainParams) -> Callable[[], None]:
-    """All batches of an epoch from the folder; its worker processes stay between epochs."""
-    dataset = DatasetFolder(
-        str(folder), read_tiff, extensions=(".tif",), transform=transforms(problem, train)
-    )
-    loader = DataLoader(
-        dataset,
+def folder_loader(folder: Path, transform: v2.Compose, train: TrainParams) -> DataLoader:
+    """Batches of the folder, images and labels; its worker processes stay between epochs."""
+    return DataLoader(
+        DatasetFolder(str(folder), read_tiff, extensions=(".tif",), transform=transform),
         train.batch_size,
         shuffle=True,
         drop_last=True,
         num_workers=os.cpu_count() or 1,
         persistent_workers=True,
     )
+
+
+def folder_epoch(folder: Path, problem: Problem, train: TrainParams) -> Callable[[], None]:
+    """All batches of an epoch from the folder."""
+    loader = folder_loader(folder, transforms(problem, train), train)
 
     def run() -> None:
         for _ in loader:
@@ -177,31 +186,58 @@ class Repeated:
             yield self.contrast
 
 
+def trainer(problem: Problem, train: TrainParams, network: NetworkParams) -> Training:
+    """Training as `fit` sets it up on this machine, without checkpoints."""
+    seed_torch(0, Purpose.WEIGHTS)
+    model = build_model(network, problem.classes, 1)
+    group = Group()
+    return Training(model, problem, train, 0, group, choose_compute(train, group), None)
+
+
+def repeated_batch(training: Training) -> Repeated:
+    """Contrast of one batch that stays where the network is."""
+    batch = np.arange(min(training.train.batch_size, len(training.problem.train)))
+    return Repeated(next(iter(training.source.contrasts([batch], 1))))
+
+
+def epoch_seconds(
+    training: Training, variants: dict[str, tuple[Source, TrainParams]], rounds: int
+) -> dict[str, float]:
+    """Shortest wall time of an epoch of each variant, a source and parameters.
+
+    The variants take turns, so that a busy machine slows all alike. A first round warms up.
+    """
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds + 1):
+        for name, (training.source, training.train) in variants.items():
+            training.progress.step = 0
+            start = time.perf_counter()
+            training._train_epoch(lambda count: None)
+            finish(training.compute.device)
+            times[name].append(time.perf_counter() - start)
+    return {name: min(values[1:]) for name, values in times.items()}
+
+
+def finish(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def epoch_rows(
     problem: Problem, train: TrainParams, network: NetworkParams, rounds: int
 ) -> list[Row]:
-    """Benchmark (b); the variants take turns, so that a busy machine slows all alike."""
+    """Benchmark (b)."""
     with reproducible():
-        seed_torch(0, Purpose.WEIGHTS)
-        model = build_model(network, problem.classes, 1)
-        group = Group()
-        training = Training(model, problem, train, 0, group, choose_compute(train, group), None)
-        batch = np.arange(min(train.batch_size, len(problem.train)))
-        repeated = Repeated(next(iter(training.source.contrasts([batch], 1))))
+        training = trainer(problem, train, network)
+        repeated = repeated_batch(training)
         plain = train.model_copy(update={"augment": NOTHING})
         variants = {
             "loader": (training.source, train),
             "resident batch": (repeated, train),
             "resident batch, not augmented": (repeated, plain),
         }
-        times: dict[str, list[float]] = {name: [] for name in variants}
-        for _ in range(rounds + 1):
-            for name, (training.source, training.train) in variants.items():
-                training.progress.step = 0
-                start = time.perf_counter()
-                training._train_epoch(lambda count: None)
-                times[name].append(time.perf_counter() - start)
-    seconds = {name: min(values[1:]) for name, values in times.items()}
+        seconds = epoch_seconds(training, variants, rounds)
     through = seconds["loader"]
     return [
         Row(
@@ -220,12 +256,9 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1200)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    data, train, network = demo()
+    data, train, network = setting("demo")
     with tempfile.TemporaryDirectory() as name:
-        cells = max(2, arguments.cells // 27)
-        store = make_store(Path(name) / "store", cells_per_group=cells, groups_per_class=10)
-        val = store.table["acquisition"].str.endswith("_09").to_numpy()
-        problem = pose(store, np.flatnonzero(~val), np.flatnonzero(val), data, seed=0)
+        store, problem = posed(Path(name), arguments.cells, data)
         rows = pipeline_rows(store, problem, train, arguments.repeats)
         rows += epoch_rows(problem, train, network, arguments.repeats)
     show(f"(a, b) training input, {len(problem.train):,} cells of {data.canvas} px", rows)

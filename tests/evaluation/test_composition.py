@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import optimize, special
 
 from unstained.evaluation import composition
-from unstained.evaluation.composition import LabelledCells
+from unstained.evaluation.composition import Calibrations, LabelledCells
 
 PRIOR = np.array([0.27, 0.13, 0.60])
 CENTRES = 2.0 * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -44,7 +44,7 @@ def test_intervals_cover_shifted_priors_and_counting_is_biased() -> None:
         found = composition.estimate_composition(
             cells(rng, rng.choice(3, 400, p=truth)),
             None,
-            PRIOR,
+            Calibrations.as_given(PRIOR),
             labelled(rng, 1000),
             resamples=200,
             confidence=0.95,
@@ -72,7 +72,13 @@ def test_intervals_by_group_cover_where_acquisitions_differ() -> None:
         culture = cells(rng, np.array([rng.choice(3, p=shares[g]) for g in groups]))
         for names, count in ((groups, hits), (None, by_cell_hits)):
             found = composition.estimate_composition(
-                culture, names, PRIOR, validation, resamples=100, confidence=0.95, seed=run
+                culture,
+                names,
+                Calibrations.as_given(PRIOR),
+                validation,
+                resamples=100,
+                confidence=0.95,
+                seed=run,
             )
             count += holds(found.corrected, mean)
     assert hits.mean() / runs > 0.88
@@ -149,12 +155,24 @@ def test_without_shift_all_three_agree() -> None:
     rng = np.random.default_rng(4)
     culture = cells(rng, rng.choice(3, 20_000, p=PRIOR))
     found = composition.estimate_composition(
-        culture, None, PRIOR, labelled(rng, 20_000), resamples=20, confidence=0.95, seed=0
+        culture,
+        None,
+        Calibrations.as_given(PRIOR),
+        labelled(rng, 20_000),
+        resamples=20,
+        confidence=0.95,
+        seed=0,
     )
     for part in (found.corrected, found.adjusted):
         np.testing.assert_allclose(values(part), PRIOR, atol=0.02)
     again = composition.estimate_composition(
-        culture[:500], None, PRIOR, labelled(rng, 500), resamples=20, confidence=0.95, seed=0
+        culture[:500],
+        None,
+        Calibrations.as_given(PRIOR),
+        labelled(rng, 500),
+        resamples=20,
+        confidence=0.95,
+        seed=0,
     )
     assert again.cells == 500
     assert sum(values(again.corrected)) == pytest.approx(1)
@@ -165,7 +183,7 @@ def test_one_acquisition_carries_a_caveat() -> None:
     found = composition.estimate_composition(
         cells(rng, np.repeat([0, 1, 2], 20)),
         np.zeros(60),
-        PRIOR,
+        Calibrations.as_given(PRIOR),
         labelled(rng, 200),
         resamples=20,
         confidence=0.95,
@@ -183,5 +201,52 @@ def test_a_class_without_cells_is_refused(labels: list, prior: list, message: st
     known = LabelledCells(cells(rng, np.array(labels)), np.array(labels), None)
     with pytest.raises(ValueError, match=message):
         composition.estimate_composition(
-            known.probabilities, None, np.array(prior), known, resamples=5, confidence=0.9, seed=0
+            known.probabilities,
+            None,
+            Calibrations.as_given(np.array(prior)),
+            known,
+            resamples=5,
+            confidence=0.9,
+            seed=0,
         )
+
+
+def favouring(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
+    """Probabilities of a model that is too sure, and favours class 0 fourfold."""
+    right = cells(rng, labels)
+    return np.asarray(special.softmax(2.0 * np.log(right) + np.log([4.0, 1, 1]), axis=1))
+
+
+def test_calibrations_undo_scale_and_favour() -> None:
+    rng = np.random.default_rng(7)
+    labels = rng.choice(3, 20_000, p=PRIOR)
+    known = LabelledCells(favouring(rng, labels), labels, None)
+    found = composition.fit_calibrations(known, 5, 0)
+    assert found.scale == pytest.approx(np.full(6, 0.5), abs=0.05)
+    right = found.shift - found.shift[:, :1]  # 0.5 log(1 / 4) against class 0
+    np.testing.assert_allclose(right[:, 1:], 0.5 * np.log(4), atol=0.15)
+    np.testing.assert_allclose(found.prior, np.tile(PRIOR, (6, 1)), atol=0.02)
+    given_ = composition.Calibrations.as_given(PRIOR)
+    np.testing.assert_allclose(given_.read(known.probabilities, 0), known.probabilities, atol=1e-9)
+
+
+def test_calibration_makes_the_correction_right_and_its_intervals_honest() -> None:
+    """100 cultures seen by a model that favours a class: uncalibrated, the correction fails."""
+    rng, runs = np.random.default_rng(8), 100
+    errors, hits = np.zeros((2, runs, 3)), np.zeros((2, 3))
+    for run in range(runs):
+        truth = rng.dirichlet([6, 6, 2])
+        labels = rng.choice(3, 600, p=PRIOR)
+        known = LabelledCells(favouring(rng, labels), labels, None)
+        culture = favouring(rng, rng.choice(3, 300, p=truth))
+        ways = (composition.Calibrations.as_given(PRIOR), composition.fit_calibrations(known, 8, 1))
+        for row, calibrations in enumerate(ways):
+            found = composition.estimate_composition(
+                culture, None, calibrations, known, resamples=80, confidence=0.95, seed=run
+            )
+            errors[row, run] = values(found.corrected) - truth
+            hits[row] += holds(found.corrected, truth)
+    bias, coverage = np.abs(errors.mean(axis=1)), hits.mean(axis=1) / runs
+    assert bias[0].max() > 0.08 > 4 * bias[1].max()
+    assert coverage[0] < 0.7
+    assert coverage[1] > 0.88

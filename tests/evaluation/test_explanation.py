@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from unstained.data.canvas import place
 from unstained.evaluation import explanation
 
 
@@ -55,15 +54,16 @@ def test_lift_of_known_maps() -> None:
     assert np.isnan(explanation.evidence_lift(even, np.zeros_like(mask))[0])
 
 
-def test_mask_finds_a_disc() -> None:
-    y, x = np.mgrid[:48, :48] - 24
-    disc = np.hypot(x, y) < 12
-    rng = np.random.default_rng(0)
-    counts = 680 * (1 + 0.2 * disc + 0.005 * rng.standard_normal((48, 48)))
-    canvases = place([counts.astype(np.uint16)[None]], 48)
-    mask = explanation.cell_masks(canvases, 0.1)[0]
-    assert mask[disc].all()
-    assert not mask[np.hypot(x, y) > 16].any()
+def test_a_resized_image_moves_no_point() -> None:
+    """A network that sees the canvas at twice its size has its points at half the distances."""
+    drawn = np.zeros((1, 7, 7))
+    drawn[0, 3, 0] = 1.0
+    picture = explanation.enlarge(drawn, 112, 224)[0]
+    row, column = np.unravel_index(picture.argmax(), picture.shape)
+    assert row == 48  # its middle lies at 96.5 of the network's pixels, the point at 96
+    assert column == 0
+    same = explanation.enlarge(np.arange(49.0).reshape(1, 7, 7), 224, 224)
+    assert np.array_equal(same, explanation.enlarge(np.arange(49.0).reshape(1, 7, 7), 224))
 
 
 def test_class_map_is_picked_by_cell() -> None:

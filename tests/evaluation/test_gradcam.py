@@ -213,3 +213,17 @@ def test_points_in_the_middle_of_their_share() -> None:
         torch.from_numpy(maps)[:, None], size=(32, 32), mode="bilinear", align_corners=False
     )
     np.testing.assert_allclose(gradcam.spread(maps, 32), wanted[:, 0].numpy(), atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["resnet50/table_swapped", "cg_recnet/text"])
+def test_agreement_finds_what_is_equal_and_what_is_not(name: str) -> None:
+    network, cells = pooled(name), images()
+    found = gradcam.agreement(network.float().eval(), cells.float(), CLASSES, batch=2)
+    assert found.grid == (3, 3)
+    assert 0 < found.gradient < 1e-11
+    assert 0 < found.logit < 1e-11
+    weight, bias = network.evidence()
+    network.evidence = lambda: (weight.double() * 1.1, bias.double())
+    other = gradcam.agreement(network, cells, CLASSES)
+    assert other.gradient == pytest.approx(1 - 1 / 1.1, rel=1e-5)
+    assert other.logit > 1e-3

@@ -91,6 +91,30 @@ def test_gates_by_rule() -> None:
         label_noise.gate_cells(intensity, [gate] * 2, [0, 2, 2])
 
 
+def test_a_population_of_debris_is_no_gate() -> None:
+    rng = np.random.default_rng(5)
+    cells = stained(rng, np.ones(2000), 12.0)
+    debris = stained(rng, np.zeros(40), 1.0)
+    gate = label_noise.fit_gate("m", np.r_[cells, debris], 0)
+    assert gate.separation > label_noise.LEAST_SEPARATION
+    assert not gate.usable
+
+
+def test_controls_gate_populations_that_overlap() -> None:
+    rng = np.random.default_rng(6)
+    controls = rng.random(4000) < 0.6
+    intensity = stained(rng, ~controls, 3.0)
+    assert not label_noise.fit_gate("m", intensity, 0).by_controls
+    gate = label_noise.gate_by_controls("m", np.r_[intensity, np.nan], np.r_[controls, True])
+    assert gate.usable
+    assert (intensity[controls] > gate.threshold).mean() == pytest.approx(0.05, abs=0.002)
+    assert gate.positive == pytest.approx((intensity[~controls] > gate.threshold).mean())
+    nothing = label_noise.gate_by_controls("m", stained(rng, controls, 1.0), controls)
+    assert not nothing.usable
+    with pytest.raises(ValueError, match="50 controls and as many others"):
+        label_noise.gate_by_controls("m", intensity, np.ones(4000, bool))
+
+
 @pytest.fixture(scope="module")
 def simulated() -> dict[str, np.ndarray]:
     """4,000 cells: true class, treatment label, out-of-fold probabilities, stains."""

@@ -48,7 +48,7 @@ def test_distances_equal_those_of_scikit_learn(
     monkeypatch.setattr(outliers, "_CHUNK_DISTANCES", 900)  # several blocks
     rng = np.random.default_rng(0)
     train, test = rng.normal(size=(300, 16)).astype(np.float32), rng.normal(size=(70, 16))
-    index = outliers.build_index(train, neighbour, 0)
+    index = outliers.build_index(train, neighbour, 0, "length")
     assert np.linalg.norm(index.points, axis=1) == pytest.approx(1)
     search = NearestNeighbors(n_neighbors=neighbour).fit(index.points)
     unit = test / np.linalg.norm(test, axis=1, keepdims=True)
@@ -58,7 +58,7 @@ def test_distances_equal_those_of_scikit_learn(
 
 def test_length_of_an_embedding_does_not_matter_and_zero_is_finite() -> None:
     rng = np.random.default_rng(1)
-    index = outliers.build_index(rng.normal(size=(40, 5)), 3, 0)
+    index = outliers.build_index(rng.normal(size=(40, 5)), 3, 0, "length")
     values = rng.normal(size=(6, 5))
     far = outliers.neighbour_distance(index, values)
     np.testing.assert_allclose(outliers.neighbour_distance(index, 1e6 * values), far)
@@ -68,12 +68,12 @@ def test_length_of_an_embedding_does_not_matter_and_zero_is_finite() -> None:
 
 def test_index_is_a_sample_of_at_most_so_many_cells() -> None:
     values = np.random.default_rng(2).normal(size=(100, 5))
-    first, again, other = (outliers.build_index(values, 3, s, most=30) for s in (0, 0, 1))
+    first, again, other = (outliers.build_index(values, 3, s, "length", most=30) for s in (0, 0, 1))
     assert first.points.shape == (30, 5)
     assert np.array_equal(first.points, again.points)
     assert not np.array_equal(first.points, other.points)
     with pytest.raises(ValueError, match="31-th"):
-        outliers.build_index(values, 31, 0, most=30)
+        outliers.build_index(values, 31, 0, "length", most=30)
 
 
 @settings(max_examples=60, deadline=None)
@@ -123,7 +123,7 @@ def clusters() -> dict[str, object]:
     parts = {"cell": cells(rng, CENTRES, 600)}
     parts |= {name: cells(rng, centre, 200) for name, centre in KINDS.items()}
     values = np.concatenate(list(parts.values()))
-    index = outliers.build_index(cells(rng, CENTRES, 900), 10, 0)
+    index = outliers.build_index(cells(rng, CENTRES, 900), 10, 0, "length")
     validation = cells(rng, CENTRES, 500)
     return {
         "kinds": np.repeat(list(parts), [600, 200, 200]),
@@ -201,3 +201,20 @@ def test_without_cells_like_the_training_cells_there_is_nothing_to_compare() -> 
             confidence=0.9,
             seed=0,
         )
+
+
+def test_features_of_any_unit_count_alike_where_their_spread_is_the_unit() -> None:
+    rng = np.random.default_rng(9)
+    train = rng.normal(size=(200, 4))
+    test = rng.normal([0, 0, 0, 8], size=(20, 4))
+    units = np.array([1e6, 1e-3, 1.0, 1e-6])
+    found = [
+        outliers.neighbour_distance(
+            outliers.build_index(scale * train, 5, 0, "spread"), scale * test
+        )
+        for scale in (np.ones(4), units)
+    ]
+    np.testing.assert_allclose(found[0], found[1])
+    assert found[0].min() > 3  # the shift of the last feature, in standard deviations
+    constant = outliers.build_index(np.zeros((9, 2)), 2, 0, "spread")
+    assert np.isfinite(outliers.neighbour_distance(constant, np.ones((1, 2)))).all()

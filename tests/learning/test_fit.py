@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.learning.cases import (
     NETWORK,
@@ -17,13 +19,16 @@ from tests.learning.cases import (
     train_small,
     weights_digest,
 )
+from tests.models.sizes import TINY, parse
 from unstained.data.canvas import load_canvases
 from unstained.data.store import CellStore
-from unstained.errors import TrainingError
+from unstained.errors import ParameterError, TrainingError
 from unstained.learning.fit import FitResult
 from unstained.learning.scores import macro_f1
+from unstained.models.build import bare_model
+from unstained.models.imagenet import FOLDER_VARIABLE
 from unstained.models.trained import load_trained, save_trained
-from unstained.params import NetworkParams
+from unstained.params import ModelParams, NetworkParams
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +110,38 @@ def test_dropout_is_deterministic_and_leaves_torchs_generator_alone(store: CellS
     assert weights_digest(one) == weights_digest(
         train_small(store, model=model, train={"epochs": 1})
     )
+
+
+def published_weights(folder: Path, params: ModelParams, seed: int) -> None:
+    """A made-up file of ImageNet weights that fits a network of `params`."""
+    torch.manual_seed(seed)
+    network = bare_model(params, 3, 1)
+    save_file(network.trunk.state_dict(), folder / f"{network.pretrained}.safetensors")
+
+
+def test_a_run_that_started_from_other_weights_is_another_run(store, tmp_path, monkeypatch):
+    model = parse(TINY["mobilenet_v2"], weights="imagenet")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+
+    def run(scratch: Path | None) -> FitResult:
+        return train_small(store, model=model, train={"epochs": 1}, scratch=scratch)
+
+    published_weights(tmp_path, model, seed=1)
+    first, again = run(tmp_path), run(tmp_path)
+    assert first.cells_per_second > 0
+    assert again.cells_per_second == 0  # read back, not trained
+    assert weights_digest(again) == weights_digest(first)
+    published_weights(tmp_path, model, seed=2)
+    other = run(tmp_path)
+    assert other.cells_per_second > 0
+    assert weights_digest(other) == weights_digest(run(None)) != weights_digest(first)
+
+
+def test_a_run_without_the_weights_that_it_wants_is_refused(store, tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ParameterError, match=r"mobilenetv2_100\.ra_in1k is not there"):
+        train_small(store, model=parse(TINY["mobilenet_v2"], weights="imagenet"), scratch=tmp_path)
 
 
 def test_a_study_without_targets_trains(store: CellStore):

@@ -8,27 +8,49 @@ import pytest
 import torch
 
 from tests.learning.cases import TRAIN
+from tests.models.sizes import TINY, parse
 from unstained.learning.optimiser import build_optimiser, optimiser_tensors, set_learning_rate
 from unstained.models.build import build_model
-from unstained.params import NetworkParams
-
-CG = NetworkParams(architecture="cg_recnet", width=0.125, depth=(1, 1, 1, 1), stem_stride=2)
 
 
-def test_norms_biases_gamma_and_temperature_do_not_decay():
-    network = build_model(CG, 3, 1)
+def decayed_and_exempt(network: torch.nn.Module) -> tuple[set[str], set[str]]:
     optimiser = build_optimiser(network, TRAIN)
     names = {parameter: name for name, parameter in network.named_parameters()}
     decayed = {names[p] for g in optimiser.param_groups if g["weight_decay"] for p in g["params"]}
-    exempt = set(names.values()) - decayed
+    return decayed, set(names.values()) - decayed
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_only_weights_of_products_and_convolutions_decay(architecture: str):
+    network = build_model(parse(TINY[architecture]), 3, 1)
+    decayed, exempt = decayed_and_exempt(network)
+    assert exempt
     assert decayed == {
         name
         for name, module in network.named_modules()
         for name in [f"{name}.weight"]
         if isinstance(module, torch.nn.Conv2d | torch.nn.Conv1d | torch.nn.Linear)
     }
+
+
+def test_norms_biases_gamma_and_temperature_are_exempt():
+    _, exempt = decayed_and_exempt(build_model(parse(TINY["cg_recnet"]), 3, 1))
     for word in ("bias", "bn1.weight", "norm.weight", "gamma", "temperature"):
         assert any(name.endswith(word) for name in exempt), word
+
+
+def test_what_timm_exempts_in_a_transformer_is_exempt():
+    network = build_model(parse(TINY["vit_b_16"]), 3, 1)
+    _, exempt = decayed_and_exempt(network)
+    theirs = {f"trunk.{name}" for name in network.trunk.no_weight_decay()}
+    there = theirs & {name for name, _ in network.named_parameters()}
+    assert {"trunk.pos_embed", "trunk.cls_token"} <= there <= exempt
+
+
+def test_a_temperature_is_exempt_whatever_its_shape():
+    network = torch.nn.Linear(4, 3)
+    network.temperature = torch.nn.Parameter(torch.ones(2, 1, 1))
+    assert decayed_and_exempt(network) == ({"weight"}, {"bias", "temperature"})
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam"])

@@ -110,6 +110,17 @@ def test_a_narrow_vgg_computes_convolutions_pooling_and_fully_connected_layers()
     assert network.trunk.pre_logits.fc1.out_channels == 8
 
 
+@pytest.mark.parametrize("width", [0.125, 0.5])
+def test_what_passes_an_untrained_vgg_keeps_its_size(width):
+    """Published initial weights would let it shrink to a twentieth."""
+    torch.manual_seed(0)
+    sizes = {"width": width, "depth": [2, 2, 3, 3, 3], "hidden": 64}
+    network = build_model(parse(TINY["vgg16"], **sizes), 3, 1).eval()
+    with torch.inference_mode():
+        embedding = network(torch.randn(4, 1, 64, 64)).embedding
+    assert 0.5 < embedding.square().mean().sqrt() < 10
+
+
 @pytest.mark.parametrize("name", ["densenet121", "mobilenet_v2", "xception"])
 def test_map_of_class_evidence_adds_up_to_the_logit_and_is_grad_cam(name):
     torch.manual_seed(0)

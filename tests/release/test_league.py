@@ -59,6 +59,11 @@ def test_findings_name_what_is_missing() -> None:
     assert "simulated" in text
 
 
+def test_findings_say_how_many_replicates_are_left_out() -> None:
+    (line,) = [line for line in findings(table(replicates=36)) if "replicates" in line]
+    assert line.startswith("36 other versions are replicates")
+
+
 def test_findings_say_when_nothing_can_be_significant() -> None:
     few = [paired(3, 1, 0.5, p_floor=0.25)]
     assert "p cannot fall below 0.25" in "\n".join(findings(table(tests=few)))

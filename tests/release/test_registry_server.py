@@ -8,7 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.registered import NAME, fresh_registry, make_predictions, register, submission
+from tests.registered import (
+    NAME,
+    REPLICATE,
+    fresh_registry,
+    make_predictions,
+    register,
+    submission,
+)
 from tests.servers.mlflow_server import mlflow_server
 from tests.servers.process import free_port
 from unstained.errors import RegistryError
@@ -55,6 +62,36 @@ def test_trials_over_http(server: str, tmp_path: Path) -> None:
     experiment = registry.client.get_experiment_by_name("unstained-trials")
     assert experiment is not None
     assert len(registry.client.search_runs([experiment.experiment_id])) == 2
+
+
+def test_replicates_stand_side_by_side_over_http(server: str, tmp_path: Path) -> None:
+    """Runs that MLflow's comparison names, groups and shows the same columns of."""
+    registry = Registry(server, tmp_path)
+    for number, fold in enumerate("01"):
+        tags = REPLICATE | {"fold": fold, "replicate_digest": fold * 64}
+        params = {"model": "m", "fold": fold}
+        given = submission(
+            tmp_path / "in",
+            bias=5.0 + number,
+            name="unstained-grid",
+            experiment="grid",
+            tags=tags,
+            params=params,
+        )
+        version, created = registry.register(given)
+        assert (version.version, version.is_replicate, created) == (number + 1, True, True)
+        # The same replicate, exported at another commit into another artifact.
+        again = submission(
+            tmp_path / "in", bias=7.0 + number, name="unstained-grid", experiment="grid", tags=tags
+        )
+        assert registry.register(again) == (version, False)
+    experiment = registry.client.get_experiment_by_name("grid")
+    assert experiment is not None
+    query = "tags.role = 'replicate' and tags.study = 'toy' and metrics.test_macro_f1 > 0.5"
+    found = registry.client.search_runs([experiment.experiment_id], query, order_by=["params.fold"])
+    names = [run.info.run_name for run in found]
+    assert names == ["cg_recnet fold0 seed42", "cg_recnet fold1 seed42"]
+    assert len({frozenset(run.data.metrics) for run in found}) == 1
 
 
 def test_a_server_that_goes_away_is_named(tmp_path: Path) -> None:

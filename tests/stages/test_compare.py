@@ -13,7 +13,15 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 from statsmodels.stats.multitest import multipletests
 
-from tests.registered import CLASSES, NAME, STUDY, fresh_registry, make_predictions, register
+from tests.registered import (
+    CLASSES,
+    NAME,
+    REPLICATE,
+    STUDY,
+    fresh_registry,
+    make_predictions,
+    register,
+)
 from tests.stages.studies import (
     add_toy_study,
     compare_params,
@@ -23,7 +31,7 @@ from tests.stages.studies import (
 )
 from unstained.errors import IntegrityError, ParameterError, RegistryError
 from unstained.files import read_json
-from unstained.release.league import League, find_entry, find_test
+from unstained.release.league import League, find_entry, find_test, findings
 from unstained.release.registry import Registry
 from unstained.stages.compare import STAGE, compare_study, make_league, run
 
@@ -129,6 +137,22 @@ def test_newest_version_decides_what_is_comparable(home: Path) -> None:
     assert {other["version"] for other in table["not_comparable"]} == {1, 2, 3}
 
 
+def test_replicates_are_left_out_and_counted(tmp_path: Path) -> None:
+    """Neither the leader, nor the newest version, nor one more comparison to adjust p for."""
+    registry, folder = fresh_registry(tmp_path), tmp_path / "in"
+    for bias, skill in ((0.0, 0.7), (1.0, 0.8), (2.0, 0.75)):
+        register(registry, folder, bias, predictions=predictions(skill, int(bias)))
+    before = make_league(registry, compare_params(), STUDY, ())
+    for bias in (20.0, 21.0):
+        better = predictions(1.0, 9)
+        register(registry, folder, bias, tags=REPLICATE, split="8" * 64, predictions=better)
+    table = make_league(registry, compare_params(), STUDY, ())
+    assert table == {**before, "replicates": 2}
+    (line,) = [line for line in findings(table) if "replicates" in line]
+    assert line.startswith("2 other versions are replicates, each trained with one fold held out")
+    assert not any("replicates" in line for line in findings(before))
+
+
 def test_every_new_version_is_tested_against_every_other(tmp_path: Path) -> None:
     """The gate needs its test whoever is champion by then."""
     registry = fresh_registry(tmp_path)
@@ -188,7 +212,8 @@ def test_unknown_study_and_empty_registry(tmp_path: Path) -> None:
     registry = fresh_registry(tmp_path)
     with pytest.raises(ParameterError, match="no study 'nope'"):
         compare_study(tmp_path, "nope", registry)
-    with pytest.raises(RegistryError, match="holds no version of unstained-toy"):
+    register(registry, tmp_path / "in", 0.0, tags=REPLICATE)
+    with pytest.raises(RegistryError, match="holds no version of unstained-toy that is a cand"):
         compare_study(tmp_path, STUDY, registry)
 
 

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.registered import NAME, STUDY, fresh_registry, make_predictions, register
+from tests.registered import (
+    NAME,
+    REPLICATE,
+    STUDY,
+    fresh_registry,
+    make_predictions,
+    register,
+)
 from tests.stages.studies import (
     add_toy_study,
     compare_params,
@@ -172,6 +179,35 @@ def test_rolled_back_version_is_not_promoted_again(pipeline: Pipeline) -> None:
     assert pipeline.aliases["champion"] == 2
     with pytest.raises(ParameterError, match="no study"):
         promote.rollback_study(pipeline.root, "nope", "why", pipeline.registry)
+
+
+def test_a_replicate_is_never_champion(pipeline: Pipeline) -> None:
+    """Not by the gate, not by an alias set by hand, not by a rollback."""
+    pipeline.round(0.7, 0.8)
+    pipeline.round(0.97, 0.72)
+    best = make_predictions(skill=1.0, seed=9, groups=GROUPS)
+    late = register(pipeline.registry, pipeline.root / "in", 9.0, predictions=best, tags=REPLICATE)
+    pipeline.compare()
+    decision, _ = pipeline.promote()
+    assert (decision["champion"], decision["challenger"]) == (3, 3)
+    pipeline.registry.set_alias(NAME, "champion", late.version)
+    pipeline.registry.set_alias(NAME, "previous", late.version)
+    shutil.copy(Path(__file__).parents[2] / "params.yaml", pipeline.root / "params.yaml")
+    add_toy_study(pipeline.root / "params.yaml")
+    said = promote.rollback_study(pipeline.root, STUDY, "why", pipeline.registry)
+    assert said.startswith("v2 (cg_recnet) is champion of toy again in place of v3")
+    assert pipeline.aliases == {"champion": 2}
+
+
+def test_a_replicate_is_not_adopted_as_champion(pipeline: Pipeline) -> None:
+    """An alias set by hand before there is a ledger."""
+    (late,) = [register(pipeline.registry, pipeline.root / "in", 9.0, tags=REPLICATE)]
+    pipeline.registry.set_alias(NAME, "champion", late.version)
+    pipeline.register(0.7, 0.8)
+    pipeline.compare()
+    with pytest.raises(RegistryError, match=r"v1 \(cg_recnet, fold 0, seed 42\) .* no candidate"):
+        pipeline.promote()
+    assert pipeline.actions == []
 
 
 def test_repair_is_told(pipeline: Pipeline) -> None:

@@ -59,7 +59,7 @@ def make_inputs(root: Path, model: str = "cg_recnet") -> Inputs:
     frame = make_predictions()
     frame.to_parquet(root / "predictions" / f"{model}.parquet")
     write_json(root / "metrics.json", {"simulated": True, model: METRICS})
-    write_json(root / "parity.json", {"latency_ms_batch_1": 3.25})
+    write_json(root / "parity.json", {"latency_ms": 3.25})
     history = "epoch,step,train_loss,val_loss,val_r\n1,10,1.5,1.2,\n2,20,1.0,0.9,0.5\n"
     (root / "history.csv").write_text(history)
     (root / "trials.csv").write_text("trial,value\n0,1.0\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,10 +12,12 @@ import pytest
 
 from unstained.errors import ParameterError, StageInputError, UnstainedError
 from unstained.files import read_json
-from unstained.params import CommonParams, Params
-from unstained.stages import catalogue, runner
+from unstained.params import CommonParams, Params, load_params, read_yaml
+from unstained.stages import catalogue, code, runner
+from unstained.stages.code import code_digest
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
-from unstained.stages.runner import run_stage
+from unstained.stages.done import is_done, require_inputs
+from unstained.stages.runner import Task, git_commit, make_task, run_stage
 
 
 class ToyParams(Params):
@@ -166,3 +170,99 @@ def test_wrong_names_are_refused(project: Path, toy: Toy) -> None:
 def test_unknown_stage_is_refused(project: Path) -> None:
     with pytest.raises(ParameterError, match="no stage 'bake'"):
         run_stage("bake", "nsc", root=project)
+
+
+def asked(project: Path, name: str) -> Task:
+    path = project / "params.yaml"
+    return make_task(load_params(path), read_yaml(path), name, "nsc")
+
+
+def reseed(project: Path, seed: int) -> None:
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("\n  seed: 42", f"\n  seed: {seed}"))
+
+
+def test_done_is_what_is_there_unchanged_and_asked_for(project: Path, toy: Toy) -> None:
+    assert not is_done(project, asked(project, "ingest"))
+    run_stage("ingest", "nsc", root=project)
+    assert not is_done(project, asked(project, "split"))
+    run_stage("split", "nsc", root=project)
+    assert is_done(project, asked(project, "ingest"))
+    assert is_done(project, asked(project, "split"))
+    copy = project / "runs/nsc/split/deep/copy.txt"
+    copy.write_text("43")
+    assert not is_done(project, asked(project, "split"))
+    copy.write_text("42")
+    assert is_done(project, asked(project, "split"))
+    copy.unlink()
+    assert not is_done(project, asked(project, "split"))
+
+
+def test_what_other_parameters_made_is_not_done(project: Path, toy: Toy) -> None:
+    run_stage("ingest", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    reseed(project, 43)
+    assert not is_done(project, asked(project, "split"))
+    path = project / "params.yaml"
+    parameters = load_params(path), read_yaml(path)
+    with pytest.raises(StageInputError, match="ingest was not made with the parameters"):
+        require_inputs(project, *parameters, toy.split, "nsc")
+    run_stage("ingest", "nsc", root=project)
+    require_inputs(project, *parameters, toy.split, "nsc")
+    assert not is_done(project, asked(project, "split"))
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package of one stage and one layer in the place of ours."""
+    place = tmp_path / "package"
+    for name in ("stages/ingest.py", "stages/split.py", "data/reader.py", "learning/fit.py"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("1")
+    monkeypatch.setattr(code, "__file__", str(place / "stages/code.py"))
+    code._digest.cache_clear()
+    yield place
+    code._digest.cache_clear()
+
+
+def test_what_other_code_made_is_not_done(project: Path, package: Path, toy: Toy) -> None:
+    toy.ingest = Stage("ingest", ToyParams, toy.ingest.sections, {}, toy.ingest.outputs, "study",
+                       layers=("data",))  # fmt: skip
+    run_stage("ingest", "nsc", root=project)
+    first = code_digest(toy.ingest)
+    assert read_json(project / "runs/nsc/ingest/report.json")["code"] == first
+    for name, concerns in (
+        ("data/__pycache__/reader.pyc", False),
+        ("learning/fit.py", False),
+        ("stages/split.py", False),
+        ("data/reader.py", True),
+        ("stages/ingest.py", True),
+        ("data/new.py", True),
+    ):
+        before = (package / name).read_text() if (package / name).exists() else None
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text("2")
+        assert code_digest(toy.ingest) == first, "as this process has found it"
+        code._digest.cache_clear()
+        assert is_done(project, asked(project, "ingest")) != concerns
+        (package / name).unlink() if before is None else (package / name).write_text(before)
+        code._digest.cache_clear()
+        assert is_done(project, asked(project, "ingest"))
+
+
+def test_a_commit_is_dirty_for_any_change_but_that_of_lock_files(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        name = ("-c", "user.email=a@b.c", "-c", "user.name=A")
+        subprocess.run(["git", *name, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "companions").mkdir()
+    files = [tmp_path / name for name in ("dvc.lock", "companions/dvc.lock", "params.yaml")]
+    for file in files:
+        file.write_text("1")
+    for words in (("init",), ("add", "-A"), ("commit", "-m", "x")):
+        git(*words)
+    for file in files[:2]:
+        file.write_text("2")
+    assert len(git_commit(tmp_path)) == 40
+    files[2].write_text("2")
+    assert git_commit(tmp_path).endswith("-dirty")

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from unstained.cli.grid import grid
 from unstained.cli.pipeline import pipeline_app
 from unstained.cli.project import Study, project_root
 from unstained.errors import UnstainedError
@@ -29,6 +30,7 @@ app = typer.Typer(
 INTERRUPTED = 128 + signal.SIGINT
 
 app.add_typer(pipeline_app)
+app.command()(grid)
 
 
 @app.callback()
@@ -101,13 +103,13 @@ def compare(study: Study) -> None:
 
     from unstained.release.league import render_league
     from unstained.stages.compare import compare_study
-    from unstained.stages.leagues.folds import across_folds, render_folds
+    from unstained.stages.leagues.folds import across_folds, enrolled_versions, render_folds
 
     console = Console()
     console.print(render_league(compare_study(project_root(), study)))
     league = across_folds(project_root(), study)
     if league is not None:
-        console.print(render_folds(league))
+        console.print(render_folds(league, enrolled_versions(project_root(), study)))
 
 
 @app.command()

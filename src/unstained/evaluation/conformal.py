@@ -104,7 +104,7 @@ def coverage(sets: Sets, labels: Labels) -> Floats:
     )
 
 
-def wilson(successes: int, trials: int, confidence: float) -> Estimate:
+def wilson(successes: float, trials: int, confidence: float) -> Estimate:
     """A fraction with the interval of Wilson (1927, JASA 22:209); NaN without trials."""
     if not trials:
         return Estimate(math.nan, math.nan, math.nan)

@@ -11,11 +11,10 @@ import io
 from typing import Final
 
 import numpy as np
-import torch
 
-from unstained.data.canvas import Canvases
 from unstained.evaluation.metrics import Floats, Labels, divide
-from unstained.models.morphology import find_cell
+from unstained.models.trained import ModelSpec
+from unstained.params import BoostingParams
 
 HEAT: Final = np.array([255.0, 106.0, 0.0])
 """Colour of evidence: orange, which differs from grey for every kind of colour vision."""
@@ -27,34 +26,40 @@ FEWEST_POINTS: Final = 4
 """Points along a side of a map, below which it cannot tell the cell from its surroundings."""
 
 
-def enlarge(maps: Floats, side: int) -> Floats:
+def enlarge(maps: Floats, side: int, seen: int | None = None) -> Floats:
     """Maps (N, h, w) to the canvas (N, S, S), each point drawn where it looks.
 
     Convolutions and pools with odd kernels, symmetric padding and stride s centre output i on
     input s i, so point i of the map lies at pixel s i: not in the middle of its share of the
     canvas, from which it is off by half a stride. Between points the map is bilinear, beyond the
     outermost ones it fades to 0 within a stride.
+
+    Args:
+        maps: (N, h, w).
+        side: S.
+        seen: side of the image that the network sees, where it resizes the canvas; None: S.
     """
-    rows, columns = (_hats(side, points) for points in maps.shape[1:])
+    rows, columns = (_hats(side, points, seen or side) for points in maps.shape[1:])
     return np.asarray(rows @ maps @ columns.T)
 
 
-def _hats(side: int, points: int) -> Floats:
+def _hats(side: int, points: int, seen: int) -> Floats:
     """(S, points) weight of each point at each pixel; strides are powers of two."""
-    stride = 2 ** np.ceil(np.log2(side / points))
-    distance = np.abs(np.arange(side)[:, None] - stride * np.arange(points))
+    stride = 2 ** np.ceil(np.log2(seen / points))
+    place = (np.arange(side) + 0.5) * (seen / side) - 0.5
+    distance = np.abs(place[:, None] - stride * np.arange(points))
     return np.asarray(np.maximum(0.0, 1.0 - distance / stride))
+
+
+def seen_side(spec: ModelSpec) -> int:
+    """Side of the image that a model sees: the canvas, or what its parameters resize it to."""
+    side = None if isinstance(spec.model, BoostingParams) else spec.model.input.side
+    return side or spec.canvas
 
 
 def of_class(maps: Floats, classes: Labels) -> Floats:
     """Map of one class a cell: (N, K, h, w) and (N,) to (N, h, w)."""
     return np.asarray(maps[np.arange(len(maps)), classes])
-
-
-def cell_masks(canvases: Canvases, scale: float) -> np.ndarray:
-    """Which pixels belong to the cell, (N, S, S) bool, from the first channel."""
-    contrast = canvases.contrast(slice(None), scale)[:, 0].to(torch.float64)
-    return np.asarray(find_cell(contrast).mask.reshape(contrast.shape).numpy() > 0.5)
 
 
 def evidence_lift(maps: Floats, masks: np.ndarray) -> Floats:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from unstained.data.canvas import load_canvases
+from unstained.data.masks import cell_masks
 from unstained.data.store import CellStore
 from unstained.evaluation import explanation
 from unstained.evaluation.beside import percent
@@ -101,8 +102,9 @@ def _read(trained: TrainedModel, store: CellStore, rows: Labels, called: Labels)
     if trained.spec.has_cam:
         maps = explanation.of_class(activation_maps(trained, store, rows), called)
         map_side = maps.shape[-1]
-        evidence = explanation.enlarge(maps, side)
-    return _Pictures(contrast, explanation.cell_masks(canvases, scale), evidence, map_side)
+        evidence = explanation.enlarge(maps, side, explanation.seen_side(trained.spec))
+    valid = canvases.valid(slice(None))[:, 0].numpy()
+    return _Pictures(contrast, cell_masks(contrast, valid), evidence, map_side)
 
 
 def _note(pictures: _Pictures) -> str:

@@ -14,7 +14,9 @@ Shapes: N cells, B batch, C channels, S canvas side, D features, K classes, h w 
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -23,13 +25,14 @@ from torch import nn
 from torch.func import functional_call
 
 from unstained.evaluation.explanation import of_class
-from unstained.evaluation.metrics import Floats, Labels
+from unstained.evaluation.metrics import Floats, Labels, divide
+from unstained.models.network import PooledNetwork
 from unstained.models.outputs import Outputs
 
 Method = Literal["grad_cam", "hires_cam"]
 Grid = tuple[int, int]
 
-PROBES: Final = 2
+PROBES: Final = 8
 """Images on which the last layer is looked for."""
 
 
@@ -108,6 +111,65 @@ def class_maps(
         cam = output.cam.to("cpu", torch.float64).numpy()
         parts.append(of_class(cam, classes[some]) / (cam.shape[2] * cam.shape[3]))
     return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far a network's own map is from what theory says of it, in float64.
+
+    Attributes:
+        grid: (h, w) points of the map.
+        gradient: largest distance of the activation map divided by Z from Grad-CAM of the last
+            feature map, as a fraction of the largest value of either.
+        logit: largest distance of the map's mean plus the head's bias from the logit, likewise.
+    """
+
+    grid: Grid
+    gradient: float
+    logit: float
+
+
+def agreement(
+    network: PooledNetwork, images: torch.Tensor, classes: Labels, *, batch: int = 64
+) -> Agreement:
+    """Compare a network's class activation map with Grad-CAM, which it must equal.
+
+    Args:
+        network: in evaluation mode; a copy of it is used.
+        images: (N, C, S, S), N at least 1.
+        classes: (N,) class whose logit is explained.
+        batch: cells at a time.
+    """
+    double, device = copy.deepcopy(network).double(), device_of(network)
+    apart, size, grid = np.zeros(2), np.zeros(2), (0, 0)
+    for start in range(0, len(images), batch):
+        some = slice(start, start + batch)
+        wanted = torch.from_numpy(np.asarray(classes[some], np.int64)).to(device)
+        own, by_gradient, logit = _both(double, images[some].to(device, torch.float64), wanted)
+        summed = own.sum(dim=(1, 2)) + double.evidence()[1].detach()[wanted]
+        pairs = ((own, by_gradient), (summed, logit))
+        far = [float((a - b).abs().max()) for a, b in pairs]
+        large = [float(torch.maximum(a.abs().max(), b.abs().max())) for a, b in pairs]
+        apart, size = np.maximum(apart, far), np.maximum(size, large)
+        grid = (own.shape[1], own.shape[2])
+    gradient, rest = divide(apart, size, 0.0)
+    return Agreement(grid, float(gradient), float(rest))
+
+
+def _both(
+    network: PooledNetwork, images: torch.Tensor, classes: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(B, h, w) activation maps divided by Z, the same by gradients, and logits (B,)."""
+    with torch.no_grad():
+        outputs, maps = network(images), network.features(images)
+    with torch.enable_grad():
+        maps = maps.requires_grad_()
+        logits = network.outputs(maps.mean(dim=(2, 3)), None).logits
+        (slope,) = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), maps)
+    by_gradient = (slope.mean(dim=(2, 3), keepdim=True) * maps.detach()).sum(dim=1)
+    own = outputs.cam[torch.arange(len(classes)), classes]
+    scaled = own / (own.shape[1] * own.shape[2])
+    return scaled, by_gradient, outputs.logits.gather(1, classes[:, None])[:, 0]
 
 
 def rectified(maps: Floats) -> Floats:

@@ -5,7 +5,9 @@ that its treatment induces. Two independent witnesses:
 
 - Fluorescence, where a marker channel was recorded: a threshold parts two populations of log
   intensity, the crossing of a mixture of two Gaussians. A marker whose intensities do not fall
-  into two (Ashman, Bird & Zepf 1994, AJ 108:2348: D < 2) gates nothing.
+  into two (Ashman, Bird & Zepf 1994, AJ 108:2348: D < 2) gates nothing by itself. Where the
+  populations overlap, cultures that should not show the marker serve as negative controls, as on
+  any cytometer: the threshold lets 5 % of their cells pass. Such a gate trusts cultures, not cells.
 - Confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068): out-of-fold probabilities
   of a model that never saw the cell. A cell counts confidently towards class j if p_j is at least
   the mean p_j of the cells labelled j; one whose label is another class is suspect.
@@ -41,19 +43,31 @@ UNMEASURED: Final = -3
 LEAST_SEPARATION: Final = 2.0
 """Ashman's D below which two Gaussians are not two populations."""
 
-_FEWEST_CELLS: Final = 50
+LEAST_SHARE: Final = 0.05
+"""Fraction of the cells that each of two populations holds at least; less is debris."""
+
+CONTROL_RATE: Final = 0.05
+"""Fraction of the negative controls' cells above their gate."""
+
+LEAST_FOUND: Final = 0.2
+"""Fraction of the marker's own cultures above a gate by controls, for it to tell anything."""
+
+FEWEST_CELLS: Final = 50
+"""Cells with a positive intensity that a gate is fitted to, at least."""
 
 
 @dataclass(frozen=True)
 class MarkerGate:
-    """Two populations of one marker.
+    """Two populations of one marker: of a mixture, or negative controls and the other cells.
 
     Attributes:
         name: of the marker.
         threshold: intensity above which a cell is positive; NaN where there are not two.
         means, deviations: of log intensity, negative population first.
-        positive: fraction of the fitted cells in the positive population.
+        positive: fraction of the fitted cells in the positive population; by controls, fraction of
+            the other cells above the threshold.
         separation: Ashman's D, |difference of means| / root mean square deviation.
+        by_controls: whether the threshold is the controls'.
     """
 
     name: str
@@ -62,11 +76,15 @@ class MarkerGate:
     deviations: tuple[float, float]
     positive: float
     separation: float
+    by_controls: bool = False
 
     @property
     def usable(self) -> bool:
-        """Whether the marker parts two populations."""
-        return self.separation >= LEAST_SEPARATION and math.isfinite(self.threshold)
+        """Whether the marker parts two populations, or stands out from the controls."""
+        if self.by_controls:
+            return self.positive >= LEAST_FOUND
+        parted = self.separation >= LEAST_SEPARATION and math.isfinite(self.threshold)
+        return parted and LEAST_SHARE <= self.positive <= 1 - LEAST_SHARE
 
 
 @dataclass(frozen=True)
@@ -131,8 +149,8 @@ def fit_gate(name: str, intensity: Floats, seed: int) -> MarkerGate:
         ValueError: fewer than 50 cells with a positive intensity, or all equal.
     """
     known = intensity[np.isfinite(intensity) & (intensity > 0)]
-    if len(known) < _FEWEST_CELLS or known.min() == known.max():
-        raise ValueError(f"marker {name}: {_FEWEST_CELLS} cells with different intensities needed")
+    if len(known) < FEWEST_CELLS or known.min() == known.max():
+        raise ValueError(f"marker {name}: {FEWEST_CELLS} cells with different intensities needed")
     logs = np.log(known)[:, None]
     mixture = GaussianMixture(2, n_init=3, tol=1e-5, max_iter=500, random_state=seed).fit(logs)
     order = mixture.means_[:, 0].argsort()
@@ -147,6 +165,35 @@ def fit_gate(name: str, intensity: Floats, seed: int) -> MarkerGate:
         deviations=(float(deviations[0]), float(deviations[1])),
         positive=float(weights[1]),
         separation=float((high - low) / math.sqrt((deviations**2).mean())),
+    )
+
+
+def gate_by_controls(name: str, intensity: Floats, controls: Flags) -> MarkerGate:
+    """Threshold of one marker from cultures that should not show it.
+
+    Args:
+        name: of the marker.
+        intensity: (N,) of all cells; those not recorded or not positive are left out.
+        controls: (N,) whether a cell is of a culture that should not show the marker.
+
+    Raises:
+        ValueError: fewer than 50 cells with a positive intensity on either side.
+    """
+    known = np.isfinite(intensity) & (intensity > 0)
+    sides = [np.log(intensity[known & side]) for side in (controls, ~controls)]
+    if min(len(side) for side in sides) < FEWEST_CELLS:
+        raise ValueError(f"marker {name}: {FEWEST_CELLS} controls and as many others needed")
+    threshold = float(np.quantile(sides[0], 1 - CONTROL_RATE))
+    (low, high), deviations = (float(side.mean()) for side in sides), [s.std() for s in sides]
+    spread = math.sqrt(float(np.square(deviations).mean()))
+    return MarkerGate(
+        name=name,
+        threshold=math.exp(threshold),
+        means=(low, high),
+        deviations=(float(deviations[0]), float(deviations[1])),
+        positive=float((sides[1] > threshold).mean()),
+        separation=abs(high - low) / spread if spread > 0 else 0.0,
+        by_controls=True,
     )
 
 

@@ -3,8 +3,11 @@
 A larger score means less like the training cells:
 
 - `energy_score`: -T log sum_k exp(logit_k / T) (Liu et al. 2020, arXiv:2010.03759).
-- `neighbour_distance`: distance to the k-th nearest training cell among embeddings of length 1
-  (Sun et al. 2022, arXiv:2204.06507).
+- `neighbour_distance`: distance to the k-th nearest training cell among embeddings (Sun et al.
+  2022, arXiv:2204.06507). They take embeddings of length 1. Features in standard deviations of the
+  training cells also serve embeddings whose features differ in unit, such as measured ones, and
+  keep the length, in which debris differs. With k strange cells among the training cells, the
+  k-th neighbour of another such cell is near: k must exceed their number.
 
 A cell is flagged above a threshold that validation cells, which are like the training cells, exceed
 at a stated rate. Kinds that no class covers (debris, doublets, cells out of focus) then show how
@@ -18,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +49,21 @@ class NeighbourIndex:
     """Training embeddings to measure distances to.
 
     Attributes:
-        points: (M, D) of length 1; 0 where an embedding was 0.
+        points: (M, D) scaled embeddings.
         neighbour: which nearest neighbour counts, 1 for the nearest.
+        spread: (D,) standard deviation of each feature, 1 where it is 0; None where embeddings are
+            scaled to length 1 instead.
     """
 
     points: Floats
     neighbour: int
+    spread: Floats | None
+
+    def scaled(self, embeddings: npt.ArrayLike) -> Floats:
+        """Embeddings (N, D) as they are compared."""
+        if self.spread is None:
+            return _unit_length(embeddings)
+        return np.asarray(np.asarray(embeddings, np.float64) / self.spread)
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,11 @@ def _unit_length(embeddings: npt.ArrayLike) -> Floats:
 
 
 def build_index(
-    embeddings: npt.ArrayLike, neighbour: int, seed: int, most: int = INDEX_CELLS
+    embeddings: npt.ArrayLike,
+    neighbour: int,
+    seed: int,
+    scaling: Literal["length", "spread"],
+    most: int = INDEX_CELLS,
 ) -> NeighbourIndex:
     """Index training embeddings.
 
@@ -112,19 +128,25 @@ def build_index(
         embeddings: (N, D) of training cells.
         neighbour: k; 50 is Sun et al.'s choice for tens of thousands of cells.
         seed: of the sample where there are more than `most` cells.
+        scaling: 'length' for embeddings of length 1 (an embedding of 0 stays 0), 'spread' for
+            features in standard deviations.
         most: cells to keep. The k-th distance among a fraction f of the cells is about that to
             the (k / f)-th among all.
 
     Raises:
         ValueError: fewer cells than `neighbour`, or `neighbour` below 1.
     """
-    points = _unit_length(embeddings)
+    values = np.asarray(embeddings, np.float64)
+    spread = None
+    if scaling == "spread" and len(values):
+        spread = np.where(values.std(axis=0) > 0, values.std(axis=0), 1.0)
+    points = NeighbourIndex(values, neighbour, spread).scaled(values)
     if len(points) > most:
         chosen = np.random.default_rng(seed).choice(len(points), most, replace=False)
         points = points[np.sort(chosen)]
     if not 1 <= neighbour <= len(points):
         raise ValueError(f"no {neighbour}-th nearest neighbour among {len(points)} cells")
-    return NeighbourIndex(points, neighbour)
+    return NeighbourIndex(points, neighbour, spread)
 
 
 def neighbour_distance(index: NeighbourIndex, embeddings: npt.ArrayLike) -> Floats:
@@ -135,9 +157,9 @@ def neighbour_distance(index: NeighbourIndex, embeddings: npt.ArrayLike) -> Floa
         embeddings: (N, D).
 
     Returns:
-        (N,) Euclidean, 0 to 2.
+        (N,) Euclidean; 0 to 2 for embeddings of length 1.
     """
-    values = _unit_length(embeddings)
+    values = index.scaled(embeddings)
     lengths = (index.points**2).sum(axis=1)
     step = max(1, _CHUNK_DISTANCES // len(index.points))
     found = []

@@ -24,9 +24,17 @@ from unstained.learning.loop import Training
 from unstained.learning.problem import Problem, pose
 from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.state import EpochRecord, OnEpoch
-from unstained.models.build import build_model
+from unstained.models.build import NETWORKS, build_model
+from unstained.models.imagenet import weights_digest
 from unstained.models.trained import ModelSpec, TrainedModel
-from unstained.params import AnyNetworkParams, BoostingParams, ModelParams, StudyData, TrainParams
+from unstained.params import (
+    AnyNetworkParams,
+    BoostingParams,
+    ModelParams,
+    NetworkBase,
+    StudyData,
+    TrainParams,
+)
 from unstained.progress import progress
 
 CHECKPOINT_SECONDS: Final = 20.0
@@ -111,14 +119,20 @@ def fit(
 
 
 def fingerprint(problem: Problem, model: ModelParams, train: TrainParams, seed: int) -> str:
-    """Sha256 of everything that determines a run's weights; names its checkpoints."""
-    content = {
+    """Sha256 of everything that determines a run's weights; names its checkpoints.
+
+    Raises:
+        ParameterError: it is to start from ImageNet weights, and they are not there.
+    """
+    content: dict[str, object] = {
         "data": problem.digest(),
         "model": model.model_dump(mode="json"),
         "train": train.model_dump(mode="json"),
         "seed": seed,
         "versions": [__version__, torch.__version__, device_type()],
     }
+    if isinstance(model, NetworkBase) and model.weights == "imagenet":
+        content["start"] = weights_digest(NETWORKS[model.architecture].pretrained)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -11,19 +11,17 @@ from unstained.params import TrainParams
 def build_optimiser(network: nn.Module, train: TrainParams) -> torch.optim.Optimizer:
     """The optimiser of `train`, with its state already there, all zero.
 
-    Weight decay acts on matrices and convolution kernels alone. Parameters of one dimension
-    (biases, scales of normalisations, gamma of residual branches, temperatures) are exempt: they
-    set the scale of what follows, which decay would pull to zero.
+    See `decays` for the parameters that weight decay acts on.
 
     Args:
         network: on its device.
         train: optimiser, learning rate and weight decay. 'adamw' decouples the decay (Loshchilov
             and Hutter 2019), 'adam' adds it to the gradient.
     """
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": train.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for name, p in named if decays(name, p)], "weight_decay": train.weight_decay},
+        {"params": [p for name, p in named if not decays(name, p)], "weight_decay": 0.0},
     ]
     optimiser: torch.optim.Optimizer
     match train.optimiser:
@@ -31,13 +29,28 @@ def build_optimiser(network: nn.Module, train: TrainParams) -> torch.optim.Optim
             optimiser = torch.optim.AdamW(groups, lr=train.learning_rate, fused=True)
         case "adam":
             optimiser = torch.optim.Adam(groups, lr=train.learning_rate, fused=True)
-    for parameter in parameters:
+    for _, parameter in named:
         optimiser.state[parameter] = {
             "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
             "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
             "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
         }
     return optimiser
+
+
+def decays(name: str, parameter: torch.Tensor) -> bool:
+    """Whether weight decay acts on a parameter: on the weights of products and convolutions alone.
+
+    These are what torch's modules call weight, in two dimensions or more. Everything else is
+    exempt, whatever its shape: biases, scales of normalisations, gamma of residual branches,
+    temperatures, class tokens and position embeddings set the scale or the place of what follows,
+    which decay would pull to zero (Dosovitskiy et al. 2021 is trained so in timm too).
+
+    Args:
+        name: within the network.
+        parameter: of any shape.
+    """
+    return parameter.ndim > 1 and name.endswith("weight")
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

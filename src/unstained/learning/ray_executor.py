@@ -6,17 +6,11 @@ everywhere (a shared file system). The journal is written by this process alone.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import socket
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any
 
 import ray
 from ray import tune as ray_tune
@@ -27,25 +21,7 @@ from ray.tune.search.optuna import OptunaSearch
 from unstained.errors import TrainingError
 from unstained.learning.journal import TrialRecord
 from unstained.learning.tuning import Course, Objective, Search
-
-LONGEST_SOCKET_FOLDER: Final = 40
-"""Ray puts sockets about 65 characters below its folder; a socket's path has 107 at most."""
-
-OBJECT_STORE_BYTES: Final = 80_000_000
-"""Ray's smallest object store: trials exchange numbers, never cells."""
-
-CONNECT_SECONDS: Final = 10.0
-
-ENVIRONMENT: Final = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-"""Quiet, offline, and Ctrl-C stops the search instead of asking it to wind down."""
+from unstained.ray_session import last_line, ray_session
 
 
 def run_on_ray(
@@ -58,7 +34,7 @@ def run_on_ray(
     Raises:
         TrainingError: a trial failed, or RAY_ADDRESS cannot be reached.
     """
-    with _environment(), _own_folder(problem.journal) as folder, _cluster(folder):
+    with ray_session(problem.journal) as folder:
         recorder = _Recorder(problem, finished, keep)
         tuner = ray_tune.Tuner(
             _trainable(problem.objective, problem.tune.concurrent),
@@ -79,7 +55,7 @@ def run_on_ray(
         results = tuner.fit()
     if results.errors:
         raise TrainingError(
-            f"a trial failed: {_last_line(results.errors[0])}",
+            f"a trial failed: {last_line(results.errors[0])}",
             "correct the cause and run again; finished trials are kept and not repeated",
         )
 
@@ -207,91 +183,3 @@ def _replay(record: TrialRecord) -> list[tuple[int, float]]:
         course.add(record.epochs, float("nan"))
         points.append((record.epochs, course.value))
     return points
-
-
-@contextmanager
-def _cluster(folder: Path) -> Iterator[None]:
-    """Ray while the block runs: the one in this process, that of RAY_ADDRESS, or a private one.
-
-    A private one ends with this process, however it ends: Ray's children ask the kernel to be
-    killed with their parent. After a kill, two idle agents of Ray notice only a minute later.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
-    address = os.environ.get("RAY_ADDRESS")
-    try:
-        if address:
-            _connect(address, quiet)
-        else:
-            ray.init(
-                address="local",
-                num_cpus=len(os.sched_getaffinity(0)),
-                object_store_memory=OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                _temp_dir=str(folder),
-                **quiet,
-            )
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _connect(address: str, quiet: Mapping[str, Any]) -> None:
-    if address.startswith("ray://"):
-        raise TrainingError(
-            f"RAY_ADDRESS is {address}, an address for Ray's client, which cannot keep the journal",
-            "run on a node of the cluster with RAY_ADDRESS=host:6379, or submit it as a Ray job",
-        )
-    host, _, port = address.rpartition(":")
-    try:
-        if port.isdigit():  # ray.init itself would go on trying for ten minutes
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-        ray.init(address=address, **quiet)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise TrainingError(
-            f"no Ray cluster answers at RAY_ADDRESS={address}: {_last_line(error)}",
-            "start the cluster, correct RAY_ADDRESS, or unset it to start Ray here",
-        ) from error
-
-
-def private_folder(journal: Path) -> Path:
-    """Folder for the sockets and files of a Ray that is started for the search of `journal`.
-
-    The same for the same journal, so that what a killed run left there is removed by the next one.
-    """
-    name = "unstained-ray-" + hashlib.sha256(str(journal.resolve()).encode()).hexdigest()[:8]
-    place = tempfile.gettempdir()
-    short = len(place) + len(name) < LONGEST_SOCKET_FOLDER
-    return Path(place if short else "/tmp") / name  # noqa: S108
-
-
-@contextmanager
-def _own_folder(journal: Path) -> Iterator[Path]:
-    """`private_folder`, empty, for this user alone, while the block runs."""
-    folder = private_folder(journal)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    """ENVIRONMENT while the block runs; what the user has set stays."""
-    added = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
-
-
-def _last_line(error: BaseException) -> str:
-    """The last line of an error's text: Ray puts a worker's traceback before it."""
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__

@@ -14,6 +14,7 @@ from typing import Final
 import torch
 
 from unstained.errors import ParameterError
+from unstained.files import file_sha256
 from unstained.models.network import Network
 
 FOLDER_VARIABLE: Final = "UNSTAINED_WEIGHTS"
@@ -80,6 +81,15 @@ def find_weights(name: str) -> Path:
         f"put {name}.safetensors into a directory and name it in {FOLDER_VARIABLE}, or set "
         "model.weights to none",
     )
+
+
+def weights_digest(name: str) -> str:
+    """Sha256 of the file of published weights called `name`.
+
+    Raises:
+        ParameterError: see `find_weights`.
+    """
+    return file_sha256(find_weights(name))
 
 
 def hub_repository(name: str) -> str | None:

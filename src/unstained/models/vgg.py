@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from timm.models import vgg as timm_vgg
+from torch import nn
 
 from unstained.models.network import Network, scaled
 from unstained.params import VGGParams
@@ -21,6 +22,11 @@ class VGG(Network):
 
     The two fully connected layers see the last map pooled to 7 x 7. The second always has 4096
     features: the embedding.
+
+    Weights start with a variance of 2 over the inputs of a unit, which keeps the size of what
+    passes forward (He et al. 2015, eq. 10). Over its outputs, as in the published code, every
+    widening layer shrinks it; without normalisation the first hundreds of steps then only make up
+    for that.
 
     Args:
         params: width, convolutions a stage, features of the first fully connected layer, dropout
@@ -47,6 +53,9 @@ class VGG(Network):
             mlp_ratio=params.hidden / full,
             drop_rate=params.dropout,
         )
+        for module in self.trunk.modules():
+            if isinstance(module, nn.Conv2d):  # the fully connected layers are convolutions here
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         self.attach_heads(full, classes, targets)
 
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:

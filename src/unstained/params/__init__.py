@@ -6,6 +6,7 @@ credentials) come only from the environment. A study's section holds what its da
 """
 
 from unstained.params.base import Count, Fraction, P, Params, Positive, parse, read_yaml
+from unstained.params.explain import ExplainParams
 from unstained.params.learning import AugmentParams, Range, TrainParams, TuneParams
 from unstained.params.models import (
     AnyNetworkParams,
@@ -35,6 +36,7 @@ from unstained.params.stages import (
     ValidateParams,
 )
 from unstained.params.study import ClassRule, CommonParams, SimulateParams, StudyData, TargetRule
+from unstained.params.uncertainty import UncertaintyParams
 
 __all__ = [
     "AnyNetworkParams",
@@ -48,6 +50,7 @@ __all__ = [
     "DenseNetParams",
     "EvaluateParams",
     "Experiment",
+    "ExplainParams",
     "ExportParams",
     "Fraction",
     "IngestParams",
@@ -72,6 +75,7 @@ __all__ = [
     "TargetRule",
     "TrainParams",
     "TuneParams",
+    "UncertaintyParams",
     "VGGParams",
     "ValidateParams",
     "ViTParams",

@@ -16,7 +16,7 @@ class AugmentParams(Params):
     mirror: bool = Field(default=False, description="left and right exchanged, half of the time")
     crop: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0,
-        description="least area of a random crop resized to the canvas; 1: none. It takes size away",
+        description="least area of a random crop, resized to the canvas; 1: none. It hides size",
     )
     shift_px: Annotated[int, Field(ge=0)]
     scale: Annotated[float, Field(ge=0, lt=0.5)] = Field(description="0.1: 0.9 to 1.1 times")

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from unstained.params.base import Params, parse, read_yaml
+from unstained.params.explain import ExplainParams
 from unstained.params.learning import TrainParams, TuneParams
 from unstained.params.models import ModelParams, NetworkBase
 from unstained.params.stages import (
@@ -22,6 +23,7 @@ from unstained.params.stages import (
     ValidateParams,
 )
 from unstained.params.study import CommonParams, SimulateParams, StudyData
+from unstained.params.uncertainty import UncertaintyParams
 
 
 class StudyRecipe(Params):
@@ -67,6 +69,8 @@ class ProjectParams(Params):
     promote: PromoteParams
     monitor: MonitorParams
     companions: CompanionsParams
+    explain: ExplainParams
+    uncertainty: UncertaintyParams
 
     @model_validator(mode="after")
     def _names_exist(self) -> ProjectParams:

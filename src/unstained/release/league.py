@@ -85,7 +85,10 @@ class NotComparable(TypedDict):
 
 
 class League(TypedDict):
-    """The table: entries best first, tests by pair, and what was left out."""
+    """The table: entries best first, tests by pair, and what was left out.
+
+    `replicates` counts the versions that are trainings among folds and seeds.
+    """
 
     study: str
     name: str
@@ -98,6 +101,7 @@ class League(TypedDict):
     split_digest: str
     test_cells: int
     test_groups: int
+    replicates: int
     leader: int
     champion: int | None
     entries: list[Entry]
@@ -170,6 +174,12 @@ def findings(league: League) -> list[str]:
     if league["not_comparable"]:
         others = ", ".join(f"v{e['version']}" for e in league["not_comparable"])
         lines.append(f"Not comparable, because evaluated on other test cells: {others}.")
+    if league["replicates"]:
+        lines.append(
+            f"{league['replicates']} other versions are replicates, each trained with one fold "
+            "held out for the comparison across folds: no candidates, so this table, its adjusted "
+            "p and promotion leave them out."
+        )
     if league["simulated"]:
         lines.append("All cells are simulated: the ranking says nothing about real cells.")
     return lines

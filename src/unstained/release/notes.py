@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unstained.release.submission import Submission
+from unstained.release.submission import FOLD, SEED, Submission
 
 
 def about_model(given: Submission) -> str:
@@ -14,7 +14,8 @@ def about_model(given: Submission) -> str:
         "- alias `champion`: promoted by the gate, see the version's tags\n"
         "- alias `challenger`: best version of the newest run that the gate refused\n"
         "- alias `previous`: what `unstained rollback "
-        f"{given.study}` would make champion again\n\n"
+        f"{given.study}` would make champion again\n"
+        "- tag `fold`: a replicate of the comparison across folds and seeds, never promoted\n\n"
         "Versions can be compared where `data_digest` and `split_digest` agree: "
         f"`unstained compare {given.study}` tests them in pairs on the same cells."
     )
@@ -24,9 +25,10 @@ def about_version(given: Submission, tags: Mapping[str, str]) -> str:
     """Description of a version: headline metrics and where it comes from."""
     rows = [f"| {name} | {given.metrics[name]:.4g} |" for name in given.headline]
     cells = "simulated cells" if given.simulated else "measured cells"
+    which = f", fold {tags[FOLD]}, seed {tags[SEED]}: no candidate" if FOLD in tags else ""
     return "\n".join(
         [
-            f"**{given.model}** on {cells}, recipe `{given.recipe}`",
+            f"**{given.model}** on {cells}, recipe `{given.recipe}`{which}",
             "",
             "| metric | value |",
             "|---|---|",

@@ -226,8 +226,10 @@ def prove(registry: Registry, version: RegisteredVersion, digest: str | None = N
     """Fetch a version's artifact and check every byte.
 
     Raises:
+        RegistryError: the version is a replicate.
         IntegrityError: it is not what was registered, or not `digest`.
     """
+    _require_candidate(version)
     if digest is not None and digest != version.digest:
         raise IntegrityError(
             f"{version.uri} has artifact {version.digest[:12]}, but {digest[:12]} was promoted",
@@ -244,10 +246,26 @@ def _adopt(
     if champion is None:
         return ()
     reason = f"v{champion} was champion before the ledger began"
-    digests = _digests(registry.version(name, champion))
+    version = registry.version(name, champion)
+    _require_candidate(version)
+    digests = _digests(version)
     ledger.append(Event("adopt", study, name, champion, None, reason, digests))
     enact(registry, name, ledger.standing())
     return (reason,)
+
+
+def _require_candidate(version: RegisteredVersion) -> None:
+    """Refuse a replicate as champion: its fold and seed were not chosen for serving.
+
+    Raises:
+        RegistryError: it is one.
+    """
+    if version.is_replicate:
+        raise RegistryError(
+            f"{version.label} of {version.name} is a replicate of the comparison across folds, and "
+            "no candidate for champion",
+            "take the alias champion from it in MLflow, or choose a version without the tag fold",
+        )
 
 
 def _check_same_registry(

@@ -17,7 +17,7 @@ from unstained.release import runs
 from unstained.release.artifact import MODEL_FILE, verify_artifact
 from unstained.release.connection import connect, explained, global_uri, public
 from unstained.release.notes import about_model, about_version
-from unstained.release.submission import RegisteredVersion, Submission
+from unstained.release.submission import REPLICATE, RegisteredVersion, Submission
 from unstained.release.trials import log_search
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class Registry:
     def register(self, given: Submission) -> tuple[RegisteredVersion, bool]:
         """Log a run with everything about a model, and make its artifact a version.
 
-        An artifact that is a version already is not registered again. What an interrupted
-        registration left is removed.
+        What is a version already, by its artifact or as a replicate, is not registered again. What
+        an interrupted registration left is removed.
 
         Returns:
             (the version, whether it was created now).
@@ -82,25 +82,32 @@ class Registry:
             RegistryError: MLflow failed.
         """
         digest = verify_artifact(given.artifact)
-        for known in self.versions(given.name):
-            if known.digest == digest:
-                return known, False
         tags = self._tags(given, digest)
+        key = REPLICATE if REPLICATE in tags else "artifact_digest"
+        for known in self.versions(given.name):
+            if known.tags.get(key) == tags[key]:
+                self.complete(known)
+                return known, False
         client = self.client
         with explained(self.uri), global_uri(self.uri):
             experiment = self._experiment(given.experiment)
-            self._remove_unfinished(experiment, digest)
-            run = client.create_run(
-                experiment, tags=tags, run_name=f"{given.study}/{given.model}"
-            ).info.run_id
+            runs.remove_unfinished(client, experiment, key, tags[key])
+            run = client.create_run(experiment, tags=tags, run_name=given.run_name).info.run_id
             try:
                 version = self._log(experiment, run, given, tags)
             except BaseException:
                 with suppress(Exception):  # the server may be what failed
                     client.set_terminated(run, "FAILED")
                 raise
-            client.set_terminated(run, "FINISHED")
+            runs.close_run(client, run, given.name, version)
         return self.version(given.name, version), True
+
+    def complete(self, version: RegisteredVersion) -> None:
+        """Finish the run of a version whose registration was interrupted after it was made."""
+        client = self.client
+        with explained(self.uri):
+            if client.get_run(version.run_id).info.status != "FINISHED":
+                runs.close_run(client, version.run_id, version.name, version.version)
 
     def versions(self, name: str) -> list[RegisteredVersion]:
         """All versions of a registered model, oldest first; empty where there is no such model."""
@@ -266,20 +273,14 @@ class Registry:
             **given.tags,
         }
 
-    def _remove_unfinished(self, experiment: str, digest: str) -> None:
-        """Delete runs of the same artifact that were interrupted before it was a version."""
-        query = f"tags.artifact_digest = '{digest}' and attributes.status != 'FINISHED'"
-        for run in self.client.search_runs([experiment], query):
-            self.client.delete_run(run.info.run_id)
-
     def _log(self, experiment: str, run: str, given: Submission, tags: Mapping[str, str]) -> int:
         """Fill the run, upload the model, prove the upload, create the version."""
         client = self.client
         runs.log_params(client, run, given.params)
-        runs.log_history(client, run, given.history)
         runs.log_dataset(client, run, given.dataset)
         runs.log_files(client, run, given, {PREDICTIONS: given.predictions})
         logged = runs.log_onnx(client, experiment, run, given)
+        runs.log_history(client, run, given.history)
         place = client.get_logged_model(logged).artifact_location
         with tempfile.TemporaryDirectory() as temporary:
             self._fetch_artifact(place, tags["artifact_digest"], Path(temporary) / "artifact")
@@ -294,10 +295,7 @@ class Registry:
             description=about_version(given, tags),
             model_id=logged,
         )
-        number = int(version.version)
-        runs.link_version(client, logged, given.name, number)
-        client.update_run(run, name=f"{given.study}/{given.model} v{number}")
-        return number
+        return int(version.version)
 
     def _fetch_artifact(self, place: str, digest: str, directory: Path) -> None:
         with tempfile.TemporaryDirectory() as temporary, explained(self.uri):

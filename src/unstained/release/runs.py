@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from unstained.release.artifact import GOLDEN_FILE, MODEL_FILE
-from unstained.release.submission import DatasetFacts, Submission, numbers
+from unstained.release.submission import FOLD, DatasetFacts, Submission, numbers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,13 +65,16 @@ def log_history(
 def log_metrics(
     client: MlflowClient, run_id: str, metrics: Mapping[str, Any], model_id: str | None = None
 ) -> None:
-    """Log final metrics of the run and, where `model_id` is given, of its model."""
+    """Log final metrics of the run and, where `model_id` is given, of its model.
+
+    In the order given: MLflow's comparison of runs opens with the first metric of a run.
+    """
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
     points = [
         Metric(name, value, now, 0, model_id=model_id, run_id=run_id)
-        for name, value in sorted(numbers(metrics).items())
+        for name, value in numbers(metrics).items()
     ]
     for some in batches(points, METRIC_BATCH):
         client.log_batch(run_id, metrics=some)
@@ -128,7 +131,7 @@ def log_onnx(client: MlflowClient, experiment_id: str, run_id: str, given: Submi
 
     logged: LoggedModel = client.create_logged_model(
         experiment_id,
-        name=f"{given.study}-{given.model}",
+        name=given.run_name.replace("/", "-"),
         source_run_id=run_id,
         params={name: str(value) for name, value in given.params.items()},
         tags=dict(given.tags),
@@ -140,7 +143,8 @@ def log_onnx(client: MlflowClient, experiment_id: str, run_id: str, given: Submi
         client.log_model_artifacts(logged.model_id, str(local))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
-    log_metrics(client, run_id, given.metrics, logged.model_id)
+    first = {name: given.metrics[name] for name in given.headline}
+    log_metrics(client, run_id, first | dict(sorted(given.metrics.items())), logged.model_id)
     return str(logged.model_id)
 
 
@@ -152,6 +156,24 @@ def link_version(client: MlflowClient, logged_model: str, name: str, version: in
     if not any(old["name"] == name and int(old["version"]) == version for old in links):
         tags = {VERSIONS_TAG: json.dumps([*links, link])}
         client.set_logged_model_tags(logged_model, tags)
+
+
+def close_run(client: MlflowClient, run_id: str, name: str, version: int) -> None:
+    """Let a run show which version it became, and end it. Doing it twice changes nothing."""
+    run = client.get_run(run_id)
+    tags = run.data.tags
+    for output in run.outputs.model_outputs if run.outputs else ():
+        link_version(client, output.model_id, name, version)
+    if FOLD not in tags:  # fold and seed tell replicates apart, and stand in their runs' names
+        client.update_run(run_id, name=f"{tags['study']}/{tags['model']} v{version}")
+    client.set_terminated(run_id, "FINISHED")
+
+
+def remove_unfinished(client: MlflowClient, experiment_id: str, key: str, value: str) -> None:
+    """Delete runs with this tag that were interrupted before they became a version."""
+    query = f"tags.{key} = '{value}' and attributes.status != 'FINISHED'"
+    for run in client.search_runs([experiment_id], query):
+        client.delete_run(run.info.run_id)
 
 
 def restore_artifact(model: Path, directory: Path) -> None:

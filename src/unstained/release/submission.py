@@ -6,10 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+FOLD: Final = "fold"
+"""Tag of a replicate: the fold that was held out. Versions that have it are no candidates."""
+
+SEED: Final = "seed"
+"""Tag of a replicate."""
+
+REPLICATE: Final = "replicate_digest"
+"""Tag of a replicate: digest of what was trained and how it is exported, whoever exports it."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,13 @@ class Submission:
     predictions: Path
     headline: Sequence[str]
 
+    @property
+    def run_name(self) -> str:
+        """What its run is called in MLflow."""
+        if FOLD in self.tags:
+            return f"{self.model} fold{self.tags[FOLD]} seed{self.tags[SEED]}"
+        return f"{self.study}/{self.model}"
+
 
 @dataclass(frozen=True)
 class RegisteredVersion:
@@ -104,6 +120,19 @@ class RegisteredVersion:
     def test_cells(self) -> tuple[str, str]:
         """What two versions must share to be comparable."""
         return self.data_digest, self.split_digest
+
+    @property
+    def is_replicate(self) -> bool:
+        """Whether it is one training among folds and seeds: never compared alone or promoted."""
+        return FOLD in self.tags
+
+    @property
+    def label(self) -> str:
+        """The version for a sentence: 'v7 (cg_recnet)', or with fold and seed."""
+        if not self.is_replicate:
+            return f"v{self.version} ({self.model})"
+        fold, seed = self.tags[FOLD], self.tags.get(SEED, "?")
+        return f"v{self.version} ({self.model}, fold {fold}, seed {seed})"
 
 
 def flatten(content: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:

@@ -16,5 +16,5 @@ STAGES = (
 OPERATIONS = ("monitor",)
 """Stages that look at what changes without them (the registry): not part of `dvc repro`."""
 
-COMPANIONS = ("replicate", "companions")
+COMPANIONS = ("replicate", "enrol", "companions", "explain", "uncertainty")
 """Stages of companions/dvc.yaml: every model, fold and seed, and the tables made of them."""

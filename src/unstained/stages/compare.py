@@ -91,6 +91,7 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         "champion": league["champion"],
         "versions": len(league["entries"]),
         "not_comparable": len(league["not_comparable"]),
+        "replicates_left_out": league["replicates"],
         league["metric"]: round(leader["value"], 6),
     }
     return Report(metrics, tuple(findings(league)))
@@ -153,7 +154,7 @@ def make_league(
     new: Sequence[int],
     cells: CellFiles | None = None,
 ) -> League:
-    """The league table of a study.
+    """The league table of a study's candidates: all versions but replicates.
 
     Args:
         registry: where the versions are.
@@ -171,14 +172,16 @@ def make_league(
     from unstained.stages.leagues.candidates import admit, missing_tag, sort_out
 
     name = registered_model(params.register_, study)
-    versions = registry.versions(name)
+    everything = registry.versions(name)
+    versions = [version for version in everything if not version.is_replicate]
     ours = {v.version: v.test_cells for v in versions if not missing_tag(v)}
     reference = _reference(registry.uri, name, ours, new)
     candidates, others = sort_out(registry, versions, reference)
     champion = registry.alias(name, CHAMPION)
     if cells is not None and champion is not None:
         admit(registry, registry.version(name, champion), cells, candidates, others, params)
-    return _table(params, study, champion, new, candidates, others)
+    left_out = len(everything) - len(versions)
+    return _table(params, study, champion, new, candidates, others, left_out)
 
 
 def _table(
@@ -188,6 +191,7 @@ def _table(
     new: Sequence[int],
     candidates: Sequence[Candidate],
     others: list[NotComparable],
+    replicates: int,
 ) -> League:
     """The table of comparable versions, every entry with its tests."""
     from unstained.stages.leagues.scoring import paired_tests, score, versus
@@ -209,6 +213,7 @@ def _table(
         "split_digest": first.version.split_digest,
         "test_cells": len(first.test),
         "test_groups": int(first.test["group"].nunique()),
+        "replicates": replicates,
         "leader": numbers[0],
         "champion": champion,
         "entries": entries,
@@ -253,7 +258,7 @@ def _reference(
 
     if not held:
         raise RegistryError(
-            f"MLflow at {public(uri)} holds no version of {name}",
+            f"MLflow at {public(uri)} holds no version of {name} that is a candidate",
             "run `dvc repro`, or set MLFLOW_TRACKING_URI to the registry that holds them",
         )
     missing = [version for version in new if version not in held]

@@ -129,7 +129,8 @@ def nominate_in_pod(given: Mapping[str, Any]) -> None:
         name = registered_model(params, given["study"])
         uri = _setting("MLFLOW_TRACKING_URI", "the address of the MLflow server")
         versions = Registry(uri, Path.cwd()).versions(name)
-        newest = [version for version in versions if version.model == given["model"]][-1:]
+        model = given["model"]
+        newest = [v for v in versions if v.model == model and not v.is_replicate][-1:]
         if not newest:
             raise RegistryError(
                 f"{name} has no version of the model {given['model']!r}", "train it first"

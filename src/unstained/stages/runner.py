@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unstained.errors import ParameterError, StageInputError, UnstainedError
 from unstained.files import disk_full_explained, file_sha256, read_json, tree_sha256, write_json
@@ -31,7 +31,9 @@ from unstained.stages.catalogue import (
     stage_directory,
     stage_module,
 )
+from unstained.stages.code import code_digest
 from unstained.stages.contract import Input, Job, Replicate, Report, Stage
+from unstained.stages.lock import only_run
 
 if TYPE_CHECKING:
     from unstained.release.registry import Registry
@@ -90,24 +92,48 @@ def run_stage(
         UnstainedError: parameters, inputs or the stage itself failed; runs/ is as before.
     """
     params_file = params_file or root / "params.yaml"
-    project = load_params(params_file)
+    task = make_task(
+        load_params(params_file), read_yaml(params_file), name, study, model, replicate
+    )
+    return execute(task, root=root, state=root / STATE, registry=registry)
+
+
+def make_task(
+    project: ProjectParams,
+    content: Any,
+    name: str,
+    study: str,
+    model: str | None = None,
+    replicate: Replicate | None = None,
+) -> Task:
+    """The run of a stage that params.yaml asks for.
+
+    Args:
+        project: params.yaml as parameters.
+        content: params.yaml as plain content.
+        name: see `run_stage`; so for the others.
+        study: key of `studies`.
+        model: key of the recipe's `models`.
+        replicate: fold and seed.
+
+    Raises:
+        ParameterError: params.yaml does not know a name, or a section is missing.
+    """
     stage = stage_definition(name)
     _check_names(stage, project, study, model, replicate)
     names = {"study": study, "recipe": project.recipe, "model": model or ""}
-    params = resolve_params(stage, read_yaml(params_file), names)
     grid = project.companions
     about = is_about_replicates(stage)
-    task = Task(
+    return Task(
         stage=stage,
         study=study,
         model=model,
         recipe=project.recipe,
         models=grid.models if about else project.models,
-        params=params,
+        params=resolve_params(stage, content, names),
         replicate=replicate,
         replicates=tuple(Replicate(f, s) for f in grid.folds for s in grid.seeds) if about else (),
     )
-    return execute(task, root=root, state=root / STATE, registry=registry)
 
 
 def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = None) -> Report:
@@ -126,8 +152,8 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
         UnstainedError: inputs or the stage itself failed; runs/ is as before.
     """
     stage = task.stage
-    inputs, identities = _find_inputs(root, task)
-    fingerprint = _fingerprint(task, identities)
+    inputs, identities = find_inputs(root, task)
+    fingerprint, code = fingerprint_of(task, identities), code_digest(stage)
     rank = int(os.environ.get("RANK", "0"))  # under torchrun every worker comes through here
     worker = f"worker{rank}" if rank else None
     which = task.replicate.name if task.replicate else None
@@ -137,7 +163,7 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
     scratch = state / "scratch" / f"{tag}-{fingerprint[:16]}"
     partial = root / STATE / "partial" / tag
     lock = state / "locks" / f"{tag if state == root / STATE else scratch.name}.lock"
-    with _only_run(lock, tag), disk_full_explained(home):
+    with only_run(lock, tag), disk_full_explained(home):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         scratch.mkdir(parents=True, exist_ok=True)
@@ -159,7 +185,8 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
         )
         start = time.monotonic()
         report: Report = stage_module(stage.name).run(task.params, inputs, outputs, job)
-        _write_report(partial, stage, report, fingerprint, time.monotonic() - start)
+        names = {"fingerprint": fingerprint, "code": code}
+        _write_report(partial, stage, report, names, time.monotonic() - start)
         if rank == 0:
             _put_in_place(partial, home)
         shutil.rmtree(partial, ignore_errors=True)
@@ -201,8 +228,12 @@ def _check_names(
         )
 
 
-def _find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, list[str]]]:
-    """Paths of the inputs, and the digests recorded by the stages that wrote them."""
+def find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, list[str]]]:
+    """Paths of the inputs, and the digests recorded by the stages that wrote them.
+
+    Raises:
+        StageInputError: a stage before this one has not finished.
+    """
     paths, identities = {}, {}
     for key, source in task.stage.inputs.items():
         producer = stage_definition(source.stage)
@@ -246,7 +277,8 @@ def _recorded_digest(
     return str(read_json(record)["outputs"][source.output])
 
 
-def _fingerprint(task: Task, identities: Mapping[str, list[str]]) -> str:
+def fingerprint_of(task: Task, identities: Mapping[str, list[str]]) -> str:
+    """Sha256 of version, names, parameters and inputs: see `Job.fingerprint`."""
     from unstained import __version__
 
     names = {"study": task.study, "recipe": task.recipe, "model": task.model or ""}
@@ -257,7 +289,7 @@ def _fingerprint(task: Task, identities: Mapping[str, list[str]]) -> str:
 
 
 def _write_report(
-    partial: Path, stage: Stage, report: Report, fingerprint: str, seconds: float
+    partial: Path, stage: Stage, report: Report, names: Mapping[str, str], seconds: float
 ) -> None:
     digests = {}
     for key, output in stage.outputs.items():
@@ -268,7 +300,7 @@ def _write_report(
                 "this is a defect of the stage; please report it",
             )
         digests[key] = content_digest(path)
-    content = report.as_json() | {"fingerprint": fingerprint, "outputs": digests}
+    content = report.as_json() | dict(names) | {"outputs": digests}
     content["metrics"]["seconds"] = round(seconds, 1)
     write_json(partial / REPORT, content)
 
@@ -282,28 +314,6 @@ def _put_in_place(partial: Path, home: Path) -> None:
         home.replace(replaced)
     partial.replace(home)
     shutil.rmtree(replaced, ignore_errors=True)
-
-
-class _only_run:  # noqa: N801  (reads as the statement it is)
-    """Hold a lock file while a stage runs; a second run of the same stage is refused."""
-
-    def __init__(self, path: Path, tag: str) -> None:
-        self.path, self.tag = path, tag
-
-    def __enter__(self) -> None:
-        from filelock import FileLock, Timeout
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.lock = FileLock(self.path)
-        try:
-            self.lock.acquire(timeout=0)
-        except Timeout:
-            raise UnstainedError(
-                f"{self.tag} is already running in this project", "wait until it has ended"
-            ) from None
-
-    def __exit__(self, *_: object) -> None:
-        self.lock.release()
 
 
 def git_commit(root: Path) -> str:
@@ -326,7 +336,7 @@ def git_commit(root: Path) -> str:
         return "unknown"
     if head.returncode != 0:
         return "unknown"
-    changed = git("diff", "--quiet", "HEAD", "--", ".", ":(exclude)dvc.lock").returncode
+    changed = git("diff", "--quiet", "HEAD", "--", ".", ":(exclude,glob)**/dvc.lock").returncode
     return head.stdout.strip() + ("-dirty" if changed else "")
 
 

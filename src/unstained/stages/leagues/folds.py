@@ -1,14 +1,18 @@
 """Models across folds: the corrected resampled t-test on the replicates of `make companions`.
 
-A registered version is one training; whether its architecture is better, whatever the fold and the
-seed, only replicates can tell.
+A candidate is one training; whether its architecture is better, whatever the fold and the seed,
+only replicates can tell. The stage `enrol` makes a version of each.
 """
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unstained.files import file_sha256
 from unstained.params import load_params
 from unstained.stages.catalogue import RUNS
 from unstained.stages.contract import Replicate
@@ -27,8 +31,8 @@ def across_folds(root: Path, study: str) -> League | None:
         study: key of params.yaml `studies`.
 
     Returns:
-        The league of the models whose replicates are all there; None for fewer than two models or
-        two folds.
+        The league of the contenders whose replicates are all there; None for fewer than two or for
+        fewer than two folds.
     """
     from unstained.evaluation.companions.grid import read_grid
     from unstained.evaluation.companions.verdicts import league_of
@@ -38,7 +42,7 @@ def across_folds(root: Path, study: str) -> League | None:
     replicates = [Replicate(fold, seed) for fold in asked.folds for seed in asked.seeds]
     models = [
         model
-        for model in asked.models
+        for model in asked.contenders
         if all((home / model / r.name / "numbers.json").is_file() for r in replicates)
     ]
     if len(models) < 2:
@@ -47,8 +51,46 @@ def across_folds(root: Path, study: str) -> League | None:
     return league_of(grid, project.compare.metric, 1 - project.compare.alpha)
 
 
-def render_folds(league: League) -> Table:
-    """The league as a table for the terminal."""
+def enrolled_versions(root: Path, study: str) -> dict[str, tuple[int, ...]]:
+    """Registered versions of each model's replicates, by what the stage `enrol` wrote.
+
+    A replicate that was trained again since then is left out until it is enrolled again.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+
+    Returns:
+        Model -> versions, ascending; empty before `enrol` has run.
+    """
+    table, home = root / RUNS / study / "enrol" / "enrolment.csv", root / RUNS / study / "replicate"
+    found: dict[str, list[int]] = {}
+    if not table.is_file():
+        return {}
+    with table.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            replicate = Replicate(int(row["fold"]), int(row["seed"]))
+            path = home / row["model"] / replicate.name / "predictions.parquet"
+            if path.is_file() and file_sha256(path) == row["predictions_digest"]:
+                found.setdefault(row["model"], []).append(int(row["version"]))
+    return {model: tuple(sorted(versions)) for model, versions in found.items()}
+
+
+def version_ranges(versions: Iterable[int]) -> str:
+    """Versions in few words: 'v4-v6, v9'."""
+    ordered = sorted(set(versions))
+    starts = ordered[:1] + [b for a, b in pairwise(ordered) if b > a + 1]
+    ends = [a for a, b in pairwise(ordered) if b > a + 1] + ordered[-1:]
+    return ", ".join(f"v{a}" if a == b else f"v{a}-v{b}" for a, b in zip(starts, ends, strict=True))
+
+
+def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None = None) -> Table:
+    """The league as a table for the terminal.
+
+    Args:
+        league: the models.
+        versions: registered versions of their replicates; None leaves the column away.
+    """
     from rich.table import Table
 
     table = Table(
@@ -57,10 +99,15 @@ def render_folds(league: League) -> Table:
         box=None,
     )
     table.add_column("model")
+    if versions is not None:
+        table.add_column("versions")
     for heading in ("mean", "SD", "behind the leader", "interval", "p (Holm)"):
         table.add_column(heading, justify="right")
     for row in league.rows:
-        cells = [row.model, f"{row.mean:.3f}", f"{row.sd:.3f}"]
+        cells = [row.model]
+        if versions is not None:
+            cells.append(version_ranges(versions.get(row.model, ())) or "not enrolled")
+        cells += [f"{row.mean:.3f}", f"{row.sd:.3f}"]
         if row.behind is None:
             cells += ["leader", "", ""]
         else:

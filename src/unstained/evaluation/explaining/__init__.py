@@ -1,0 +1,1 @@
+"""Explanations of several networks, measured on the same cells beside controls."""

@@ -1,0 +1,1 @@
+"""When the models of a comparison should not answer, what they miss, which labels they doubt."""

@@ -1,0 +1,170 @@
+"""Explain: where the companions look, measured on the same test cells beside controls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unstained.files import read_json, write_text
+from unstained.params import CommonParams, CompanionsParams, EvaluateParams, Params, StudyData
+from unstained.params.explain import ExplainParams
+from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+
+if TYPE_CHECKING:
+    from unstained.data.store import CellStore
+    from unstained.evaluation.explaining.results import Explained
+    from unstained.evaluation.intervals import Estimate
+
+
+class ExplainStageParams(Params):
+    """Sections of params.yaml that the measured explanations depend on."""
+
+    common: CommonParams
+    data: StudyData
+    companions: CompanionsParams
+    evaluate: EvaluateParams
+    explain: ExplainParams
+
+
+STAGE = Stage(
+    name="explain",
+    params=ExplainStageParams,
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "companions": "companions",
+        "evaluate": "evaluate",
+        "explain": "explain",
+    },
+    inputs={
+        "store": Input("ingest", "store"),
+        "split": Input("split", "split"),
+        "models": Input("replicate", "model", every_replicate=True),
+        "numbers": Input("replicate", "numbers", every_replicate=True),
+    },
+    outputs={
+        "explanations": Output("explanations.csv"),
+        "cascade": Output("cascade.csv"),
+        "page": Output("explain.html"),
+    },
+    per="study",
+    layers=("data", "models", "evaluation"),
+)
+
+
+def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Measure the maps of the first replicate of every model, and write tables and page.
+
+    Raises:
+        StageInputError: a replicate or the split belongs to other cells, classes or targets.
+    """
+    from unstained.data.store import CellStore
+    from unstained.evaluation.explaining.cautions import cautions
+    from unstained.evaluation.explaining.page import build_page
+    from unstained.evaluation.explaining.tables import cascade_table, explanations_table
+    from unstained.evaluation.report import render
+
+    store = CellStore.open(inputs["store"])
+    found, scale = _measure(params, store, inputs, job)
+    tables = {"explanations": explanations_table(found), "cascade": cascade_table(found)}
+    for name, table in tables.items():
+        text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+        write_text(outputs[name], text)
+    page = build_page(
+        found,
+        params.data,
+        params.explain,
+        scale=scale,
+        simulated=store.manifest["source"] == "simulator",
+        provenance=_provenance(params, store, job),
+    )
+    write_text(outputs["page"], render(page))
+    items = [item for item in cautions(found) if item.tone == "bad"]
+    return Report(_metrics(found), tuple(f"{item.title}. {item.text}" for item in items))
+
+
+def _measure(
+    params: ExplainStageParams, store: CellStore, inputs: Inputs, job: Job
+) -> tuple[Explained, float]:
+    """All models, and the scale of contrast that the first was trained with."""
+    from unstained.evaluation.explaining.cells import read_sample
+    from unstained.evaluation.explaining.measure import NothingToExplainError, measure
+    from unstained.evaluation.explaining.results import Explained
+    from unstained.evaluation.intervals import resample_groups
+    from unstained.evaluation.predictions import load_model
+    from unstained.progress import progress
+    from unstained.stages.evaluate import read_split
+
+    seed, data = params.common.seed, params.data
+    part = read_split(store, inputs["split"])["part"].to_numpy(str)
+    sample = read_sample(store, part, data, params.explain.cells_per_class, seed)
+    measured, reasons, recall, validation = {}, {}, {}, {}
+    scale: float | None = None
+    with progress(f"explain {job.study}", len(job.models), "models") as advance:
+        for name in job.models:
+            home = job.replicates[0].name
+            trained = load_model(inputs["models"] / name / home / "model", store, data)
+            numbers: dict[str, Any] = read_json(inputs["numbers"] / name / home / "numbers.json")
+            scale = scale or trained.spec.scale
+            try:
+                temperature = float(numbers["temperature"])
+                measured[name] = measure(trained, sample, temperature, params.explain, seed)
+            except NothingToExplainError as error:
+                reasons[name] = str(error)
+            recall[name] = _recall(numbers["test"])
+            validation[name] = float(numbers["validation_macro_f1"])
+            advance(1)
+    found = Explained(
+        measured,
+        reasons,
+        params.companions.contenders,
+        sample,
+        resample_groups(sample.groups, sample.labels, params.evaluate.bootstrap, seed),
+        params.evaluate.confidence,
+        data.class_names,
+        recall,
+        validation,
+    )
+    return found, scale or 1.0
+
+
+def _recall(test: dict[str, Any]) -> Estimate:
+    """Balanced accuracy of a replicate's test cells."""
+    from unstained.evaluation.intervals import Estimate
+
+    within = test["interval"]["balanced_accuracy"]
+    return Estimate(test["balanced_accuracy"], within["low"], within["high"])
+
+
+def _metrics(found: Explained) -> dict[str, Scalar]:
+    from unstained.evaluation.explaining.cautions import FAITHFUL
+
+    metrics: dict[str, Scalar] = {
+        "cells": len(found.sample),
+        "networks": len(found.measured),
+        "beat_every_control": sum(found.beats(name, FAITHFUL) for name in found.competing),
+    }
+    for name in found.measured:
+        for measure in FAITHFUL:
+            _, gain = found.hardest(name, measure)
+            metrics[f"{name}_{measure}_gain"] = round(gain.value, 6)
+    return metrics
+
+
+def _provenance(
+    params: ExplainStageParams, store: CellStore, job: Job
+) -> tuple[tuple[str, str], ...]:
+    from unstained import __version__
+
+    how = params.explain
+    return (
+        ("Study, recipe", f"{job.study}, {job.recipe}"),
+        ("Replicate", job.replicates[0].name),
+        ("Data hash", store.digest),
+        ("Git commit", job.git_commit),
+        ("Parameters hash", params.digest()),
+        ("Fingerprint of this run", job.fingerprint),
+        ("Cells, steps", f"{how.cells_per_class} test cells a class, {how.steps} steps"),
+        ("Resamples", f"{params.evaluate.bootstrap} bootstrap resamples of groups"),
+        ("Seed", str(params.common.seed)),
+        ("Package", f"unstained {__version__}"),
+    )
