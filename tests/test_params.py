@@ -16,7 +16,7 @@ RECIPE = ("studies", "nsc", "recipes", "demo")
 
 
 def edit(path: Path, *keys: object, value: object) -> None:
-    yaml = YAML()
+    yaml = YAML(typ="safe", pure=True)  # comments are of no use here
     content = yaml.load(path.read_text())
     node = content
     for key in keys[:-1]:
