@@ -75,6 +75,10 @@ class RegistryError(UnstainedError):
     exit_code = 9
 
 
+class NoCandidateError(RegistryError):
+    """No version is a candidate; there may be replicates."""
+
+
 class IntegrityError(RegistryError):
     """An artifact's digest is not the recorded one."""
 

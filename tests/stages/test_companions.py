@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 from sklearn.metrics import f1_score, precision_recall_fscore_support
+from typer.testing import CliRunner
 
 from tests.test_end_to_end import RECIPE
 from tests.test_params import edit
+from unstained.cli import app
 from unstained.errors import ParameterError
 from unstained.evaluation.companions.plots import frontier
 from unstained.files import read_json, tree_sha256
@@ -134,6 +136,18 @@ def test_the_comparison_tests_across_folds(grown: Path) -> None:
     table = Console(width=120, file=io.StringIO())
     table.print(render_folds(league))
     assert "leader" in table.file.getvalue()
+
+
+def test_replicates_alone_are_compared_on_the_command_line(
+    grown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(grown)
+    found = CliRunner().invoke(app, ["compare", "nsc"])
+    assert found.exit_code == 0, found.output
+    assert "no version of unstained-nsc that is a candidate" in found.output
+    for text in ("across 2 folds", "v1-v2", "leader", *CONTENDERS):
+        assert text in found.output
+    assert EXPERIMENT["changed"] not in found.output
 
 
 def test_without_replicates_nothing_is_tested_across_folds(grown: Path, tmp_path: Path) -> None:

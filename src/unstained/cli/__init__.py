@@ -17,7 +17,7 @@ import typer
 from unstained.cli.grid import grid
 from unstained.cli.pipeline import pipeline_app
 from unstained.cli.project import Study, project_root
-from unstained.errors import UnstainedError
+from unstained.errors import NoCandidateError, UnstainedError
 
 app = typer.Typer(
     name="unstained",
@@ -105,11 +105,16 @@ def compare(study: Study) -> None:
     from unstained.stages.compare import compare_study
     from unstained.stages.leagues.folds import across_folds, enrolled_versions, render_folds
 
-    console = Console()
-    console.print(render_league(compare_study(project_root(), study)))
-    league = across_folds(project_root(), study)
-    if league is not None:
-        console.print(render_folds(league, enrolled_versions(project_root(), study)))
+    console, root = Console(), project_root()
+    folds = across_folds(root, study)
+    try:
+        console.print(render_league(compare_study(root, study)))
+    except NoCandidateError as error:
+        if folds is None:
+            raise
+        console.print(f"{error}\n", markup=False, highlight=False, soft_wrap=True)
+    if folds is not None:
+        console.print(render_folds(folds, enrolled_versions(root, study)))
 
 
 @app.command()

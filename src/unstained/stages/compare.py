@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from unstained.errors import ParameterError, RegistryError
+from unstained.errors import NoCandidateError, ParameterError, RegistryError
 from unstained.files import read_json, write_json, write_text
 from unstained.params import (
     CommonParams,
@@ -257,7 +257,7 @@ def _reference(
     from unstained.release.connection import public
 
     if not held:
-        raise RegistryError(
+        raise NoCandidateError(
             f"MLflow at {public(uri)} holds no version of {name} that is a candidate",
             "run `dvc repro`, or set MLFLOW_TRACKING_URI to the registry that holds them",
         )

@@ -94,14 +94,14 @@ def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None 
     from rich.table import Table
 
     table = Table(
-        title=f"across {league.folds} folds and {league.seeds} seeds ({league.metric})",
+        title=f"across {league.folds} folds, seeds: {league.seeds} ({league.metric})",
         caption="corrected resampled t-test (Nadeau & Bengio 2003), Holm over all pairs",
         box=None,
     )
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     if versions is not None:
         table.add_column("versions")
-    for heading in ("mean", "SD", "behind the leader", "interval", "p (Holm)"):
+    for heading in ("mean", "SD", "behind", "interval", "p (Holm)"):
         table.add_column(heading, justify="right")
     for row in league.rows:
         cells = [row.model]
