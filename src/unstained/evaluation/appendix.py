@@ -13,7 +13,15 @@ from unstained.evaluation.chapters import (
 )
 from unstained.evaluation.findings import findings
 from unstained.evaluation.markers import markers_section
-from unstained.evaluation.report import Cell, Definitions, Findings, Page, Section, Table
+from unstained.evaluation.report import (
+    Cell,
+    Definitions,
+    Findings,
+    Page,
+    Section,
+    Table,
+    origin_section,
+)
 from unstained.evaluation.results import Evaluation
 from unstained.evaluation.verdict import verdict
 
@@ -112,13 +120,7 @@ def build_page(evaluation: Evaluation, cells: Section) -> Page:
             "Words of this page in plain language.",
             (Definitions(GLOSSARY),),
         ),
-        Section(
-            "origin",
-            "Where these numbers come from",
-            "Origin",
-            "Enough to make the same numbers again.",
-            (Definitions(evaluation.provenance, compact=True),),
-        ),
+        origin_section(evaluation.provenance),
     ]
     return Page(
         title=evaluation.data.title,

@@ -212,6 +212,21 @@ class Page:
     footer: str = ""
 
 
+def origin_section(provenance: tuple[tuple[str, str], ...]) -> Section:
+    """The last section of a page.
+
+    Args:
+        provenance: facts on origin, in reading order (stages/provenance.py).
+    """
+    return Section(
+        "origin",
+        "Where these numbers come from",
+        "Origin",
+        "Enough to make the same numbers again.",
+        (Definitions(provenance, compact=True),),
+    )
+
+
 def svg_picture(svg: str, alt: str, width: int) -> Picture:
     """A plot as a picture."""
     return Picture(_data_address("svg+xml", svg.encode()), alt, width)

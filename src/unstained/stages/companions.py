@@ -16,6 +16,7 @@ from unstained.params import (
     StudyData,
 )
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.stages.provenance import provenance
 
 MASKED_CELLS = 400
 """Test cells, spread over all of them, whose masks tell how much of a cell is hidden."""
@@ -67,7 +68,6 @@ STAGE = Stage(
 
 def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Write tables and page."""
-    from unstained import __version__
     from unstained.data.store import CellStore
     from unstained.evaluation.companions.experiments import experiments_table, outcomes
     from unstained.evaluation.companions.page import METRIC, build_page, table_files
@@ -90,14 +90,11 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
         hidden=_hidden(params, store, inputs["split"]),
         confidence=params.evaluate.confidence,
         simulated=store.manifest["source"] == "simulator",
-        provenance=(
-            ("Study, recipe", f"{job.study}, {job.recipe}"),
-            ("Data hash", store.digest),
-            ("Git commit", job.git_commit),
-            ("Parameters hash", params.digest()),
-            ("Fingerprint of this run", job.fingerprint),
+        provenance=provenance(
+            params,
+            store,
+            job,
             ("Folds, seeds", f"{list(grid.folds)}, {list(grid.seeds)}"),
-            ("Package", f"unstained {__version__}"),
         ),
     )
     write_text(outputs["page"], render(page))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unstained.files import read_json, whole_file, write_json, write_text
 from unstained.params import CommonParams, EvaluateParams, Params, StudyData
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.stages.provenance import provenance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -177,7 +178,13 @@ def _evaluate(
         population=population(store, part, data),
         audit=read_json(inputs["audit"]),
         simulated=store.manifest["source"] == "simulator",
-        provenance=_provenance(params, store, job),
+        provenance=provenance(
+            params,
+            store,
+            job,
+            ("Seed", str(params.common.seed)),
+            ("Resamples", f"{params.evaluate.bootstrap} bootstrap resamples of groups"),
+        ),
     )
 
 
@@ -216,24 +223,6 @@ def _model_path(trained: Path, name: str) -> Path:
     from unstained.stages.train import STAGE as TRAIN
 
     return trained / name / TRAIN.outputs["model"].path
-
-
-def _provenance(
-    params: EvaluateStageParams, store: CellStore, job: Job
-) -> tuple[tuple[str, str], ...]:
-    from unstained import __version__
-
-    return (
-        ("Study, recipe", f"{job.study}, {job.recipe}"),
-        ("Source of the cells", "simulator" if params.data.source == "simulator" else "files"),
-        ("Data hash", store.digest),
-        ("Git commit", job.git_commit),
-        ("Parameters hash", params.digest()),
-        ("Fingerprint of this run", job.fingerprint),
-        ("Package", f"unstained {__version__}"),
-        ("Seed", str(params.common.seed)),
-        ("Resamples", f"{params.evaluate.bootstrap} bootstrap resamples of groups"),
-    )
 
 
 def _examples(evaluation: Evaluation, store: CellStore, trained: Path) -> Section:

@@ -8,6 +8,7 @@ from unstained.files import read_json, write_text
 from unstained.params import CommonParams, CompanionsParams, EvaluateParams, Params, StudyData
 from unstained.params.explain import ExplainParams
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.stages.provenance import provenance
 
 if TYPE_CHECKING:
     from unstained.data.store import CellStore
@@ -63,7 +64,7 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     from unstained.evaluation.explaining.tables import cascade_table, explanations_table
     from unstained.evaluation.report import render
 
-    store = CellStore.open(inputs["store"])
+    store, how = CellStore.open(inputs["store"]), params.explain
     found, scale = _measure(params, store, inputs, job)
     tables = {"explanations": explanations_table(found), "cascade": cascade_table(found)}
     for name, table in tables.items():
@@ -72,10 +73,18 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     page = build_page(
         found,
         params.data,
-        params.explain,
+        how,
         scale=scale,
         simulated=store.manifest["source"] == "simulator",
-        provenance=_provenance(params, store, job),
+        provenance=provenance(
+            params,
+            store,
+            job,
+            ("Replicate", job.replicates[0].name),
+            ("Cells, steps", f"{how.cells_per_class} test cells a class, {how.steps} steps"),
+            ("Resamples", f"{params.evaluate.bootstrap} bootstrap resamples of groups"),
+            ("Seed", str(params.common.seed)),
+        ),
     )
     write_text(outputs["page"], render(page))
     items = [item for item in cautions(found) if item.tone == "bad"]
@@ -148,23 +157,3 @@ def _metrics(found: Explained) -> dict[str, Scalar]:
             _, gain = found.hardest(name, measure)
             metrics[f"{name}_{measure}_gain"] = round(gain.value, 6)
     return metrics
-
-
-def _provenance(
-    params: ExplainStageParams, store: CellStore, job: Job
-) -> tuple[tuple[str, str], ...]:
-    from unstained import __version__
-
-    how = params.explain
-    return (
-        ("Study, recipe", f"{job.study}, {job.recipe}"),
-        ("Replicate", job.replicates[0].name),
-        ("Data hash", store.digest),
-        ("Git commit", job.git_commit),
-        ("Parameters hash", params.digest()),
-        ("Fingerprint of this run", job.fingerprint),
-        ("Cells, steps", f"{how.cells_per_class} test cells a class, {how.steps} steps"),
-        ("Resamples", f"{params.evaluate.bootstrap} bootstrap resamples of groups"),
-        ("Seed", str(params.common.seed)),
-        ("Package", f"unstained {__version__}"),
-    )

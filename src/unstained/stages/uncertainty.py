@@ -16,6 +16,7 @@ from unstained.params import (
 )
 from unstained.params.uncertainty import UncertaintyParams
 from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.stages.provenance import provenance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +114,12 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
         results,
         strange=stranger_gallery(strangers, params.data.canvas),
         doubted=suspect_gallery(results.suspects, store, params.data.canvas),
-        provenance=_provenance(context),
+        provenance=provenance(
+            params,
+            store,
+            job,
+            ("Replicates", ", ".join(replicate.name for replicate in job.replicates)),
+        ),
     )
     write_text(outputs["page"], render(page))
     notes = tuple(item.title for item in concerns(results) if item.tone in ("bad", "caution"))
@@ -306,18 +312,3 @@ def _simulated(params: UncertaintyStageParams, simulate: SimulateParams) -> Stra
     )
     kinds = np.array([CONTROL if kind == "cell" else kind for kind in found.kinds])
     return Strangers(found.images, kinds, np.array(found.groups), "simulated")
-
-
-def _provenance(context: _Context) -> tuple[tuple[str, str], ...]:
-    from unstained import __version__
-
-    job = context.job
-    return (
-        ("Study, recipe", f"{job.study}, {job.recipe}"),
-        ("Data hash", context.store.digest),
-        ("Git commit", job.git_commit),
-        ("Parameters hash", context.params.digest()),
-        ("Fingerprint of this run", job.fingerprint),
-        ("Replicates", ", ".join(replicate.name for replicate in job.replicates)),
-        ("Package", f"unstained {__version__}"),
-    )

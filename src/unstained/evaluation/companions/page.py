@@ -34,6 +34,7 @@ from unstained.evaluation.report import (
     Section,
     Table,
     Text,
+    origin_section,
     svg_picture,
 )
 from unstained.params import StudyData
@@ -84,13 +85,7 @@ def build_page(
         _figures(contest, data),
         cost_section(contest, METRIC),
         _paper(),
-        Section(
-            "origin",
-            "Where these numbers come from",
-            "Origin",
-            "Enough to make the same numbers again.",
-            (Definitions(provenance, compact=True),),
-        ),
+        origin_section(provenance),
     ]
     return Page(
         title=f"{data.title}: every model",

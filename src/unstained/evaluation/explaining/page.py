@@ -15,13 +15,13 @@ from unstained.evaluation.intervals import Estimate
 from unstained.evaluation.report import (
     Block,
     Cell,
-    Definitions,
     Findings,
     Page,
     Plots,
     Section,
     Table,
     Text,
+    origin_section,
     svg_picture,
 )
 from unstained.params import StudyData
@@ -56,13 +56,7 @@ def build_page(
         _randomised(found),
         _turned(found, params),
         _methods(found),
-        Section(
-            "origin",
-            "Where these numbers come from",
-            "Origin",
-            "Enough to make the same numbers again.",
-            (Definitions(provenance, compact=True),),
-        ),
+        origin_section(provenance),
     ]
     return Page(
         title=f"{data.title}: where the models look",

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from unstained.evaluation.beside import decimal, percent
-from unstained.evaluation.report import Definitions, Findings, Gallery, Page, Section, Tile, Verdict
+from unstained.evaluation.report import (
+    Findings,
+    Gallery,
+    Page,
+    Section,
+    Tile,
+    Verdict,
+    origin_section,
+)
 from unstained.evaluation.uncertainty import cultures, sections
 from unstained.evaluation.uncertainty.concerns import concerns, listed
 from unstained.evaluation.uncertainty.results import Results, Row, records
@@ -46,13 +54,7 @@ def build_page(
             cultures.composition(results),
             cultures.rare(results),
             cultures.labels(results, doubted),
-            Section(
-                "origin",
-                "Where these numbers come from",
-                "Origin",
-                "Enough to make the same numbers again.",
-                (Definitions(provenance, compact=True),),
-            ),
+            origin_section(provenance),
         ),
         simulated=results.simulated,
         footer="For research use only. Not a medical device.",
