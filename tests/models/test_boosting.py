@@ -18,7 +18,7 @@ PARAMS = BoostingParams(
     l2_regularization=0.5,
     max_features=0.3,
 )
-OPTIONS = PARAMS.model_dump(exclude={"architecture", "iterations"}) | {
+OPTIONS = PARAMS.model_dump(exclude={"architecture", "partition", "iterations"}) | {
     "max_iter": PARAMS.iterations,
     "random_state": 5,
     "early_stopping": False,

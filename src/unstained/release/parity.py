@@ -31,8 +31,8 @@ class Parity:
     Attributes:
         decisions: whether every cell's most probable class is the same.
         max_logit_difference: largest |difference| of a logit.
-        max_differences: output -> largest |difference|; of targets in their standard deviations,
-            of CAM and embedding relative to the output's largest value where that exceeds 1.
+        max_differences: output -> largest |difference|; of targets in their standard deviations;
+            of targets, CAM and embedding relative to the largest value where that exceeds 1.
         alone: largest |difference| of a logit between a cell padded into a batch and alone.
         tolerance: what all of these may be at the most.
     """
@@ -129,10 +129,9 @@ def _differences(expected: Arrays, found: Arrays, spread: np.ndarray) -> dict[st
         if found[name].shape != truth.shape:
             result[name] = float("inf")
             continue
-        difference: Any = np.abs(found[name].astype(np.float64) - truth)
-        if name == "targets":
-            difference = difference / spread
-        elif name in ("cam", "embedding"):
-            difference = difference / max(1.0, float(np.abs(truth).max()))
+        unit: Any = spread if name == "targets" else 1.0
+        difference: Any = np.abs(found[name].astype(np.float64) - truth) / unit
+        if name in ("targets", "cam", "embedding"):
+            difference = difference / max(1.0, float(np.abs(truth / unit).max(initial=0.0)))
         result[name] = float(difference.max(initial=0.0))
     return result
