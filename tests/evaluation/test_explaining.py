@@ -14,8 +14,8 @@ from torch import nn
 from tests.evaluation.planted import SIDE, StripeDetector, planted
 from unstained.data.canvas import Canvases
 from unstained.errors import ParameterError
-from unstained.evaluation.explaining.cautions import cautions, verdict
 from unstained.evaluation.explaining.cells import Sample, dealt
+from unstained.evaluation.explaining.findings import findings, verdict
 from unstained.evaluation.explaining.measure import MAP, NothingToExplainError, measure
 from unstained.evaluation.explaining.results import Explained
 from unstained.evaluation.explaining.tables import cascade_table, explanations_table
@@ -120,7 +120,7 @@ def test_warnings_name_the_map_that_is_wrong(found: Explained) -> None:
     assert answer is not None
     assert (answer.tone, answer.tiles[0].value) == ("caution", "1 of 2")
     assert answer.answer == "The maps of right beat every control."
-    items = {item.title: item.text for item in cautions(found)}
+    items = {item.title: item.text for item in findings(found)}
     lots = items["The maps of mirrored are no better than pixels in random order"]
     assert lots.startswith("By insertion: mirrored. By deletion: mirrored.")
     assert "Clearly worse in one of them: mirrored." in lots
@@ -141,7 +141,7 @@ def test_a_network_that_guesses_and_rough_intervals_are_told(found: Explained) -
         resampling=resample_groups(few, found.sample.labels, 50, 0),
         sample=replace(found.sample, masks=empty),
     )
-    items = {item.title: item.text for item in cautions(other)}
+    items = {item.title: item.text for item in findings(other)}
     assert "right 0.55" in items["right: calls that cannot be told from guessing"]
     assert "4 groups" in items["Intervals are rough"]
     assert "3 of 48 cells have no mask" in items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -49,9 +50,19 @@ def clearly_better(found: PairedResult) -> bool:
     return found.low >= HALF_A_POINT
 
 
-def span(found: Estimate) -> str:
+def interval(low: float, high: float) -> str:
     """An interval of fractions as '80 to 91 %'."""
-    return f"{100 * found.low:.0f} to {100 * found.high:.0f}\u00a0%"
+    return f"{100 * low:.0f} to {100 * high:.0f}\u00a0%"
+
+
+def span(found: Estimate) -> str:
+    """The interval of an estimated fraction, see `interval`."""
+    return interval(found.low, found.high)
+
+
+def listed(names: Sequence[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def against_control(evaluation: Evaluation, control: ControlResult) -> PairedResult:

@@ -59,7 +59,7 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         StageInputError: a replicate or the split belongs to other cells, classes or targets.
     """
     from unstained.data.store import CellStore
-    from unstained.evaluation.explaining.cautions import cautions
+    from unstained.evaluation.explaining.findings import findings
     from unstained.evaluation.explaining.page import build_page
     from unstained.evaluation.explaining.tables import cascade_table, explanations_table
     from unstained.evaluation.report import render
@@ -87,7 +87,7 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         ),
     )
     write_text(outputs["page"], render(page))
-    items = [item for item in cautions(found) if item.tone == "bad"]
+    items = [item for item in findings(found) if item.tone == "bad"]
     return Report(_metrics(found), tuple(f"{item.title}. {item.text}" for item in items))
 
 
@@ -145,7 +145,7 @@ def _recall(test: dict[str, Any]) -> Estimate:
 
 
 def _metrics(found: Explained) -> dict[str, Scalar]:
-    from unstained.evaluation.explaining.cautions import FAITHFUL
+    from unstained.evaluation.explaining.findings import FAITHFUL
 
     metrics: dict[str, Scalar] = {
         "cells": len(found.sample),

@@ -98,7 +98,7 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
     """
     from unstained.data.store import CellStore
     from unstained.evaluation.report import render
-    from unstained.evaluation.uncertainty.concerns import concerns
+    from unstained.evaluation.uncertainty.findings import findings
     from unstained.evaluation.uncertainty.page import build_page
     from unstained.evaluation.uncertainty.pictures import stranger_gallery, suspect_gallery
     from unstained.evaluation.uncertainty.results import headline
@@ -122,7 +122,7 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
         ),
     )
     write_text(outputs["page"], render(page))
-    notes = tuple(item.title for item in concerns(results) if item.tone in ("bad", "caution"))
+    notes = tuple(item.title for item in findings(results) if item.tone in ("bad", "caution"))
     return Report(headline(results), notes)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from unstained.evaluation.beside import listed
 from unstained.evaluation.companions.verdicts import ABLATION
 from unstained.evaluation.explaining import plots
-from unstained.evaluation.explaining.cautions import listed
 from unstained.evaluation.explaining.results import Explained
 from unstained.evaluation.explanation import grey_picture, grey_range
 from unstained.evaluation.report import Plots, Section, Text, svg_picture

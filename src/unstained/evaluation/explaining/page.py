@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from unstained.evaluation.beside import decimal
 from unstained.evaluation.explaining import plots
-from unstained.evaluation.explaining.cautions import cautions, verdict
 from unstained.evaluation.explaining.examples import examples_section
+from unstained.evaluation.explaining.findings import findings, verdict
 from unstained.evaluation.explaining.meanings import meanings_section
 from unstained.evaluation.explaining.measure import MAP, TURNED
 from unstained.evaluation.explaining.results import Explained
@@ -71,7 +71,7 @@ def build_page(
 
 def _warnings(found: Explained) -> Section:
     lead = "Made from the numbers below. Until it beats the controls, a map is a guess."
-    blocks: tuple[Block, ...] = (Findings(cautions(found)),)
+    blocks: tuple[Block, ...] = (Findings(findings(found)),)
     return Section("warnings", "Before you believe a map", "Warnings", lead, blocks)
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from unstained.evaluation.beside import decimal
-from unstained.evaluation.explaining.cautions import CONTROL_NAMES, listed
+from unstained.evaluation.beside import decimal, listed
+from unstained.evaluation.explaining.findings import CONTROL_NAMES
 from unstained.evaluation.explaining.results import Explained, better, worse
 from unstained.evaluation.intervals import Estimate
 from unstained.evaluation.report import Cell, Table

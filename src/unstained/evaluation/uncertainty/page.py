@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unstained.evaluation.beside import decimal, percent
+from unstained.evaluation.beside import decimal, listed, percent
 from unstained.evaluation.report import (
     Findings,
     Gallery,
@@ -12,8 +12,8 @@ from unstained.evaluation.report import (
     Verdict,
     origin_section,
 )
-from unstained.evaluation.uncertainty import cultures, sections
-from unstained.evaluation.uncertainty.concerns import concerns, listed
+from unstained.evaluation.uncertainty import cell_sections, culture_sections
+from unstained.evaluation.uncertainty.findings import findings
 from unstained.evaluation.uncertainty.results import Results, Row, records
 from unstained.evaluation.uncertainty.strangers import CONTROL, KIND_WORDS
 
@@ -45,15 +45,15 @@ def build_page(
                 "What to know first",
                 "Warnings",
                 "Computed from the tables below, worst first.",
-                (Findings(concerns(results)),),
+                (Findings(findings(results)),),
             ),
-            sections.calibration(results),
-            sections.coverage(results),
-            sections.answers(results),
-            sections.strangers(results, strange),
-            cultures.composition(results),
-            cultures.rare(results),
-            cultures.labels(results, doubted),
+            cell_sections.calibration(results),
+            cell_sections.coverage(results),
+            cell_sections.answers(results),
+            cell_sections.strangers(results, strange),
+            culture_sections.composition(results),
+            culture_sections.rare(results),
+            culture_sections.labels(results, doubted),
             origin_section(provenance),
         ),
         simulated=results.simulated,
@@ -63,8 +63,8 @@ def build_page(
 
 def _verdict(results: Results) -> Verdict:
     """The model that is best on validation cells, in five numbers."""
-    findings = concerns(results)
-    bad = [item for item in findings if item.tone == "bad" and "simulated" not in item.title]
+    found = findings(results)
+    bad = [item for item in found if item.tone == "bad" and "simulated" not in item.title]
     answer = (
         f"{results.best} knows when it does not know, as far as these cells show."
         if not bad

@@ -14,9 +14,9 @@ from unstained.evaluation.report import (
     svg_picture,
 )
 from unstained.evaluation.uncertainty import plots
+from unstained.evaluation.uncertainty.cell_sections import means, model_cell, share
 from unstained.evaluation.uncertainty.mixtures import METHODS
 from unstained.evaluation.uncertainty.results import Results, records
-from unstained.evaluation.uncertainty.sections import means, model_cell, share
 
 
 def composition(results: Results) -> Section:

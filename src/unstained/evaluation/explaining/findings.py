@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.evaluation.beside import HALF_A_POINT, decimal, percent
+from unstained.evaluation.beside import HALF_A_POINT, decimal, listed, percent
 from unstained.evaluation.explaining.results import Explained, better, worse
 from unstained.evaluation.explanation import FEWEST_POINTS
 from unstained.evaluation.findings import ORDER
@@ -31,11 +31,6 @@ CONTROL_WORDS: Final = {
 
 CONTROL_NAMES: Final = {"random": "random", "centre": "centre", "intensity": "contrast"}
 """Controls as headings."""
-
-
-def listed(names: Sequence[str]) -> str:
-    """'a, b and c'."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def verdict(found: Explained) -> Verdict | None:
@@ -66,7 +61,7 @@ def verdict(found: Explained) -> Verdict | None:
     return Verdict(tone, answer, sentences, tiles)
 
 
-def cautions(found: Explained) -> tuple[Finding, ...]:
+def findings(found: Explained) -> tuple[Finding, ...]:
     """Findings, worst first."""
     items = [
         *_no_better(found),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from unstained.evaluation.beside import decimal, percent
+from unstained.evaluation.beside import decimal, interval, percent
 from unstained.evaluation.report import (
     Cell,
     Gallery,
@@ -18,7 +18,6 @@ from unstained.evaluation.report import (
     svg_picture,
 )
 from unstained.evaluation.uncertainty import plots
-from unstained.evaluation.uncertainty.concerns import interval
 from unstained.evaluation.uncertainty.outlying import SCORES
 from unstained.evaluation.uncertainty.results import Results, Row, records
 from unstained.evaluation.uncertainty.strangers import CONTROL, DEBRIS

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from unstained.evaluation.beside import percent
+from unstained.evaluation.beside import interval, listed, percent
 from unstained.evaluation.findings import ORDER
 from unstained.evaluation.report import Finding
 from unstained.evaluation.uncertainty.outlying import SCORES
@@ -19,7 +19,7 @@ SLACK: Final = 0.1
 """How much rarer than promised intervals may hold the truth before it is said."""
 
 
-def concerns(results: Results) -> tuple[Finding, ...]:
+def findings(results: Results) -> tuple[Finding, ...]:
     """Findings, worst first."""
     items = [
         *_origin(results),
@@ -32,17 +32,6 @@ def concerns(results: Results) -> tuple[Finding, ...]:
         *_labels(results),
     ]
     return tuple(sorted(items, key=lambda item: ORDER.index(item.tone)))
-
-
-def interval(low: float, high: float) -> str:
-    """An interval of fractions as '80 to 91 %'."""
-    return f"{100 * low:.0f} to {100 * high:.0f}\u00a0%"
-
-
-def listed(names: Sequence[str]) -> str:
-    """'a', 'a and b', 'a, b and c'."""
-    head, last = ", ".join(names[:-1]), names[-1]
-    return f"{head} and {last}" if head else last
 
 
 def _origin(results: Results) -> Iterator[Finding]:
