@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from tests.test_end_to_end import RECIPE
 from tests.test_params import edit
 from unstained.cli import app
+from unstained.comparison.companions.plots import frontier
 from unstained.errors import ParameterError
-from unstained.evaluation.companions.plots import frontier
 from unstained.files import read_json, tree_sha256
 from unstained.params import load_params
 from unstained.plan import plan

@@ -13,10 +13,10 @@ from sklearn.metrics import log_loss
 
 from tests.test_end_to_end import RECIPE
 from tests.test_params import edit
+from unstained.comparison.uncertainty import doubts, mixtures, strangers
 from unstained.data.masks import cell_masks
 from unstained.data.store import CellStore
 from unstained.errors import ParameterError, StageInputError
-from unstained.evaluation.uncertainty import doubts, mixtures, strangers
 from unstained.files import read_json, write_json
 from unstained.params import load_params
 from unstained.simulate.strangers import KINDS, simulate_strangers

@@ -37,6 +37,11 @@ def decimal(value: float, digits: int = 2) -> str:
     return text.lstrip("-") if not text.strip("-0.,") else text.replace("-", "−")
 
 
+def p_value(p: float) -> str:
+    """A p-value; one that would round to zero as '<0.001'."""
+    return "<0.001" if p < 0.0005 else f"{p:.3f}"
+
+
 def points(found: PairedResult) -> str:
     """A difference of fractions as '+8 points (+3 to +12)'."""
     value, low, high = (

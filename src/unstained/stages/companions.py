@@ -24,8 +24,8 @@ MASKED_CELLS = 400
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from unstained.comparison.companions.grid import Grid
     from unstained.data.store import CellStore
-    from unstained.evaluation.companions.grid import Grid
 
 
 class CompanionsStageParams(Params):
@@ -62,15 +62,15 @@ STAGE = Stage(
         "page": Output("companions.html"),
     },
     per="study",
-    layers=("data", "models", "evaluation"),
+    layers=("data", "models", "evaluation", "comparison"),
 )
 
 
 def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Write tables and page."""
+    from unstained.comparison.companions.experiments import experiments_table, outcomes
+    from unstained.comparison.companions.page import METRIC, build_page, table_files
     from unstained.data.store import CellStore
-    from unstained.evaluation.companions.experiments import experiments_table, outcomes
-    from unstained.evaluation.companions.page import METRIC, build_page, table_files
     from unstained.evaluation.report import render
 
     store = CellStore.open(inputs["store"])
@@ -113,7 +113,7 @@ def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dic
     """Model that does not see the cell -> fraction of the test cells' masks that it misses."""
     import numpy as np
 
-    from unstained.evaluation.companions.experiments import hidden_share
+    from unstained.comparison.companions.experiments import hidden_share
     from unstained.learning.parts import part_rows
 
     rows = part_rows(store, split, "test")
@@ -130,7 +130,7 @@ def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dic
 def _read(params: CompanionsStageParams, inputs: Inputs, job: Job) -> Grid:
     import pandas as pd
 
-    from unstained.evaluation.companions.grid import read_grid
+    from unstained.comparison.companions.grid import read_grid
     from unstained.models.complexity import TOOL, complexity
 
     data = params.data

@@ -67,7 +67,7 @@ STAGE = Stage(
         "page": Output("league.html"),
     },
     per="study",
-    layers=("data", "evaluation", "release", "stages/leagues"),
+    layers=("data", "evaluation", "comparison", "release", "stages/leagues"),
 )
 
 

@@ -11,8 +11,8 @@ from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Repor
 from unstained.stages.provenance import provenance
 
 if TYPE_CHECKING:
+    from unstained.comparison.explaining.results import Explained
     from unstained.data.store import CellStore
-    from unstained.evaluation.explaining.results import Explained
     from unstained.evaluation.intervals import Estimate
 
 
@@ -48,7 +48,7 @@ STAGE = Stage(
         "page": Output("explain.html"),
     },
     per="study",
-    layers=("data", "models", "evaluation"),
+    layers=("data", "models", "evaluation", "comparison"),
 )
 
 
@@ -58,10 +58,10 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     Raises:
         StageInputError: a replicate or the split belongs to other cells, classes or targets.
     """
+    from unstained.comparison.explaining.findings import findings
+    from unstained.comparison.explaining.page import build_page
+    from unstained.comparison.explaining.tables import cascade_table, explanations_table
     from unstained.data.store import CellStore
-    from unstained.evaluation.explaining.findings import findings
-    from unstained.evaluation.explaining.page import build_page
-    from unstained.evaluation.explaining.tables import cascade_table, explanations_table
     from unstained.evaluation.report import render
 
     store, how = CellStore.open(inputs["store"]), params.explain
@@ -95,9 +95,9 @@ def _measure(
     params: ExplainStageParams, store: CellStore, inputs: Inputs, job: Job
 ) -> tuple[Explained, float]:
     """All models, and the scale of contrast that the first was trained with."""
-    from unstained.evaluation.explaining.cells import read_sample
-    from unstained.evaluation.explaining.measure import NothingToExplainError, measure
-    from unstained.evaluation.explaining.results import Explained
+    from unstained.comparison.explaining.cells import read_sample
+    from unstained.comparison.explaining.measure import NothingToExplainError, measure
+    from unstained.comparison.explaining.results import Explained
     from unstained.evaluation.intervals import resample_groups
     from unstained.evaluation.predictions import load_model
     from unstained.progress import progress
@@ -145,7 +145,7 @@ def _recall(test: dict[str, Any]) -> Estimate:
 
 
 def _metrics(found: Explained) -> dict[str, Scalar]:
-    from unstained.evaluation.explaining.findings import FAITHFUL
+    from unstained.comparison.explaining.findings import FAITHFUL
 
     metrics: dict[str, Scalar] = {
         "cells": len(found.sample),

@@ -1,1 +1,1 @@
-"""Parts of the stage `compare`: registry (`release`) and statistics (`evaluation`) joined."""
+"""Parts of the stage `compare`: registry (`release`) and statistics (`comparison`) joined."""

@@ -34,8 +34,8 @@ def across_folds(root: Path, study: str) -> League | None:
         The league of the contenders whose replicates are all there; None for fewer than two or for
         fewer than two folds.
     """
-    from unstained.evaluation.companions.grid import read_grid
-    from unstained.evaluation.companions.verdicts import league_of
+    from unstained.comparison.companions.grid import read_grid
+    from unstained.comparison.companions.verdicts import league_of
 
     project = load_params(root / "params.yaml")
     asked, home = project.companions, root / RUNS / study / "replicate"
@@ -93,6 +93,8 @@ def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None 
     """
     from rich.table import Table
 
+    from unstained.evaluation.beside import p_value
+
     table = Table(
         title=f"across {league.folds} folds, seeds: {league.seeds} ({league.metric})",
         caption="corrected resampled t-test (Nadeau & Bengio 2003), Holm over all pairs",
@@ -112,6 +114,6 @@ def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None 
             cells += ["leader", "", ""]
         else:
             d = row.behind.difference
-            cells += [f"{d.value:.3f}", f"{d.low:.3f} to {d.high:.3f}", f"{row.behind.p_holm:.3f}"]
+            cells += [f"{d.value:.3f}", f"{d.low:.3f} to {d.high:.3f}", p_value(row.behind.p_holm)]
         table.add_row(*cells)
     return table

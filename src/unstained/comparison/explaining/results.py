@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unstained.comparison.explaining.cells import Sample
+from unstained.comparison.explaining.measure import MAP, ORDERED, Measured
 from unstained.evaluation.beside import HALF_A_POINT
-from unstained.evaluation.explaining.cells import Sample
-from unstained.evaluation.explaining.measure import MAP, ORDERED, Measured
 from unstained.evaluation.intervals import Estimate, Resampling
 from unstained.evaluation.metrics import Floats
 from unstained.evaluation.saliency import CONTROLS, mean_difference

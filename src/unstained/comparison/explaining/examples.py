@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from unstained.comparison.companions.verdicts import ABLATION
+from unstained.comparison.explaining import plots
+from unstained.comparison.explaining.results import Explained
 from unstained.evaluation.beside import listed
-from unstained.evaluation.companions.verdicts import ABLATION
-from unstained.evaluation.explaining import plots
-from unstained.evaluation.explaining.results import Explained
 from unstained.evaluation.explanation import grey_picture, grey_range
 from unstained.evaluation.report import Plots, Section, Text, svg_picture
 from unstained.params.explain import ExplainParams

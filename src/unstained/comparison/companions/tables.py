@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from unstained.evaluation.companions.grid import Grid
-from unstained.evaluation.companions.printed import MEASURES
+from unstained.comparison.companions.grid import Grid
+from unstained.comparison.companions.printed import MEASURES
 
 SHOWN = (*MEASURES, "macro_precision", "macro_recall", "macro_f1", "roc_auc")
 

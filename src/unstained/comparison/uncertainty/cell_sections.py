@@ -7,6 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from unstained.comparison.uncertainty import plots
+from unstained.comparison.uncertainty.outlying import SCORES
+from unstained.comparison.uncertainty.results import Results, Row, records
+from unstained.comparison.uncertainty.strangers import CONTROL, DEBRIS
 from unstained.evaluation.beside import decimal, interval, percent
 from unstained.evaluation.report import (
     Cell,
@@ -17,10 +21,6 @@ from unstained.evaluation.report import (
     Text,
     svg_picture,
 )
-from unstained.evaluation.uncertainty import plots
-from unstained.evaluation.uncertainty.outlying import SCORES
-from unstained.evaluation.uncertainty.results import Results, Row, records
-from unstained.evaluation.uncertainty.strangers import CONTROL, DEBRIS
 
 
 def share(row: Row, column: str = "value") -> Cell:

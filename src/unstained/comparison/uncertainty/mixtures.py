@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from unstained.comparison.uncertainty.replicas import Replicas
 from unstained.evaluation.composition import (
     Composition,
     LabelledCells,
@@ -23,7 +24,6 @@ from unstained.evaluation.composition import (
     fit_calibrations,
 )
 from unstained.evaluation.metrics import Floats, Labels
-from unstained.evaluation.uncertainty.replicas import Replicas
 
 METHODS: Final = {
     "counted": "plain counting",

@@ -12,13 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from unstained.evaluation.calibration import probabilities, reliability
-from unstained.evaluation.conformal import wilson
-from unstained.evaluation.intervals import Resampling
-from unstained.evaluation.metrics import Floats, brier_scores, log_losses
-from unstained.evaluation.rare import threshold_for_precision
-from unstained.evaluation.selective import aurc, choose_threshold, excess_aurc, risk_coverage
-from unstained.evaluation.uncertainty.replicas import (
+from unstained.comparison.uncertainty.replicas import (
     Averaged,
     Judged,
     Replica,
@@ -29,6 +23,12 @@ from unstained.evaluation.uncertainty.replicas import (
     over_replicas,
     sample_sd,
 )
+from unstained.evaluation.calibration import probabilities, reliability
+from unstained.evaluation.conformal import wilson
+from unstained.evaluation.intervals import Resampling
+from unstained.evaluation.metrics import Floats, brier_scores, log_losses
+from unstained.evaluation.rare import threshold_for_precision
+from unstained.evaluation.selective import aurc, choose_threshold, excess_aurc, risk_coverage
 
 GRID = np.round(np.arange(0.02, 1.001, 0.02), 2)
 """Coverages at which curves of different replicates are averaged."""

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from unstained.comparison.explaining.cells import Sample
+from unstained.comparison.explaining.maps import Explainer, explainer_of
 from unstained.evaluation import sanity
-from unstained.evaluation.explaining.cells import Sample
-from unstained.evaluation.explaining.maps import Explainer, explainer_of
 from unstained.evaluation.explanation import evidence_lift
 from unstained.evaluation.gradcam import Agreement, agreement, device_of
 from unstained.evaluation.localisation import pointing_game

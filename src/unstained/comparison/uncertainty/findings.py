@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from unstained.comparison.uncertainty.outlying import SCORES
+from unstained.comparison.uncertainty.results import Results, records
+from unstained.comparison.uncertainty.strangers import CONTROL, KIND_WORDS
 from unstained.evaluation.beside import interval, listed, percent
 from unstained.evaluation.findings import ORDER
 from unstained.evaluation.report import Finding
-from unstained.evaluation.uncertainty.outlying import SCORES
-from unstained.evaluation.uncertainty.results import Results, records
-from unstained.evaluation.uncertainty.strangers import CONTROL, KIND_WORDS
 
 MISSED: Final = 0.5
 """Fraction of a kind that passes unnoticed, above which a score does not guard against it."""

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from unstained.comparison.explaining.findings import CONTROL_NAMES
+from unstained.comparison.explaining.results import Explained, better, worse
 from unstained.evaluation.beside import decimal, listed
-from unstained.evaluation.explaining.findings import CONTROL_NAMES
-from unstained.evaluation.explaining.results import Explained, better, worse
 from unstained.evaluation.intervals import Estimate
 from unstained.evaluation.report import Cell, Table
 from unstained.evaluation.saliency import CONTROLS

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from unstained.evaluation.companions.grid import Grid
+from unstained.comparison.companions.grid import Grid
 from unstained.evaluation.folds import (
     AblationAnswer,
     FoldSizes,

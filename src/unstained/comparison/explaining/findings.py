@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from unstained.comparison.explaining.results import Explained, better, worse
 from unstained.evaluation.beside import HALF_A_POINT, decimal, listed, percent
-from unstained.evaluation.explaining.results import Explained, better, worse
 from unstained.evaluation.explanation import FEWEST_POINTS
 from unstained.evaluation.findings import ORDER
 from unstained.evaluation.report import Finding, Tile, Tone, Verdict

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from unstained.comparison.uncertainty.strangers import ORDINARY, Strangers
 from unstained.data.canvas import Canvases, iter_canvases, place
 from unstained.data.store import CellStore
 from unstained.evaluation.metrics import Floats, Labels
@@ -21,7 +22,6 @@ from unstained.evaluation.outliers import (
     neighbour_distance,
 )
 from unstained.evaluation.predictions import BATCH, STREAM_CELLS
-from unstained.evaluation.uncertainty.strangers import ORDINARY, Strangers
 from unstained.models.trained import TrainedModel
 
 SCORES: Final = {"energy": "energy of the logits", "neighbours": "distance to training cells"}

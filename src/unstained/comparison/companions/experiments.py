@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unstained.comparison.companions.grid import Grid
+from unstained.comparison.companions.verdicts import fold_sizes
 from unstained.data.canvas import load_canvases
 from unstained.data.masks import cell_masks
 from unstained.data.store import CellStore
-from unstained.evaluation.companions.grid import Grid
-from unstained.evaluation.companions.verdicts import fold_sizes
 from unstained.evaluation.folds import PairedDifference, compare_changes
 from unstained.models.view import around_disc
 from unstained.params import Experiment, ModelParams

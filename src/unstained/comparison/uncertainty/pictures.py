@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from unstained.comparison.uncertainty.results import records
+from unstained.comparison.uncertainty.strangers import CONTROL, Strangers
 from unstained.data.canvas import place
 from unstained.data.store import CellStore
 from unstained.evaluation.beside import percent
 from unstained.evaluation.explanation import grey_picture, grey_range, png
 from unstained.evaluation.report import Card, Gallery, Picture, png_picture
-from unstained.evaluation.uncertainty.results import records
-from unstained.evaluation.uncertainty.strangers import CONTROL, Strangers
 
 WIDTH = 96
 EXAMPLES = 3

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from unstained.comparison.uncertainty import cell_sections, culture_sections
+from unstained.comparison.uncertainty.findings import findings
+from unstained.comparison.uncertainty.results import Results, Row, records
+from unstained.comparison.uncertainty.strangers import CONTROL, KIND_WORDS
 from unstained.evaluation.beside import decimal, listed, percent
 from unstained.evaluation.report import (
     Findings,
@@ -12,10 +16,6 @@ from unstained.evaluation.report import (
     Verdict,
     origin_section,
 )
-from unstained.evaluation.uncertainty import cell_sections, culture_sections
-from unstained.evaluation.uncertainty.findings import findings
-from unstained.evaluation.uncertainty.results import Results, Row, records
-from unstained.evaluation.uncertainty.strangers import CONTROL, KIND_WORDS
 
 
 def build_page(

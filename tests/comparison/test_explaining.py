@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.evaluation.planted import SIDE, StripeDetector, planted
+from unstained.comparison.explaining.cells import Sample, dealt
+from unstained.comparison.explaining.findings import findings, verdict
+from unstained.comparison.explaining.measure import MAP, NothingToExplainError, measure
+from unstained.comparison.explaining.results import Explained
+from unstained.comparison.explaining.tables import cascade_table, explanations_table
 from unstained.data.canvas import Canvases
 from unstained.errors import ParameterError
-from unstained.evaluation.explaining.cells import Sample, dealt
-from unstained.evaluation.explaining.findings import findings, verdict
-from unstained.evaluation.explaining.measure import MAP, NothingToExplainError, measure
-from unstained.evaluation.explaining.results import Explained
-from unstained.evaluation.explaining.tables import cascade_table, explanations_table
 from unstained.evaluation.intervals import Estimate, resample_groups
 from unstained.evaluation.saliency import CONTROLS
 from unstained.models.outputs import Outputs

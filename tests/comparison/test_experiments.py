@@ -13,14 +13,14 @@ from scipy import stats
 
 from tests.models.sizes import TINY
 from tests.synthetic import make_store
-from unstained.evaluation.companions.experiment_section import experiment_section
-from unstained.evaluation.companions.experiments import (
+from unstained.comparison.companions.experiment_section import experiment_section
+from unstained.comparison.companions.experiments import (
     differences,
     experiments_table,
     hidden_share,
     outcomes,
 )
-from unstained.evaluation.companions.grid import Grid, Run
+from unstained.comparison.companions.grid import Grid, Run
 from unstained.evaluation.report import Table, Text
 from unstained.params import Experiment, ModelParams
 

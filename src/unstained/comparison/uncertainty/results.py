@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from unstained.comparison.uncertainty.replicas import Replicas
 from unstained.evaluation.label_noise import MarkerGate
-from unstained.evaluation.uncertainty.replicas import Replicas
 from unstained.params import StudyData
 from unstained.params.uncertainty import UncertaintyParams
 

@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from unstained.evaluation.beside import decimal
-from unstained.evaluation.companions import plots
-from unstained.evaluation.companions.cost import cost_section
-from unstained.evaluation.companions.experiment_section import experiment_section
-from unstained.evaluation.companions.experiments import Outcome
-from unstained.evaluation.companions.grid import Grid
-from unstained.evaluation.companions.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
-from unstained.evaluation.companions.tables import classes_table, curves_table, models_table
-from unstained.evaluation.companions.verdicts import (
+from unstained.comparison.companions import plots
+from unstained.comparison.companions.cost import cost_section
+from unstained.comparison.companions.experiment_section import experiment_section
+from unstained.comparison.companions.experiments import Outcome
+from unstained.comparison.companions.grid import Grid
+from unstained.comparison.companions.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
+from unstained.comparison.companions.tables import classes_table, curves_table, models_table
+from unstained.comparison.companions.verdicts import (
     ABLATION,
     ablation_of,
     league_of,
     pooled_decisions,
 )
+from unstained.evaluation.beside import decimal, p_value
 from unstained.evaluation.figures import roc_panel
 from unstained.evaluation.folds import AblationAnswer, League, PairedDifference
 from unstained.evaluation.metrics import confusion_matrix, macro, roc_auc, roc_curve
@@ -174,8 +174,8 @@ def _difference_row(pair: PairedDifference) -> tuple[Cell, ...]:
         Cell(pair.second),
         Cell(f"{d.value:+.3f}", f"{d.low:+.3f} to {d.high:+.3f}"),
         Cell(f"{pair.t:.2f}"),
-        Cell(f"{pair.p:.3f}"),
-        Cell(f"{pair.p_holm:.3f}", strong=pair.p_holm <= 0.05),
+        Cell(p_value(pair.p)),
+        Cell(p_value(pair.p_holm), strong=pair.p_holm <= 0.05),
     )
 
 
@@ -198,7 +198,7 @@ def _league_table(league: League) -> Table:
     for row in league.rows:
         behind = "leader"
         if row.behind is not None:
-            behind = f"{row.behind.difference.value:.3f} behind, p {row.behind.p_holm:.3f}"
+            behind = f"{row.behind.difference.value:.3f} behind, p {p_value(row.behind.p_holm)}"
         seed = "–" if np.isnan(row.spread.seed) else f"{row.spread.rerun:.3f}"
         texts = (row.model, decimal(row.mean), f"{row.spread.fold:.3f}", seed, behind)
         rows.append(tuple(Cell(text) for text in texts))
@@ -218,8 +218,8 @@ def _decisions_table(grid: Grid) -> Table:
             Cell(d.second),
             Cell(str(d.first_only)),
             Cell(str(d.second_only)),
-            Cell(f"{d.p:.3f}"),
-            Cell(f"{d.p_holm:.3f}", strong=d.p_holm <= 0.05),
+            Cell(p_value(d.p)),
+            Cell(p_value(d.p_holm), strong=d.p_holm <= 0.05),
         )
         for d in sorted(pooled_decisions(grid), key=lambda d: d.p_holm)
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from unstained.comparison.uncertainty import plots
+from unstained.comparison.uncertainty.cell_sections import means, model_cell, share
+from unstained.comparison.uncertainty.mixtures import METHODS
+from unstained.comparison.uncertainty.results import Results, records
 from unstained.evaluation.beside import percent
 from unstained.evaluation.report import (
     Block,
@@ -13,10 +17,6 @@ from unstained.evaluation.report import (
     Text,
     svg_picture,
 )
-from unstained.evaluation.uncertainty import plots
-from unstained.evaluation.uncertainty.cell_sections import means, model_cell, share
-from unstained.evaluation.uncertainty.mixtures import METHODS
-from unstained.evaluation.uncertainty.results import Results, records
 
 
 def composition(results: Results) -> Section:

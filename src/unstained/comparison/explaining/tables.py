@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from unstained.evaluation.explaining.measure import ORDERED
-from unstained.evaluation.explaining.results import Explained
+from unstained.comparison.explaining.measure import ORDERED
+from unstained.comparison.explaining.results import Explained
 from unstained.evaluation.intervals import Estimate
 
 COLUMNS = ("model", "measure", "control", "value", "low", "high", "cells")

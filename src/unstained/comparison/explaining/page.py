@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from unstained.comparison.explaining import plots
+from unstained.comparison.explaining.examples import examples_section
+from unstained.comparison.explaining.findings import findings, verdict
+from unstained.comparison.explaining.meanings import meanings_section
+from unstained.comparison.explaining.measure import MAP, TURNED
+from unstained.comparison.explaining.results import Explained
+from unstained.comparison.explaining.rows import Row, ordered_table, span, unmeasured
+from unstained.comparison.explaining.tables import cascade_table
 from unstained.evaluation.beside import decimal
-from unstained.evaluation.explaining import plots
-from unstained.evaluation.explaining.examples import examples_section
-from unstained.evaluation.explaining.findings import findings, verdict
-from unstained.evaluation.explaining.meanings import meanings_section
-from unstained.evaluation.explaining.measure import MAP, TURNED
-from unstained.evaluation.explaining.results import Explained
-from unstained.evaluation.explaining.rows import Row, ordered_table, span, unmeasured
-from unstained.evaluation.explaining.tables import cascade_table
 from unstained.evaluation.intervals import Estimate
 from unstained.evaluation.report import (
     Block,

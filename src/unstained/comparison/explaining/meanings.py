@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from unstained.comparison.explaining.results import Explained
 from unstained.evaluation.beside import percent
-from unstained.evaluation.explaining.results import Explained
 from unstained.evaluation.report import Definitions, Section
 from unstained.params.explain import ExplainParams
 

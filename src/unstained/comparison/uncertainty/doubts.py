@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from unstained.comparison.uncertainty.replicas import Replica, Replicas
 from unstained.errors import ParameterError
 from unstained.evaluation.intervals import resample_groups
 from unstained.evaluation.label_noise import (
@@ -31,7 +32,6 @@ from unstained.evaluation.label_noise import (
 )
 from unstained.evaluation.metrics import Floats, Labels
 from unstained.evaluation.selective import Flags
-from unstained.evaluation.uncertainty.replicas import Replica, Replicas
 
 
 @dataclass(frozen=True)

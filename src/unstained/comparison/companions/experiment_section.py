@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from unstained.evaluation.beside import decimal
-from unstained.evaluation.companions.experiments import Outcome
-from unstained.evaluation.companions.grid import Grid
+from unstained.comparison.companions.experiments import Outcome
+from unstained.comparison.companions.grid import Grid
+from unstained.evaluation.beside import decimal, p_value
 from unstained.evaluation.report import Cell, Section, Table, Text
 
 COLUMNS = ("question", "changed", "usual", "with it", "difference", "p (Holm)", "compute")
@@ -45,7 +45,7 @@ def _row(outcome: Outcome) -> tuple[Cell, ...]:
     if outcome.pair is not None:
         d = outcome.pair.difference
         difference = Cell(f"{d.value:+.3f}", f"{d.low:+.3f} to {d.high:+.3f}")
-        p = Cell(f"{outcome.pair.p_holm:.3f}", strong=outcome.pair.p_holm <= 0.05)
+        p = Cell(p_value(outcome.pair.p_holm), strong=outcome.pair.p_holm <= 0.05)
     elif outcome.same_cells:
         difference = Cell(f"{outcome.changed.mean() - outcome.usual.mean():+.3f}", "one fold")
     return (

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unstained.evaluation.companions import plots
-from unstained.evaluation.companions.grid import Grid
+from unstained.comparison.companions import plots
+from unstained.comparison.companions.grid import Grid
 from unstained.evaluation.report import Picture, Plots, Section, svg_picture
 
 
