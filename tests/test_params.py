@@ -94,18 +94,23 @@ def test_a_model_changes_only_what_it_names_of_training(project: Path) -> None:
     assert boosting.training(recipe.train) == recipe.train
 
 
-def test_set_source_activates_the_study_and_keeps_comments(project: Path, tmp_path: Path) -> None:
+def test_set_source_activates_the_study_and_changes_no_other_line(
+    project: Path, tmp_path: Path
+) -> None:
     params_file = project / "params.yaml"
     images = tmp_path / "images"
     images.mkdir()
-    before = params_file.read_text()
+    before = params_file.read_text().splitlines()
     set_source(params_file, "cellcycle", str(images))
     params = load_params(params_file)
     assert params.active == ("nsc", "cellcycle")
     assert params.studies["cellcycle"].data.source == str(images)
-    comments = [line.split("#")[1] for line in before.splitlines() if "#" in line]
-    after = params_file.read_text()
-    assert all(comment in after for comment in comments)
+    after = params_file.read_text().splitlines()
+    changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
+    assert [old.split()[0] for old, _ in changed] == ["active:", "source:"]
+    assert [new.partition("#")[2] for _, new in changed] == [
+        old.partition("#")[2] for old, _ in changed
+    ]
 
 
 def test_set_source_refuses_what_cannot_run(project: Path) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unstained.errors import ParameterError, SourceError
 from unstained.files import write_text
 from unstained.params import ProjectParams, load_params, parse
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import ScalarNode
+    from ruamel.yaml.representer import RoundTripRepresenter
 
 
 def set_source(params_file: Path, study: str, source: str) -> str:
@@ -45,6 +50,8 @@ def set_source(params_file: Path, study: str, source: str) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.Representer = _null_spelt_out()
     content = yaml.load(params_file.read_text(encoding="utf-8"))
     content["studies"][study]["data"]["source"] = source
     if study not in content["active"]:
@@ -54,3 +61,15 @@ def set_source(params_file: Path, study: str, source: str) -> str:
     yaml.dump(content, text)
     write_text(params_file, text.getvalue())
     return f"{study}: source is now {source}; run `dvc repro` (or `make repro`)"
+
+
+def _null_spelt_out() -> type[RoundTripRepresenter]:
+    """Writes null as 'null', as params.yaml has it, and not as nothing."""
+    from ruamel.yaml.representer import RoundTripRepresenter
+
+    class Representer(RoundTripRepresenter):
+        def represent_none(self, data: None) -> ScalarNode:
+            return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+    Representer.add_representer(type(None), Representer.represent_none)
+    return Representer

@@ -15,12 +15,14 @@ from tests.models.sizes import TINY
 from tests.synthetic import make_store
 from unstained.comparison.companions.experiment_section import experiment_section
 from unstained.comparison.companions.experiments import (
+    Hidden,
     differences,
     experiments_table,
-    hidden_share,
+    hidden_cells,
     outcomes,
 )
 from unstained.comparison.companions.grid import Grid, Run
+from unstained.data.canvas import load_canvases
 from unstained.evaluation.report import Table, Text
 from unstained.params import Experiment, ModelParams
 
@@ -100,12 +102,20 @@ def test_what_was_changed_is_read_from_the_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "said"), [(0.4, "no better than that"), (0.6, "the recording itself tells the class")]
+    ("low", "light", "said"),
+    [
+        (0.4, 2.0, "no better than that"),
+        (0.6, 1.05, "the recording itself tells the class"),
+        (0.6, 2.0, "neuron is 2.00 times as strong as farther out: light of the cells reaches"),
+    ],
 )
-def test_the_page_says_whether_the_background_tells_the_class(low: float, said: str) -> None:
+def test_the_page_says_whether_the_background_tells_the_class(
+    low: float, light: float, said: str
+) -> None:
     full = grid(low)
     found = outcomes(full, EXPERIMENTS, MODELS, "macro_f1", 0.95)
-    section = experiment_section(full, found, {"blind": 0.987})
+    hidden = {"blind": Hidden(0.987, {"astrocyte": 1.0, "neuron": light})}
+    section = experiment_section(full, found, hidden)
     assert section is not None
     table, text = section.blocks
     assert isinstance(table, Table)
@@ -137,10 +147,34 @@ def test_one_fold_shows_a_difference_without_a_test() -> None:
     assert "one fold" in str(table.rows[1])
 
 
-def test_a_larger_disc_hides_more_of_the_cells(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "store", cells_per_group=4, groups_per_class=2)
+def test_a_larger_disc_hides_more_of_the_cells_and_leaves_less_light(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", cells_per_group=12, groups_per_class=2)
     rows = np.arange(len(store.columns("cell_id")))
-    shares = [hidden_share(store, rows, 48, radius) for radius in (1.0, 8.0, 14.0, 40.0)]
+    found = [hidden_cells(store, rows, 64, radius, ("a", "b", "c")) for radius in (1, 8, 14, 28)]
+    shares = [hidden.share for hidden in found]
     assert shares == sorted(shares)
     assert shares[0] < 0.05
     assert shares[-1] == 1.0
+    small, large = found[2].light, found[-1].light
+    assert list(small) == ["a", "b", "c"]
+    assert min(small.values()) > 2  # the blobs reach beyond 14 pixels
+    assert all(abs(ratio - 1) < 0.08 for ratio in large.values())  # noise alone
+
+
+def test_the_light_that_is_left_is_measured_class_by_class(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", cells_per_group=8, groups_per_class=1, width=(64, 64))
+    rows = np.arange(len(store.columns("cell_id")))
+    contrast = load_canvases(store, rows, 64).contrast(slice(None), 1.0)[:, 0].double().numpy()
+    y, x = np.mgrid[-32:32, -32:32]
+    distance, labels = np.hypot(y, x), store.labels(("a", "b", "c"))
+    heights = [image.shape[-2] for image in store.images(rows)]
+    found = hidden_cells(store, rows, 64, 16.0, ("a", "b", "c")).light
+    for label, name in enumerate("abc"):
+        rim, rest = [], []
+        for row in rows[labels == label]:
+            top = 32 - heights[row] // 2
+            inside = (y + 32 >= top) & (y + 32 < top + heights[row])
+            rim.append(contrast[row][inside & (distance > 16) & (distance <= 18)])
+            rest.append(contrast[row][inside & (distance > 20)])
+        expected = np.concatenate(rim).std() / np.concatenate(rest).std()
+        assert found[name] == pytest.approx(expected, rel=0.05)

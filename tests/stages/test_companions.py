@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 from typer.testing import CliRunner
 
@@ -19,6 +20,7 @@ from tests.test_end_to_end import RECIPE
 from tests.test_params import edit
 from unstained.cli import app
 from unstained.comparison.companions.plots import frontier
+from unstained.data.store import CellStore
 from unstained.errors import ParameterError
 from unstained.files import read_json, tree_sha256
 from unstained.params import load_params
@@ -110,9 +112,48 @@ def test_the_tables_are_means_over_replicates(grown: Path) -> None:
     assert np.isnan(models.loc["features_boosting", "gmacs"])
 
 
+def test_markers_are_correlated_with_what_was_measured(grown: Path) -> None:
+    models = pd.read_csv(grown / "runs/nsc/companions/models.csv").set_index("model")
+    store = CellStore.open(grown / "runs/nsc/ingest/store")
+    rules = load_params(grown / "params.yaml").studies["nsc"].data.targets
+    truth = pd.DataFrame(store.targets(rules), index=store.columns("cell_id")["cell_id"])
+    for model in CONTENDERS:
+        for k, rule in enumerate(rules):
+            found = [predictions(grown, model, fold).query("part == 'test'") for fold in (0, 2)]
+            r = []
+            for table in found:
+                pair = np.stack([truth.loc[table["cell_id"], k], table[f"target_{k}"]])
+                r.append(stats.pearsonr(*pair[:, ~np.isnan(pair[0])]).statistic)
+            assert models.loc[model, f"{rule.name}_r"] == pytest.approx(np.mean(r), abs=1e-4)
+
+
+def test_controls_are_trained_on_the_cells_of_each_fold(grown: Path) -> None:
+    controls = pd.read_csv(grown / "runs/nsc/companions/controls.csv").set_index("control")
+    assert set(controls.index) == {"majority", "background", "brightness", "size", "features"}
+    split = pd.read_parquet(grown / "runs/nsc/split/split.parquet")
+    label = split["cell_id"].str.split("_").str[0]
+    test, inner = split["part"] == "test", split["part"].isin(["train", "val"])
+    accuracy = []
+    for fold in (0, 2):
+        train = label[inner & (split["fold"] != fold)]
+        dummy = DummyClassifier(strategy="most_frequent").fit(train, train)
+        accuracy.append(dummy.score(label[test], label[test]))
+    assert controls.loc["majority", "accuracy"] == pytest.approx(np.mean(accuracy), abs=1e-6)
+    assert controls.loc["features", "macro_f1"] > controls.loc["majority", "macro_f1"]
+    assert controls.loc["features", "GFAP_r"] > controls.loc["size", "GFAP_r"]
+
+
 def test_the_page_shows_every_model_and_says_simulated(grown: Path) -> None:
     page = (grown / "runs/nsc/companions/companions.html").read_text(encoding="utf-8")
-    for text in (*MODELS, "simulated", "McNemar", "94.58 ± 0.08 %", "225.0"):
+    for text in (
+        *MODELS,
+        "simulated",
+        "brightness control",
+        "within classes",
+        "McNemar",
+        "94.58 ± 0.08 %",
+        "225.0",
+    ):
         assert text in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     before = tree_sha256(grown / "runs/nsc/companions/companions.html")

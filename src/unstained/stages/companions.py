@@ -24,6 +24,7 @@ MASKED_CELLS = 400
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from unstained.comparison.companions.experiments import Hidden
     from unstained.comparison.companions.grid import Grid
     from unstained.data.store import CellStore
 
@@ -56,6 +57,7 @@ STAGE = Stage(
     },
     outputs={
         "models": Output("models.csv"),
+        "controls": Output("controls.csv"),
         "classes": Output("classes.csv"),
         "curves": Output("curves.csv"),
         "experiments": Output("experiments.csv"),
@@ -69,9 +71,11 @@ STAGE = Stage(
 def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Write tables and page."""
     from unstained.comparison.companions.experiments import experiments_table, outcomes
+    from unstained.comparison.companions.fold_controls import controls_table, fold_controls
     from unstained.comparison.companions.page import METRIC, build_page, table_files
     from unstained.data.store import CellStore
     from unstained.evaluation.report import render
+    from unstained.stages.replicate import fold_parts
 
     store = CellStore.open(inputs["store"])
     grid = _read(params, inputs, job)
@@ -79,13 +83,17 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
     found = outcomes(
         grid, params.companions.experiments, params.models, METRIC, params.evaluate.confidence
     )
+    parts = [fold_parts(store, inputs["split"], fold, "study") for fold in grid.folds]
+    controls = fold_controls(store, parts, params.data, params.evaluate, params.common.seed)
     tables = table_files(grid.only(contenders), params.data)
-    for name, table in (*tables.items(), ("experiments", experiments_table(found))):
+    others = {"experiments": experiments_table(found), "controls": controls_table(controls)}
+    for name, table in (tables | others).items():
         write_text(outputs[name], table.round(6).to_csv(index=False, lineterminator="\n"))
     page = build_page(
         grid,
         params.data,
         contenders=contenders,
+        controls=controls,
         found=found,
         hidden=_hidden(params, store, inputs["split"]),
         confidence=params.evaluate.confidence,
@@ -109,22 +117,21 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
     return Report(metrics)
 
 
-def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dict[str, float]:
-    """Model that does not see the cell -> fraction of the test cells' masks that it misses."""
+def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dict[str, Hidden]:
+    """Model that does not see the cell -> what its disc hides of test cells."""
     import numpy as np
 
-    from unstained.comparison.companions.experiments import hidden_share
+    from unstained.comparison.companions.experiments import hidden_cells
     from unstained.learning.parts import part_rows
 
     rows = part_rows(store, split, "test")
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MASKED_CELLS)).astype(np.int64)]
-    radii = {
-        name: model.input.hidden_px
+    canvas, classes = params.data.canvas, params.data.class_names
+    return {
+        name: hidden_cells(store, rows, canvas, model.input.hidden_px, classes)
         for name in params.companions.models
         if isinstance(model := params.models[name], NetworkBase) and model.input.hidden_px
     }
-    canvas = params.data.canvas
-    return {name: hidden_share(store, rows, canvas, radius) for name, radius in radii.items()}
 
 
 def _read(params: CompanionsStageParams, inputs: Inputs, job: Job) -> Grid:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
-from unstained.comparison.companions.experiments import Outcome
+from unstained.comparison.companions.experiments import Hidden, Outcome
 from unstained.comparison.companions.grid import Grid
-from unstained.evaluation.beside import decimal, p_value
+from unstained.evaluation.beside import decimal, listed, p_value
 from unstained.evaluation.report import Cell, Section, Table, Text
+
+MUCH_LIGHT: Final = 1.1
+"""Contrast just outside a disc over that farther out from which cells reach beyond the disc."""
 
 COLUMNS = ("question", "changed", "usual", "with it", "difference", "p (Holm)", "compute")
 
 
 def experiment_section(
-    grid: Grid, found: Sequence[Outcome], hidden: Mapping[str, float]
+    grid: Grid, found: Sequence[Outcome], hidden: Mapping[str, Hidden]
 ) -> Section | None:
     """Table and sentences.
 
     Args:
         grid: all replicates.
         found: the experiments.
-        hidden: model that does not see the cell -> fraction of the cells' mask pixels that its
-            disc hides.
+        hidden: model that does not see the cell -> what its disc hides.
     """
     if not found:
         return None
@@ -64,7 +67,7 @@ def _mean(scores: np.ndarray) -> Cell:
     return Cell(decimal(float(scores.mean())), spread)
 
 
-def _said(grid: Grid, outcome: Outcome, hidden: Mapping[str, float]) -> list[str]:
+def _said(grid: Grid, outcome: Outcome, hidden: Mapping[str, Hidden]) -> list[str]:
     """What a reader should take from an experiment that its row does not say."""
     name = outcome.experiment.changed
     if name in hidden:
@@ -79,19 +82,28 @@ def _said(grid: Grid, outcome: Outcome, hidden: Mapping[str, float]) -> list[str
     return []
 
 
-def _background(grid: Grid, name: str, share: float) -> str:
+def _background(grid: Grid, name: str, hidden: Hidden) -> str:
     """Whether a network that does not see the cell knows the class nevertheless."""
     common = float(np.bincount(grid.labels).max() / len(grid.labels))
     accuracy = float(grid.scores(name, "test", "accuracy").mean())
     low = float(grid.scores(name, "test", "interval", "accuracy", "low").mean())
-    verdict = (
-        "it is no better than that: no shortcut was found there"
-        if low <= common
-        else "it is better than that, so the recording itself tells the class: part of every "
-        "model's score may be that shortcut"
-    )
+    left = {label: ratio for label, ratio in hidden.light.items() if ratio >= MUCH_LIGHT}
+    if low <= common:
+        verdict = "it is no better than that: no shortcut was found there"
+    elif left:
+        verdict = (
+            "it is better than that, but just outside the disc the image of "
+            + listed([f"{label} is {ratio:.2f}" for label, ratio in left.items()])
+            + " times as strong as farther out: light of the cells reaches beyond the disc. Raise "
+            "input.hidden_px before you blame the recording"
+        )
+    else:
+        verdict = (
+            "it is better than that, so the recording itself tells the class: part of every "
+            "model's score may be that shortcut"
+        )
     return (
-        f"{name} sees no cell (its disc hides {share:.2%} of the cells' mask pixels) and reaches "
-        f"an accuracy of {accuracy:.3f} (lower bound {low:.3f}); always naming the commonest class "
-        f"reaches {common:.3f}: {verdict}."
+        f"{name} sees no cell (its disc hides {hidden.share:.2%} of the cells' mask pixels) and "
+        f"reaches an accuracy of {accuracy:.3f} (lower bound {low:.3f}); always naming the "
+        f"commonest class reaches {common:.3f}: {verdict}."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,23 @@ from unstained.data.store import CellStore
 from unstained.evaluation.folds import PairedDifference, compare_changes
 from unstained.models.view import around_disc
 from unstained.params import Experiment, ModelParams
+
+RIM_PX: Final = 2.0
+"""Width of the ring around a disc in which light of the cell is looked for."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What a disc at the centre hides of cells.
+
+    Attributes:
+        share: fraction of the cells' mask pixels (data/masks.py) within the disc.
+        light: class -> root mean square of the contrast in the ring of RIM_PX around the disc, over
+            that beyond another such ring. Above 1, light of the cell, which masks miss, is left.
+    """
+
+    share: float
+    light: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -125,20 +142,35 @@ def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{key}", value
 
 
-def hidden_share(store: CellStore, rows: np.ndarray, canvas: int, radius: float) -> float:
-    """Fraction of the cells' mask pixels (data/masks.py) within a disc at the centre.
+def hidden_cells(
+    store: CellStore, rows: np.ndarray, canvas: int, radius: float, classes: tuple[str, ...]
+) -> Hidden:
+    """What a disc at the centre hides of cells, and what it leaves of them.
 
     Args:
         store: the cells.
         rows: of the store.
         canvas: side in pixels.
         radius: of the disc in pixels.
+        classes: names.
     """
     canvases, every = load_canvases(store, rows, canvas), slice(None)
     contrast = canvases.contrast(every, 1.0)[:, 0]
-    masks = cell_masks(contrast.double().numpy(), canvases.valid(every)[:, 0].numpy())
-    around = around_disc(contrast, radius).numpy().astype(bool)
-    return float((masks & ~around).sum() / max(masks.sum(), 1))
+    valid = canvases.valid(every)[:, 0].numpy()
+    masks = cell_masks(contrast.double().numpy(), valid)
+    around, beyond, far = (
+        around_disc(contrast, r).numpy().astype(bool)
+        for r in (radius, radius + RIM_PX, radius + 2 * RIM_PX)
+    )
+    square = contrast.double().square().numpy()
+    labels = store.labels(classes)[rows]
+    light = {}
+    for k, name in enumerate(classes):
+        of_class = valid & (labels == k)[:, None, None]
+        rim, rest = of_class & around & ~beyond, of_class & far
+        if rim.any() and rest.any():
+            light[name] = float(np.sqrt(square[rim].mean() / max(square[rest].mean(), 1e-12)))
+    return Hidden(float((masks & ~around).sum() / max(masks.sum(), 1)), light)
 
 
 def _same_cells(grid: Grid, experiment: Experiment) -> bool:

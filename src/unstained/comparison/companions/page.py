@@ -10,7 +10,8 @@ import pandas as pd
 from unstained.comparison.companions import plots
 from unstained.comparison.companions.cost import cost_section
 from unstained.comparison.companions.experiment_section import experiment_section
-from unstained.comparison.companions.experiments import Outcome
+from unstained.comparison.companions.experiments import Hidden, Outcome
+from unstained.comparison.companions.fold_controls import controls_table
 from unstained.comparison.companions.grid import Grid
 from unstained.comparison.companions.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
 from unstained.comparison.companions.tables import classes_table, curves_table, models_table
@@ -20,7 +21,8 @@ from unstained.comparison.companions.verdicts import (
     league_of,
     pooled_decisions,
 )
-from unstained.evaluation.beside import decimal, p_value
+from unstained.evaluation.beside import decimal, listed, p_value
+from unstained.evaluation.controls import CONTROLS, SHORTCUTS
 from unstained.evaluation.figures import roc_panel
 from unstained.evaluation.folds import AblationAnswer, League, PairedDifference
 from unstained.evaluation.metrics import confusion_matrix, macro, roc_auc, roc_curve
@@ -37,6 +39,7 @@ from unstained.evaluation.report import (
     origin_section,
     svg_picture,
 )
+from unstained.evaluation.scores import Scores
 from unstained.params import StudyData
 
 METRIC = "macro_f1"
@@ -55,8 +58,9 @@ def build_page(
     data: StudyData,
     *,
     contenders: tuple[str, ...],
+    controls: Mapping[str, Sequence[Scores]],
     found: Sequence[Outcome],
-    hidden: Mapping[str, float],
+    hidden: Mapping[str, Hidden],
     confidence: float,
     simulated: bool,
     provenance: tuple[tuple[str, str], ...],
@@ -67,6 +71,7 @@ def build_page(
         grid: all replicates.
         data: names of the study's classes.
         contenders: models that are compared with each other; the others are experiments.
+        controls: see `fold_controls`.
         found: the experiments.
         hidden: see `experiment_section`.
         confidence: of intervals; tests are at 1 - confidence.
@@ -77,7 +82,8 @@ def build_page(
     league = league_of(contest, METRIC, confidence)
     answer = ablation_of(contest, METRIC, 1 - confidence)
     sections = [
-        _models(contest),
+        _models(contest, controls_table(controls)),
+        _markers(contest, controls_table(controls), data),
         _ablation(answer, contest),
         _differences(contest, league),
         experiment_section(grid, found, hidden),
@@ -102,8 +108,8 @@ def _spread(mean: float, sd: float) -> Cell:
     return Cell(decimal(mean), "" if np.isnan(sd) else f"± {sd:.3f}")
 
 
-def _models(grid: Grid) -> Section:
-    """Tables 3 and 4 in one, with the paper's numbers where it prints some."""
+def _models(grid: Grid, controls: pd.DataFrame) -> Section:
+    """Tables 3 and 4 in one, with the paper's numbers where it prints some, above the controls."""
     table = models_table(grid).sort_values(METRIC, ascending=False)
     rows = []
     for found in table.to_dict("records"):
@@ -117,11 +123,17 @@ def _models(grid: Grid) -> Section:
             Cell(f"{printed[0]} %" if printed else "–", f"F1 {printed[3]}" if printed else "")
         )
         rows.append(tuple(cells))
+    for found in controls.sort_values(METRIC, ascending=False).to_dict("records"):
+        cells = [_control_cell(str(found["control"]))]
+        cells += [_spread(found[key], found[f"{key}_sd"]) for key, _ in MEASURES]
+        rows.append((*cells, *[Cell("–")] * 3))
     replicates = len(grid.folds) * len(grid.seeds)
     caption = (
-        f"Mean and standard deviation over {replicates} replicates ({len(grid.folds)} folds, "
-        f"{len(grid.seeds)} seeds) on the same {len(grid.labels)} test cells. Precision, recall "
-        "and F1 are weighted by class size, as the paper's are; macro-F1 counts classes equally."
+        f"Mean and standard deviation over {_counted(replicates, 'replicate')} "
+        f"({_counted(len(grid.folds), 'fold')}, {_counted(len(grid.seeds), 'seed')}) on the same "
+        f"{len(grid.labels)} test cells. Precision, recall and F1 are weighted by class size, as "
+        "the paper's are; macro-F1 counts classes equally. Below the line: controls, trained on "
+        "the same cells of each fold."
     )
     note = (
         f"Parameters of the network with its classifier. Multiply-accumulates at {grid.side} "
@@ -130,9 +142,60 @@ def _models(grid: Grid) -> Section:
     )
     columns = ("model", *(name for _, name in MEASURES), "M parameters", "GMAC", "paper")
     groups = (("", 1), ("weighted", 4), ("", 1), ("size", 2), ("quoted", 1))
-    blocks = (Table(caption, columns, tuple(rows), note, groups),)
+    blocks = (
+        Table(caption, columns, tuple(rows), note, groups, separators=(len(table),)),
+        Text((_worth(table, controls),)),
+    )
     lead = "Tables 3 and 4 of the paper, made from these replicates."
     return Section("models", "All models", "Models", lead, blocks)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _control_cell(name: str) -> Cell:
+    return Cell(f"{name} control", CONTROLS[name])
+
+
+def _worth(models: pd.DataFrame, controls: pd.DataFrame) -> str:
+    """The first of the models beside the controls."""
+    first = models.iloc[0]
+    value = controls.set_index("control")[METRIC]
+    blind = str(value[list(SHORTCUTS)].idxmax())
+    lost = models.loc[models[METRIC] <= value["features"], "model"].astype(str).tolist()
+    return (
+        f"{first['model']} reaches a macro-F1 of {first[METRIC]:.3f}. Without a look at the "
+        f"cell's shape {value[blind]:.3f} is reached ({blind} control); measured shape and texture "
+        f"with decision trees reach {value['features']:.3f}, "
+        + (f"as much as or more than {listed(lost)}." if lost else "less than every model here.")
+    )
+
+
+def _markers(grid: Grid, controls: pd.DataFrame, data: StudyData) -> Section | None:
+    """How well each marker is predicted, models above controls."""
+    targets = [target for target in data.targets if f"{target.name}_r" in controls]
+    if not targets:
+        return None
+    keys = [f"{target.name}_{kind}" for target in targets for kind in ("r", "within_class_r")]
+    table = models_table(grid).sort_values(keys[0], ascending=False)
+    rows = [
+        (Cell(str(row["model"])), *(_spread(row[key], row[f"{key}_sd"]) for key in keys))
+        for row in table.to_dict("records")
+    ]
+    rows += [
+        (_control_cell(str(row["control"])), *(_spread(row[k], row[f"{k}_sd"]) for k in keys))
+        for row in controls.sort_values(keys[0], ascending=False).to_dict("records")
+    ]
+    caption = (
+        "Pearson's r with the measured stain on the test cells, mean and standard deviation over "
+        "replicates; within classes: of what is left when the class is known."
+    )
+    columns = ("model", *("r", "within classes") * len(targets))
+    groups = (("", 1), *((f"{target.name}, {target.unit}", 2) for target in targets))
+    blocks = (Table(caption, columns, tuple(rows), groups=groups, separators=(len(table),)),)
+    lead = "What the stain would have shown, as a number for each cell."
+    return Section("markers", "Stains, cell by cell", "Stains", lead, blocks)
 
 
 def _ablation(answer: AblationAnswer | None, grid: Grid) -> Section | None:

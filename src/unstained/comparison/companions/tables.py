@@ -14,15 +14,18 @@ SHOWN = (*MEASURES, "macro_precision", "macro_recall", "macro_f1", "roc_auc")
 def models_table(grid: Grid) -> pd.DataFrame:
     """Tables 3 and 4: one row a model, mean and SD over folds and seeds, parameters, MACs.
 
-    Columns: model, <measure>, <measure>_sd for the measures SHOWN, parameters, gmacs, replicates.
+    Columns: model, <measure> and <measure>_sd for the measures SHOWN and for <target>_r and
+    <target>_within_class_r, parameters, gmacs, replicates.
     """
     rows = []
     for model in grid.models:
         row: dict[str, object] = {"model": model}
         for name in SHOWN:
-            values = grid.scores(model, "test", name)
-            row[name] = float(np.mean(values))
-            row[f"{name}_sd"] = sample_sd(values)
+            row |= mean_and_sd(name, grid.scores(model, "test", name))
+        for target in grid.of(model)[0].numbers["test"]["target"]:
+            for measure in ("r", "within_class_r"):
+                values = grid.scores(model, "test", "target", target, measure)
+                row |= mean_and_sd(f"{target}_{measure}", values)
         parameters, macs = grid.sizes[model]
         row |= {"parameters": parameters, "gmacs": None if macs is None else macs / 1e9}
         row["replicates"] = len(grid.of(model))
@@ -38,16 +41,15 @@ def classes_table(grid: Grid, classes: tuple[str, ...]) -> pd.DataFrame:
             row: dict[str, object] = {"model": model, "class": name}
             row["support"] = grid.of(model)[0].numbers["test"]["class"][name]["support"]
             for measure in ("precision", "recall", "f1"):
-                values = grid.scores(model, "test", "class", name, measure)
-                row[measure] = float(np.mean(values))
-                row[f"{measure}_sd"] = sample_sd(values)
+                row |= mean_and_sd(measure, grid.scores(model, "test", "class", name, measure))
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def sample_sd(values: np.ndarray) -> float:
-    """Sample standard deviation over all replicates; NaN for a single one."""
-    return float(np.std(values, ddof=1)) if values.size > 1 else float("nan")
+def mean_and_sd(name: str, values: np.ndarray) -> dict[str, float]:
+    """`name` and `name`_sd: mean and sample standard deviation, NaN for a single value."""
+    sd = float(np.std(values, ddof=1)) if values.size > 1 else float("nan")
+    return {name: float(np.mean(values)), f"{name}_sd": sd}
 
 
 def curves_table(grid: Grid) -> pd.DataFrame:
