@@ -147,7 +147,7 @@ def test_the_page_shows_every_model_and_says_simulated(grown: Path) -> None:
         "brightness control",
         "within classes",
         "McNemar",
-        "94.58 ± 0.08 %",
+        "94.58\u00a0±\u00a00.08\u00a0%",
         "225.0",
     ):
         assert text in page

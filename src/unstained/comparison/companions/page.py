@@ -82,7 +82,7 @@ def build_page(
     league = league_of(contest, METRIC, confidence)
     answer = ablation_of(contest, METRIC, 1 - confidence)
     sections = [
-        _models(contest, controls_table(controls)),
+        _models(contest, controls_table(controls), _is_the_papers(data)),
         _markers(contest, controls_table(controls), data),
         _ablation(answer, contest),
         _differences(contest, league),
@@ -90,7 +90,7 @@ def build_page(
         _classes(contest, data),
         _figures(contest, data),
         cost_section(contest, METRIC),
-        _paper(),
+        _paper() if _is_the_papers(data) else None,
         origin_section(provenance),
     ]
     return Page(
@@ -105,11 +105,16 @@ def build_page(
 
 
 def _spread(mean: float, sd: float) -> Cell:
-    return Cell(decimal(mean), "" if np.isnan(sd) else f"± {sd:.3f}")
+    return Cell(decimal(mean, 3), "" if np.isnan(sd) else f"± {sd:.3f}")
 
 
-def _models(grid: Grid, controls: pd.DataFrame) -> Section:
-    """Tables 3 and 4 in one, with the paper's numbers where it prints some, above the controls."""
+def _is_the_papers(data: StudyData) -> bool:
+    """Whether the classes are those of the CG-RecNet paper, so that its numbers can be quoted."""
+    return set(data.class_names) <= set(TABLE_5)
+
+
+def _models(grid: Grid, controls: pd.DataFrame, quoted: bool) -> Section:
+    """Tables 3 and 4 in one above the controls, with the paper's numbers where `quoted`."""
     table = models_table(grid).sort_values(METRIC, ascending=False)
     rows = []
     for found in table.to_dict("records"):
@@ -118,15 +123,12 @@ def _models(grid: Grid, controls: pd.DataFrame) -> Section:
         macs = found["gmacs"]
         cells.append(Cell(f"{found['parameters'] / 1e6:.2f}"))
         cells.append(Cell("–" if macs is None or np.isnan(macs) else f"{macs:.3f}"))
-        printed = TABLE_3.get(str(found["model"])) or TABLE_4.get(str(found["model"]))
-        cells.append(
-            Cell(f"{printed[0]} %" if printed else "–", f"F1 {printed[3]}" if printed else "")
-        )
+        cells += _printed(str(found["model"])) if quoted else []
         rows.append(tuple(cells))
     for found in controls.sort_values(METRIC, ascending=False).to_dict("records"):
         cells = [_control_cell(str(found["control"]))]
         cells += [_spread(found[key], found[f"{key}_sd"]) for key, _ in MEASURES]
-        rows.append((*cells, *[Cell("–")] * 3))
+        rows.append((*cells, *[Cell("–")] * (3 if quoted else 2)))
     replicates = len(grid.folds) * len(grid.seeds)
     caption = (
         f"Mean and standard deviation over {_counted(replicates, 'replicate')} "
@@ -137,17 +139,35 @@ def _models(grid: Grid, controls: pd.DataFrame) -> Section:
     )
     note = (
         f"Parameters of the network with its classifier. Multiply-accumulates at {grid.side} "
-        f"pixels, counted by {grid.tool}. The last column is printed in the paper, for other cells "
-        "under another split: it is no competitor."
+        f"pixels, counted by {grid.tool}."
     )
-    columns = ("model", *(name for _, name in MEASURES), "M parameters", "GMAC", "paper")
-    groups = (("", 1), ("weighted", 4), ("", 1), ("size", 2), ("quoted", 1))
+    columns = ["model", *(name for _, name in MEASURES), "M parameters", "GMAC"]
+    groups = [("", 1), ("weighted", 4), ("", 1), ("size", 2)]
+    if quoted:
+        columns.append("paper")
+        groups.append(("quoted", 1))
+        note += (
+            " The last column is printed in the paper, for other cells under another split: it is "
+            "no competitor."
+        )
     blocks = (
-        Table(caption, columns, tuple(rows), note, groups, separators=(len(table),)),
+        Table(caption, tuple(columns), tuple(rows), note, tuple(groups), separators=(len(table),)),
         Text((_worth(table, controls),)),
     )
-    lead = "Tables 3 and 4 of the paper, made from these replicates."
+    lead = (
+        "Tables 3 and 4 of the paper, made from these replicates."
+        if quoted
+        else "As tables 3 and 4 of the CG-RecNet paper, for the cells of this study."
+    )
     return Section("models", "All models", "Models", lead, blocks)
+
+
+def _printed(model: str) -> list[Cell]:
+    """Accuracy and F1 that the paper prints of a model."""
+    found = TABLE_3.get(model) or TABLE_4.get(model)
+    if found is None:
+        return [Cell("–")]
+    return [Cell(f"{found[0]} %".replace(" ", "\u00a0"), f"F1 {found[3]}")]
 
 
 def _counted(number: int, noun: str) -> str:
@@ -295,18 +315,20 @@ def _decisions_table(grid: Grid) -> Table:
 
 
 def _classes(grid: Grid, data: StudyData) -> Section:
-    rows = []
+    rows, quoted = [], _is_the_papers(data)
     for found in classes_table(grid, data.class_names).to_dict("records"):
         name, label = str(found["model"]), str(found["class"])
-        printed = TABLE_5.get(label, {})
         cells = [Cell(name), Cell(label), Cell(str(found["support"]))]
         cells += [_spread(found[key], found[f"{key}_sd"]) for key in ("precision", "recall", "f1")]
-        cells.append(Cell(f"{printed[name]} %" if name in printed else "–"))
+        if quoted:
+            printed = TABLE_5[label].get(name)
+            cells.append(Cell(f"{printed}\u00a0%" if printed else "–"))
         rows.append(tuple(cells))
-    columns = ("model", "class", "support", "precision", "recall", "F1", "F1 in the paper")
-    lead = "Table 5 of the paper: each class on its own, rare ones too."
+    columns = ["model", "class", "support", "precision", "recall", "F1"]
+    columns += ["F1 in the paper"] if quoted else []
+    lead = "Each class on its own, rare ones too" + (": table 5 of the paper." if quoted else ".")
     caption = "Mean and standard deviation over replicates."
-    blocks = (Table(caption, columns, tuple(rows)),)
+    blocks = (Table(caption, tuple(columns), tuple(rows)),)
     return Section("classes", "Class by class", "Classes", lead, blocks)
 
 
@@ -331,7 +353,7 @@ def _figures(grid: Grid, data: StudyData) -> Section:
         "figures",
         "Curves, confusions, distributions",
         "Figures",
-        "Figures 5 to 7 of the paper, made from these replicates.",
+        "Curves over epochs, confusions and distributions, as figures 5 to 7 of the paper.",
         (
             Plots("Distribution over replicates; each point is one.", (box,)),
             Plots("Training over epochs; the band is one standard deviation.", tuple(panels)),
