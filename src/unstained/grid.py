@@ -7,7 +7,6 @@ depend on how many cores there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +16,8 @@ from unstained.dvc_record import record
 from unstained.errors import ParameterError, TrainingError
 from unstained.files import file_sha256
 from unstained.grid_tasks import Outcome, Work, train_on_ray
-from unstained.params import ProjectParams, load_params, read_yaml
-from unstained.stages.catalogue import stage_definition
-from unstained.stages.contract import Replicate
+from unstained.params import load_params, read_yaml
+from unstained.stages.catalogue import replicates_of, stage_definition
 from unstained.stages.done import is_done, require_inputs
 from unstained.stages.runner import Task, make_task
 
@@ -111,7 +109,7 @@ def _tasks(root: Path, study: str | None) -> dict[Work, Task]:
         Work(root.resolve(), digest, name, model, replicate)
         for name in ([study] if study else project.active)
         for model in project.companions.models
-        for replicate in _replicates(project)
+        for replicate in replicates_of(project.companions)
     ]
     for name in dict.fromkeys(work.study for work in works):
         require_inputs(root, project, content, stage_definition("replicate"), name)
@@ -119,12 +117,6 @@ def _tasks(root: Path, study: str | None) -> dict[Work, Task]:
         work: make_task(project, content, "replicate", work.study, work.model, work.replicate)
         for work in works
     }
-
-
-def _replicates(project: ProjectParams) -> Iterator[Replicate]:
-    for fold in project.companions.folds:
-        for seed in project.companions.seeds:
-            yield Replicate(fold, seed)
 
 
 def _in_dvc(work: Work) -> str:

@@ -9,8 +9,7 @@ from typing import Final
 
 from unstained.files import read_json
 from unstained.params import ProjectParams, load_params
-from unstained.stages.catalogue import RUNS
-from unstained.stages.contract import Replicate
+from unstained.stages.catalogue import RUNS, replicates_of
 
 PASSES: Final = 6
 """Operations of training for each multiply-accumulate of one image: two forward, four backward."""
@@ -74,7 +73,7 @@ def print_plan(root: Path, teraflops: float) -> None:
 def plan(root: Path, project: ProjectParams) -> Iterator[Share]:
     """What is left, model by model."""
     grid = project.companions
-    replicates = [Replicate(fold, seed) for fold in grid.folds for seed in grid.seeds]
+    replicates = replicates_of(grid)
     for study in project.active:
         folds = project.studies[study].recipes[project.recipe].split.folds
         cells = _training_cells(root / RUNS / study / "split" / "split.parquet", folds)

@@ -67,7 +67,7 @@ def grid(low: float = 0.4) -> Grid:
                 "training_cells": TRAIN,
                 "epochs": 4 if name == "large" else 8,
             }
-            runs[name, fold, 42] = Run(numbers, test, pd.DataFrame())
+            runs[name, fold, 42] = Run(numbers, test, pd.DataFrame(), pd.DataFrame())
     sizes = {name: (1, 3000 if name == "large" else 1000) for name in SCORES}
     return Grid(tuple(SCORES), FOLDS, SEEDS, runs, sizes=sizes)
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from unstained.errors import ParameterError
-from unstained.params import Params, parse
+from unstained.params import CompanionsParams, Params, parse
 from unstained.stages import COMPANIONS, OPERATIONS, STAGES
 from unstained.stages.contract import Replicate, Stage
 
@@ -44,6 +44,11 @@ def stage_directory(
     if stage.per == "replicate" and replicate:
         directory /= replicate.name
     return directory
+
+
+def replicates_of(asked: CompanionsParams) -> tuple[Replicate, ...]:
+    """Every fold with every seed, in the order of params.yaml."""
+    return tuple(Replicate(fold, seed) for fold in asked.folds for seed in asked.seeds)
 
 
 def is_about_replicates(stage: Stage) -> bool:

@@ -26,6 +26,7 @@ from unstained.params import Params, ProjectParams, load_params, read_yaml
 from unstained.stages.catalogue import (
     RUNS,
     is_about_replicates,
+    replicates_of,
     resolve_params,
     stage_definition,
     stage_directory,
@@ -132,7 +133,7 @@ def make_task(
         models=grid.models if about else project.models,
         params=resolve_params(stage, content, names),
         replicate=replicate,
-        replicates=tuple(Replicate(f, s) for f in grid.folds for s in grid.seeds) if about else (),
+        replicates=replicates_of(grid) if about else (),
     )
 
 

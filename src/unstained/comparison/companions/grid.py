@@ -21,11 +21,13 @@ class Run:
         numbers: content of numbers.json.
         test: predictions of the test cells, in order of cell_id.
         history: one row an epoch.
+        validation: predictions of the held-out fold, in order of cell_id.
     """
 
     numbers: dict[str, Any]
     test: pd.DataFrame
     history: pd.DataFrame
+    validation: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def read_grid(
         The grid, without what its models cost.
     """
     runs = {
-        (model, fold, seed): _read(directory / model / name)
+        (model, fold, seed): read_run(directory / model / name)
         for model in models
         for fold, seed, name in places
     }
@@ -119,8 +121,15 @@ def read_grid(
     return Grid(tuple(models), folds, seeds, runs)
 
 
-def _read(home: Path) -> Run:
-    predictions = pd.read_parquet(home / "predictions.parquet")
-    test = predictions[predictions["part"] == "test"].sort_values("cell_id", kind="stable")
+def read_run(home: Path) -> Run:
+    """Read one replicate.
+
+    Args:
+        home: its directory.
+    """
+    table = pd.read_parquet(home / "predictions.parquet").sort_values("cell_id", kind="stable")
+    test, validation = (
+        table[table["part"] == part].reset_index(drop=True) for part in ("test", "val")
+    )
     history = pd.read_csv(home / "history.csv")
-    return Run(read_json(home / "numbers.json"), test.reset_index(drop=True), history)
+    return Run(read_json(home / "numbers.json"), test, history, validation)

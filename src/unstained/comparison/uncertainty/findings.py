@@ -84,8 +84,8 @@ def _coverage(results: Results) -> Iterator[Finding]:
             f"Sets cover {percent(worst['coverage'])} in {worst['name']}, where {promised} were "
             "promised",
             f"Sets of {worst['model']}, {worst['cells']} cells, interval "
-            f"{interval(worst['coverage_low'], worst['coverage_high'])}. In all, {groups} {word} "
-            f"fall clearly short for {len(models)} of {table['model'].nunique()} models: "
+            f"{interval(worst['coverage_low'], worst['coverage_high'])}. Clearly short: "
+            f"{groups} {word}, for {len(models)} of {table['model'].nunique()} models: "
             f"{listed(models)}.",
         )
     by_class = table[(table["part"] == "class") & (table["verdict"] == "short")]
@@ -96,7 +96,8 @@ def _coverage(results: Results) -> Iterator[Finding]:
             f"{worst['name']} is covered less than promised",
             f"{worst['model']}: {percent(worst['coverage'])} of its cells "
             f"({interval(worst['coverage_low'], worst['coverage_high'])}), {promised} were "
-            f"promised; a class falls short for {by_class['model'].nunique()} models.",
+            f"promised; some class falls short for {by_class['model'].nunique()} of "
+            f"{table['model'].nunique()} models.",
         )
 
 

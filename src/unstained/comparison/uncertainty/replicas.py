@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from unstained.comparison.companions.grid import read_run
 from unstained.errors import StageInputError
 from unstained.evaluation.intervals import Resampling
 from unstained.evaluation.metrics import Floats, Labels
 from unstained.evaluation.selective import Flags, weighted_estimates
-from unstained.files import read_json
 
 Statistic = Callable[[Floats], Floats]
 """From weights of cells (R, N) to (R, P)."""
@@ -123,15 +123,14 @@ def read_replicas(directory: Path, models: Sequence[str], names: Sequence[str]) 
 
 
 def _read(home: Path) -> Replica:
-    numbers = read_json(home / "numbers.json")
-    table = pd.read_parquet(home / "predictions.parquet").sort_values("cell_id", kind="stable")
+    run = read_run(home)
     return Replica(
         name=home.name,
-        fold=int(numbers["fold"]),
-        val=_judged(table[table["part"] == "val"]),
-        test=_judged(table[table["part"] == "test"]),
-        temperature=float(numbers["temperature"]),
-        validation_macro_f1=float(numbers["validation_macro_f1"]),
+        fold=int(run.numbers["fold"]),
+        val=_judged(run.validation),
+        test=_judged(run.test),
+        temperature=float(run.numbers["temperature"]),
+        validation_macro_f1=float(run.numbers["validation_macro_f1"]),
     )
 
 
@@ -170,7 +169,7 @@ def over_replicas(
     points = np.stack([statistic(np.ones((1, cells)))[0] for statistic in statistics])
     found = weighted_estimates(mean, resampling, confidence)
     return [
-        Averaged(e.value, e.low, e.high, sample_sd(column))
+        Averaged(e.value, e.low, e.high, defined_sd(column))
         for e, column in zip(found, points.T, strict=True)
     ]
 
@@ -183,7 +182,7 @@ def defined_mean(values: Floats) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def sample_sd(values: Floats) -> float:
+def defined_sd(values: Floats) -> float:
     """Sample standard deviation of what is not NaN; NaN for fewer than two."""
     known = values[~np.isnan(values)]
     return float(known.std(ddof=1)) if len(known) > 1 else float("nan")

@@ -19,9 +19,9 @@ from unstained.comparison.uncertainty.replicas import (
     Replicas,
     Statistic,
     columns,
+    defined_sd,
     fractions,
     over_replicas,
-    sample_sd,
 )
 from unstained.evaluation.calibration import probabilities, reliability
 from unstained.evaluation.conformal import wilson
@@ -57,7 +57,7 @@ def calibration_table(
         errors = np.array([_calibration_errors(run.test, bins) for run in runs])
         raw, scaled = (float(value) for value in errors.mean(axis=0))
         values = {"before": raw, "after": scaled, "change": scaled - raw}
-        values |= {"low": np.nan, "high": np.nan, "sd": sample_sd(errors[:, 1] - errors[:, 0])}
+        values |= {"low": np.nan, "high": np.nan, "sd": defined_sd(errors[:, 1] - errors[:, 0])}
         rows.append({"model": model, "measure": "ece", "temperature": temperature} | values)
     return pd.DataFrame(rows)
 
@@ -171,7 +171,7 @@ def _groups(
                 "coverage": float(covered.mean()),
                 "coverage_low": interval.low,
                 "coverage_high": interval.high,
-                "coverage_sd": sample_sd(covered),
+                "coverage_sd": defined_sd(covered),
                 "size": float(np.mean(sizes)),
             }
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from unstained.files import file_sha256
 from unstained.params import load_params
-from unstained.stages.catalogue import RUNS
+from unstained.stages.catalogue import RUNS, replicates_of
 from unstained.stages.contract import Replicate
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def across_folds(root: Path, study: str) -> League | None:
 
     project = load_params(root / "params.yaml")
     asked, home = project.companions, root / RUNS / study / "replicate"
-    replicates = [Replicate(fold, seed) for fold in asked.folds for seed in asked.seeds]
+    replicates = replicates_of(asked)
     models = [
         model
         for model in asked.contenders
