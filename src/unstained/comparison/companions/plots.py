@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullLocator
 
 from unstained.evaluation.figures import COLOURS, INK, LINES, QUIET, STYLE, new_panel, to_svg
 from unstained.evaluation.metrics import Floats
@@ -105,11 +106,15 @@ def frontier_panel(points: Sequence[tuple[str, float, float]], xlabel: str, ylab
             color=COLOURS[1],
             linewidth=1.2,
         )
-        for name, cost, score in points:
+        for rank, (name, cost, score) in enumerate(sorted(points, key=lambda p: p[2])):
             on = (name, cost, score) in best
             axes.plot([cost], [score], "o", color=COLOURS[1] if on else COLOURS[0], ms=5)
-            axes.annotate(name, (cost, score), xytext=(4, 4), textcoords="offset points", size=7.5)
+            away = (4, 4 if rank % 2 else -9)  # names of neighbours on opposite sides
+            axes.annotate(name, (cost, score), xytext=away, textcoords="offset points", size=7.5)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         return to_svg(figure)
