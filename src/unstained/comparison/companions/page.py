@@ -139,7 +139,8 @@ def _models(grid: Grid, controls: pd.DataFrame, quoted: bool) -> Section:
     )
     note = (
         f"Parameters of the network with its classifier. Multiply-accumulates at {grid.side} "
-        f"pixels, counted by {grid.tool}."
+        f"pixels, counted by {grid.tool}. A control that knows nothing is right or wrong for whole "
+        "groups at a time: with few groups it may lie far from guessing, on either side."
     )
     columns = ["model", *(name for _, name in MEASURES), "M parameters", "GMAC"]
     groups = [("", 1), ("weighted", 4), ("", 1), ("size", 2)]
