@@ -12,8 +12,9 @@ from scipy import ndimage
 
 from tests.synthetic import make_store
 from unstained.data.canvas import load_canvases, place
-from unstained.data.masks import cell_masks, centred, roughness
+from unstained.data.masks import cell_masks, roughness
 from unstained.data.readers.images import read_grey
+from unstained.imaging.placement import centred
 from unstained.params import SimulateParams, load_params
 from unstained.simulate.ifc import simulate_study
 
@@ -167,7 +168,7 @@ def test_simulated_cells_are_covered(simulated: Path) -> None:
     canvases = place(images, 64)
     valid = canvases.valid(slice(None))[:, 0].numpy()
     found = cell_masks(canvases.contrast(slice(None), 1.0)[:, 0].double().numpy(), valid)
-    true = centred(np.concatenate(truth), 64) & valid
+    true = centred(np.concatenate(truth), (64, 64)) & valid
     inside = (found & true).sum((1, 2)) / true.sum((1, 2))
     rim = ndimage.binary_dilation(true, np.ones((1, 3, 3), bool), iterations=4)
     assert np.median(inside) > 0.97
@@ -183,4 +184,6 @@ def test_masks_are_placed_like_images(height: int, width: int, side: int, seed: 
     images = [(100 + 50 * mask[None]).astype(np.uint8) for mask in masks]
     canvases = place(images, side)
     valid = canvases.valid(slice(None))[:, 0].numpy()
-    assert np.array_equal(centred(masks, side), (canvases.counts[:, 0].numpy() == 150) & valid)
+    assert np.array_equal(
+        centred(masks, (side, side)), (canvases.counts[:, 0].numpy() == 150) & valid
+    )

@@ -1,9 +1,9 @@
 """Cells centred on square canvases, ready for the device, and their contrast.
 
-Shape suffixes: N cells, B batch, C channels, S canvas side. Placement and arithmetic are those of
-`models.preprocess.Preprocess`, bit for bit: canvas row i holds image row h // 2 - S // 2 + i.
-Canvases keep the raw dtype (a quarter or half of float32), so that a whole study fits in memory or
-on the GPU; contrast is computed a batch at a time.
+Shape suffixes: N cells, B batch, C channels, S canvas side. Placement is `imaging.placement`, and
+contrast equals that of `models.preprocess.Preprocess` bit for bit. Canvases keep the raw dtype (a
+quarter or half of float32), so that a whole study fits in memory or on the GPU; contrast is
+computed a batch at a time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from unstained.background import border_background
 from unstained.data.blocks import by_size
 from unstained.data.store import CellStore
+from unstained.imaging.placement import centred, region
 from unstained.models.preprocess import to_contrast
 
 STREAM_CELLS = 1024
@@ -82,25 +83,12 @@ def place(images: Sequence[np.ndarray], canvas: int) -> Canvases:
     extent = np.empty((count, 4), np.int16)
     for index, stack in by_size(images):
         level = border_background(stack)
-        top, y, height = _overlap(stack.shape[2], canvas)
-        left, x, width = _overlap(stack.shape[3], canvas)
-        filled = np.empty((len(index), channels, canvas, canvas), counts.dtype)
-        filled[:] = np.rint(level)[:, :, None, None]
-        filled[:, :, top : top + height, left : left + width] = stack[
-            :, :, y : y + height, x : x + width
-        ]
-        counts[index], background[index] = filled, level
-        extent[index] = top, left, top + height, left + width
+        counts[index] = centred(stack, (canvas, canvas), np.rint(level)[:, :, None, None])
+        background[index] = level
+        extent[index] = region(stack.shape[-2:], (canvas, canvas)).extent
     return Canvases(
         torch.from_numpy(counts), torch.from_numpy(background), torch.from_numpy(extent)
     )
-
-
-def _overlap(length: int, canvas: int) -> tuple[int, int, int]:
-    """First canvas position, first image position and length of a side's common part."""
-    shift = canvas // 2 - length // 2
-    start, stop = max(0, shift), min(canvas, shift + length)
-    return start, start - shift, stop - start
 
 
 def iter_canvases(

@@ -129,19 +129,3 @@ def central_pieces(masks: Masks) -> Masks:
     np.maximum.at(best, cell, score)
     chosen = np.concatenate([[False], (score > 0) & (score == best[cell])])
     return np.asarray(chosen[piece])
-
-
-def centred(masks: Masks, side: int) -> Masks:
-    """Masks (N, H, W) on square canvases (N, S, S), placed as `data.canvas.place` places images."""
-    count, *lengths = masks.shape
-    canvas = np.zeros((count, side, side), dtype=bool)
-    shifts = [side // 2 - length // 2 for length in lengths]
-    target, source = zip(
-        *(
-            (slice(max(0, s), min(side, s + n)), slice(max(0, -s), min(n, side - s)))
-            for s, n in zip(shifts, lengths, strict=True)
-        ),
-        strict=True,
-    )
-    canvas[:, target[0], target[1]] = masks[:, source[0], source[1]]
-    return canvas

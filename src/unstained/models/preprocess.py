@@ -15,14 +15,17 @@ from unstained.background import BORDER_POINTS
 
 
 def to_contrast(
-    counts: torch.Tensor, background: torch.Tensor, valid: torch.Tensor, scale: float
+    counts: torch.Tensor,
+    background: torch.Tensor,
+    valid: torch.Tensor,
+    scale: float | torch.Tensor,
 ) -> torch.Tensor:
     """Contrast of canvases.
 
     Args:
         counts: (B, C, S, S) raw counts as float32.
         background: (B, C) background counts.
-        valid: (B, 1, S, S) bool, where the canvas lies within the image.
+        valid: (B, 1, S, S) or (S, S) bool, where the canvas lies within the image.
         scale: standard deviation of contrast over the training cells.
 
     Returns:
@@ -30,6 +33,25 @@ def to_contrast(
     """
     level = background.clamp_min(1.0)[:, :, None, None]
     return torch.where(valid, (counts / level - 1.0) / scale, 0.0)
+
+
+def placed(counts: torch.Tensor, canvas: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images centred on square canvases, as `imaging.placement.centred` places them.
+
+    Args:
+        counts: (B, C, H, W).
+        canvas: side S in pixels.
+
+    Returns:
+        (B, C, S, S), an edge pixel repeated outside the image, and (S, S) bool: where the canvas
+        lies within the image.
+    """
+    height, width = counts.shape[-2], counts.shape[-1]
+    offsets = torch.arange(canvas, device=counts.device) - canvas // 2
+    y, x = offsets + height // 2, offsets + width // 2
+    inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))[None, :]
+    y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
+    return counts.index_select(2, y).index_select(3, x), inside
 
 
 class Preprocess(nn.Module):
@@ -67,10 +89,5 @@ class Preprocess(nn.Module):
         )
         middle = (4 * BORDER_POINTS - 1) // 2
         background = border.sort(dim=2).values[:, :, middle]
-        offsets = torch.arange(self.canvas, device=counts.device) - self.canvas // 2
-        y, x = offsets + height // 2, offsets + width // 2
-        inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))[None, :]
-        y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
-        canvas = counts.index_select(2, y).index_select(3, x)
-        level = background.clamp_min(1.0)[:, :, None, None]
-        return torch.where(inside, (canvas / level - 1.0) / self.scale, 0.0)
+        canvas, inside = placed(counts, self.canvas)
+        return to_contrast(canvas, background, inside, self.scale)

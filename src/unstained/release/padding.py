@@ -16,6 +16,7 @@ import numpy as np
 
 from unstained.background import border_background
 from unstained.errors import ExportError
+from unstained.imaging.placement import centred
 
 RULE: Final = (
     "Cells of one size: stack them. Cells of different sizes: H = max(h) + 2, W = max(w) + 2; fill "
@@ -47,9 +48,9 @@ def pad_batch(images: Sequence[np.ndarray]) -> np.ndarray:
         return np.stack(images)
     height = max(image.shape[1] for image in images) + 2
     width = max(image.shape[2] for image in images) + 2
-    batch = np.empty((len(images), images[0].shape[0], height, width), images[0].dtype)
-    for place, image in zip(batch, images, strict=True):
-        place[:] = np.maximum(border_background(image), 1)[:, None, None]
-        top, left = height // 2 - image.shape[1] // 2, width // 2 - image.shape[2] // 2
-        place[:, top : top + image.shape[1], left : left + image.shape[2]] = image
-    return batch
+    return np.stack(
+        [
+            centred(image, (height, width), np.maximum(border_background(image), 1)[:, None, None])
+            for image in images
+        ]
+    )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from unstained.errors import ParameterError
+from unstained.imaging.placement import region
 from unstained.params import StudyData
 from unstained.simulate.cells import Maps, render
 from unstained.simulate.detector import Detector, uneven_background
@@ -149,12 +150,12 @@ def _expected(
 
 
 def _window(cell: Cell, pixel_um: float) -> tuple[slice, slice]:
-    """The crop around a cell, centred as the canvas of `models.preprocess` centres it.
+    """The crop around a cell, in the middle of its field.
 
     Its height follows the cell's drawn size and a random margin, never its shape: crop size says
     nothing about the lineage.
     """
     wanted = round(2 * (1.35 * cell.radius_um + cell.margin_um) / pixel_um)
     height = min(max(wanted, HEIGHTS[0]), HEIGHTS[1])
-    top, left = FIELD // 2 - height // 2, FIELD // 2 - WIDTH // 2
-    return slice(top, top + height), slice(left, left + WIDTH)
+    place = region((height, WIDTH), (FIELD, FIELD))
+    return place.rows, place.columns

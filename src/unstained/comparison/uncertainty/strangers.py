@@ -25,6 +25,7 @@ from scipy import ndimage
 from unstained.background import border_background
 from unstained.data.masks import cell_masks
 from unstained.evaluation.metrics import Floats
+from unstained.imaging.placement import centred
 
 ORDINARY: Final = "ordinary"
 """Kind of the study's own test cells."""
@@ -162,8 +163,8 @@ def _shrink(cell: _Segmented, generator: np.random.Generator) -> Floats:
     smooth = ndimage.gaussian_filter(cell.relative, (0, 0.5 / DEBRIS, 0.5 / DEBRIS))
     small = ndimage.zoom(smooth, (1, DEBRIS, DEBRIS), order=1)
     mask = ndimage.zoom(_wide(cell.mask)[None].astype(np.float64), (1, DEBRIS, DEBRIS), order=1)
-    share = _fitted(mask, cell.mask.shape, 0.0)
-    placed = _fitted(small, cell.mask.shape, 0.0)
+    share = centred(mask, cell.mask.shape)
+    placed = centred(small, cell.mask.shape)
     return np.asarray(share * placed + (1 - share) * _noise(cell, generator))
 
 
@@ -171,8 +172,8 @@ def _pair(cell: _Segmented, partner: _Segmented) -> Floats:
     """The cell moved left, the partner's pasted right of it."""
     half = round((cell.radius + partner.radius) / 2)
     left = _moved(cell.relative, -half)
-    fitted = _fitted(partner.relative, cell.mask.shape, 0.0)
-    mask = _fitted(_wide(partner.mask)[None].astype(np.float64), cell.mask.shape, 0.0) > 0.5
+    fitted = centred(partner.relative, cell.mask.shape)
+    mask = centred(_wide(partner.mask)[None].astype(np.float64), cell.mask.shape) > 0.5
     return np.where(_moved(mask, half), _moved(fitted, half), left)
 
 
@@ -181,16 +182,3 @@ def _moved(image: npt.NDArray[_T], by: int) -> npt.NDArray[_T]:
     by = int(np.clip(by, -image.shape[2] + 1, image.shape[2] - 1))
     padded = np.pad(image, ((0, 0), (0, 0), (abs(by), abs(by))), mode="symmetric")
     return padded[:, :, abs(by) - by :][:, :, : image.shape[2]]
-
-
-def _fitted(image: Floats, shape: tuple[int, ...], fill: float) -> Floats:
-    """(C, h, w) cropped or padded about its middle to another height and width."""
-    found = np.full((image.shape[0], *shape), fill)
-    spans = []
-    for have, want in zip(image.shape[1:], shape, strict=True):
-        shift = want // 2 - have // 2
-        start, stop = max(0, shift), min(want, have + shift)
-        spans.append((slice(start, stop), slice(start - shift, stop - shift)))
-    (into_y, from_y), (into_x, from_x) = spans
-    found[:, into_y, into_x] = image[:, from_y, from_x]
-    return found

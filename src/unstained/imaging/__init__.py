@@ -1,0 +1,1 @@
+"""Cell images: axes, placement, background, contrast, masks."""
