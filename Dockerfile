@@ -47,7 +47,7 @@ RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-has
     /opt/venv/lib/python3*/site-packages/unstained \
  && { /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
     /opt/venv/lib >/dev/null || echo "some template files of libraries are no Python"; }
-RUN /opt/venv/bin/python -c "from pathlib import Path; from unstained.release.sbom import write_sbom; write_sbom(Path('/usr/share/unstained/sbom.json'))"
+RUN /opt/venv/bin/python -c "from pathlib import Path; from unstained.artifact.sbom import write_sbom; write_sbom(Path('/usr/share/unstained/sbom.json'))"
 
 # pandas' own tests are two fifths of what pandas weighs.
 FROM builder AS build-serve
@@ -59,7 +59,7 @@ RUN /opt/build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isola
     --no-compile /wheels/*.whl /dist/*.whl \
  && rm -r /wheels /opt/venv/lib/python3*/site-packages/pandas/tests
 RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
-RUN /opt/venv/bin/python -c "from pathlib import Path; from unstained.release.sbom import write_sbom; write_sbom(Path('/usr/share/unstained/sbom.json'))"
+RUN /opt/venv/bin/python -c "from pathlib import Path; from unstained.artifact.sbom import write_sbom; write_sbom(Path('/usr/share/unstained/sbom.json'))"
 
 FROM base AS train
 ARG BASE_IMAGE

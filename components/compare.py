@@ -23,6 +23,6 @@ def compare(
     page: Output[HTML],
 ) -> None:
     """Compare all versions by paired tests."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("compare", locals())

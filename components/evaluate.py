@@ -23,6 +23,6 @@ def evaluate(
     page: Output[HTML],
 ) -> None:
     """Evaluate all models and write the report."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("evaluate", locals())

@@ -23,6 +23,6 @@ def export(
     metrics: Output[Metrics],
 ) -> None:
     """Export one model to ONNX and prove that it decides alike."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("export", locals())

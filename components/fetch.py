@@ -8,6 +8,6 @@ from components.base import component
 @component
 def fetch(study: str, repository: str, revision: str, pointer: Output[Dataset]) -> dict:
     """Return the pointer to a study's store at a DVC revision."""
-    from unstained.stages.pod import fetch_in_pod
+    from unstained.pipeline.pod import fetch_in_pod
 
     return fetch_in_pod(locals())

@@ -17,6 +17,6 @@ def ingest(
     summary: Output[Markdown],
 ) -> dict:
     """Pack raw images and return the pointer to the store."""
-    from unstained.stages.pod import ingest_in_pod
+    from unstained.pipeline.pod import ingest_in_pod
 
     return ingest_in_pod(locals())

@@ -19,6 +19,6 @@ def monitor(
     summary: Output[Markdown],
 ) -> None:
     """Compare new cells with the champion's test cells."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("monitor", locals())

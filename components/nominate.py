@@ -8,6 +8,6 @@ from components.base import component
 @component
 def nominate(study: str, model: str, register: dict, registration: Output[Artifact]) -> None:
     """Hand on the newest registered version of one model."""
-    from unstained.stages.pod import nominate_in_pod
+    from unstained.pipeline.pod import nominate_in_pod
 
     nominate_in_pod(locals())

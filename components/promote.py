@@ -19,6 +19,6 @@ def promote(
     summary: Output[Markdown],
 ) -> None:
     """Promote the best new version if the gate lets it."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("promote", locals())

@@ -20,6 +20,6 @@ def register(
     metrics: Output[Metrics],
 ) -> None:
     """Register one exported model."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("register", locals())

@@ -8,6 +8,6 @@ from components.base import component
 @component
 def report_run(study: str, status: PipelineTaskFinalStatus, summary: Output[Markdown]) -> None:
     """Write how the run ended, and tell UNSTAINED_NOTIFY_URL if that is set."""
-    from unstained.stages.notify import notify_in_pod
+    from unstained.pipeline.notify import notify_in_pod
 
     notify_in_pod(locals())

@@ -18,6 +18,6 @@ def split(
     summary: Output[Markdown],
 ) -> None:
     """Split cells by group or stratified."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("split", locals())

@@ -21,6 +21,6 @@ def train(
     metrics: Output[Metrics],
 ) -> None:
     """Train one model; an interrupted training goes on from its checkpoint."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("train", locals())

@@ -21,6 +21,6 @@ def tune(
     metrics: Output[Metrics],
 ) -> None:
     """Search for the best parameters of one model."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("tune", locals())

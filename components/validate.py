@@ -17,6 +17,6 @@ def validate(
     summary: Output[Markdown],
 ) -> None:
     """Validate and audit a packed store."""
-    from unstained.stages.pod import run_in_pod
+    from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("validate", locals())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from unstained.config import load_params, read_yaml
 from unstained.errors import ParameterError
-from unstained.params import load_params, read_yaml
 
 SHARED: Final = (
     "common",

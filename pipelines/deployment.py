@@ -14,8 +14,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from components.base import UNBUILT_IMAGE
+from unstained.config import Count, Params, parse, read_yaml
 from unstained.errors import ParameterError
-from unstained.params import Count, Params, parse, read_yaml
 
 DIGEST: Final = re.compile(r"^[^\s@]+@sha256:[0-9a-f]{64}$")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from unstained.files import read_json
-from unstained.release.league import render_league
+from unstained.registry.standings import render_league
 
 
 def print_outcome(place: Path) -> None:

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from unstained.artifact.onnx_export import export_onnx
+from unstained.artifact.serving_graph import ServingGraph
+from unstained.config import BoostingParams, ExportParams, ModelParams, NetworkParams
 from unstained.data.canvas import place
-from unstained.models.boosting import fit_boosting
 from unstained.models.build import build_model
-from unstained.models.features import Features
+from unstained.models.features.boosting import fit_boosting
+from unstained.models.features.extract import Features
 from unstained.models.trained import ModelSpec, TrainedModel
-from unstained.params import BoostingParams, ExportParams, ModelParams, NetworkParams
-from unstained.release.onnx_export import export_onnx
-from unstained.release.serving_graph import ServingGraph
 
 CLASSES = ("a", "b", "c")
 TEMPERATURE = 1.7

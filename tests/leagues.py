@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from unstained.release.league import Entry, League, Test
+from unstained.registry.standings import Entry, League, Test
 
 
 def entry(**changes: Any) -> Entry:

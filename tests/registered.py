@@ -16,10 +16,10 @@ import pandas as pd
 from onnx import TensorProto, helper
 from safetensors.numpy import save_file
 
+from unstained.artifact.artifact import seal_artifact
 from unstained.files import write_json
-from unstained.release.artifact import seal_artifact
-from unstained.release.registry import Registry
-from unstained.release.submission import DatasetFacts, RegisteredVersion, Submission
+from unstained.registry.registry import Registry
+from unstained.registry.submission import DatasetFacts, RegisteredVersion, Submission
 
 NAME = "unstained-toy"
 STUDY = "toy"

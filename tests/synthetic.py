@@ -9,9 +9,9 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from unstained.data.blocks import Cell, Origin
-from unstained.data.store import CellStore
-from unstained.data.writer import StoreWriter
+from unstained.data.store.blocks import Cell, Origin
+from unstained.data.store.cell_store import CellStore
+from unstained.data.store.writer import StoreWriter
 
 
 def make_store(

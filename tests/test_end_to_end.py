@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.config.test_config import edit
 from tests.conftest import ROOT
-from tests.test_params import edit
 from unstained.files import read_json
 
 pytestmark = pytest.mark.xdist_group("end-to-end")

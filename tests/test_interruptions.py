@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_params import edit
+from tests.config.test_config import edit
 
 UNSTAINED = str(Path(sys.executable).with_name("unstained"))
 RECIPE = ("studies", "nsc", "recipes", "demo")

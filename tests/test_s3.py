@@ -17,7 +17,7 @@ from tests.servers.ceph import S3Server
 from tests.servers.process import free_port
 from tests.servers.stall import stalling
 from tests.tracked import STORE, STUDY, command, make_project, program, set_remote, variables
-from unstained.data.remote import StorePointer, locate_store, pull_store, push_store
+from unstained.data.remote.pointers import StorePointer, locate_store, pull_store, push_store
 from unstained.errors import IntegrityError, StoreError
 from unstained.files import tree_sha256
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("s3")
 
 REFUSED = {"AWS_SECRET_ACCESS_KEY": "wrong"}
 PUSH = (
-    "import sys; from pathlib import Path; from unstained.data.remote import push_store; "
+    "import sys; from pathlib import Path; from unstained.data.remote.pointers import push_store; "
     "push_store(Path(sys.argv[1]), sys.argv[2], sys.argv[3])"
 )
 

@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unstained.config import ProjectParams, load_params, parse
 from unstained.errors import ParameterError, SourceError
 from unstained.files import write_text
-from unstained.params import ProjectParams, load_params, parse
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import ScalarNode

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unstained.config import load_params
 from unstained.files import read_json
-from unstained.params import load_params
 
 
 def print_summary(root: Path) -> None:
@@ -16,7 +16,7 @@ def print_summary(root: Path) -> None:
     """
     from rich.console import Console
 
-    from unstained.release.league import render_league
+    from unstained.registry.standings import render_league
 
     console = Console()
     project = load_params(root / "params.yaml")

@@ -39,10 +39,10 @@ from tests.bench.bench_training import (
     write_folder,
 )
 from tests.bench.table import Row, show
+from unstained.config import InputParams, NetworkParams, TrainParams
 from unstained.learning.compute import device_type, reproducible
 from unstained.learning.problem import Problem
 from unstained.models.build import build_model
-from unstained.params import InputParams, NetworkParams, TrainParams
 
 RESCALED = 224
 

@@ -24,10 +24,10 @@ import tifffile
 
 from tests.bench.loose import write_cells
 from tests.bench.table import Row, show
+from unstained.config import IngestParams, load_params
 from unstained.data.readers.images import read_grey
-from unstained.params import IngestParams, load_params
+from unstained.pipeline.contract import Job
 from unstained.stages import ingest
-from unstained.stages.contract import Job
 
 SAMPLES = ("a_1d1", "o_1d1", "n_1d1")
 ROOT = Path(__file__).resolve().parents[2]

@@ -27,7 +27,9 @@ from torchvision.transforms import v2
 
 from tests.bench.table import Row, show
 from tests.synthetic import make_store
-from unstained.data.store import CellStore
+from unstained.config import AugmentParams, NetworkParams, StudyData, TrainParams, load_params
+from unstained.data.store.cell_store import CellStore
+from unstained.imaging.preprocess import Preprocess
 from unstained.learning.augment import augment, draw
 from unstained.learning.compute import choose_compute, reproducible
 from unstained.learning.distributed import Group
@@ -37,8 +39,6 @@ from unstained.learning.problem import Problem, pose
 from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.source import Source, open_source
 from unstained.models.build import build_model
-from unstained.models.preprocess import Preprocess
-from unstained.params import AugmentParams, NetworkParams, StudyData, TrainParams, load_params
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 NOTHING = AugmentParams(

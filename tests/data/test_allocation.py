@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unstained.data.allocation import allocate
+from unstained.data.splits.allocation import allocate
 
 FRACTIONS = np.array([0.7, 0.15, 0.15])
 

@@ -10,11 +10,11 @@ import pytest
 
 from tests.data.test_shortcuts import params
 from tests.synthetic import make_store
-from unstained.data.audit import Audit, audit_store
-from unstained.data.blocks import Cell, Origin
-from unstained.data.findings import Finding
-from unstained.data.store import CellStore
-from unstained.data.writer import StoreWriter
+from unstained.data.audit.audit import Audit, audit_store
+from unstained.data.audit.findings import Finding
+from unstained.data.store.blocks import Cell, Origin
+from unstained.data.store.cell_store import CellStore
+from unstained.data.store.writer import StoreWriter
 
 CLASSES = ("a", "b", "c")
 

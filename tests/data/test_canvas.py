@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.synthetic import make_store
-from unstained.background import border_background
 from unstained.data.canvas import contrast_scale, iter_canvases, load_canvases, place
-from unstained.models.preprocess import Preprocess
+from unstained.imaging.background import border_background
+from unstained.imaging.preprocess import Preprocess
 
 
 def reference(images: list[np.ndarray], canvas: int, scale: float) -> torch.Tensor:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.synthetic import make_store
-from unstained.data.columns import BATCH, encode, numbers, places, read_columns, strings
+from unstained.data.store.columns import BATCH, encode, numbers, places, read_columns, strings
 
 CHUNKS = st.lists(st.lists(st.sampled_from(["b", "a", "ü", "", "zz"]), max_size=6), max_size=4)
 

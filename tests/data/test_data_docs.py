@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unstained.data.data_docs import Failure, Validation, page
+from unstained.data.audit.data_docs import Failure, Validation, page
 from unstained.errors import ValidationError
 
 

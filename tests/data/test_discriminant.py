@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from unstained.data.discriminant import cross_validate, quadratic_scores
-from unstained.data.shortcuts import deal
+from unstained.data.audit.discriminant import cross_validate, quadratic_scores
+from unstained.data.audit.shortcuts import deal
 
 
 def test_classifier_equals_scikit_learn() -> None:

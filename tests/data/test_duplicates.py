@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from scipy.fft import dctn
 
 from tests.synthetic import make_store
-from unstained.data.blocks import Cell, Origin
-from unstained.data.duplicates import (
+from unstained.data.audit.duplicates import (
     candidate_pairs,
     exact_pairs,
     find_duplicates,
     number_clusters,
     perceptual_hash,
 )
-from unstained.data.store import CellStore
-from unstained.data.writer import StoreWriter
+from unstained.data.store.blocks import Cell, Origin
+from unstained.data.store.cell_store import CellStore
+from unstained.data.store.writer import StoreWriter
 
 CANVAS = 64
 

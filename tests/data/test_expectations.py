@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from tests.synthetic import make_store
-from unstained.data import expectations
-from unstained.data.data_docs import Validation
+from unstained.config import ClassRule, StudyData, TargetRule
+from unstained.data.audit import expectations
+from unstained.data.audit.data_docs import Validation
 from unstained.errors import ValidationError
-from unstained.params import ClassRule, StudyData, TargetRule
 
 CHROMIUM = shutil.which("chromium")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.synthetic import make_store
-from unstained.data.probes import (
+from unstained.data.audit.probes import (
     CORNER,
     background_statistics,
     brightness_statistics,

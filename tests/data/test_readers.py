@@ -12,14 +12,14 @@ import pytest
 import tifffile
 
 from tests.synthetic import write_ifc, write_image, write_montage
-from unstained.data.blocks import Cell
-from unstained.data.inventory import Tally, check_inventory
+from unstained.config import StudyData, load_params
 from unstained.data.readers import open_reader
 from unstained.data.readers.images import ImageError, read_grey
 from unstained.data.readers.jurkat_montage import fillers
 from unstained.data.readers.protocol import Filler, Outcome, Reader, Refused
+from unstained.data.store.blocks import Cell
+from unstained.data.store.inventory import Tally, check_inventory
 from unstained.errors import ParameterError, SourceError
-from unstained.params import StudyData, load_params
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 4096, (45, 60)).astype(np.uint16)

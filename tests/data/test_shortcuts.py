@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.synthetic import make_store
-from unstained.data.probes import PROBES, read_probes
-from unstained.data.shortcuts import ProbeResult, audit_shortcuts, deal, sample_rows
-from unstained.params import ValidateParams
+from unstained.config import ValidateParams
+from unstained.data.audit.probes import PROBES, read_probes
+from unstained.data.audit.shortcuts import ProbeResult, audit_shortcuts, deal, sample_rows
 
 
 def params(**changes: object) -> ValidateParams:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from tests.conftest import ROOT
+from unstained.config import ClassRule, EvaluateParams, StudyData, TargetRule, load_params
 from unstained.evaluation.controls import CONTROLS, ControlOutput
-from unstained.evaluation.intervals import resample_groups
-from unstained.evaluation.metrics import Floats, Labels
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.results import (
     ControlResult,
@@ -19,7 +18,8 @@ from unstained.evaluation.results import (
     evaluate_model,
     score_output,
 )
-from unstained.params import ClassRule, EvaluateParams, StudyData, TargetRule, load_params
+from unstained.statistics.intervals import resample_groups
+from unstained.statistics.metrics import Floats, Labels
 
 CLASSES = ("alpha", "beta", "gamma")
 RIGHT = {

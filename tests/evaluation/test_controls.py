@@ -7,10 +7,10 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.synthetic import make_store
-from unstained.data.store import CellStore
+from unstained.config import ClassRule, StudyData, TargetRule, load_params
+from unstained.data.store.cell_store import CellStore
 from unstained.evaluation import controls
 from unstained.evaluation.control_runs import Partition, run_controls
-from unstained.params import ClassRule, StudyData, TargetRule, load_params
 
 CLASSES = ("a", "b", "c")
 PARAMS = load_params(ROOT / "params.yaml").evaluate.model_copy(update={"bootstrap": 40})

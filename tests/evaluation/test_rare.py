@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import special, stats
 
 from unstained.evaluation import rare
-from unstained.evaluation.intervals import resample_groups
+from unstained.statistics.intervals import resample_groups
 
 SEEDS = st.integers(0, 2**31)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from unstained.evaluation.intervals import Estimate, resample_groups
 from unstained.evaluation.scores import plain, score_classes, score_target
+from unstained.statistics.intervals import Estimate, resample_groups
 
 
 @pytest.fixture(scope="module")

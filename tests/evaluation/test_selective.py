@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unstained.evaluation import selective
-from unstained.evaluation.intervals import resample_groups
+from unstained.statistics.intervals import resample_groups
 
 SEEDS = st.integers(0, 2**31)
 

@@ -21,9 +21,9 @@ import pytest
 from tests.exported import raw_cells
 from tests.image.podman import build, configured, inspect, missing_tools, podman
 from tests.serving.artifacts import export_artifact
-from unstained.release.artifact import artifact_digest
-from unstained.release.inference import open_session, run_session
-from unstained.release.padding import pad_batch
+from unstained.artifact.artifact import artifact_digest
+from unstained.artifact.inference import open_session, run_session
+from unstained.artifact.padding import pad_batch
 
 TAG = "localhost/unstained-serve:test"
 COMMIT = "0123456789abcdef"

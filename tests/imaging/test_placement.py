@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unstained.artifact.padding import pad_batch
 from unstained.data.canvas import place
 from unstained.imaging.placement import centred, region
-from unstained.models.preprocess import placed
-from unstained.release.padding import pad_batch
+from unstained.imaging.preprocess import placed
 
 sides = st.integers(1, 40)
 

@@ -9,7 +9,7 @@ import yaml
 
 from tests.k8s.manifests import overlay
 from unstained.errors import ParameterError
-from unstained.release.deployment import inference_service, render_inference_service
+from unstained.registry.deployment import inference_service, render_inference_service
 
 DIGEST = "0123456789abcdef" * 4
 OTHER = "f" * 64

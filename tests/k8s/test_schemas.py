@@ -10,7 +10,7 @@ import yaml
 
 from tests.k8s.manifests import JOBS, OVERLAYS, Object, job, overlay, title
 from tests.k8s.schemas import VERSIONS, built_in_faults, custom_faults, is_built_in
-from unstained.release.deployment import render_inference_service
+from unstained.registry.deployment import render_inference_service
 
 DIGEST = "ab" * 32
 RENDERED = [*((overlay, name) for name in OVERLAYS), *((job, name) for name in JOBS)]

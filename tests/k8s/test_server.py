@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.k8s.manifests import JOBS, OVERLAYS, Object, job, overlay, title
-from unstained.release.deployment import inference_service
+from unstained.registry.deployment import inference_service
 
 DIGEST = "ab" * 32
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from tests.synthetic import make_store
-from unstained.data.store import CellStore
+from unstained.config import AugmentParams, NetworkParams, StudyData, TrainParams
+from unstained.data.store.cell_store import CellStore
 from unstained.learning.fit import FitResult, fit
 from unstained.learning.overrides import apply_overrides
-from unstained.params import AugmentParams, NetworkParams, StudyData, TrainParams
 
 NO_AUGMENT = AugmentParams(
     dihedral=False, shift_px=0, scale=0.0, gain=0.0, offset=0.0, noise=0.0, blur_px=0.0

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from tests.learning.cases import AUGMENT, NO_AUGMENT
+from unstained.config import AugmentParams
 from unstained.learning.augment import Draws, augment, blurring, dihedral, draw, sampling
-from unstained.params import AugmentParams
 
 SIZE = 24
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tests.learning.cases import STUDY, small_store, split_rows, train_small
+from unstained.config import BoostingParams
 from unstained.data.canvas import load_canvases
-from unstained.data.store import CellStore
+from unstained.data.store.cell_store import CellStore
 from unstained.learning.fit import FitResult
 from unstained.learning.scores import macro_f1
 from unstained.models.trained import load_trained, save_trained
-from unstained.params import BoostingParams
 
 MODEL = BoostingParams(
     architecture="features_boosting",

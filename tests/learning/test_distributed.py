@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tests.learning.cases import small_store, train_small
-from unstained.data.store import CellStore
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import TrainingError
 from unstained.learning.distributed import Group
 

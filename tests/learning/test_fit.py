@@ -20,15 +20,15 @@ from tests.learning.cases import (
     weights_digest,
 )
 from tests.models.sizes import TINY, parse
+from unstained.config import ModelParams, NetworkParams
 from unstained.data.canvas import load_canvases
-from unstained.data.store import CellStore
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, TrainingError
 from unstained.learning.fit import FitResult
 from unstained.learning.scores import macro_f1
 from unstained.models.build import bare_model
 from unstained.models.imagenet import FOLDER_VARIABLE
 from unstained.models.trained import load_trained, save_trained
-from unstained.params import ModelParams, NetworkParams
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.learning.cases import NETWORK, TRAIN
+from unstained.config import BoostingParams
 from unstained.errors import ParameterError
 from unstained.learning.overrides import apply_overrides
-from unstained.params import BoostingParams
 
 BOOSTING = BoostingParams(
     architecture="features_boosting",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.learning.cases import STUDY, small_store, split_rows
-from unstained.data.store import CellStore
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import TrainingError
 from unstained.learning.problem import pose
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.learning.cases import process_factory, small_store, train_small, write_result
-from unstained.data.store import CellStore
+from unstained.data.store.cell_store import CellStore
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.learning.cases import STUDY, small_store, split_rows
+from unstained.imaging.preprocess import Preprocess
 from unstained.learning import source as module
 from unstained.learning.order import epoch_batches
 from unstained.learning.problem import Problem, pose
 from unstained.learning.source import Resident, Streamed, open_source
-from unstained.models.preprocess import Preprocess
 
 CPU = torch.device("cpu")
 

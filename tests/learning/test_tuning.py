@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.learning.tuning_process import DEFAULTS, SPACE, Bowl, bowl_search
+from unstained.config import Range
 from unstained.errors import ParameterError, TrainingError
 from unstained.learning.journal import Journal, TrialRecord
 from unstained.learning.tuning import Report, best_trial, search
-from unstained.params import Range
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 histories = st.lists(st.tuples(st.integers(1, 99), finite), max_size=4).map(tuple)

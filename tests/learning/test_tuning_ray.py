@@ -17,8 +17,8 @@ import ray
 from tests.learning.tuning_process import DEFAULTS, bowl_search
 from unstained.errors import TrainingError
 from unstained.learning.journal import TrialRecord
+from unstained.learning.ray_session import private_folder
 from unstained.learning.tuning import Report, best_trial, search
-from unstained.ray_session import private_folder
 
 MODULE = [sys.executable, "-m", "tests.learning.tuning_process"]
 SECONDS = 300

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from unstained.config import Range, TuneParams
 from unstained.learning.tuning import Report, Search, search
-from unstained.params import Range, TuneParams
 
 EPOCHS = 4
 SPACE = {"train.x": Range(low=0, high=1), "train.y": Range(low=1e-3, high=10, log=True)}

@@ -3,10 +3,10 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from unstained.config import BoostingParams
 from unstained.errors import TrainingError
-from unstained.models.boosting import Cells, FeatureBoosting, fit_boosting
-from unstained.models.features import Features
-from unstained.params import BoostingParams
+from unstained.models.features.boosting import Cells, FeatureBoosting, fit_boosting
+from unstained.models.features.extract import Features
 
 COUNT = len(Features().names)
 PARAMS = BoostingParams(

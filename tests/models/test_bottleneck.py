@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from unstained.models.bottleneck import BottleneckAttention, BottleneckGate
+from unstained.models.blocks.bottleneck import BottleneckAttention, BottleneckGate
 
 MODULES = (BottleneckAttention, BottleneckGate)
 

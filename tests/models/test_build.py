@@ -5,11 +5,11 @@ import torch
 from pydantic import ValidationError
 
 from tests.models.sizes import TINY, lively, parse
+from unstained.config import ModelParams
 from unstained.errors import ParameterError
 from unstained.models.build import NETWORKS, build_model
-from unstained.models.feature_boosting import FeatureBoosting
+from unstained.models.features.feature_boosting import FeatureBoosting
 from unstained.models.outputs import Outputs
-from unstained.params import ModelParams
 
 BOOSTING = {
     "architecture": "features_boosting",

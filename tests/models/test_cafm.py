@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from unstained.models.cafm import CrossAttentionFusion
+from unstained.models.blocks.cafm import CrossAttentionFusion
 
 
 @pytest.fixture

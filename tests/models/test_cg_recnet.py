@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from unstained.models.cg_recnet import CGRecNet
-from unstained.models.rescmnet import ResCMNet
-from unstained.models.resgdnet import ResGDNet
-from unstained.models.resnet import ResNet
-from unstained.params import NetworkParams
+from unstained.config import NetworkParams
+from unstained.models.networks.cg_recnet import CGRecNet
+from unstained.models.networks.rescmnet import ResCMNet
+from unstained.models.networks.resgdnet import ResGDNet
+from unstained.models.networks.resnet import ResNet
 
 
 def params(**changes) -> NetworkParams:

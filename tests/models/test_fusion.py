@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from unstained.models.fusion import CrossGate, LinAngularXCAFusion
+from unstained.models.blocks.fusion import CrossGate, LinAngularXCAFusion
 
 
 @pytest.fixture

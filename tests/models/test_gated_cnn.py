@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from unstained.models.gated_cnn import GatedCNNBlock
+from unstained.models.blocks.gated_cnn import GatedCNNBlock
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unstained.models.linear_attention import (
+from unstained.models.blocks.linear_attention import (
     LinAngularAttention,
     heads_for,
     merge_heads,

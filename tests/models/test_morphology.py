@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from unstained.models.morphology import (
+from unstained.models.features.morphology import (
     HARMONICS,
     ZONES,
     axes,

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from unstained.models.plane import STEPS, blur, moments, neighbours, quantiles
+from unstained.models.features.plane import STEPS, blur, moments, neighbours, quantiles
 
 
 @pytest.fixture

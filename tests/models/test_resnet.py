@@ -4,9 +4,9 @@ import torchvision
 from timm.models.resnet import Bottleneck
 from timm.models.resnet import ResNet as TimmResNet
 
+from unstained.config import NetworkParams
 from unstained.models.network import scaled
-from unstained.models.resnet import ResNet
-from unstained.params import NetworkParams
+from unstained.models.networks.resnet import ResNet
 
 
 def params(**changes) -> NetworkParams:

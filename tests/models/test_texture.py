@@ -3,8 +3,8 @@ import pytest
 import torch
 from skimage.feature import graycomatrix, graycoprops
 
-from unstained.models.morphology import Cell, find_cell
-from unstained.models.texture import (
+from unstained.models.features.morphology import Cell, find_cell
+from unstained.models.features.texture import (
     BANDS,
     LEVEL_EDGES,
     SIGMAS,

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from unstained.config import BoostingParams, NetworkParams
 from unstained.errors import IntegrityError, ParameterError, StageInputError
-from unstained.models.boosting import fit_boosting
 from unstained.models.build import build_model
-from unstained.models.features import Features
+from unstained.models.features.boosting import fit_boosting
+from unstained.models.features.extract import Features
 from unstained.models.trained import ModelSpec, TrainedModel, load_trained, save_trained
-from unstained.params import BoostingParams, NetworkParams
 
 NETWORK = NetworkParams(
     architecture="cg_recnet", width=0.125, depth=(1, 1, 1, 1), stem_stride=2, dropout=0.3

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from tests.models.sizes import TINY
+from unstained.config import InputParams, ModelParams
 from unstained.models.build import build_model
 from unstained.models.view import View, around_disc
-from unstained.params import InputParams, ModelParams
 
 
 def canvases(count: int = 3, side: int = 32, seed: int = 0) -> torch.Tensor:

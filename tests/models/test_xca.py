@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unstained.models.linear_attention import merge_heads, split_heads
-from unstained.models.xca import CrossCovarianceAttention
+from unstained.models.blocks.linear_attention import merge_heads, split_heads
+from unstained.models.blocks.xca import CrossCovarianceAttention
 
 
 @pytest.fixture

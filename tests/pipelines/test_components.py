@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from unstained.stages import OPERATIONS, STAGES
-from unstained.stages.catalogue import stage_definition
-from unstained.stages.contract import Stage
-from unstained.stages.pod import ARTIFACTS
+from unstained.pipeline.catalogue import OPERATIONS, STAGES, stage_definition
+from unstained.pipeline.contract import Stage
+from unstained.pipeline.pod import ARTIFACTS
 
 NAMES = (*STAGES, *OPERATIONS)
 SHOWN = {"metrics", "curves", "page", "summary"}
@@ -64,7 +63,7 @@ def test_a_body_is_one_import_and_one_call(repository: Path, path: Path) -> None
     assert isinstance(docstring, ast.Expr)
     assert isinstance(line, ast.ImportFrom)
     assert line.module is not None
-    assert line.module.startswith("unstained.stages.")
+    assert line.module.startswith("unstained.pipeline.")
     assert isinstance(call, ast.Expr | ast.Return)
     assert isinstance(call.value, ast.Call)
 
@@ -72,5 +71,5 @@ def test_a_body_is_one_import_and_one_call(repository: Path, path: Path) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_installed_when_a_task_starts(name: str) -> None:
     spec = component(name).component_spec.implementation.container
-    assert "pip" not in " ".join(spec.command)
+    assert "pip install" not in " ".join(spec.command)
     assert spec.image.rpartition("@sha256:")[2].isalnum()

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.config.test_config import edit
 from tests.conftest import ROOT
-from tests.test_params import edit
 
 UNSTAINED = str(Path(sys.executable).with_name("unstained"))
 

@@ -15,15 +15,14 @@ from typing import Any
 
 import pytest
 
+from tests.config.test_config import edit
 from tests.conftest import ROOT
 from tests.servers.ceph import S3Server
 from tests.test_end_to_end import RECIPE, make_project
-from tests.test_params import edit
+from unstained.config import load_params
 from unstained.files import read_json, tree_sha256
-from unstained.params import load_params
-from unstained.stages import STAGES
-from unstained.stages.catalogue import stage_definition
-from unstained.stages.runner import run_stage
+from unstained.pipeline.catalogue import STAGES, stage_definition
+from unstained.pipeline.runner import run_stage
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.xdist_group("s3")
@@ -86,7 +85,7 @@ def of_project(root: Path) -> Results:
 
 def of_pipeline(place: Path, target: Path) -> Results:
     """The artifacts of a run, gathered by stage."""
-    from unstained.stages.pod import ARTIFACTS
+    from unstained.pipeline.pod import ARTIFACTS
 
     for name, artifact in ARTIFACTS.items():
         for path in place.rglob(f"{name}/{artifact}"):
@@ -190,7 +189,7 @@ def test_the_ui_gets_curves_metrics_and_pages(by_pipeline: tuple[Path, Results])
 def test_the_champion_stands_in_the_served_registry(
     by_pipeline: tuple[Path, Results], tracking: tuple[str, str], s3: S3Server
 ) -> None:
-    from unstained.release.registry import CHAMPION, Registry
+    from unstained.registry.registry import CHAMPION, Registry
 
     _, results = by_pipeline
     registry = Registry(tracking[0], Path("/nonexistent"))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving.artifacts import export_artifact
-from unstained.release.artifact import artifact_digest
+from unstained.artifact.artifact import artifact_digest
 
 SERVE = (
     "import sys; from pathlib import Path; from unstained.serving.server import serve; "

@@ -11,11 +11,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.exported import raw_cells
+from unstained.artifact.artifact import artifact_digest, seal_artifact
+from unstained.artifact.padding import pad_batch
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.evaluation.conformal import prediction_sets
 from unstained.files import read_json, write_json
-from unstained.release.artifact import artifact_digest, seal_artifact
-from unstained.release.padding import pad_batch
 from unstained.serving.predictor import CHUNK, DIGEST_VARIABLE, Predictor, expected_digest
 
 

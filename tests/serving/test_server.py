@@ -19,9 +19,9 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from tests.exported import raw_cells
 from tests.serving.conftest import SERVE, Running, free_ports, start_server
-from unstained.release.artifact import artifact_digest
-from unstained.release.inference import open_session, run_session
-from unstained.release.padding import pad_batch
+from unstained.artifact.artifact import artifact_digest
+from unstained.artifact.inference import open_session, run_session
+from unstained.artifact.padding import pad_batch
 
 NAME = "unstained-synthetic"
 INFER = f"/v2/models/{NAME}/infer"

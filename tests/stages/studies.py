@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.config.test_config import edit
 from tests.registered import CLASSES, NAME, STUDY
-from tests.test_params import edit
-from unstained.files import write_json
-from unstained.params import (
+from unstained.config import (
     ClassRule,
     CommonParams,
     CompareParams,
@@ -17,10 +16,11 @@ from unstained.params import (
     StudyData,
     TargetRule,
 )
-from unstained.release.registry import Registry
-from unstained.release.submission import RegisteredVersion
+from unstained.files import write_json
+from unstained.pipeline.contract import Job
+from unstained.registry.registry import Registry
+from unstained.registry.submission import RegisteredVersion
 from unstained.stages.compare import CompareStageParams
-from unstained.stages.contract import Job
 from unstained.stages.promote import PromoteStageParams
 
 MODELS = ("cg_recnet", "resnet50")

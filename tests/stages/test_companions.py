@@ -16,17 +16,17 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 from typer.testing import CliRunner
 
+from tests.config.test_config import edit
 from tests.test_end_to_end import RECIPE
-from tests.test_params import edit
 from unstained.cli import app
-from unstained.comparison.companions.plots import frontier
+from unstained.config import load_params
 from unstained.errors import ParameterError
 from unstained.files import read_json, tree_sha256
-from unstained.params import load_params
-from unstained.plan import plan
-from unstained.stages.contract import Replicate
-from unstained.stages.leagues.folds import across_folds, render_folds
-from unstained.stages.runner import run_stage
+from unstained.pipeline.contract import Replicate
+from unstained.pipeline.plan import plan
+from unstained.pipeline.runner import run_stage
+from unstained.report.baselines.plots import frontier
+from unstained.report.leaderboard.folds import across_folds, render_folds
 
 EXPERIMENT = {
     "question": "Other split",

@@ -31,8 +31,8 @@ from tests.stages.studies import (
 )
 from unstained.errors import IntegrityError, ParameterError, RegistryError
 from unstained.files import read_json
-from unstained.release.league import League, find_entry, find_test, findings
-from unstained.release.registry import Registry
+from unstained.registry.registry import Registry
+from unstained.registry.standings import League, find_entry, find_test, findings
 from unstained.stages.compare import STAGE, compare_study, make_league, run
 
 GROUPS = 36

@@ -20,16 +20,16 @@ from tests.exported import export_params, network_params
 from tests.learning.cases import NO_AUGMENT, STUDY, TRAIN, small_store
 from tests.registered import fresh_registry
 from tests.stages.studies import EVALUATE, REGISTER, make_job
+from unstained.artifact.artifact import verify_artifact
+from unstained.config import CommonParams, ModelParams
 from unstained.errors import ExportError, StageInputError
-from unstained.evaluation.folds import FoldSizes, league
 from unstained.files import file_sha256, read_json, write_json
-from unstained.params import CommonParams, ModelParams
-from unstained.release import runs
-from unstained.release.artifact import verify_artifact
-from unstained.release.registry import Registry
+from unstained.pipeline.contract import Job, Replicate, Report
+from unstained.registry import runs
+from unstained.registry.registry import Registry
+from unstained.report.leaderboard.folds import enrolled_versions, render_folds, version_ranges
 from unstained.stages import enrol, replicate
-from unstained.stages.contract import Job, Replicate, Report
-from unstained.stages.leagues.folds import enrolled_versions, render_folds, version_ranges
+from unstained.statistics.folds import FoldSizes, league
 
 NAME = "unstained-toy"
 ONE = Replicate(0, 7)

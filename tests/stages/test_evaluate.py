@@ -17,14 +17,14 @@ from tests.exported import network_params, trained_model
 from tests.learning.cases import STUDY, train_small
 from tests.learning.test_boosted import MODEL as BOOSTING
 from tests.synthetic import make_store
-from unstained.data.audit import audit_store
-from unstained.data.store import CellStore
+from unstained.config import CommonParams, StudyData, load_params
+from unstained.data.audit.audit import audit_store
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.evaluation.conformal import class_thresholds, prediction_sets
 from unstained.files import read_json, tree_sha256, write_json
 from unstained.models.trained import save_trained
-from unstained.params import CommonParams, StudyData, load_params
-from unstained.stages.contract import Job, Report
+from unstained.pipeline.contract import Job, Report
 from unstained.stages.evaluate import STAGE, EvaluateStageParams, run
 
 MODELS = ("trees", "untrained")

@@ -13,17 +13,17 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.config.test_config import edit
 from tests.test_end_to_end import RECIPE
-from tests.test_params import edit
+from unstained.config import read_yaml
 from unstained.data.canvas import load_canvases
-from unstained.data.store import CellStore
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.models.trained import load_trained
-from unstained.params import read_yaml
+from unstained.pipeline.contract import Replicate, Report
+from unstained.pipeline.runner import run_stage
 from unstained.stages import explain
-from unstained.stages.contract import Replicate, Report
-from unstained.stages.runner import run_stage
 
 TRAINED = ("resnet50", "features_boosting")
 MODELS = (*TRAINED, "resnet50_other_split", "resnet50_standardised")

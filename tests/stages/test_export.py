@@ -14,14 +14,14 @@ from safetensors.numpy import load_file
 
 from tests.exported import CANVAS, export_params, network_params, trained_model
 from tests.learning.cases import STUDY, TRAIN, small_store
+from unstained.artifact.artifact import artifact_digest, verify_artifact
+from unstained.artifact.golden import check_golden
+from unstained.artifact.inference import open_session
+from unstained.config import CommonParams
 from unstained.errors import ExportError, ParameterError, StageInputError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.models.trained import save_trained
-from unstained.params import CommonParams
-from unstained.release.artifact import artifact_digest, verify_artifact
-from unstained.release.golden import check_golden
-from unstained.release.inference import open_session
-from unstained.stages.contract import Job, Report
+from unstained.pipeline.contract import Job, Report
 from unstained.stages.export import STAGE, ExportSections, run
 
 MODEL = "resnet50"

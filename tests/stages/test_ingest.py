@@ -19,12 +19,12 @@ import pytest
 import tifffile
 
 from tests.synthetic import write_ifc, write_image
-from unstained.data.store import CellStore
+from unstained.config import SimulateParams, load_params
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, SourceError, UnstainedError
 from unstained.files import tree_sha256
-from unstained.params import SimulateParams, load_params
+from unstained.pipeline.contract import Job, Report
 from unstained.stages import ingest
-from unstained.stages.contract import Job, Report
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = {"a_1": 150, "a_2": 10, "n_1": 70, "nt3": 5, "o_1": 64}
@@ -297,7 +297,7 @@ def test_imports_stay_light() -> None:
         ).stdout.strip()
 
     assert loaded("unstained.stages.ingest", "numpy", "zarr", "torch", "pandas") == "[]"
-    assert loaded("unstained.data.packing", "torch", "pandas", "scipy", "sklearn") == "[]"
+    assert loaded("unstained.data.store.packing", "torch", "pandas", "scipy", "sklearn") == "[]"
 
 
 @pytest.mark.realdata

@@ -13,12 +13,12 @@ from scipy import stats
 from tests.registered import CLASSES, NAME, fresh_registry, register, toy_logits
 from tests.stages.studies import compare_params, make_job
 from tests.synthetic import make_store
-from unstained.data.store import CellStore
+from unstained.config import MonitorParams
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import RegistryError, StageInputError
 from unstained.files import read_json
-from unstained.params import MonitorParams
+from unstained.pipeline.contract import Report
 from unstained.stages import monitor
-from unstained.stages.contract import Report
 
 SIZE = {"height": (40, 40), "width": (40, 40)}
 

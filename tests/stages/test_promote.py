@@ -27,11 +27,11 @@ from tests.stages.studies import (
 )
 from unstained.errors import ParameterError, RegistryError
 from unstained.files import read_json
-from unstained.release.ledger import Ledger
-from unstained.release.registry import Registry
-from unstained.release.submission import RegisteredVersion
+from unstained.pipeline.contract import Job, Report
+from unstained.registry.ledger import Ledger
+from unstained.registry.registry import Registry
+from unstained.registry.submission import RegisteredVersion
 from unstained.stages import compare, promote
-from unstained.stages.contract import Job, Report
 
 GROUPS = 36
 """Half of them are test groups: enough for a significant difference."""

@@ -13,12 +13,12 @@ from sklearn.metrics import confusion_matrix, roc_curve
 
 from tests.registered import CLASSES, NAME, fresh_registry, make_artifact, make_predictions
 from tests.stages.studies import REGISTER, make_job, study_data
+from unstained.artifact.artifact import seal_artifact
 from unstained.errors import IntegrityError
 from unstained.files import file_sha256, read_json, write_json
-from unstained.release.artifact import seal_artifact
-from unstained.release.plots import confusion_figure, roc_figure
-from unstained.release.registry import Registry
-from unstained.stages.contract import Inputs
+from unstained.pipeline.contract import Inputs
+from unstained.registry.plots import confusion_figure, roc_figure
+from unstained.registry.registry import Registry
 from unstained.stages.register import STAGE, RegisterStageParams, run
 
 PARAMS = RegisterStageParams(data=study_data(), register_=REGISTER)

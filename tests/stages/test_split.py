@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.test_splits import make_split
+from tests.data.test_partition import make_split
 from tests.stages.test_validate import job, study
 from tests.synthetic import make_store
+from unstained.config import CommonParams, SplitParams
 from unstained.errors import SplitError
 from unstained.files import tree_sha256
-from unstained.params import CommonParams, SplitParams
-from unstained.stages.contract import Report
+from unstained.pipeline.contract import Report
 from unstained.stages.split import STAGE, SplitStageParams, run
 
 

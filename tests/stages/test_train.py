@@ -14,14 +14,14 @@ import pytest
 
 from tests.learning.cases import NETWORK, STUDY, TRAIN, small_store
 from tests.learning.test_boosted import MODEL as BOOSTING
+from unstained.config import CommonParams
 from unstained.errors import ParameterError
 from unstained.files import tree_sha256, write_json
 from unstained.learning.fit import FitResult
 from unstained.learning.state import EpochRecord
 from unstained.models.build import build_model
 from unstained.models.trained import ModelSpec, TrainedModel, load_trained
-from unstained.params import CommonParams
-from unstained.stages.contract import Job
+from unstained.pipeline.contract import Job
 from unstained.stages.train import STAGE, TrainSections, _notes, run
 
 

@@ -13,11 +13,11 @@ import pytest
 
 from tests.exported import BOOSTING
 from tests.learning.cases import NETWORK, STUDY, TRAIN, small_store
+from unstained.config import CommonParams, TuneParams
 from unstained.errors import ParameterError, TrainingError
 from unstained.files import read_json
 from unstained.learning.overrides import apply_overrides
-from unstained.params import CommonParams, TuneParams
-from unstained.stages.contract import Job, Report
+from unstained.pipeline.contract import Job, Report
 from unstained.stages.tune import STAGE, TuneSections, run
 
 SPACE = {"train.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}

@@ -11,17 +11,19 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
+from tests.config.test_config import edit
 from tests.test_end_to_end import RECIPE
-from tests.test_params import edit
-from unstained.comparison.uncertainty import doubts, mixtures, strangers
-from unstained.data.masks import cell_masks
-from unstained.data.store import CellStore
+from unstained.config import load_params
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, StageInputError
+from unstained.evaluation.uncertainty import mixtures
+from unstained.evaluation.uncertainty import suspects as doubts
+from unstained.evaluation.uncertainty import unknown_cells as strangers
 from unstained.files import read_json, write_json
-from unstained.params import load_params
-from unstained.simulate.strangers import KINDS, simulate_strangers
-from unstained.stages.contract import Replicate
-from unstained.stages.runner import run_stage
+from unstained.imaging.masks import cell_masks
+from unstained.pipeline.contract import Replicate
+from unstained.pipeline.runner import run_stage
+from unstained.simulate.unknown_cells import KINDS, simulate_strangers
 
 MODELS = ("resnet50", "features_boosting")
 FOLDS = (0, 2)

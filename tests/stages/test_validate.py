@@ -10,10 +10,10 @@ import pytest
 
 from tests.data.test_shortcuts import params as validate_params
 from tests.synthetic import make_store
+from unstained.config import ClassRule, CommonParams, StudyData, TargetRule
 from unstained.errors import ValidationError
 from unstained.files import read_json, tree_sha256
-from unstained.params import ClassRule, CommonParams, StudyData, TargetRule
-from unstained.stages.contract import Job, Report
+from unstained.pipeline.contract import Job, Report
 from unstained.stages.validate import STAGE, ValidateStageParams, run
 
 

@@ -54,8 +54,8 @@ def run(
     """Run one stage of one study."""
     from rich.console import Console
 
-    from unstained.stages.contract import Replicate
-    from unstained.stages.runner import run_stage
+    from unstained.pipeline.contract import Replicate
+    from unstained.pipeline.runner import run_stage
 
     one = None if fold is None or seed is None else Replicate(fold, seed)
     root = project_root()
@@ -80,7 +80,7 @@ def plan(
     ] = 20.0,
 ) -> None:
     """Print what is left of the comparison of all models, and what it will cost."""
-    from unstained.plan import print_plan
+    from unstained.pipeline.plan import print_plan
 
     print_plan(project_root(), teraflops)
 
@@ -101,9 +101,9 @@ def compare(study: Study) -> None:
     """Compare all registered versions of a study on the same test cells."""
     from rich.console import Console
 
-    from unstained.release.league import render_league
+    from unstained.registry.standings import render_league
+    from unstained.report.leaderboard.folds import across_folds, enrolled_versions, render_folds
     from unstained.stages.compare import compare_study
-    from unstained.stages.leagues.folds import across_folds, enrolled_versions, render_folds
 
     console, root = Console(), project_root()
     folds = across_folds(root, study)
@@ -151,8 +151,8 @@ def serve(
 @app.command()
 def history(study: Study) -> None:
     """Print the promotion ledger: who was champion when, and why."""
-    from unstained.release.ledger import Ledger
-    from unstained.release.promotion import ledger_path
+    from unstained.registry.ledger import Ledger
+    from unstained.registry.promotion import ledger_path
 
     ledger = Ledger(ledger_path(project_root(), study))
     for entry in ledger.entries():

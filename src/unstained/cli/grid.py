@@ -27,8 +27,8 @@ def grid(
     same path, with the same code and params.yaml (a network file system). Otherwise Ray is started
     here, for as long as the command runs.
     """
-    from unstained.grid import run_grid
-    from unstained.plan import print_plan
+    from unstained.pipeline.grid import run_grid
+    from unstained.pipeline.plan import print_plan
 
     root = project_root()
     print_plan(root, teraflops)

@@ -1,7 +1,7 @@
 """Cells centred on square canvases, ready for the device, and their contrast.
 
 Shape suffixes: N cells, B batch, C channels, S canvas side. Placement is `imaging.placement`, and
-contrast equals that of `models.preprocess.Preprocess` bit for bit. Canvases keep the raw dtype (a
+contrast equals that of `imaging.preprocess.Preprocess` bit for bit. Canvases keep the raw dtype (a
 quarter or half of float32), so that a whole study fits in memory or on the GPU; contrast is
 computed a batch at a time.
 """
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unstained.background import border_background
-from unstained.data.blocks import by_size
-from unstained.data.store import CellStore
+from unstained.data.store.blocks import by_size
+from unstained.data.store.cell_store import CellStore
+from unstained.imaging.background import border_background
 from unstained.imaging.placement import centred, region
-from unstained.models.preprocess import to_contrast
+from unstained.imaging.preprocess import to_contrast
 
 STREAM_CELLS = 1024
 """Cells that are decoded at once while canvases or statistics are gathered."""

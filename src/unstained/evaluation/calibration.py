@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from scipy import optimize, special
 
-from unstained.evaluation.metrics import Floats, Labels
+from unstained.statistics.metrics import Floats, Labels
 
 INVERSE_TEMPERATURES: Final = (0.02, 20.0)
 """Bounds of 1 / T; a model that separates validation cells perfectly would otherwise diverge."""

@@ -29,13 +29,13 @@ import numpy as np
 from scipy import optimize, special
 
 from unstained.evaluation.calibration import INVERSE_TEMPERATURES
-from unstained.evaluation.intervals import (
+from unstained.statistics.intervals import (
     Estimate,
     Resampling,
     percentile_interval,
     resample_groups,
 )
-from unstained.evaluation.metrics import Floats, Labels, unit_confusions
+from unstained.statistics.metrics import Floats, Labels, unit_confusions
 
 TOLERANCE: Final = 1e-3
 """Log-likelihood (nats) that may be missing where the iteration ends: 0.05 standard errors."""

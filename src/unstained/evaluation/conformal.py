@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from unstained.evaluation.intervals import Estimate
-from unstained.evaluation.metrics import Floats, Labels
+from unstained.statistics.intervals import Estimate
+from unstained.statistics.metrics import Floats, Labels
 
 Sets = npt.NDArray[np.bool_]
 

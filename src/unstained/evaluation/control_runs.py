@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unstained.data.shortcuts import sample_rows
-from unstained.data.store import CellStore
+from unstained.config import EvaluateParams, StudyData
+from unstained.data.audit.shortcuts import sample_rows
+from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.controls import (
     CONTROLS,
     TRAINING_CELLS,
@@ -16,10 +17,9 @@ from unstained.evaluation.controls import (
     read_control_inputs,
     run_control,
 )
-from unstained.evaluation.intervals import resample_groups
-from unstained.evaluation.metrics import Floats, Labels
 from unstained.evaluation.results import ControlResult, score_output
-from unstained.params import EvaluateParams, StudyData
+from unstained.statistics.intervals import resample_groups
+from unstained.statistics.metrics import Floats, Labels
 
 
 @dataclass(frozen=True)

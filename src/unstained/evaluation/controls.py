@@ -13,12 +13,12 @@ from typing import Final
 import numpy as np
 import torch
 
+from unstained.data.audit.probes import read_probes
 from unstained.data.canvas import iter_canvases
-from unstained.data.probes import read_probes
-from unstained.data.store import CellStore
-from unstained.evaluation.metrics import Floats, Labels
-from unstained.models.features import Features
+from unstained.data.store.cell_store import CellStore
+from unstained.models.features.extract import Features
 from unstained.progress import progress
+from unstained.statistics.metrics import Floats, Labels
 
 CONTROLS: Final = {
     "majority": "the commonest training class, whatever the image",

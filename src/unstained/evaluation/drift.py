@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.evaluation.paired import adjust
+from unstained.statistics.paired import adjust
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from unstained.config import StudyData
 from unstained.data.canvas import iter_canvases, load_canvases
-from unstained.data.store import CellStore
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
-from unstained.evaluation.metrics import Floats, Labels
 from unstained.models.trained import TrainedModel, load_trained
-from unstained.params import StudyData
 from unstained.progress import progress
+from unstained.statistics.metrics import Floats, Labels
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unstained.evaluation.intervals import Estimate, Resampling, estimate
-from unstained.evaluation.metrics import Floats, Labels, divide
+from unstained.statistics.intervals import Estimate, Resampling, estimate
+from unstained.statistics.metrics import Floats, Labels, divide
 
 _ROUNDING = 1e-12
 

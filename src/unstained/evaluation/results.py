@@ -8,20 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from unstained.evaluation import calibration, conformal, regression
+from unstained.config import EvaluateParams, StudyData
+from unstained.evaluation import calibration, conformal
 from unstained.evaluation.calibration import Reliability
 from unstained.evaluation.controls import ControlOutput
-from unstained.evaluation.intervals import Resampling
-from unstained.evaluation.metrics import (
+from unstained.evaluation.predictions import Cells
+from unstained.evaluation.scores import Scores, score_classes, score_target
+from unstained.statistics import regression
+from unstained.statistics.intervals import Resampling
+from unstained.statistics.metrics import (
     Floats,
     Labels,
     confusion_matrix,
     log_losses,
     macro_f1,
 )
-from unstained.evaluation.predictions import Cells
-from unstained.evaluation.scores import Scores, score_classes, score_target
-from unstained.params import EvaluateParams, StudyData
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from unstained.evaluation import metrics, regression
-from unstained.evaluation.intervals import Estimate, Resampling, estimate, percentile_interval
-from unstained.evaluation.metrics import Floats, Labels
+from unstained.statistics import metrics, regression
+from unstained.statistics.intervals import Estimate, Resampling, estimate, percentile_interval
+from unstained.statistics.metrics import Floats, Labels
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from unstained.evaluation.intervals import Estimate, Resampling, estimate, percentile_interval
-from unstained.evaluation.metrics import Floats, Labels, divide
+from unstained.statistics.intervals import Estimate, Resampling, estimate, percentile_interval
+from unstained.statistics.metrics import Floats, Labels, divide
 
 Flags = npt.NDArray[np.bool_]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unstained.data.store import CellStore
-from unstained.evaluation.metrics import Floats, roc_curve
+from unstained.config import StudyData
+from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.results import ControlResult, Evaluation, part_numbers
 from unstained.evaluation.scores import plain
-from unstained.params import StudyData
+from unstained.statistics.metrics import Floats, roc_curve
 
 
 def class_means(store: CellStore, part: np.ndarray, data: StudyData) -> Floats:

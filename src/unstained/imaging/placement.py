@@ -2,7 +2,7 @@
 
 Image row h // 2 lies on canvas row H // 2, and likewise for columns; what reaches beyond the canvas
 is cropped, what the image leaves free is filled. Nothing is ever rescaled. The exported graph
-cannot call numpy, so `models.preprocess.placed` repeats the rule in torch; a property test holds
+cannot call numpy, so `imaging.preprocess.placed` repeats the rule in torch; a property test holds
 the two equal.
 """
 

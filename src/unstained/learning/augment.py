@@ -20,8 +20,8 @@ from typing import Final
 import numpy as np
 import torch
 
+from unstained.config import AugmentParams
 from unstained.learning.randomness import Purpose, counter_seed, host_generator
-from unstained.params import AugmentParams
 
 NOISE_GROUP: Final = 16
 """Consecutive samples of the global batch whose noise comes from one generator."""

@@ -9,16 +9,16 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from unstained.config import BoostingParams, TrainParams
 from unstained.learning.objective import Objective
 from unstained.learning.problem import Cells, Problem
 from unstained.learning.scores import BATCH, STEPS_PER_WINDOW, Scores, score
 from unstained.learning.source import Streamed
 from unstained.learning.state import DivergedError, EpochRecord
-from unstained.models.boosting import Cells as Examples
-from unstained.models.boosting import fit_boosting
-from unstained.models.feature_boosting import FeatureBoosting
-from unstained.models.features import Features
-from unstained.params import BoostingParams, TrainParams
+from unstained.models.features.boosting import Cells as Examples
+from unstained.models.features.boosting import fit_boosting
+from unstained.models.features.extract import Features
+from unstained.models.features.feature_boosting import FeatureBoosting
 
 
 def train_boosting(

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.utils import deterministic as _deterministic
 
+from unstained.config import TrainParams
 from unstained.learning.distributed import Group
-from unstained.params import TrainParams
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,15 @@ import torch
 from torch import nn
 
 from unstained import __version__
-from unstained.data.store import CellStore
+from unstained.config import (
+    AnyNetworkParams,
+    BoostingParams,
+    ModelParams,
+    NetworkBase,
+    StudyData,
+    TrainParams,
+)
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import TrainingError
 from unstained.learning.checkpoint import CheckpointStore
 from unstained.learning.compute import choose_compute, device_type, reproducible
@@ -27,14 +35,6 @@ from unstained.learning.state import EpochRecord, OnEpoch
 from unstained.models.build import NETWORKS, build_model
 from unstained.models.imagenet import weights_digest
 from unstained.models.trained import ModelSpec, TrainedModel
-from unstained.params import (
-    AnyNetworkParams,
-    BoostingParams,
-    ModelParams,
-    NetworkBase,
-    StudyData,
-    TrainParams,
-)
 from unstained.progress import progress
 
 CHECKPOINT_SECONDS: Final = 20.0

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from unstained.config import TrainParams
 from unstained.learning.augment import augment, draw
 from unstained.learning.batchnorm import synchronise_batch_norm
 from unstained.learning.checkpoint import Checkpoint, CheckpointStore
@@ -32,7 +33,6 @@ from unstained.learning.schedule import Schedule
 from unstained.learning.scores import Scores, validate
 from unstained.learning.source import open_source
 from unstained.learning.state import EpochRecord, OnEpoch, Progress, diverged
-from unstained.params import TrainParams
 
 CHECK_STEPS: Final = 50
 """Steps between two looks at the losses on a GPU, where each look waits for it."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import Field
 
+from unstained.config import ModelParams, Params, TrainParams, parse
 from unstained.errors import ParameterError
-from unstained.params import ModelParams, Params, TrainParams, parse
 
 
 class _Overridable(Params):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from unstained.data.store import CellStore
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from unstained.config import StudyData
 from unstained.data.canvas import contrast_scale
-from unstained.data.store import CellStore
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import TrainingError
 from unstained.learning.randomness import Purpose, host_generator
-from unstained.params import StudyData
 
 
 @dataclass(frozen=True)

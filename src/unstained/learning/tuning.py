@@ -19,9 +19,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 import optuna
 
+from unstained.config import Range, TuneParams
 from unstained.errors import ParameterError, TrainingError
 from unstained.learning.journal import Journal, State, TrialRecord
-from unstained.params import Range, TuneParams
 
 DIVERGED_LOSS: Final = 1e30
 """What the search is told of a loss that is not finite: worse than any other, yet a number."""

@@ -7,19 +7,19 @@ from typing import Any, Final
 
 from torch import nn
 
-from unstained.models.cg_recnet import CGRecNet
-from unstained.models.densenet import DenseNet
-from unstained.models.feature_boosting import FeatureBoosting
+from unstained.config import BoostingParams, ModelParams
+from unstained.models.features.feature_boosting import FeatureBoosting
 from unstained.models.imagenet import load_imagenet
-from unstained.models.mobilenet import MobileNetV2
 from unstained.models.network import Network
-from unstained.models.rescmnet import ResCMNet
-from unstained.models.resgdnet import ResGDNet
-from unstained.models.resnet import ResNet
-from unstained.models.vgg import VGG
-from unstained.models.vit import ViT
-from unstained.models.xception import Xception
-from unstained.params import BoostingParams, ModelParams
+from unstained.models.networks.cg_recnet import CGRecNet
+from unstained.models.networks.densenet import DenseNet
+from unstained.models.networks.mobilenet import MobileNetV2
+from unstained.models.networks.rescmnet import ResCMNet
+from unstained.models.networks.resgdnet import ResGDNet
+from unstained.models.networks.resnet import ResNet
+from unstained.models.networks.vgg import VGG
+from unstained.models.networks.vit import ViT
+from unstained.models.networks.xception import Xception
 
 NETWORKS: Final[Mapping[str, Any]] = {
     "cg_recnet": CGRecNet,

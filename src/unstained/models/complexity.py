@@ -16,8 +16,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from unstained.config import ModelParams
 from unstained.models.build import NETWORKS, bare_model
-from unstained.params import ModelParams
 
 VERSION: Final = torch.__version__.partition("+")[0]
 TOOL: Final = f"torch.utils.flop_counter.FlopCounterMode of torch {VERSION}, halved"

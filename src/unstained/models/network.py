@@ -13,10 +13,10 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from unstained.config import NetworkBase
 from unstained.errors import ParameterError
 from unstained.models.outputs import Outputs
 from unstained.models.view import View
-from unstained.params import NetworkBase
 
 
 def scaled(channels: int, width: float) -> int:

@@ -17,11 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from unstained import __version__
+from unstained.config import ModelParams, Params, parse
 from unstained.errors import IntegrityError, StageInputError
 from unstained.files import file_sha256, read_json, whole_directory, write_json
 from unstained.models.build import bare_model
 from unstained.models.outputs import Outputs
-from unstained.params import ModelParams, Params, parse
 
 FORMAT: Final = 1
 WEIGHTS: Final = "weights.safetensors"
@@ -33,7 +33,7 @@ class ModelSpec(Params):
 
     Attributes:
         model: architecture and sizes.
-        canvas: side S in pixels; scale: contrast's standard deviation (models/preprocess.py).
+        canvas: side S in pixels; scale: contrast's standard deviation (imaging/preprocess.py).
         channels: names of the input channels, in order.
         class_names: K names in logit order.
         target_names, target_units: M names and units, in output order.

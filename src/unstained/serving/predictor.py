@@ -17,18 +17,18 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime as ort
 
-from unstained.errors import IntegrityError, UnstainedError
-from unstained.files import read_json
-from unstained.release.artifact import (
+from unstained.artifact.artifact import (
     CALIBRATION_FILE,
     CARD_FILE,
     MODEL_FILE,
     REMEDY,
     verify_artifact,
 )
-from unstained.release.golden import check_golden
-from unstained.release.inference import INPUT_NAME, open_session
-from unstained.release.padding import pad_batch
+from unstained.artifact.golden import check_golden
+from unstained.artifact.inference import INPUT_NAME, open_session
+from unstained.artifact.padding import pad_batch
+from unstained.errors import IntegrityError, UnstainedError
+from unstained.files import read_json
 from unstained.serving.threads import thread_count
 
 DIGEST_VARIABLE: Final = "UNSTAINED_ARTIFACT_DIGEST"

@@ -29,9 +29,9 @@ import numpy as np
 import tifffile
 import torch
 
+from unstained.config import SimulateParams, StudyData
 from unstained.errors import ParameterError
 from unstained.files import read_json, whole_directory, whole_file, write_json
-from unstained.params import SimulateParams, StudyData
 from unstained.progress import progress
 from unstained.simulate.instrument import Recording, check, defocus, record
 from unstained.simulate.lineages import MARKERS, Cell, draw_cell

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 import torch
 
+from unstained.config import StudyData
 from unstained.errors import ParameterError
 from unstained.imaging.placement import region
-from unstained.params import StudyData
 from unstained.simulate.cells import Maps, render
 from unstained.simulate.detector import Detector, uneven_background
 from unstained.simulate.lineages import MARKERS, Cell

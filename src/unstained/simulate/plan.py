@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from unstained.config import ClassRule, SimulateParams, StudyData
 from unstained.errors import ParameterError
-from unstained.params import ClassRule, SimulateParams, StudyData
 from unstained.simulate.lineages import LINEAGES
 from unstained.simulate.streams import stream
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from unstained.files import read_json, write_text
-from unstained.params import (
+from unstained.config import (
     CommonParams,
     CompanionsParams,
     EvaluateParams,
@@ -15,8 +14,9 @@ from unstained.params import (
     Params,
     StudyData,
 )
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
-from unstained.stages.provenance import provenance
+from unstained.files import read_json, write_text
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.pipeline.provenance import provenance
 
 MASKED_CELLS = 400
 """Test cells, spread over all of them, whose masks tell how much of a cell is hidden."""
@@ -24,9 +24,9 @@ MASKED_CELLS = 400
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from unstained.comparison.companions.experiments import Hidden
-    from unstained.comparison.companions.grid import Grid
-    from unstained.data.store import CellStore
+    from unstained.data.store.cell_store import CellStore
+    from unstained.evaluation.baselines.experiments import Hidden
+    from unstained.evaluation.baselines.grid import Grid
 
 
 class CompanionsStageParams(Params):
@@ -64,17 +64,26 @@ STAGE = Stage(
         "page": Output("companions.html"),
     },
     per="study",
-    layers=("data", "models", "evaluation", "comparison"),
+    layers=(
+        "data",
+        "imaging",
+        "models",
+        "evaluation",
+        "statistics",
+        "report",
+        "explain",
+        "studies",
+    ),
 )
 
 
 def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Write tables and page."""
-    from unstained.comparison.companions.experiments import experiments_table, outcomes
-    from unstained.comparison.companions.fold_controls import controls_table, fold_controls
-    from unstained.comparison.companions.page import METRIC, build_page, table_files
-    from unstained.data.store import CellStore
-    from unstained.evaluation.report import render
+    from unstained.data.store.cell_store import CellStore
+    from unstained.evaluation.baselines.experiments import experiments_table, outcomes
+    from unstained.evaluation.baselines.fold_controls import controls_table, fold_controls
+    from unstained.report.baselines.page import METRIC, build_page, table_files
+    from unstained.report.page import render
     from unstained.stages.replicate import fold_parts
 
     store = CellStore.open(inputs["store"])
@@ -121,7 +130,7 @@ def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dic
     """Model that does not see the cell -> what its disc hides of test cells."""
     import numpy as np
 
-    from unstained.comparison.companions.experiments import hidden_cells
+    from unstained.evaluation.baselines.experiments import hidden_cells
     from unstained.learning.parts import part_rows
 
     rows = part_rows(store, split, "test")
@@ -137,7 +146,7 @@ def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dic
 def _read(params: CompanionsStageParams, inputs: Inputs, job: Job) -> Grid:
     import pandas as pd
 
-    from unstained.comparison.companions.grid import read_grid
+    from unstained.evaluation.baselines.grid import read_grid
     from unstained.models.complexity import TOOL, complexity
 
     data = params.data

@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from unstained.errors import NoCandidateError, ParameterError, RegistryError
-from unstained.files import read_json, write_json, write_text
-from unstained.params import (
+from unstained.config import (
     CommonParams,
     CompareParams,
     EvaluateParams,
@@ -19,12 +17,14 @@ from unstained.params import (
     RegisterParams,
     StudyData,
 )
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.errors import NoCandidateError, ParameterError, RegistryError
+from unstained.files import read_json, write_json, write_text
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
-    from unstained.release.league import League, NotComparable
-    from unstained.release.registry import Registry
-    from unstained.stages.leagues.candidates import Candidate, CellFiles
+    from unstained.registry.leaderboard.candidates import Candidate, CellFiles
+    from unstained.registry.registry import Registry
+    from unstained.registry.standings import League, NotComparable
 
 
 class CompareStageParams(Params):
@@ -67,7 +67,17 @@ STAGE = Stage(
         "page": Output("league.html"),
     },
     per="study",
-    layers=("data", "evaluation", "comparison", "release", "stages/leagues"),
+    layers=(
+        "data",
+        "imaging",
+        "evaluation",
+        "statistics",
+        "report",
+        "explain",
+        "studies",
+        "artifact",
+        "registry",
+    ),
 )
 
 
@@ -77,8 +87,8 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     Raises:
         RegistryError: MLflow failed, or lacks a version that was registered.
     """
-    from unstained.release.league import findings
-    from unstained.stages.leagues.candidates import CellFiles
+    from unstained.registry.leaderboard.candidates import CellFiles
+    from unstained.registry.standings import findings
 
     new = read_registrations(inputs["registrations"], job.models)
     cells = CellFiles(inputs["store"], inputs["split"])
@@ -113,10 +123,10 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     """
     import os
 
-    from unstained.params import load_params, read_yaml
-    from unstained.release.registry import Registry
-    from unstained.stages.catalogue import resolve_params
-    from unstained.stages.leagues.candidates import CellFiles
+    from unstained.config import load_params, read_yaml
+    from unstained.pipeline.catalogue import resolve_params
+    from unstained.registry.leaderboard.candidates import CellFiles
+    from unstained.registry.registry import Registry
 
     project = load_params(root / "params.yaml")
     if study not in project.studies:
@@ -168,8 +178,8 @@ def make_league(
             were evaluated on different cells.
         IntegrityError: predictions are not the ones that were registered.
     """
-    from unstained.release.registry import CHAMPION
-    from unstained.stages.leagues.candidates import admit, missing_tag, sort_out
+    from unstained.registry.leaderboard.candidates import admit, missing_tag, sort_out
+    from unstained.registry.registry import CHAMPION
 
     name = registered_model(params.register_, study)
     everything = registry.versions(name)
@@ -194,7 +204,7 @@ def _table(
     replicates: int,
 ) -> League:
     """The table of comparable versions, every entry with its tests."""
-    from unstained.stages.leagues.scoring import paired_tests, score, versus
+    from unstained.registry.leaderboard.scoring import paired_tests, score, versus
 
     first, targets = candidates[0], params.data.target_names
     entries = [score(candidate, params, new, targets) for candidate in candidates]
@@ -229,8 +239,8 @@ def _table(
 
 def write_league(league: League, params: CompareStageParams, outputs: Mapping[str, Path]) -> None:
     """Write league.json, league.csv and league.html."""
-    from unstained.release.league import as_csv
-    from unstained.stages.leagues.page import league_page
+    from unstained.registry.standings import as_csv
+    from unstained.report.leaderboard.page import league_page
 
     write_json(outputs["league"], league)
     write_text(outputs["table"], as_csv(league))
@@ -239,7 +249,7 @@ def write_league(league: League, params: CompareStageParams, outputs: Mapping[st
 
 def show_in_mlflow(registry: Registry, league: League, page: Path) -> None:
     """Tag every version with its place in the league; the page goes to the runs of new ones."""
-    from unstained.release.league import place
+    from unstained.registry.standings import place
 
     held = {version.version: version for version in registry.versions(league["name"])}
     for entry in league["entries"]:
@@ -254,7 +264,7 @@ def _reference(
     uri: str, name: str, held: Mapping[int, tuple[str, str]], new: Sequence[int]
 ) -> tuple[str, str]:
     """Data and split digest that the league is about."""
-    from unstained.release.connection import public
+    from unstained.registry.connection import public
 
     if not held:
         raise NoCandidateError(

@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unstained.errors import UnstainedError
-from unstained.files import read_json, write_text
-from unstained.params import (
+from unstained.config import (
     EvaluateParams,
     ExportParams,
     ModelParams,
@@ -25,17 +23,19 @@ from unstained.params import (
     StudyData,
     TrainParams,
 )
+from unstained.errors import UnstainedError
+from unstained.files import read_json, write_text
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 from unstained.stages.compare import registered_model
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 from unstained.stages.register import HEADLINE, figures, read_history, run_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from unstained.release.card import Origin
-    from unstained.release.replicates import Found, Setting
-    from unstained.release.sealing import Made
-    from unstained.release.submission import RegisteredVersion, Submission
+    from unstained.artifact.card import Origin
+    from unstained.artifact.sealing import Made
+    from unstained.registry.replicates import Found, Setting
+    from unstained.registry.submission import RegisteredVersion, Submission
 
 
 class EnrolStageParams(Params):
@@ -70,7 +70,7 @@ STAGE = Stage(
     },
     outputs={"enrolment": Output("enrolment.csv")},
     per="study",
-    layers=("data", "models", "release"),
+    layers=("data", "imaging", "models", "artifact", "registry"),
 )
 
 
@@ -84,11 +84,11 @@ def run(params: EnrolStageParams, inputs: Inputs, outputs: Outputs, job: Job) ->
         StageInputError: a replicate is of other cells or parameters.
         RegistryError: MLflow failed.
     """
-    from unstained.data.store import CellStore
+    from unstained.data.store.cell_store import CellStore
     from unstained.progress import progress
-    from unstained.release.replicates import Setting
-    from unstained.release.submission import REPLICATE
-    from unstained.stages.leagues.folds import version_ranges
+    from unstained.registry.replicates import Setting
+    from unstained.registry.submission import REPLICATE
+    from unstained.report.leaderboard.folds import version_ranges
 
     setting = Setting(
         study=job.study,
@@ -124,9 +124,9 @@ def _replicates(
     """All replicates, models first."""
     import pandas as pd
 
-    from unstained.release.replicates import Found, network_size
+    from unstained.pipeline.runner import REPORT
+    from unstained.registry.replicates import Found, network_size
     from unstained.stages.replicate import STAGE as TRAINING
-    from unstained.stages.runner import REPORT
 
     for name in job.models:
         model = params.models[name]
@@ -168,8 +168,8 @@ def _enrol(
     """The replicate's version, and whether it was made now."""
     import tempfile
 
-    from unstained.release.replicates import material, replicate_digest
-    from unstained.release.sealing import make_artifact
+    from unstained.artifact.sealing import make_artifact
+    from unstained.registry.replicates import material, replicate_digest
 
     digest = replicate_digest(setting, found)
     if digest in held:
@@ -193,7 +193,7 @@ def _submission(
     digest: str,
 ) -> Submission:
     """Everything known about a replicate, named as for models of the recipe."""
-    from unstained.release.submission import (
+    from unstained.registry.submission import (
         FOLD,
         REPLICATE,
         SEED,
@@ -266,7 +266,7 @@ def _roc(predictions: pd.DataFrame, model: str, names: tuple[str, ...]) -> pd.Da
     """Columns model, class, fpr and tpr on the test cells, one class against the rest."""
     import pandas as pd
 
-    from unstained.evaluation.metrics import roc_curve
+    from unstained.statistics.metrics import roc_curve
 
     test = predictions[predictions["part"] == "test"]
     curves = []

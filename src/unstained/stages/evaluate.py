@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unstained.config import CommonParams, EvaluateParams, Params, StudyData
 from unstained.files import read_json, whole_file, write_json, write_text
-from unstained.params import CommonParams, EvaluateParams, Params, StudyData
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
-from unstained.stages.provenance import provenance
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.pipeline.provenance import provenance
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from unstained.data.store import CellStore
+    from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.control_runs import Partition
     from unstained.evaluation.predictions import Cells
-    from unstained.evaluation.report import Section
     from unstained.evaluation.results import Evaluation, ModelResult
     from unstained.models.trained import TrainedModel
+    from unstained.report.page import Section
 
 
 class EvaluateStageParams(Params):
@@ -77,7 +77,7 @@ STAGE = Stage(
         "report": Output("report.html"),
     },
     per="study",
-    layers=("data", "models", "evaluation"),
+    layers=("data", "imaging", "models", "evaluation", "statistics", "report", "explain"),
 )
 
 
@@ -90,11 +90,11 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
         StageInputError: the split or a model belongs to other cells, classes or targets, or a part
             has no cells.
     """
-    from unstained.data.store import CellStore
-    from unstained.evaluation.appendix import build_page
-    from unstained.evaluation.findings import findings
-    from unstained.evaluation.report import render
+    from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.tables import curve_tables, metrics_content
+    from unstained.report.page import render
+    from unstained.report.study.appendix import build_page
+    from unstained.report.study.findings import findings
 
     store = CellStore.open(inputs["store"])
     split = read_split(store, inputs["split"])
@@ -138,10 +138,10 @@ def _evaluate(
     params: EvaluateStageParams, store: CellStore, split: pd.DataFrame, inputs: Inputs, job: Job
 ) -> Evaluation:
     from unstained.evaluation.control_runs import run_controls
-    from unstained.evaluation.intervals import resample_groups
     from unstained.evaluation.predictions import select_cells
     from unstained.evaluation.results import Evaluation, choose_best
     from unstained.evaluation.tables import class_means, population
+    from unstained.statistics.intervals import resample_groups
 
     seed, data = params.common.seed, params.data
     partitions = _partitions(split)
@@ -230,9 +230,9 @@ def _examples(evaluation: Evaluation, store: CellStore, trained: Path) -> Sectio
 
     Best on validation cells, as everywhere.
     """
-    from unstained.evaluation.gallery import examples
     from unstained.evaluation.predictions import load_model
     from unstained.evaluation.results import choose_best
+    from unstained.report.gallery import examples
 
     def load(name: str) -> TrainedModel:
         return load_model(_model_path(trained, name), store, evaluation.data)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from unstained.config import CommonParams, CompanionsParams, EvaluateParams, Params, StudyData
+from unstained.config.explain import ExplainParams
 from unstained.files import read_json, write_text
-from unstained.params import CommonParams, CompanionsParams, EvaluateParams, Params, StudyData
-from unstained.params.explain import ExplainParams
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
-from unstained.stages.provenance import provenance
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.pipeline.provenance import provenance
 
 if TYPE_CHECKING:
-    from unstained.comparison.explaining.results import Explained
-    from unstained.data.store import CellStore
-    from unstained.evaluation.intervals import Estimate
+    from unstained.data.store.cell_store import CellStore
+    from unstained.explain.results import Explained
+    from unstained.statistics.intervals import Estimate
 
 
 class ExplainStageParams(Params):
@@ -48,7 +48,16 @@ STAGE = Stage(
         "page": Output("explain.html"),
     },
     per="study",
-    layers=("data", "models", "evaluation", "comparison"),
+    layers=(
+        "data",
+        "imaging",
+        "models",
+        "evaluation",
+        "statistics",
+        "report",
+        "explain",
+        "studies",
+    ),
 )
 
 
@@ -58,11 +67,11 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     Raises:
         StageInputError: a replicate or the split belongs to other cells, classes or targets.
     """
-    from unstained.comparison.explaining.findings import findings
-    from unstained.comparison.explaining.page import build_page
-    from unstained.comparison.explaining.tables import cascade_table, explanations_table
-    from unstained.data.store import CellStore
-    from unstained.evaluation.report import render
+    from unstained.data.store.cell_store import CellStore
+    from unstained.explain.tables import cascade_table, explanations_table
+    from unstained.report.explanation.findings import findings
+    from unstained.report.explanation.page import build_page
+    from unstained.report.page import render
 
     store, how = CellStore.open(inputs["store"]), params.explain
     found, scale = _measure(params, store, inputs, job)
@@ -95,13 +104,13 @@ def _measure(
     params: ExplainStageParams, store: CellStore, inputs: Inputs, job: Job
 ) -> tuple[Explained, float]:
     """All models, and the scale of contrast that the first was trained with."""
-    from unstained.comparison.explaining.cells import read_sample
-    from unstained.comparison.explaining.measure import NothingToExplainError, measure
-    from unstained.comparison.explaining.results import Explained
-    from unstained.evaluation.intervals import resample_groups
     from unstained.evaluation.predictions import load_model
+    from unstained.explain.cells import read_sample
+    from unstained.explain.measure import NothingToExplainError, measure
+    from unstained.explain.results import Explained
     from unstained.progress import progress
     from unstained.stages.evaluate import read_split
+    from unstained.statistics.intervals import resample_groups
 
     seed, data = params.common.seed, params.data
     part = read_split(store, inputs["split"])["part"].to_numpy(str)
@@ -138,14 +147,14 @@ def _measure(
 
 def _recall(test: dict[str, Any]) -> Estimate:
     """Balanced accuracy of a replicate's test cells."""
-    from unstained.evaluation.intervals import Estimate
+    from unstained.statistics.intervals import Estimate
 
     within = test["interval"]["balanced_accuracy"]
     return Estimate(test["balanced_accuracy"], within["low"], within["high"])
 
 
 def _metrics(found: Explained) -> dict[str, Scalar]:
-    from unstained.comparison.explaining.findings import FAITHFUL
+    from unstained.report.explanation.findings import FAITHFUL
 
     metrics: dict[str, Scalar] = {
         "cells": len(found.sample),

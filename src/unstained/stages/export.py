@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from unstained.config import CommonParams, ExportParams, Params, StudyData, TrainParams
 from unstained.files import read_json, write_json
-from unstained.params import CommonParams, ExportParams, Params, StudyData, TrainParams
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
-    from unstained.data.store import CellStore
+    from unstained.artifact.card import Origin
+    from unstained.data.store.cell_store import CellStore
     from unstained.models.trained import TrainedModel
-    from unstained.release.card import Origin
 
 
 class ExportSections(Params):
@@ -45,7 +45,7 @@ STAGE = Stage(
         "parity": Output("parity.json", "metrics"),
     },
     per="model",
-    layers=("data", "models", "release"),
+    layers=("data", "imaging", "models", "artifact", "registry"),
 )
 
 
@@ -58,19 +58,19 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
         ExportError: the graph cannot be written, or does not decide as the trained network.
         StageInputError: the model or its calibration belongs to other cells or classes.
     """
-    from unstained.data.store import CellStore
-    from unstained.learning.parts import part_rows
-    from unstained.models.trained import load_trained
-    from unstained.progress import progress
-    from unstained.release.card import Calibration
-    from unstained.release.parity import CELLS
-    from unstained.release.sealing import (
+    from unstained.artifact.card import Calibration
+    from unstained.artifact.parity import CELLS
+    from unstained.artifact.sealing import (
         SCORING_CELLS,
         Material,
         check_fit,
         make_artifact,
         take_cells,
     )
+    from unstained.data.store.cell_store import CellStore
+    from unstained.learning.parts import part_rows
+    from unstained.models.trained import load_trained
+    from unstained.progress import progress
 
     store, trained = CellStore.open(inputs["store"]), load_trained(inputs["model"])
     check_fit(trained, store, params.data, "run `train` again")
@@ -102,8 +102,8 @@ def _find_origin(
     params: ExportSections, inputs: Inputs, job: Job, store: CellStore, trained: TrainedModel
 ) -> Origin:
     """Lineage of the model, with the parameters that took effect."""
+    from unstained.artifact.sealing import trace_origin
     from unstained.learning.overrides import apply_overrides
-    from unstained.release.sealing import trace_origin
 
     tuned: dict[str, Any] = read_json(inputs["best"])
     model = trained.spec.model

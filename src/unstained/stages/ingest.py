@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from unstained.config import CommonParams, IngestParams, Params, SimulateParams, StudyData
 from unstained.errors import ParameterError, SourceError
-from unstained.params import CommonParams, IngestParams, Params, SimulateParams, StudyData
-from unstained.stages.contract import Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.pipeline.contract import Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
-    from unstained.data.inventory import Tally
-    from unstained.data.packing import Packed, Task
     from unstained.data.readers.protocol import Acquisition, Reader, Refused
+    from unstained.data.store.inventory import Tally
+    from unstained.data.store.packing import Packed, Task
 
 WORTH_A_PROCESS: Final = 2000
 """Cells whose decoding takes about as long as starting a worker process."""
@@ -51,7 +51,7 @@ STAGE = Stage(
     inputs={},
     outputs={"store": Output("store"), "quarantine": Output("quarantine.csv")},
     per="study",
-    layers=("data", "simulate"),
+    layers=("data", "imaging", "simulate"),
 )
 
 
@@ -86,8 +86,8 @@ def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
         SourceError: the source is missing, malformed or not what its manifest promises.
         ParameterError: the study has no source.
     """
-    from unstained.data.inventory import check_inventory
     from unstained.data.readers import open_reader
+    from unstained.data.store.inventory import check_inventory
 
     start = time.monotonic()
     reader = open_reader(params.data, _source(params, job))
@@ -124,7 +124,7 @@ def _source(params: IngestStageParams, job: Job) -> Path:
 
 def _survey(reader: Reader, ingest: IngestParams) -> _Count:
     """Check every name of the source."""
-    from unstained.data.inventory import Tally
+    from unstained.data.store.inventory import Tally
 
     named = _Count()
     for acquisition in reader.acquisitions():
@@ -143,7 +143,7 @@ def _tasks(
     reader: Reader, acquisitions: Iterable[Acquisition], ingest: IngestParams, scratch: Path
 ) -> Iterator[Task]:
     """Blocks to pack, listed again an acquisition at a time."""
-    from unstained.data.packing import Task
+    from unstained.data.store.packing import Task
 
     quarantine = ingest.on_error == "quarantine"
     for acquisition in acquisitions:
@@ -157,9 +157,9 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
     """Pack all blocks, put the store together and check that it holds every promised cell."""
     import pyarrow.parquet as pq
 
-    from unstained.data.inventory import check_inventory
-    from unstained.data.packing import pack_all
-    from unstained.data.writer import StoreWriter
+    from unstained.data.store.inventory import check_inventory
+    from unstained.data.store.packing import pack_all
+    from unstained.data.store.writer import StoreWriter
     from unstained.progress import progress
 
     found = _Count(tallies={a: replace(t, cells=0) for a, t in named.tallies.items()})

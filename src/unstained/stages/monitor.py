@@ -13,20 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from unstained.config import CommonParams, MonitorParams, Params, RegisterParams, StudyData
 from unstained.errors import RegistryError, StageInputError
 from unstained.files import write_json, write_text
-from unstained.params import CommonParams, MonitorParams, Params, RegisterParams, StudyData
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 from unstained.stages.compare import registered_model
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from unstained.data.store import CellStore
+    from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.drift import Drift
     from unstained.evaluation.scores import Scores
-    from unstained.release.submission import RegisteredVersion
+    from unstained.registry.submission import RegisteredVersion
 
 
 SCORE: Final = "balanced_accuracy"
@@ -54,7 +54,16 @@ STAGE = Stage(
     inputs={"store": Input("ingest", "store")},
     outputs={"watch": Output("watch.json", "metrics"), "table": Output("watch.csv", "plots")},
     per="study",
-    layers=("data", "evaluation", "release"),
+    layers=(
+        "data",
+        "imaging",
+        "evaluation",
+        "statistics",
+        "report",
+        "explain",
+        "artifact",
+        "registry",
+    ),
 )
 
 
@@ -67,7 +76,7 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     """
     import pandas as pd
 
-    from unstained.data.store import CellStore
+    from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.scores import plain
 
     store = CellStore.open(inputs["store"])
@@ -95,7 +104,7 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
 
 
 def _champion(job: Job, params: MonitorStageParams) -> RegisteredVersion:
-    from unstained.release.registry import CHAMPION
+    from unstained.registry.registry import CHAMPION
 
     name = registered_model(params.register_, job.study)
     number = job.registry.alias(name, CHAMPION)
@@ -131,9 +140,9 @@ def _ask(
     job: Job, version: RegisteredVersion, store: CellStore, params: MonitorStageParams
 ) -> pd.DataFrame:
     """The champion's answers about new cells, in the columns of its registered predictions."""
+    from unstained.artifact.artifact import CARD_FILE
     from unstained.files import read_json
-    from unstained.release.artifact import CARD_FILE
-    from unstained.release.rescore import predict_cells, why_unfit
+    from unstained.registry.rescore import predict_cells, why_unfit
 
     with tempfile.TemporaryDirectory() as folder:
         artifact = job.registry.download(version, Path(folder) / "artifact")
@@ -184,8 +193,8 @@ def _compare(before: pd.DataFrame, after: pd.DataFrame, params: MonitorStagePara
 
 
 def _scores(table: pd.DataFrame, params: MonitorStageParams) -> Scores:
-    from unstained.evaluation.intervals import resample_groups
     from unstained.evaluation.scores import score_classes
+    from unstained.statistics.intervals import resample_groups
 
     labels = table["label"].to_numpy()
     resampling = resample_groups(

@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unstained.config import Params, PromoteParams, RegisterParams
 from unstained.errors import ParameterError
 from unstained.files import read_json, write_json, write_text
-from unstained.params import Params, PromoteParams, RegisterParams
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 from unstained.stages.compare import read_registrations, registered_model
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
-    from unstained.release.registry import Registry
+    from unstained.registry.registry import Registry
 
 
 class PromoteStageParams(Params):
@@ -38,7 +38,7 @@ STAGE = Stage(
         "deployment": Output("deployment.yaml"),
     },
     per="study",
-    layers=("release",),
+    layers=("artifact", "registry"),
 )
 
 
@@ -49,9 +49,9 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         RegistryError: MLflow failed, or the champion changed since the comparison.
         IntegrityError: an artifact, the ledger or the registry was tampered with.
     """
-    from unstained.release.gate import decide
-    from unstained.release.ledger import Ledger
-    from unstained.release.promotion import ledger_path, promote, settled_champion
+    from unstained.registry.gate import decide
+    from unstained.registry.ledger import Ledger
+    from unstained.registry.promotion import ledger_path, promote, settled_champion
 
     mode = params.promote.mode
     name = registered_model(params.register_, job.study)
@@ -93,8 +93,8 @@ def deployment(registry: Registry, study: str, name: str, champion: int | None) 
     """
     import tempfile
 
-    from unstained.release.deployment import render_inference_service
-    from unstained.release.shipping import STORE, model_store, ship
+    from unstained.registry.deployment import render_inference_service
+    from unstained.registry.shipping import STORE, model_store, ship
 
     store = model_store()
     if champion is None:
@@ -120,7 +120,7 @@ def deployment_study(root: Path, study: str, registry: Registry | None = None) -
     Raises:
         ParameterError, StoreError: see `deployment`.
     """
-    from unstained.release.registry import CHAMPION
+    from unstained.registry.registry import CHAMPION
 
     registry, name = _registry_and_name(root, study, registry)
     return deployment(registry, study, name, registry.alias(name, CHAMPION))
@@ -143,8 +143,8 @@ def rollback_study(root: Path, study: str, reason: str, registry: Registry | Non
         RegistryError: there is nothing to roll back to.
         IntegrityError: the previous champion's artifact was tampered with.
     """
-    from unstained.release.ledger import Ledger
-    from unstained.release.promotion import ledger_path, rollback
+    from unstained.registry.ledger import Ledger
+    from unstained.registry.promotion import ledger_path, rollback
 
     registry, name = _registry_and_name(root, study, registry)
     return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)
@@ -154,8 +154,8 @@ def _registry_and_name(root: Path, study: str, registry: Registry | None) -> tup
     """The registry of a project, and what a study's model is called there."""
     import os
 
-    from unstained.params import load_params
-    from unstained.release.registry import Registry
+    from unstained.config import load_params
+    from unstained.registry.registry import Registry
 
     project = load_params(root / "params.yaml")
     if study not in project.studies:

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from unstained.config import Params, RegisterParams, StudyData
 from unstained.files import read_json, write_json
-from unstained.params import Params, RegisterParams, StudyData
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 from unstained.stages.compare import registered_model
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from unstained.release.submission import RegisteredVersion, Submission
+    from unstained.registry.submission import RegisteredVersion, Submission
 
 HEADLINE: Final = (
     "test_macro_f1",
@@ -54,7 +54,7 @@ STAGE = Stage(
     },
     outputs={"registration": Output("registration.json")},
     per="model",
-    layers=("release",),
+    layers=("artifact", "registry"),
 )
 
 
@@ -91,8 +91,8 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
     """Collect what the earlier stages found out about a model."""
     import pandas as pd
 
-    from unstained.release.artifact import CARD_FILE
-    from unstained.release.submission import DatasetFacts, Submission, flatten
+    from unstained.artifact.artifact import CARD_FILE
+    from unstained.registry.submission import DatasetFacts, Submission, flatten
 
     model = str(job.model)
     card = read_json(inputs["artifact"] / CARD_FILE)
@@ -150,7 +150,7 @@ def run_metrics(found: Mapping[str, Any], parity: Mapping[str, Any]) -> dict[str
         found: the model's part of metrics.json.
         parity: content of parity.json, for `latency_ms`.
     """
-    from unstained.release.submission import flatten
+    from unstained.registry.submission import flatten
 
     external = found.get("external", {})
     test = {name: value for name, value in found.items() if name != "external"}
@@ -178,7 +178,7 @@ def figures(
     predictions: pd.DataFrame, roc: pd.DataFrame, model: str, names: tuple[str, ...]
 ) -> dict[str, Figure]:
     """Confusion matrix and ROC curves of a model on the test cells."""
-    from unstained.release.plots import confusion_figure, roc_figure
+    from unstained.registry.plots import confusion_figure, roc_figure
 
     test = predictions[predictions["part"] == "test"]
     curves = roc[roc["model"] == model]

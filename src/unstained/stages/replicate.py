@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from unstained.files import whole_file, write_json
-from unstained.params import (
+from unstained.config import (
     CommonParams,
     EvaluateParams,
     ModelParams,
@@ -18,12 +17,13 @@ from unstained.params import (
     StudyData,
     TrainParams,
 )
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.files import whole_file, write_json
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from unstained.data.store import CellStore
+    from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.predictions import Cells
     from unstained.evaluation.results import ModelResult
     from unstained.learning.fit import FitResult
@@ -57,7 +57,16 @@ STAGE = Stage(
         "history": Output("history.csv"),
     },
     per="replicate",
-    layers=("data", "models", "learning", "evaluation"),
+    layers=(
+        "data",
+        "imaging",
+        "models",
+        "learning",
+        "evaluation",
+        "statistics",
+        "report",
+        "explain",
+    ),
 )
 
 
@@ -68,7 +77,7 @@ def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> 
         StageInputError: the fold has no cells.
         TrainingError: see `train`.
     """
-    from unstained.data.store import CellStore
+    from unstained.data.store.cell_store import CellStore
     from unstained.learning.fit import fit
     from unstained.models.trained import save_trained
     from unstained.stages.train import write_history
@@ -135,10 +144,10 @@ def _judge(
     params: ReplicateParams, store: CellStore, part: np.ndarray, result: FitResult, name: str
 ) -> tuple[ModelResult, Cells]:
     """The model's result on the held-out fold and the test cells."""
-    from unstained.evaluation.intervals import resample_groups
     from unstained.evaluation.predictions import predict, select_cells
     from unstained.evaluation.results import evaluate_model
     from unstained.evaluation.tables import class_means
+    from unstained.statistics.intervals import resample_groups
 
     data = params.data
     cells = select_cells(store, part, data)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from unstained.config import CommonParams, Params, SplitParams, StudyData
 from unstained.files import write_text
-from unstained.params import CommonParams, Params, SplitParams, StudyData
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +56,7 @@ STAGE = Stage(
         ),
     },
     per="study",
-    layers=("data",),
+    layers=("data", "imaging"),
 )
 
 TOLERANCE = 0.05
@@ -74,9 +74,9 @@ def run(params: SplitStageParams, inputs: Inputs, outputs: Outputs, job: Job) ->
     """
     import pyarrow.parquet as pq
 
-    from unstained.data.columns import read_columns
-    from unstained.data.splits import make_split
-    from unstained.data.store import CellStore
+    from unstained.data.splits.partition import make_split
+    from unstained.data.store.cell_store import CellStore
+    from unstained.data.store.columns import read_columns
 
     store = CellStore.open(inputs["store"])
     cells = read_columns(store, "cell_id", "group", "label", "external")
@@ -118,8 +118,8 @@ def summarise(cells: pa.Table, split: pa.Table, class_names: Sequence[str]) -> l
     """
     import numpy as np
 
-    from unstained.data.columns import encode, places
-    from unstained.data.splits import EXTERNAL, PARTS
+    from unstained.data.splits.partition import EXTERNAL, PARTS
+    from unstained.data.store.columns import encode, places
 
     names = [*PARTS, EXTERNAL]
     group, groups = encode(cells["group"])
@@ -140,7 +140,7 @@ def _deviations(
     summary: Sequence[Row], params: SplitStageParams
 ) -> list[tuple[str, str, float, float]]:
     """Class, part, fraction of the class's cells in the part, and the fraction wanted."""
-    from unstained.data.splits import PARTS
+    from unstained.data.splits.partition import PARTS
 
     cells = {(row.label, row.part): row.cells for row in summary}
     return [

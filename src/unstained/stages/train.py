@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unstained.config import CommonParams, ModelParams, Params, StudyData, TrainParams
 from unstained.files import read_json, whole_file
-from unstained.params import CommonParams, ModelParams, Params, StudyData, TrainParams
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
     from unstained.learning.fit import FitResult
@@ -48,7 +48,7 @@ STAGE = Stage(
         ),
     },
     per="model",
-    layers=("data", "models", "learning"),
+    layers=("data", "imaging", "models", "learning"),
 )
 
 
@@ -61,7 +61,7 @@ def run(params: TrainSections, inputs: Inputs, outputs: Outputs, job: Job) -> Re
         ParameterError: best.json names unknown parameters or impossible values.
         TrainingError: there is nothing to learn from, the loss is not finite, or a worker was lost.
     """
-    from unstained.data.store import CellStore
+    from unstained.data.store.cell_store import CellStore
     from unstained.learning.fit import fit
     from unstained.learning.overrides import apply_overrides
     from unstained.learning.parts import part_rows

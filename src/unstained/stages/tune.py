@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unstained.files import whole_file, write_json
-from unstained.params import (
+from unstained.config import (
     BoostingParams,
     CommonParams,
     ModelParams,
@@ -24,7 +23,8 @@ from unstained.params import (
     TrainParams,
     TuneParams,
 )
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.files import whole_file, write_json
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ STAGE = Stage(
         ),
     },
     per="model",
-    layers=("data", "models", "learning"),
+    layers=("data", "imaging", "models", "learning"),
 )
 
 
@@ -100,7 +100,7 @@ class FitTrial:
 
     def __call__(self, overrides: Mapping[str, float], report: Reporter) -> None:
         """Run one trial; a loss that is not finite is reported as NaN."""
-        from unstained.data.store import CellStore
+        from unstained.data.store.cell_store import CellStore
         from unstained.learning.fit import fit
         from unstained.learning.overrides import apply_overrides
         from unstained.learning.parts import part_rows

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from unstained.files import write_text
-from unstained.params import (
+from unstained.config import (
     CommonParams,
     CompanionsParams,
     EvaluateParams,
@@ -14,20 +13,21 @@ from unstained.params import (
     SimulateParams,
     StudyData,
 )
-from unstained.params.uncertainty import UncertaintyParams
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
-from unstained.stages.provenance import provenance
+from unstained.config.uncertainty import UncertaintyParams
+from unstained.files import write_text
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.pipeline.provenance import provenance
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from unstained.comparison.uncertainty.doubts import Gating, OutOfFold
-    from unstained.comparison.uncertainty.replicas import Replicas
-    from unstained.comparison.uncertainty.results import Results
-    from unstained.comparison.uncertainty.strangers import Strangers
-    from unstained.data.store import CellStore
-    from unstained.evaluation.outliers import Detection
+    from unstained.data.store.cell_store import CellStore
+    from unstained.evaluation.out_of_distribution import Detection
+    from unstained.evaluation.uncertainty.predictions import Replicas
+    from unstained.evaluation.uncertainty.results import Results
+    from unstained.evaluation.uncertainty.suspects import Gating, OutOfFold
+    from unstained.evaluation.uncertainty.unknown_cells import Strangers
 
 
 class UncertaintyStageParams(Params):
@@ -72,7 +72,17 @@ STAGE = Stage(
         "page": Output("uncertainty.html"),
     },
     per="study",
-    layers=("data", "models", "evaluation", "comparison", "simulate"),
+    layers=(
+        "data",
+        "imaging",
+        "models",
+        "evaluation",
+        "statistics",
+        "report",
+        "explain",
+        "studies",
+        "simulate",
+    ),
 )
 
 TABLES: Final = (
@@ -96,12 +106,12 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
         StageInputError: replicates of different splits, or too few training cells.
         ParameterError: a gate names what the study does not have.
     """
-    from unstained.comparison.uncertainty.findings import findings
-    from unstained.comparison.uncertainty.page import build_page
-    from unstained.comparison.uncertainty.pictures import stranger_gallery, suspect_gallery
-    from unstained.comparison.uncertainty.results import headline
-    from unstained.data.store import CellStore
-    from unstained.evaluation.report import render
+    from unstained.data.store.cell_store import CellStore
+    from unstained.evaluation.uncertainty.results import headline
+    from unstained.report.page import render
+    from unstained.report.uncertainty.findings import findings
+    from unstained.report.uncertainty.page import build_page
+    from unstained.report.uncertainty.pictures import stranger_gallery, suspect_gallery
 
     store = CellStore.open(inputs["store"])
     context = _Context(params, inputs, job, store)
@@ -153,10 +163,11 @@ class _Context:
 
 def _results(context: _Context, strangers: Strangers) -> Results:
     """All tables."""
-    from unstained.comparison.uncertainty import doubts, mixtures, tables
-    from unstained.comparison.uncertainty.replicas import best_first, read_replicas
-    from unstained.comparison.uncertainty.results import Results, guessing_risk
-    from unstained.evaluation.intervals import resample_groups
+    from unstained.evaluation.uncertainty import mixtures, tables
+    from unstained.evaluation.uncertainty import suspects as doubts
+    from unstained.evaluation.uncertainty.predictions import best_first, read_replicas
+    from unstained.evaluation.uncertainty.results import Results, guessing_risk
+    from unstained.statistics.intervals import resample_groups
 
     params, own, job = context.params, context.params.uncertainty, context.job
     judging, classes = params.evaluate, params.data.class_names
@@ -215,7 +226,7 @@ def _gating(context: _Context, found: OutOfFold) -> Gating | None:
     """Fluorescence of the audited cells."""
     import pandas as pd
 
-    from unstained.comparison.uncertainty.doubts import gate_labels
+    from unstained.evaluation.uncertainty.suspects import gate_labels
 
     store, data = context.store, context.params.data
     table = store.columns("cell_id", *(f"marker_{name}" for name in store.markers))
@@ -227,8 +238,8 @@ def _gating(context: _Context, found: OutOfFold) -> Gating | None:
 
 def _outliers(context: _Context, replicas: Replicas, strangers: Strangers) -> pd.DataFrame:
     """Run the first replicate of every model on training, validation, test and strange cells."""
-    from unstained.comparison.uncertainty import outlying
     from unstained.evaluation.predictions import load_model
+    from unstained.evaluation.uncertainty import unknown_kinds as outlying
     from unstained.progress import progress
 
     store, own, judging = context.store, context.params.uncertainty, context.params.evaluate
@@ -285,7 +296,7 @@ def _strangers(context: _Context) -> Strangers:
     """Cells that no class covers: simulated where the study is, else made from its test cells."""
     import numpy as np
 
-    from unstained.comparison.uncertainty.strangers import strangers_from_cells
+    from unstained.evaluation.uncertainty.unknown_cells import strangers_from_cells
 
     own, store = context.params.uncertainty, context.store
     if context.simulated and context.params.simulate is not None:
@@ -303,8 +314,8 @@ def _simulated(params: UncertaintyStageParams, simulate: SimulateParams) -> Stra
     """Debris, doublets and cells out of focus by the study's own simulator, and controls."""
     import numpy as np
 
-    from unstained.comparison.uncertainty.strangers import CONTROL, Strangers
-    from unstained.simulate.strangers import simulate_strangers
+    from unstained.evaluation.uncertainty.unknown_cells import CONTROL, Strangers
+    from unstained.simulate.unknown_cells import simulate_strangers
 
     own = params.uncertainty
     found = simulate_strangers(

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unstained.config import CommonParams, Params, StudyData, ValidateParams
 from unstained.errors import ValidationError
 from unstained.files import write_json, write_text
-from unstained.params import CommonParams, Params, StudyData, ValidateParams
-from unstained.stages.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
-    from unstained.data.audit import Audit
-    from unstained.data.shortcuts import ProbeResult
-    from unstained.data.store import CellStore
+    from unstained.data.audit.audit import Audit
+    from unstained.data.audit.shortcuts import ProbeResult
+    from unstained.data.store.cell_store import CellStore
 
 
 class ValidateStageParams(Params):
@@ -46,7 +46,7 @@ STAGE = Stage(
         ),
     },
     per="study",
-    layers=("data",),
+    layers=("data", "imaging"),
 )
 
 
@@ -60,8 +60,8 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     """
     import pyarrow.parquet as pq
 
-    from unstained.data.audit import audit_store
-    from unstained.data.store import CellStore
+    from unstained.data.audit.audit import audit_store
+    from unstained.data.store.cell_store import CellStore
 
     store = CellStore.open(inputs["store"])
     expectations = _check_expectations(store, params, outputs["docs"], job)
@@ -82,8 +82,8 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
 
 def _check_expectations(store: CellStore, params: ValidateStageParams, docs: Path, job: Job) -> int:
     """Write the Data Docs and return how many expectations hold."""
-    from unstained.data.blocks import table_schema
-    from unstained.data.expectations import check_table
+    from unstained.data.audit.expectations import check_table
+    from unstained.data.store.blocks import table_schema
 
     columns = table_schema(store.markers).names
     minimum = params.validate_.min_cells_per_class

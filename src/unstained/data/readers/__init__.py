@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unstained.config import StudyData
 from unstained.data.readers.jurkat_montage import JurkatMontage
 from unstained.data.readers.protocol import Reader
 from unstained.data.readers.zhu_ifc import ZhuIfc
 from unstained.errors import SourceError
-from unstained.params import StudyData
 
 READERS: dict[str, type[ZhuIfc] | type[JurkatMontage]] = {
     "zhu_ifc": ZhuIfc,

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.data.blocks import Cell
+from unstained.config import StudyData
 from unstained.data.readers.images import ImageError, read_grey
 from unstained.data.readers.protocol import (
     Acquisition,
@@ -32,8 +32,8 @@ from unstained.data.readers.protocol import (
     no_images,
     relative,
 )
+from unstained.data.store.blocks import Cell
 from unstained.errors import SourceError
-from unstained.params import StudyData
 
 TILE: Final = 40
 SIDE: Final = 30

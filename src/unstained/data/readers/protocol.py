@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from unstained.data.blocks import Cell
+from unstained.config import ClassRule, StudyData
+from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError, SourceError
-from unstained.params import ClassRule, StudyData
 
 IMAGE_SUFFIXES: Final = (".tif", ".tiff", ".bmp", ".png")
 

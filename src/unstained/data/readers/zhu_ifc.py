@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.data.blocks import Cell
+from unstained.config import StudyData
 from unstained.data.readers.images import ImageError, read_grey
 from unstained.data.readers.protocol import (
     Acquisition,
@@ -30,7 +30,7 @@ from unstained.data.readers.protocol import (
     no_images,
     relative,
 )
-from unstained.params import StudyData
+from unstained.data.store.blocks import Cell
 
 _NAME: Final = re.compile(
     r"(?:.*_)?(?P<object>\d+)_Ch(?P<channel>\d+)(?:\.ome)?\.(?:tiff?|bmp|png)", re.IGNORECASE

@@ -1,0 +1,243 @@
+"""The model card: what a served model is, as JSON that people and programs read.
+
+Nothing in it depends on the time or the machine, so equal models have equal cards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from unstained import __version__
+from unstained.artifact.artifact import CALIBRATION_FILE, GOLDEN_FILE, INT8_FILE, MODEL_FILE
+from unstained.artifact.inference import INPUT_NAME
+from unstained.artifact.onnx_export import Exported
+from unstained.artifact.padding import RULE
+from unstained.artifact.parity import BATCHES, Parity
+from unstained.artifact.quantise import METHOD, Int8Verdict
+from unstained.config import StudyData
+from unstained.errors import StageInputError
+from unstained.files import file_sha256, read_json
+from unstained.models.trained import ModelSpec
+
+CARD_FORMAT: Final = 1
+
+INTENDED_USE: Final = (
+    "Research use only. Single cells from the instrument, magnification and preparation that the "
+    "training cells came from. Not a medical device; not for diagnosis or treatment."
+)
+
+LIMITS: Final = (
+    "Cells from another instrument, focus, magnification or preparation may be judged wrongly "
+    "without any sign of it in the probabilities.",
+    "Class labels come from how samples were prepared, not from an expert's look at each cell.",
+    "Probabilities are calibrated, and conformal sets cover, for cells like the validation cells; "
+    "neither is promised where instrument, preparation or class proportions differ.",
+    "Background 0 (a black image) carries no contrast and no information.",
+)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What evaluation fitted on validation cells.
+
+    Attributes:
+        temperature: softmax temperature.
+        thresholds: (K,) a class is in the conformal set where 1 - probability <= its threshold.
+        alpha: error rate that the sets are made for.
+    """
+
+    temperature: float
+    thresholds: tuple[float, ...]
+    alpha: float
+
+    @classmethod
+    def read(cls, path: Path, classes: int) -> Calibration:
+        """Read what `evaluate` wrote for one model.
+
+        Raises:
+            StageInputError: the file is missing, or made for another number of classes.
+        """
+        try:
+            content = read_json(path)
+            thresholds = tuple(float(value) for value in content["thresholds"])
+            found = cls(float(content["temperature"]), thresholds, float(content["alpha"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            raise StageInputError(
+                f"{path} is missing or no calibration", "run `evaluate` again"
+            ) from None
+        if len(found.thresholds) != classes:
+            raise StageInputError(
+                f"{path} holds {len(found.thresholds)} thresholds for {classes} classes",
+                "run `evaluate` again: the model or the study has changed",
+            )
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """Content of the artifact's calibration.json."""
+        return {**asdict(self), "thresholds": list(self.thresholds)}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from.
+
+    Attributes:
+        study, model, recipe: names.
+        git_commit: of the code.
+        data_digest: of cells, labels and targets.
+        split_digest: of the partition.
+        groups: all groups of the data: cells of another one are new to the model.
+        simulated: whether the cells came from the simulator.
+        params: effective parameters: model, train (with tuned values), seed.
+        params_digest: of these parameters.
+        tuned: dotted parameters that tuning changed, with their values.
+    """
+
+    study: str
+    model: str
+    recipe: str
+    git_commit: str
+    data_digest: str
+    split_digest: str
+    groups: tuple[str, ...]
+    simulated: bool
+    params: Mapping[str, Any]
+    params_digest: str
+    tuned: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card is made of.
+
+    Attributes:
+        data: the study.
+        spec: the trained model's description.
+        dtype: of the pixels.
+        calibration: from evaluation.
+        origin: lineage.
+        exported: how the file was made.
+        parity: the comparison with torch that it passed.
+        int8: what became of the INT8 variant.
+        golden: the golden batch, input and outputs by name.
+        golden_cells: ids of its cells.
+        metrics: of this model, from metrics.json.
+    """
+
+    data: StudyData
+    spec: ModelSpec
+    dtype: np.dtype[Any]
+    calibration: Calibration
+    origin: Origin
+    exported: Exported
+    parity: Parity
+    int8: Int8Verdict
+    golden: Mapping[str, np.ndarray]
+    golden_cells: Sequence[str]
+    metrics: Mapping[str, Any]
+
+
+def make_card(folder: Path, facts: CardFacts) -> dict[str, Any]:
+    """Content of card.json.
+
+    Args:
+        folder: the artifact so far: model, golden batch and calibration, the INT8 variant if any.
+        facts: what to say.
+    """
+    origin, spec, parity = facts.origin, facts.spec, facts.parity
+    return {
+        "format": CARD_FORMAT,
+        "name": f"{origin.study}/{origin.model}",
+        "title": facts.data.title,
+        "question": facts.data.question,
+        "intended_use": INTENDED_USE,
+        "limits": list(LIMITS),
+        "inputs": [_pixels(facts)],
+        "outputs": _outputs(facts),
+        "calibration": {**facts.calibration.as_json(), "file": CALIBRATION_FILE},
+        "golden": _golden(folder, facts),
+        "parity": {
+            "passed": parity.passed,
+            "tolerance": parity.tolerance,
+            "batches": list(BATCHES),
+        },
+        **asdict(facts.exported),
+        "onnx_sha256": file_sha256(folder / MODEL_FILE),
+        "variants": {"int8": _variant(folder, facts.int8)},
+        "metrics": dict(facts.metrics),
+        **asdict(origin),
+        "training_data_digest": spec.data_digest,
+        "package": {"version": __version__, "trained_by": spec.package_version},
+    }
+
+
+def _pixels(facts: CardFacts) -> dict[str, Any]:
+    spec = facts.spec
+    return {
+        "name": INPUT_NAME,
+        "dtype": facts.dtype.name,
+        "shape": ["batch", len(spec.channels), "height", "width"],
+        "channels": list(spec.channels),
+        "meaning": "raw counts as the instrument wrote them; preprocessing is in the graph",
+        "pixel_size_um": facts.data.pixel_size_um,
+        "canvas": spec.canvas,
+        "padding": RULE,
+    }
+
+
+def _outputs(facts: CardFacts) -> list[dict[str, Any]]:
+    classes = list(facts.spec.class_names)
+    targets = [
+        {"name": rule.name, "transform": rule.transform, "unit": rule.unit}
+        for rule in facts.data.targets
+    ]
+    meanings: dict[str, dict[str, Any]] = {
+        "probabilities": {"classes": classes, "meaning": "softmax of logits / temperature"},
+        "logits": {"classes": classes, "meaning": "class scores before the temperature"},
+        "targets": {
+            "targets": targets,
+            "meaning": "continuous targets in their own scale; 'log' ones as natural logarithm",
+        },
+        "cam": {
+            "classes": classes,
+            "meaning": "class activation map: its mean plus a constant is the class's logit",
+        },
+        "embedding": {"meaning": "features before the head"},
+    }
+    return [
+        {
+            "name": name,
+            "dtype": "float32",
+            "shape": ["batch", *facts.golden[name].shape[1:]],
+            **meaning,
+        }
+        for name, meaning in meanings.items()
+        if name in facts.golden
+    ]
+
+
+def _golden(folder: Path, facts: CardFacts) -> dict[str, Any]:
+    return {
+        "file": GOLDEN_FILE,
+        "sha256": file_sha256(folder / GOLDEN_FILE),
+        "cells": list(facts.golden_cells),
+        "tolerance": facts.parity.tolerance,
+        "meaning": f"feed `{INPUT_NAME}`, expect the other tensors within the tolerance",
+    }
+
+
+def _variant(folder: Path, int8: Int8Verdict) -> dict[str, Any]:
+    content: dict[str, Any] = {"shipped": int8.shipped, "reason": int8.reason}
+    if int8.shipped:
+        content |= {
+            "file": INT8_FILE,
+            "sha256": file_sha256(folder / INT8_FILE),
+            "method": METHOD,
+            "macro_f1_loss": int8.f1_loss,
+        }
+    return content

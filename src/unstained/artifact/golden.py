@@ -1,0 +1,67 @@
+"""The golden batch: real cells and what the graph says of them, carried by every artifact.
+
+Whoever loads the graph somewhere else runs it first: another processor, runtime version or a broken
+build then shows before the first request is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from safetensors.numpy import load_file, save_file
+
+from unstained.artifact.artifact import GOLDEN_FILE
+from unstained.artifact.inference import INPUT_NAME, run_session
+from unstained.artifact.padding import pad_batch
+from unstained.errors import IntegrityError
+
+
+def write_golden(
+    folder: Path, session: ort.InferenceSession, cells: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Run the graph on some cells and keep input and outputs.
+
+    Args:
+        folder: the artifact.
+        session: its graph.
+        cells: (C, h, w) raw counts.
+
+    Returns:
+        The batch: `pixels` and every output by name.
+    """
+    pixels = pad_batch(cells)
+    arrays = {INPUT_NAME: pixels} | run_session(session, pixels)
+    arrays = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    save_file(arrays, folder / GOLDEN_FILE)
+    (folder / GOLDEN_FILE).chmod(0o644)  # a server runs as somebody else
+    return arrays
+
+
+def check_golden(folder: Path, session: ort.InferenceSession, tolerance: float) -> float:
+    """Run the graph on the golden batch again.
+
+    Args:
+        folder: the artifact.
+        session: its graph.
+        tolerance: largest |difference| of logits; the card states it.
+
+    Returns:
+        The largest |difference| of a logit.
+
+    Raises:
+        IntegrityError: a decision differs, or a logit by more than the tolerance.
+    """
+    golden = load_file(folder / GOLDEN_FILE)
+    expected, found = golden["logits"], run_session(session, golden[INPUT_NAME])["logits"]
+    difference = float(np.abs(found - expected).max())
+    same = bool((found.argmax(axis=1) == expected.argmax(axis=1)).all())
+    if not same or not difference <= tolerance:
+        raise IntegrityError(
+            f"{folder} answers its golden batch wrongly here: logits differ by up to "
+            f"{difference:.2g}, {tolerance:.2g} is allowed",
+            "use the onnxruntime of requirements.lock, or export the model on this machine",
+        )
+    return difference

@@ -1,0 +1,242 @@
+"""From a trained model to a sealed artifact: exported, proven, calibrated, described.
+
+The stage `export` does this for the model of a recipe, `enrol` for every replicate of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from unstained.artifact.artifact import CALIBRATION_FILE, CARD_FILE, MODEL_FILE, seal_artifact
+from unstained.artifact.card import Calibration, CardFacts, Origin, make_card
+from unstained.artifact.golden import write_golden
+from unstained.artifact.inference import open_session
+from unstained.artifact.latency import latencies
+from unstained.artifact.onnx_export import Exported
+from unstained.artifact.parity import Parity
+from unstained.artifact.proven_export import export_with_parity
+from unstained.artifact.quantise import Int8Verdict, make_variant
+from unstained.artifact.serving_graph import ServingGraph
+from unstained.config import ExportParams, StudyData
+from unstained.data.store.cell_store import CellStore
+from unstained.errors import StageInputError
+from unstained.files import file_sha256, write_json
+from unstained.models.trained import TrainedModel
+
+GOLDEN_CELLS: Final = 8
+"""At the most."""
+CALIBRATION_CELLS: Final = 256
+"""Validation cells that INT8 ranges are taken from."""
+SCORING_CELLS: Final = 5000
+"""Validation cells at the most that INT8 is compared with float32 on."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Raw cells of one part.
+
+    Attributes:
+        names: cell ids.
+        images: (C, h, w) raw counts each.
+        labels: (N,) class numbers.
+    """
+
+    names: list[str]
+    images: list[np.ndarray]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an artifact is made of.
+
+    Attributes:
+        trained: the model, on the CPU.
+        calibration: from evaluation.
+        origin: lineage.
+        metrics: of the model, for the card.
+        data: the study.
+        dtype: of the pixels.
+        test: cells for parity, the golden batch and times.
+        validation: cells for the INT8 variant; none where it is not asked for.
+    """
+
+    trained: TrainedModel
+    calibration: Calibration
+    origin: Origin
+    metrics: Mapping[str, Any]
+    data: StudyData
+    dtype: np.dtype[Any]
+    test: Cells
+    validation: Cells
+
+
+@dataclass(frozen=True)
+class Made:
+    """A sealed artifact and how it came out; `notes` are for people."""
+
+    folder: Path
+    exported: Exported
+    parity: Parity
+    int8: Int8Verdict
+    digest: str
+    notes: tuple[str, ...]
+
+    def numbers(self) -> dict[str, str | int | float | bool | None]:
+        """How it was exported and how near it comes to the trained network."""
+        parity, int8 = self.parity, self.int8
+        differences = {f"max_difference_{k}": v for k, v in parity.max_differences.items()}
+        return {
+            "passed": parity.passed,
+            "decisions_agree": parity.decisions,
+            **differences,
+            "max_difference_alone": parity.alone,
+            "tolerance": parity.tolerance,
+            "exporter": self.exported.exporter,
+            "opset": self.exported.opset,
+            "int8_shipped": int8.shipped,
+            "int8_speedup": int8.speedup,
+            "int8_macro_f1_loss": int8.f1_loss,
+        }
+
+    def timed(self, test: Cells, params: ExportParams) -> dict[str, float]:
+        """Milliseconds of requests, measured now; `latency_ms` is the median for one cell.
+
+        They are never part of the artifact, so that equal models give equal artifacts.
+        """
+        session = open_session(self.folder / MODEL_FILE)
+        batches = sorted({1, *params.latency_batches})
+        times = latencies(session, test.images, batches, params.latency_repeats)
+        times["latency_ms"] = times["latency_ms_batch_1"]
+        return {name: round(value, 4) for name, value in times.items()}
+
+
+def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
+    """Export, compare with torch, quantise if asked, write golden batch and card, seal.
+
+    Args:
+        folder: the artifact.
+        given: what it is made of.
+        params: opset, tolerance, quantisation.
+
+    Raises:
+        ExportError: the graph cannot be written, or does not decide as the trained network.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    exported, parity, notes = export_with_parity(
+        ServingGraph(given.trained, given.calibration.temperature),
+        folder / MODEL_FILE,
+        given.test.images,
+        dtype=given.dtype,
+        channels=len(given.trained.spec.channels),
+        params=params,
+    )
+    write_json(folder / CALIBRATION_FILE, given.calibration.as_json())
+    chosen = slice(0, None, max(1, -(-len(given.test.images) // GOLDEN_CELLS)))
+    session = open_session(folder / MODEL_FILE)
+    golden = write_golden(folder, session, given.test.images[chosen])
+    int8 = _make_int8(folder, given.validation, params)
+    facts = CardFacts(
+        data=given.data,
+        spec=given.trained.spec,
+        dtype=given.dtype,
+        calibration=given.calibration,
+        origin=given.origin,
+        exported=exported,
+        parity=parity,
+        int8=int8,
+        golden=golden,
+        golden_cells=given.test.names[chosen],
+        metrics=given.metrics,
+    )
+    write_json(folder / CARD_FILE, make_card(folder, facts))
+    if params.quantise and not int8.shipped:
+        notes.append(f"the INT8 variant does not ship: {int8.reason}")
+    return Made(folder, exported, parity, int8, seal_artifact(folder), tuple(notes))
+
+
+def _make_int8(folder: Path, cells: Cells, params: ExportParams) -> Int8Verdict:
+    """Try the INT8 variant on validation cells, if the parameters ask for it."""
+    step = max(1, len(cells.images) // CALIBRATION_CELLS)
+    calibration = cells.images[::step][:CALIBRATION_CELLS]
+    return make_variant(folder, calibration, cells.images, cells.labels, params)
+
+
+def take_cells(store: CellStore, rows: np.ndarray, most: int, data: StudyData) -> Cells:
+    """`most` cells of some rows at the most, spread evenly over them.
+
+    Args:
+        store: the cells.
+        rows: (n,) rows, ascending: store order is by acquisition, so the choice meets all of them.
+        most: number of cells; 0 for none.
+        data: the study's classes.
+    """
+    if len(rows) > most:
+        rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+    names = store.columns("cell_id")["cell_id"]
+    return Cells(
+        [str(names.iloc[row]) for row in rows],
+        store.images(rows) if len(rows) else [],
+        store.labels(data.class_names)[rows],
+    )
+
+
+def check_fit(trained: TrainedModel, store: CellStore, data: StudyData, remedy: str) -> None:
+    """Refuse a model of other cells or classes.
+
+    Raises:
+        StageInputError: naming what differs, with the given remedy.
+    """
+    spec = trained.spec
+    if spec.data_digest != store.digest:
+        raise StageInputError("the model was trained on other cells than the store holds", remedy)
+    if (spec.class_names, spec.target_names) != (data.class_names, data.target_names):
+        raise StageInputError(
+            f"the model knows classes {', '.join(spec.class_names)} and targets "
+            f"{', '.join(spec.target_names) or 'none'}; the study has others",
+            remedy,
+        )
+
+
+def trace_origin(
+    names: tuple[str, str, str],
+    git_commit: str,
+    store: CellStore,
+    split: Path,
+    data: StudyData,
+    effective: Mapping[str, Any],
+    tuned: Mapping[str, Any],
+) -> Origin:
+    """Lineage of a model.
+
+    Args:
+        names: study, model, recipe.
+        git_commit: of the code.
+        store: the cells.
+        split: the file that parts them.
+        data: the study.
+        effective: parameters that took effect.
+        tuned: those of them that tuning changed.
+    """
+    study, model, recipe = names
+    content = {**effective, "data": data.model_dump(mode="json")}
+    return Origin(
+        study=study,
+        model=model,
+        recipe=recipe,
+        git_commit=git_commit,
+        data_digest=store.digest,
+        split_digest=file_sha256(split),
+        groups=tuple(sorted(set(store.columns("group")["group"]))),
+        simulated=store.manifest["source"] == "simulator",
+        params=effective,
+        params_digest=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+        tuned=tuned,
+    )

@@ -1,1 +1,0 @@
-"""Every model of a study beside the others: tables and tests, explanations, uncertainty."""

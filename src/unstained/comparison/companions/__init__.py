@@ -1,1 +1,0 @@
-"""Every model on every fold with every seed: tables, tests and figures of a whole comparison."""

@@ -1,1 +1,0 @@
-"""Explanations of several networks, measured on the same cells beside controls."""

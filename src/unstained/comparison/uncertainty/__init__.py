@@ -1,1 +1,0 @@
-"""When the models of a comparison should not answer, what they miss, which labels they doubt."""

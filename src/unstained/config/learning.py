@@ -1,0 +1,78 @@
+"""Optimisation, augmentation and search."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from unstained.config.base import Count, Params, Positive
+
+
+class AugmentParams(Params):
+    """Batched augmentation on the device; contrast units are fractions of the background."""
+
+    dihedral: bool = Field(description="the eight symmetries of the square")
+    mirror: bool = Field(default=False, description="left and right exchanged, half of the time")
+    crop: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="least area of a random crop, resized to the canvas; 1: none. It hides size",
+    )
+    shift_px: Annotated[int, Field(ge=0)]
+    scale: Annotated[float, Field(ge=0, lt=0.5)] = Field(description="0.1: 0.9 to 1.1 times")
+    gain: Annotated[float, Field(ge=0, lt=1)] = Field(description="contrast gain, plus or minus")
+    offset: Annotated[float, Field(ge=0, lt=1)] = Field(description="background offset, sd")
+    noise: Annotated[float, Field(ge=0, lt=1)] = Field(description="white noise, sd at most")
+    blur_px: Annotated[float, Field(ge=0)] = Field(description="Gaussian blur, sigma at most")
+
+
+class TrainParams(Params):
+    """Optimisation; gradient-boosted models use `patience` and `seed` only."""
+
+    epochs: Count
+    batch_size: Count
+    optimiser: Literal["adamw", "adam"]
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Literal["cosine", "plateau", "step", "constant"]
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(description="fraction of all steps")
+    patience: Count = Field(description="epochs without a better validation loss before stopping")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    clip_norm: Positive
+    target_weight: Annotated[float, Field(ge=0)] = Field(
+        description="weight of the continuous targets' loss beside the classes' loss"
+    )
+    class_weights: Literal["none", "balanced"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    compile: Literal["auto", "on", "off"]
+    workers: Count = Field(description="data-parallel processes; the global batch stays the same")
+    loading: Literal["auto", "resident", "stream"]
+    augment: AugmentParams
+
+
+class Range(Params):
+    """A searched parameter: a float range, log-uniform where `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("a range needs low < high, and low > 0 where log is true")
+        return self
+
+
+class TuneParams(Params):
+    """Search for `train` or model parameters; trials 1 keeps the parameters as they are."""
+
+    executor: Literal["ray", "inline"]
+    trials: Count
+    epochs: Count = Field(description="epochs of a trial that ASHA does not stop")
+    grace_epochs: Count
+    reduction_factor: Annotated[int, Field(ge=2)]
+    max_cells: Count = Field(description="training cells that a trial sees at the most")
+    concurrent: Count
+    network_space: dict[str, Range]
+    boosting_space: dict[str, Range]

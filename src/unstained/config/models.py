@@ -1,0 +1,174 @@
+"""Architectures: what can be built, and what can be set of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from unstained.config.base import Count, Params, Positive
+from unstained.config.learning import TrainParams
+
+Width = Annotated[Positive, Field(description="multiplies every channel count; 1 is the paper's")]
+
+
+class InputParams(Params):
+    """What of a cell's contrast a network is shown (models/view.py)."""
+
+    view: Literal["contrast", "standardised", "background"] = Field(
+        default="contrast",
+        description="contrast as it is; each cell's divided by its own spread, which takes its "
+        "brightness away; or only what lies around a disc that hides the cell, a control",
+    )
+    hidden_px: Positive | None = Field(
+        default=None, description="radius in pixels of that disc, for the view 'background'"
+    )
+    side: Annotated[int, Field(ge=16, le=512)] | None = Field(
+        default=None, description="side in pixels that the canvas is resized to; null: as it is"
+    )
+
+    @model_validator(mode="after")
+    def _disc_belongs_to_background(self) -> InputParams:
+        if (self.view == "background") != (self.hidden_px is not None):
+            raise ValueError("input.hidden_px is needed for the view 'background', and only there")
+        return self
+
+
+class ModelBase(Params):
+    """What a model of a recipe says beside its architecture."""
+
+    partition: Literal["study", "reference"] = Field(
+        default="study",
+        description="replicates only: 'reference' trains and tests on the partition of the "
+        "strategy that the study did not choose (random where it is grouped)",
+    )
+
+
+class NetworkBase(ModelBase):
+    """What every network has, whatever its architecture."""
+
+    input: InputParams = InputParams()
+    train: dict[str, Any] = Field(
+        default_factory=dict, description="what differs from the recipe's `train`, by its keys"
+    )
+    weights: Literal["none", "imagenet"] = Field(
+        default="none", description="what the network starts from (models/imagenet.py)"
+    )
+    grey_as: Literal["one", "three"] = Field(
+        default="one", description="channels that a grey image enters as; three are copies"
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def training(self, common: TrainParams) -> TrainParams:
+        """The recipe's training with what this model wants otherwise.
+
+        Raises:
+            ValueError: an unknown key or an impossible value.
+        """
+        content = common.model_dump()
+        augment = content["augment"] | self.train.get("augment", {})
+        return TrainParams.model_validate(content | self.train | {"augment": augment})
+
+
+class NetworkParams(NetworkBase):
+    """ResNet50, CG-RecNet, and CG-RecNet with attention alone (ResCMNet) or gate alone (ResGDNet).
+
+    `preset` chooses between the readings of the paper: its text, or one of the two configurations
+    that reproduce its table of parameter counts. For ResNet50 itself they differ in the head alone.
+    """
+
+    architecture: Literal["cg_recnet", "rescmnet", "resgdnet", "resnet50"]
+    preset: Literal["text", "table_swapped", "table_printed"] = "text"
+    width: Width
+    depth: tuple[Count, Count, Count, Count] = Field(description="residual blocks a stage")
+    stem_stride: Literal[1, 2] = Field(description="1 keeps resolution for cells up to 96 px")
+    global_scale: Literal["sum", "mean"] = Field(
+        default="sum", description="of linear attention over positions; mean: alike at every size"
+    )
+    gate_activation: Literal["gelu", "sigmoid"] = Field(
+        default="gelu", description="of the gated block: MambaOut's, or the paper's eq. 4"
+    )
+
+    @model_validator(mode="after")
+    def _parts_are_there(self) -> NetworkParams:
+        if self.global_scale != "sum" and self.architecture not in ("cg_recnet", "rescmnet"):
+            raise ValueError(f"{self.architecture} has no attention that global_scale could set")
+        if self.gate_activation != "gelu" and self.architecture not in ("cg_recnet", "resgdnet"):
+            raise ValueError(f"{self.architecture} has no gate that gate_activation could set")
+        return self
+
+
+class DenseNetParams(NetworkBase):
+    """DenseNet121 at width 1 and depth 6-12-24-16."""
+
+    architecture: Literal["densenet121"]
+    width: Width
+    depth: tuple[Count, Count, Count, Count] = Field(description="layers a dense block")
+
+
+class VGGParams(NetworkBase):
+    """VGG16 at width 1, depth 2-2-3-3-3 and 4096 hidden features."""
+
+    architecture: Literal["vgg16"]
+    width: Width
+    depth: tuple[Count, Count, Count, Count, Count] = Field(description="convolutions a stage")
+    hidden: Count = Field(description="features of the first fully connected layer; 4096")
+
+
+class MobileNetParams(NetworkBase):
+    """MobileNetV2 at width 1 and depth 1-2-3-4-3-3-1."""
+
+    architecture: Literal["mobilenet_v2"]
+    width: Width
+    depth: tuple[Count, Count, Count, Count, Count, Count, Count] = Field(
+        description="inverted residual blocks a stage"
+    )
+
+
+class ViTParams(NetworkBase):
+    """ViT-B/16 at width 1, depth 12, patch 16 and image 224."""
+
+    architecture: Literal["vit_b_16"]
+    width: Width = Field(description="multiplies the 12 heads of 64 channels")
+    depth: Count = Field(description="transformer blocks")
+    patch: Count = Field(description="side of a patch in pixels")
+    image: Count = Field(description="side of the image in pixels: the canvas")
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> ViTParams:
+        if self.image % self.patch:
+            raise ValueError(f"patches of {self.patch} px do not tile an image of {self.image} px")
+        return self
+
+
+class XceptionParams(NetworkBase):
+    """Xception at width 1, depth 8 and a stem of stride 2."""
+
+    architecture: Literal["xception"]
+    width: Width
+    depth: Count = Field(description="blocks of the middle flow")
+    stem_stride: Literal[1, 2] = Field(description="1 keeps resolution for cells up to 96 px")
+
+
+class BoostingParams(ModelBase):
+    """Gradient boosting on hand-crafted features."""
+
+    architecture: Literal["features_boosting"]
+    iterations: Count
+    learning_rate: Positive
+    max_leaf_nodes: Annotated[int, Field(ge=2)]
+    min_samples_leaf: Count
+    l2_regularization: Annotated[float, Field(ge=0)]
+    max_features: Annotated[float, Field(gt=0, le=1)]
+
+    def training(self, common: TrainParams) -> TrainParams:
+        """The recipe's training as it is."""
+        return common
+
+
+AnyNetworkParams = (
+    NetworkParams | DenseNetParams | VGGParams | MobileNetParams | ViTParams | XceptionParams
+)
+"""Models that gradient descent trains."""
+
+ModelParams = Annotated[AnyNetworkParams | BoostingParams, Field(discriminator="architecture")]

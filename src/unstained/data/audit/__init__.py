@@ -1,0 +1,1 @@
+"""Duplicates, shortcuts, expectations, and what they say of a study."""

@@ -1,0 +1,292 @@
+"""Partition of cells into train, val and test, and folds for cross-validation.
+
+A unit is what must not be torn apart: a cluster of duplicate cells (`stratified`), or groups and
+whatever duplicate clusters join them (`grouped`). Units go to parts such that every class comes
+close to its fraction in every part. All randomness comes from hashes of names, so the result
+depends on the seed and on the cells, never on the order in which they are listed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from unstained.config import SplitParams
+from unstained.data.splits.allocation import allocate
+from unstained.data.store.columns import encode, numbers, places, strings
+from unstained.errors import SplitError
+
+Strategy = Literal["stratified", "grouped"]
+
+PARTS: Final = ("train", "val", "test")
+EXTERNAL: Final = "external"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A partition and how it came out.
+
+    Attributes:
+        table: cell_id, part, fold, reference_part and reference_fold, one row a cell in the order
+            given. The last two come from the other strategy; where that is impossible, they are
+            null and -1.
+        notes: sentences on what a user should know, worst first.
+    """
+
+    table: pa.Table
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells that are not external, sorted by id.
+
+    Attributes:
+        ids: (n,) strings.
+        label, group: (n,) codes.
+        labels, groups: their names, sorted.
+        linked: (n,) duplicate cluster, -1 without.
+    """
+
+    ids: pa.ChunkedArray
+    label: np.ndarray
+    labels: list[str]
+    group: np.ndarray
+    groups: list[str]
+    linked: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What a strategy must not tear apart.
+
+    Attributes:
+        of_cell: (n,) unit of every cell.
+        counts: (U, K) cells of each class in a unit.
+        names: (U,) smallest id in the unit.
+    """
+
+    of_cell: np.ndarray
+    counts: np.ndarray
+    names: pa.ChunkedArray
+
+
+def stable_keys(names: Iterable[str], seed: int, purpose: str) -> np.ndarray:
+    """Pseudo-random numbers that depend on each name, the seed and the purpose alone.
+
+    Args:
+        names: ids of cells, groups or units.
+        seed: `common.seed`.
+        purpose: what the numbers are for, so that two uses are independent.
+
+    Returns:
+        (n,) uint64, uniform.
+    """
+    prefix = hashlib.blake2b(f"{seed}/{purpose}/".encode(), digest_size=8)
+
+    def key(name: str) -> int:
+        digest = prefix.copy()
+        digest.update(name.encode())
+        return int.from_bytes(digest.digest(), "little")
+
+    return np.fromiter((key(name) for name in names), dtype=np.uint64)
+
+
+def make_split(cells: pa.Table, clusters: pa.Table, params: SplitParams, seed: int) -> Split:
+    """Partition cells.
+
+    Args:
+        cells: cell_id, group, label and external, one row a cell in any order.
+        clusters: cell_id and cluster of cells that have duplicates.
+        params: strategy, fractions and number of folds.
+        seed: `common.seed`.
+
+    Raises:
+        SplitError: a class has fewer independent units than there are parts, or there are fewer
+            units than folds.
+    """
+    linked = _linked(cells["cell_id"], clusters)
+    external = numbers(cells["external"])
+    order = np.asarray(pc.sort_indices(cells["cell_id"]))
+    inner = order[~external[order]]
+    frame = _frame(cells, inner, linked)
+    chosen = params.strategy
+    other: Strategy = "grouped" if chosen == "stratified" else "stratified"
+    parts, folds, notes = _partition(frame, chosen, params, seed)
+    reference, reference_folds, excuse = _reference(frame, other, params, seed)
+    fold = np.full((2, cells.num_rows), -1, np.int32)
+    fold[:, inner] = folds, reference_folds
+    columns = {
+        "cell_id": cells["cell_id"],
+        "part": _spread(cells.num_rows, inner, parts),
+        "fold": pa.array(fold[0]),
+        "reference_part": _spread(cells.num_rows, inner, reference),
+        "reference_fold": pa.array(fold[1]),
+    }
+    leaks = _external_leaks(linked, external)
+    return Split(pa.table(columns), (*leaks, *excuse, *notes))
+
+
+def _frame(cells: pa.Table, inner: np.ndarray, linked: np.ndarray) -> _Cells:
+    label, labels = encode(cells["label"].take(inner))
+    group, groups = encode(cells["group"].take(inner))
+    return _Cells(cells["cell_id"].take(inner), label, labels, group, groups, linked[inner])
+
+
+def _spread(count: int, rows: np.ndarray, parts: np.ndarray | None) -> pa.Array:
+    """Names of parts: `parts` at `rows` (null where that is None), EXTERNAL elsewhere."""
+    codes = np.full(count, len(PARTS), np.int8)
+    codes[rows] = -1 if parts is None else parts
+    known = pa.array(codes, mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(known, [*PARTS, EXTERNAL]).cast(pa.string())
+
+
+def _linked(cell_ids: pa.ChunkedArray, clusters: pa.Table) -> np.ndarray:
+    """Cluster of every cell, -1 without."""
+    place = places(cell_ids, clusters["cell_id"].to_pylist())
+    cluster = np.append(numbers(clusters["cluster"]).astype(np.int64), -1)
+    return np.asarray(cluster[place])
+
+
+def _partition(
+    cells: _Cells, strategy: Strategy, params: SplitParams, seed: int
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Part (n,) and fold (n,) of every cell, and notes."""
+    units = _units(cells, strategy)
+    part = _parts(units, cells, strategy, params, seed)
+    fold, notes = _folds(units, np.flatnonzero(part < 2), cells.labels, params.folds, seed)
+    return part[units.of_cell], fold[units.of_cell], notes
+
+
+def _reference(
+    cells: _Cells, strategy: Strategy, params: SplitParams, seed: int
+) -> tuple[np.ndarray | None, np.ndarray, list[str]]:
+    """The other strategy's part and fold of every cell; None, -1 and why where impossible."""
+    none = np.full(len(cells.label), -1, np.int32)
+    units = _units(cells, strategy)
+    try:
+        part = _parts(units, cells, strategy, params, seed)
+    except SplitError as error:
+        return None, none, [f"There is no {strategy} partition to compare with: {error.message}."]
+    try:
+        fold, _ = _folds(units, np.flatnonzero(part < 2), cells.labels, params.folds, seed)
+    except SplitError as error:
+        why = f"The {strategy} partition to compare with has no folds: {error.message}."
+        return part[units.of_cell], none, [why]
+    return part[units.of_cell], fold[units.of_cell], []
+
+
+def _parts(
+    units: _Units, cells: _Cells, strategy: Strategy, params: SplitParams, seed: int
+) -> np.ndarray:
+    """Part of every unit, (U,)."""
+    _require_units(units, cells, strategy)
+    keys = stable_keys(strings(units.names), seed, strategy)
+    part = allocate(units.counts, keys, np.array(params.fractions))
+    for number, name in enumerate(PARTS):
+        missing = np.flatnonzero(units.counts[part == number].sum(axis=0) == 0)
+        if len(missing):
+            label = cells.labels[missing[0]]
+            raise SplitError(
+                f"no {strategy} partition with class {label} in part {name} was found",
+                "add groups of this class, or set split.strategy to stratified",
+            )
+    return part
+
+
+def _units(cells: _Cells, strategy: Strategy) -> _Units:
+    """Connected components of cells or groups and the duplicate clusters that join them."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if strategy == "grouped":
+        node, names = cells.group, pa.chunked_array([pa.array(cells.groups, pa.string())])
+    else:
+        node, names = np.arange(len(cells.label), dtype=np.int32), cells.ids
+    member = np.flatnonzero(cells.linked >= 0)
+    involved, local = np.unique(node[member], return_inverse=True)
+    clusters, cluster = np.unique(cells.linked[member], return_inverse=True)
+    size = len(involved) + len(clusters)
+    edges = coo_array(
+        (np.ones(len(member), np.int8), (local, cluster + len(involved))), shape=(size, size)
+    )
+    _, component = connected_components(edges, directed=False)
+    component = component[: len(involved)]
+    _, smallest = np.unique(component, return_index=True)  # names are sorted, so are nodes
+    root = np.arange(len(names), dtype=np.int32)
+    root[involved] = involved[smallest[component]] if len(involved) else involved
+    first = np.flatnonzero(root == np.arange(len(names), dtype=np.int32))
+    unit = np.empty(len(names), np.int32)
+    unit[first] = np.arange(len(first), dtype=np.int32)
+    of_cell = unit[root[node]]
+    classes = len(cells.labels)
+    cell = of_cell * np.int64(classes) + cells.label
+    counts = np.bincount(cell, minlength=len(first) * classes).astype(np.int32)
+    return _Units(of_cell, counts.reshape(len(first), classes), names.take(first))
+
+
+def _require_units(units: _Units, cells: _Cells, strategy: Strategy) -> None:
+    available = (units.counts > 0).sum(axis=0)
+    for code, (label, number) in enumerate(zip(cells.labels, available, strict=True)):
+        if number >= len(PARTS):
+            continue
+        if strategy == "stratified":
+            raise SplitError(
+                f"class {label} has {number} cells that are not duplicates of each other, and "
+                f"{len(PARTS)} parts need one each",
+                "add cells of this class, or remove it from the study's classes",
+            )
+        groups = [cells.groups[group] for group in np.unique(cells.group[cells.label == code])]
+        shown = ", ".join(groups[:5]) + (", ..." if len(groups) > 5 else "")
+        joined = " after joining those that share duplicate cells" if len(groups) > number else ""
+        raise SplitError(
+            f"class {label} has {number} independent groups{joined} ({shown}), and "
+            f"{len(PARTS)} parts need one each",
+            "record more acquisitions of this class, or set split.strategy to stratified",
+        )
+
+
+def _folds(
+    units: _Units, trained: np.ndarray, labels: list[str], folds: int, seed: int
+) -> tuple[np.ndarray, list[str]]:
+    """Fold (U,) of the units in train and val, -1 for others, and notes."""
+    fold = np.full(len(units.names), -1, np.int32)
+    if len(trained) < folds:
+        raise SplitError(
+            f"train and val consist of {len(trained)} independent units, fewer than {folds} folds",
+            f"set split.folds to at most {len(trained)}, or add groups",
+        )
+    counts = units.counts[trained]
+    keys = stable_keys(strings(units.names.take(trained)), seed, "fold")
+    fold[trained] = allocate(counts, keys, np.full(folds, 1 / folds))
+    if len(np.unique(fold[trained])) < folds:
+        raise SplitError(
+            f"the units in train and val are too uneven for {folds} folds",
+            "lower split.folds, or add groups",
+        )
+    few = (counts > 0).sum(axis=0)
+    notes = [
+        f"Class {label} has {number} independent units in train and val, fewer than {folds} folds: "
+        "it is absent from some folds."
+        for label, number in zip(labels, few, strict=True)
+        if number < folds
+    ]
+    return fold, notes
+
+
+def _external_leaks(linked: np.ndarray, external: np.ndarray) -> list[str]:
+    """A note where external cells have duplicates among the others."""
+    outside = np.setdiff1d(linked[external], [-1])
+    shared = int(np.isin(linked[~external], outside).sum())
+    if not shared:
+        return []
+    return [
+        f"{shared} cells that are not external are duplicates of external cells: results on the "
+        "external cells are not fully independent of training."
+    ]

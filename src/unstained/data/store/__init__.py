@@ -1,0 +1,1 @@
+"""The packed store: blocks, the cell table, writing and reading."""

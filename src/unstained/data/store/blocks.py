@@ -1,0 +1,173 @@
+"""Blocks: up to some thousands of cells of one acquisition in one sharded Zarr v3 array.
+
+A block is (n, C, H, W) in the raw dtype, H and W the largest of the block, smaller cells filled
+with 0 at the bottom and the right. Its inner chunks hold CHUNK cells, all in one shard file: a
+random cell costs one small read, and a block is one file for DVC. A block is written by one
+process, without knowledge of any other.
+
+Codec: bit-shuffled LZ4 (Blosc). On 16-bit imaging-flow-cytometry brightfield, against no
+compression it takes 0.37 of the space and reads and writes no slower; byte-shuffled LZ4 takes
+0.42, zstd (level 1) 0.40 while writing at about 0.6 of the rate, shuffled zstd 0.32 at about 0.7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import zarr
+from zarr.codecs import BloscCodec
+
+from unstained.data.store.schema import COLUMNS, MARKER_PREFIX
+from unstained.data.store.statistics import pixel_sha256, pixel_statistics
+from unstained.files import file_sha256
+
+CHUNK: Final = 128
+"""Cells an inner chunk: the least that is decompressed for one cell."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One decoded cell.
+
+    Attributes:
+        object_index: object number or tile index within the acquisition.
+        source_file: path of the input-channel image, relative to the source.
+        group: what must not be spread over parts.
+        pixels: (C, h, w) raw counts, uint8 or uint16.
+        markers: background-corrected integrated fluorescence in the study's order of markers, NaN
+            where not recorded.
+    """
+
+    object_index: int
+    source_file: str
+    group: str
+    pixels: np.ndarray
+    markers: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the cells of one acquisition share."""
+
+    acquisition: str
+    label: str
+    external: bool = False
+
+
+def table_schema(markers: Sequence[str]) -> pa.Schema:
+    """Arrow schema of the cell table: the columns of `data.store.schema`, then one a marker."""
+    fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()]
+    fields += [pa.field(MARKER_PREFIX + marker, pa.float64()) for marker in markers]
+    return pa.schema(fields)
+
+
+def block_name(acquisition: str, number: int) -> str:
+    """Name of an acquisition's block, safe as a file name and different for every acquisition."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", acquisition)[:120].lstrip(".")
+    if safe != acquisition:
+        safe += "_" + hashlib.sha256(acquisition.encode()).hexdigest()[:8]
+    return f"{safe}-{number:04d}"
+
+
+def write_block(
+    path: Path, origin: Origin, cells: Sequence[Cell], markers: Sequence[str]
+) -> pa.Table:
+    """Write one block's array and return its rows of the cell table.
+
+    Args:
+        path: directory of the array, named by `block_name`; must not exist.
+        origin: acquisition, label and whether external.
+        cells: at least one cell, ordered by object index, all of one dtype and channel count.
+        markers: names of the cells' marker values.
+
+    Returns:
+        Table of `table_schema(markers)`, one row a cell.
+    """
+    pixels = [cell.pixels for cell in cells]
+    _write_array(path, pixels)
+    return _rows(path.name, origin, cells, markers, pixels)
+
+
+def _write_array(path: Path, pixels: Sequence[np.ndarray]) -> None:
+    count, channels = len(pixels), pixels[0].shape[0]
+    height, width = max(p.shape[1] for p in pixels), max(p.shape[2] for p in pixels)
+    values = np.zeros((count, channels, height, width), dtype=pixels[0].dtype)
+    for target, image in zip(values, pixels, strict=True):
+        target[:, : image.shape[1], : image.shape[2]] = image
+    array = zarr.create_array(
+        store=str(path),
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=(CHUNK, channels, height, width),
+        shards=(-(-count // CHUNK) * CHUNK, channels, height, width),
+        filters=(),
+        compressors=BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"),
+        fill_value=0,
+    )
+    array[:] = values
+
+
+def _rows(
+    block: str,
+    origin: Origin,
+    cells: Sequence[Cell],
+    markers: Sequence[str],
+    pixels: Sequence[np.ndarray],
+) -> pa.Table:
+    count = len(cells)
+    columns: dict[str, object] = {
+        "cell_id": [f"{origin.acquisition}/{cell.object_index}" for cell in cells],
+        "acquisition": [origin.acquisition] * count,
+        "group": [cell.group for cell in cells],
+        "label": [origin.label] * count,
+        "external": [origin.external] * count,
+        "source_file": [cell.source_file for cell in cells],
+        "object_index": [cell.object_index for cell in cells],
+        "sha256": [pixel_sha256(image) for image in pixels],
+        "height": [image.shape[1] for image in pixels],
+        "width": [image.shape[2] for image in pixels],
+        "block": [block] * count,
+        "row": np.arange(count, dtype=np.int32),
+    }
+    columns |= _statistics(pixels)
+    for position, marker in enumerate(markers):
+        columns[MARKER_PREFIX + marker] = np.array([cell.markers[position] for cell in cells])
+    return pa.Table.from_pydict(columns, schema=table_schema(markers))
+
+
+def _statistics(pixels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Pixel statistics of the first channel, computed size by size."""
+    columns: dict[str, np.ndarray] = {}
+    for index, stack in by_size(pixels):
+        for name, values in pixel_statistics(stack[:, 0]).items():
+            columns.setdefault(name, np.empty(len(pixels), np.float32))[index] = values
+    return columns
+
+
+def by_size(pixels: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Stack images of equal size.
+
+    Args:
+        pixels: images (C, h, w) of one dtype.
+
+    Yields:
+        Positions (n,) in `pixels` and their stack (n, C, h, w), in order of size.
+    """
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for position, image in enumerate(pixels):
+        sizes.setdefault(image.shape, []).append(position)
+    for _, index in sorted(sizes.items()):
+        yield np.array(index), np.stack([pixels[i] for i in index])
+
+
+def block_files(path: Path) -> dict[str, str]:
+    """Sha256 of a block's files by name relative to the block, in name order."""
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): file_sha256(file) for file in files}

@@ -1,0 +1,202 @@
+"""The packed store: all cells of a study in a few large files.
+
+    blocks/<acquisition>-<nnnn>   Zarr v3 arrays of up to thousands of cells (`data.store.blocks`)
+    cells.parquet                 one row a cell (`data.store.schema`), by acquisition and object
+    manifest.json                 written last: a store without it is incomplete
+
+The same cells give the same bytes in every file, and another acquisition adds blocks without
+touching one. Memory while writing is one block's rows; while reading, one block's pixels.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow.parquet as pq
+import zarr
+
+from unstained.config import TargetRule
+from unstained.data.store.blocks import CHUNK, table_schema
+from unstained.data.store.writer import FORMAT
+from unstained.errors import StoreError
+from unstained.files import file_sha256, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CACHE_BYTES: Final = 64 * 2**20
+"""Decompressed chunks that a reader keeps."""
+
+INGEST_AGAIN: Final = "run the ingest stage again; it writes the store afresh"
+
+
+class CellStore:
+    """A finished store, read-only.
+
+    Row i is cell i everywhere: in `table`, in `labels`, in what `images` takes.
+
+    Attributes:
+        manifest: content of manifest.json.
+        study: name of the study.
+        channels: stored channels, in order.
+        markers: names of the marker columns.
+        dtype: of all pixels, uint8 or uint16.
+        digest: sha256 over every cell's id, pixels' digest, label and markers, in order of
+            acquisition and object: the data hash.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.study: str = manifest["study"]
+        self.channels: tuple[str, ...] = tuple(manifest["channels"])
+        self.markers: tuple[str, ...] = tuple(manifest["markers"])
+        self.dtype: np.dtype = np.dtype(manifest["dtype"])
+        self.digest: str = manifest["digest"]
+        self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._arrays: dict[int, Any] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> CellStore:
+        """Open a store.
+
+        Raises:
+            StoreError: it is missing, incomplete, of another format, or its table or blocks are
+                not the recorded ones.
+        """
+        if not (path / "manifest.json").is_file():
+            raise StoreError(f"{path} is no complete store: manifest.json is missing", INGEST_AGAIN)
+        manifest = read_json(path / "manifest.json")
+        if manifest.get("format") != FORMAT:
+            raise StoreError(
+                f"{path} has format {manifest.get('format')}, this version reads {FORMAT}",
+                INGEST_AGAIN,
+            )
+        table = path / "cells.parquet"
+        if not table.is_file() or file_sha256(table) != manifest["table_sha256"]:
+            raise StoreError(f"{table} is missing or was changed after ingest", INGEST_AGAIN)
+        for block in manifest["blocks"]:
+            for file in block["files"]:
+                if not (path / "blocks" / block["name"] / file).is_file():
+                    name = block["name"]
+                    raise StoreError(f"block {name} of {path} lacks its file {file}", INGEST_AGAIN)
+        return cls(path, manifest)
+
+    def __len__(self) -> int:
+        return int(self.manifest["cells"])
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """All columns of the cell table; index 0 to N-1."""
+        return self.columns()
+
+    def columns(self, *names: str) -> pd.DataFrame:
+        """Some columns of the cell table (all without names), read from disk.
+
+        Raises:
+            StoreError: there is no such column.
+        """
+        known = table_schema(self.markers).names
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise StoreError(
+                f"{self.path} has no column {', '.join(unknown)}", f"choose from {', '.join(known)}"
+            )
+        selected = list(names) or None
+        table = pq.read_table(self.path / "cells.parquet", columns=selected, memory_map=True)
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
+
+    def labels(self, class_names: Sequence[str]) -> np.ndarray:
+        """Class index of every cell, (N,) int64.
+
+        Raises:
+            StoreError: a cell has a label that `class_names` lacks.
+        """
+        labels = self.columns("label")["label"].astype("category")
+        unknown = sorted(set(labels.cat.categories) - set(class_names))
+        if unknown:
+            raise StoreError(
+                f"{self.path} holds cells labelled {', '.join(unknown)}, which is no class",
+                f"name them in the study's classes, or {INGEST_AGAIN}",
+            )
+        order = np.array([class_names.index(name) for name in labels.cat.categories], np.int64)
+        return np.asarray(order[labels.cat.codes.to_numpy()])
+
+    def targets(self, rules: Sequence[TargetRule]) -> np.ndarray:
+        """Continuous targets of every cell, (N, M) float32, NaN where not recorded.
+
+        'log' is the natural logarithm of the value, which is at least 1.
+
+        Raises:
+            StoreError: a target's column does not exist.
+        """
+        if not rules:
+            return np.empty((len(self), 0), np.float32)
+        columns = self.columns(*dict.fromkeys(rule.column for rule in rules))
+        values = np.stack([columns[rule.column].to_numpy(np.float64) for rule in rules], axis=1)
+        for column, rule in enumerate(rules):
+            if rule.transform == "log":
+                values[:, column] = np.log(np.maximum(values[:, column], 1.0))
+        return values.astype(np.float32)
+
+    def images(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """Raw images (C, h, w) of cells in the order of `rows`, any order, repeats allowed.
+
+        Every chunk that holds one of them is read once.
+        """
+        index = np.asarray(rows, dtype=np.int64)
+        places = self._places[index]
+        images: list[np.ndarray] = [np.empty(0)] * len(index)
+        for position in np.lexsort(places.T[1::-1]):
+            block, row, height, width = places[position]
+            chunk = self._chunk(block, row // CHUNK)
+            images[position] = chunk[row % CHUNK, :, :height, :width].copy()
+        return images
+
+    def iter_images(
+        self, rows: Sequence[int] | np.ndarray, batch: int
+    ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+        """Stream cells in the order of `rows`, `batch` at a time.
+
+        Yields:
+            Rows (n,) int64 and their raw images. Sequential or block-wise shuffled rows decompress
+            every chunk once.
+        """
+        index = np.asarray(rows, dtype=np.int64)
+        for start in range(0, len(index), batch):
+            part = index[start : start + batch]
+            yield part, self.images(part)
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        """(N, 4) int32: number of the block, row in it, height, width."""
+        table = pq.read_table(self.path / "cells.parquet", columns=["row", "height", "width"])
+        counts = [block["cells"] for block in self.manifest["blocks"]]
+        block = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        return np.stack([block, *(column.to_numpy() for column in table.columns)], axis=1)
+
+    def _chunk(self, block: int, chunk: int) -> np.ndarray:
+        """Decompressed cells of one inner chunk, (at most CHUNK, C, H, W), kept while recent."""
+        if (block, chunk) in self._cache:
+            self._cache.move_to_end((block, chunk))
+            return self._cache[block, chunk]
+        name = self.manifest["blocks"][block]["name"]
+        try:
+            if block not in self._arrays:
+                self._arrays[block] = zarr.open_array(str(self.path / "blocks" / name), mode="r")
+            values = np.asarray(self._arrays[block][chunk * CHUNK : (chunk + 1) * CHUNK])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise StoreError(
+                f"block {name} of {self.path} cannot be read: {error}", INGEST_AGAIN
+            ) from error
+        self._cache[block, chunk] = values
+        held = sum(array.nbytes for array in self._cache.values())
+        while held > CACHE_BYTES and len(self._cache) > 1:
+            held -= self._cache.popitem(last=False)[1].nbytes
+        return values

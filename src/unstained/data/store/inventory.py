@@ -1,0 +1,87 @@
+"""Whether a source holds the cells that it should: every class, and every promised count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from json import JSONDecodeError
+from pathlib import Path
+
+from unstained.config import StudyData
+from unstained.data.readers.protocol import Acquisition
+from unstained.errors import SourceError
+from unstained.files import read_json
+
+MANIFEST = "manifest.json"
+
+
+@dataclass
+class Tally:
+    """Cells of one acquisition.
+
+    Attributes:
+        cells: usable cells.
+        refused: items that were quarantined; each may have been a cell.
+    """
+
+    cells: int = 0
+    refused: int = 0
+
+
+def check_inventory(data: StudyData, source: Path, tallies: Mapping[Acquisition, Tally]) -> None:
+    """Compare counts with `data.expected` and with the source's manifest.json, where there is one.
+
+    A count may fall short by what was quarantined, not by more.
+
+    Raises:
+        SourceError: a class has no cell, or a count is not the promised one.
+    """
+    own = {a: t for a, t in tallies.items() if not a.external}
+    labels = _sum({a: t for a, t in own.items() if t.cells}, "label")
+    required = dict.fromkeys(rule.name for rule in data.classes if not rule.external)
+    empty = [name for name in required if name not in labels]
+    if empty:
+        raise SourceError(
+            f"class {', '.join(empty)} has no cell in {source}",
+            "add its directories to the source, or drop it from studies.<study>.data.classes",
+        )
+    if data.expected is not None:
+        remedy = "complete the download, or correct studies.<study>.data.expected"
+        _compare("class", data.expected, _sum(own, "label"), remedy)
+    if (source / MANIFEST).is_file():
+        remedy = f"complete the download, or correct {source / MANIFEST}"
+        _compare("directory", _promised(source / MANIFEST), _sum(tallies, "directory"), remedy)
+
+
+def _sum(tallies: Mapping[Acquisition, Tally], attribute: str) -> dict[str, Tally]:
+    cells: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for acquisition, tally in tallies.items():
+        cells[getattr(acquisition, attribute)] += tally.cells
+        refused[getattr(acquisition, attribute)] += tally.refused
+    return {name: Tally(cells[name], refused[name]) for name in cells}
+
+
+def _promised(manifest: Path) -> dict[str, int]:
+    try:
+        cells = read_json(manifest)["cells"]
+        return {str(name): int(count) for name, count in cells.items()}
+    except (JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SourceError(
+            f'{manifest} is not {{"cells": {{directory: count}}}}: {error!r}',
+            "correct it or remove it",
+        ) from error
+
+
+def _compare(
+    kind: str, promised: Mapping[str, int], found: Mapping[str, Tally], remedy: str
+) -> None:
+    wrong = []
+    for name in sorted({*promised, *found}):
+        tally, wanted = found.get(name, Tally()), promised.get(name, 0)
+        if not tally.cells <= wanted <= tally.cells + tally.refused:
+            beside = f" and {tally.refused} quarantined" if tally.refused else ""
+            wrong.append(f"{kind} {name} has {tally.cells} cells{beside}, {wanted} promised")
+    if wrong:
+        raise SourceError("; ".join(wrong), remedy)

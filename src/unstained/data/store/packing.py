@@ -1,0 +1,238 @@
+"""Packing of raw cells into blocks, in worker processes, so that an interruption costs one block.
+
+A block's array, its rows and, last, its record lie in a scratch directory. A record is trusted
+only if the files still have the recorded digests and the source's files the recorded names, sizes
+and times; then the block is not decoded again. Workers import neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing as mp
+import os
+import shutil
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from json import JSONDecodeError
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from unstained import __version__
+from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
+from unstained.data.store.blocks import Cell, Origin, block_files, block_name, write_block
+from unstained.data.store.writer import FORMAT
+from unstained.errors import SourceError, UnstainedError
+from unstained.files import file_sha256, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Task:
+    """One block to pack.
+
+    Attributes:
+        reader: decodes the items.
+        acquisition: whose cells they are.
+        number: of the block within the acquisition.
+        items: at least one.
+        quarantine: go on past bad files instead of failing.
+        scratch: directory of finished blocks.
+    """
+
+    reader: Reader
+    acquisition: Acquisition
+    number: int
+    items: list[Item]
+    quarantine: bool
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A finished block in the scratch directory.
+
+    Attributes:
+        acquisition: whose cells it holds.
+        items: how many items it was made of.
+        cells: how many cells it holds; with 0 there is no array.
+        fillers: items that are no cells.
+        refused: quarantined files, one entry an item.
+        dtype: of the pixels, '' without cells.
+        first_file: source file of the first cell, '' without cells.
+        array: directory of the array.
+        rows: Parquet file of the array's rows.
+        reused: the block was finished before this run.
+    """
+
+    acquisition: Acquisition
+    items: int
+    cells: int
+    fillers: int
+    refused: tuple[Refused, ...]
+    dtype: str
+    first_file: str
+    array: Path
+    rows: Path
+    reused: bool
+
+
+def pack(task: Task) -> Packed:
+    """Decode and write one block, or find it finished.
+
+    Raises:
+        SourceError: an item is bad and bad items are not quarantined, or the dtype changes.
+    """
+    name = block_name(task.acquisition.name, task.number)
+    array, rows = task.scratch / "blocks" / name, task.scratch / "rows" / f"{name}.parquet"
+    record_path = task.scratch / "rows" / f"{name}.json"
+    identity = _identity(task)
+    record = _finished(record_path, identity, array, rows)
+    reused = record is not None
+    if record is None:
+        record_path.unlink(missing_ok=True)
+        record = _pack(task, array, rows) | {"identity": identity}
+        write_json(record_path, record)
+    return Packed(
+        acquisition=task.acquisition,
+        items=len(task.items),
+        cells=record["cells"],
+        fillers=record["fillers"],
+        refused=tuple(Refused(*entry) for entry in record["refused"]),
+        dtype=record["dtype"],
+        first_file=record["first_file"],
+        array=array,
+        rows=rows,
+        reused=reused,
+    )
+
+
+def _identity(task: Task) -> str:
+    """Digest of everything that determines the block: layout, items, the files' state."""
+    directory = str(task.reader.source / task.acquisition.directory)
+    names = dict.fromkeys(name for item in task.items for name in item.files if name)
+    state = []
+    for name in names:
+        try:
+            status = os.stat(f"{directory}/{name}")  # noqa: PTH116  (pathlib costs twice as much)
+            state.append((name, status.st_size, status.st_mtime_ns))
+        except OSError:
+            state.append((name, -1, -1))
+    parts = (FORMAT, __version__, repr(task.acquisition), task.quarantine, task.items, state)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _finished(record: Path, identity: str, array: Path, rows: Path) -> dict[str, Any] | None:
+    """The record of a block that is whole and of the same source, else None."""
+    try:
+        content: dict[str, Any] = read_json(record)
+        if content["identity"] != identity:
+            return None
+        if content["cells"]:
+            whole = block_files(array) == content["files"]
+            if not whole or file_sha256(rows) != content["rows"]:
+                return None
+    except (OSError, JSONDecodeError, KeyError, TypeError):
+        return None
+    return content
+
+
+def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
+    cells, refused, fillers = [], [], 0
+    for outcome in task.reader.decode(task.acquisition, task.items):
+        if isinstance(outcome, Cell):
+            cells.append(outcome)
+        elif not isinstance(outcome, Refused):
+            fillers += 1
+        elif task.quarantine:
+            refused.append(outcome)
+        else:
+            raise outcome.error()
+    record = {
+        "cells": len(cells),
+        "fillers": fillers,
+        "refused": refused,
+        "dtype": cells[0].pixels.dtype.name if cells else "",
+        "first_file": cells[0].source_file if cells else "",
+    }
+    if not cells:
+        return record
+    _check_dtypes(cells)
+    for path in (array.parent, rows.parent):
+        path.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(array, ignore_errors=True)
+    origin = Origin(task.acquisition.name, task.acquisition.label, task.acquisition.external)
+    table = write_block(array, origin, cells, tuple(task.reader.data.markers))
+    pq.write_table(table, rows)
+    return record | {"files": block_files(array), "rows": file_sha256(rows)}
+
+
+def _check_dtypes(cells: list[Cell]) -> None:
+    first = cells[0]
+    for cell in cells:
+        if cell.pixels.dtype != first.pixels.dtype:
+            raise SourceError(
+                f"{cell.source_file} holds {cell.pixels.dtype} pixels, {first.source_file} holds "
+                f"{first.pixels.dtype}",
+                "export all cells of a study with one bit depth",
+            )
+
+
+def pack_all(tasks: Iterable[Task], workers: int) -> Generator[Packed, None, None]:
+    """Pack blocks in `workers` processes; results come in the order of the tasks.
+
+    Only a few tasks are taken from `tasks` ahead of the results. Closing the iterator stops the
+    workers.
+
+    Raises:
+        UnstainedError: what a task raised, or a worker was killed.
+    """
+    if workers == 1:
+        yield from map(pack, tasks)
+        return
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__])
+    older = set(mp.active_children())
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+    pending: deque[Future[Packed]] = deque()
+    try:
+        for task in tasks:
+            pending.append(executor.submit(pack, task))
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool as error:
+        raise UnstainedError(
+            "a worker process of ingest was killed, probably for want of memory",
+            "lower ingest.workers or ingest.cells_per_block and run again; finished blocks are "
+            "kept",
+        ) from error
+    finally:
+        if pending:  # not finished: workers may be deep in a block
+            for child in set(mp.active_children()) - older:
+                child.terminate()
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Blosc makes a lock at its first use. Made under 'fork' it leaves nothing behind; otherwise a
+    # worker that is stopped makes Python warn of a leaked semaphore.
+    mp.set_start_method("fork", force=True)
+    parent = mp.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,165 @@
+"""Writing the packed store of `data.store.cell_store`, block by block."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unstained.data.store.blocks import (
+    Cell,
+    Origin,
+    block_files,
+    block_name,
+    table_schema,
+    write_block,
+)
+from unstained.data.store.schema import MARKER_PREFIX
+from unstained.errors import StoreError
+from unstained.files import file_sha256, read_json, write_json
+
+FORMAT: Final = 1
+"""Version of the store's layout; raised when older code could not read it."""
+
+
+class StoreWriter:
+    """Writes a store block by block.
+
+    Blocks come in order of acquisition, then object index; the first one sets the dtype. Use as a
+    context manager: leaving it without an exception writes the manifest; an exception leaves a
+    store that nobody accepts.
+
+    Args:
+        path: directory of the store; must be empty or absent.
+        study: name of the study.
+        channels: names of the stored channels, e.g. ('Ch1',).
+        markers: names of the marker columns.
+        source: kind of source, 'simulator' or 'files'.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        study: str,
+        channels: Sequence[str],
+        markers: Sequence[str] = (),
+        source: str = "files",
+    ) -> None:
+        if path.exists() and any(path.iterdir()):
+            raise StoreError(f"{path} is not empty", "write a store to a new directory")
+        (path / "blocks").mkdir(parents=True)
+        self.path = path
+        self.markers = tuple(markers)
+        self._head: dict[str, Any] = {
+            "format": FORMAT,
+            "study": study,
+            "source": source,
+            "channels": list(channels),
+            "markers": list(markers),
+        }
+        self._table = pq.ParquetWriter(path / "cells.parquet", table_schema(markers))
+        self._digest = hashlib.sha256()
+        self._blocks: list[dict[str, Any]] = []
+        self._counts = {name: Counter[str]() for name in ("label", "acquisition")}
+        self._last: tuple[str, int] = ("", -1)
+
+    def write(self, origin: Origin, cells: Sequence[Cell], number: int = 0) -> None:
+        """Write cells of one acquisition as its block `number`."""
+        path = self.path / "blocks" / block_name(origin.acquisition, number)
+        self._append(path, write_block(path, origin, cells, self.markers))
+
+    def adopt(self, block: Path, rows: pa.Table) -> None:
+        """Take over a finished block: its files are linked where possible, else copied.
+
+        Args:
+            block: directory that `write_block` wrote, named as in the store.
+            rows: what `write_block` returned.
+        """
+        path = self.path / "blocks" / block.name
+        shutil.copytree(block, path, copy_function=_link_or_copy)
+        self._append(path, rows)
+
+    def _append(self, path: Path, rows: pa.Table) -> None:
+        columns = {name: rows[name].to_pylist() for name in self._digested}
+        keys = list(zip(columns["acquisition"], columns["object_index"], strict=True))
+        if [self._last, *keys] != sorted({self._last, *keys}):
+            raise StoreError(
+                f"block {path.name} holds cells out of order or twice",
+                "add blocks in order of acquisition, then object index, each cell once",
+            )
+        self._last = keys[-1]
+        self._check_array(path)
+        for row in zip(*columns.values(), strict=True):
+            self._digest.update(f"{row}\n".encode())
+        for name, counter in self._counts.items():
+            counter.update(columns[name])
+        block = {"name": path.name, "cells": rows.num_rows, "files": block_files(path)}
+        self._blocks.append(block)
+        self._table.write_table(rows, row_group_size=rows.num_rows)
+
+    def _check_array(self, path: Path) -> None:
+        array = read_json(path / "zarr.json")
+        found = (array["data_type"], array["shape"][1])
+        wanted = (self._head.setdefault("dtype", found[0]), len(self._head["channels"]))
+        if found != wanted:
+            raise StoreError(
+                f"block {path.name} holds {found[0]} in {found[1]} channels, the store "
+                f"{wanted[0]} in {wanted[1]}",
+                "a study has one dtype and the same channels for every cell",
+            )
+
+    @property
+    def _digested(self) -> tuple[str, ...]:
+        markers = (MARKER_PREFIX + marker for marker in self.markers)
+        return ("acquisition", "object_index", "cell_id", "sha256", "label", *markers)
+
+    def close(self) -> dict[str, Any]:
+        """Finish the table, write the manifest and return it.
+
+        Raises:
+            StoreError: there is no cell.
+        """
+        self._table.close()
+        if not self._blocks:
+            raise StoreError("the store has no cells", "add at least one block before closing it")
+        manifest = self._head | {
+            "cells": sum(self._counts["label"].values()),
+            "digest": self._digest.hexdigest(),
+            "labels": dict(self._counts["label"]),
+            "acquisitions": dict(self._counts["acquisition"]),
+            "blocks": self._blocks,
+            "table_sha256": file_sha256(self.path / "cells.parquet"),
+        }
+        write_json(self.path / "manifest.json", manifest)
+        return manifest
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._table.close()
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Hard-link a file, or copy it where the file system cannot link."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,1 @@
+"""All models of a study beside each other: folds, controls, experiments."""

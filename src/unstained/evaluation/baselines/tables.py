@@ -1,0 +1,67 @@
+"""Tables 3, 4 and 5 of the CG-RecNet paper, made from replicates, as plain data frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from unstained.evaluation.baselines.grid import Grid
+from unstained.studies.nsc.printed import MEASURES
+
+SHOWN = (*MEASURES, "macro_precision", "macro_recall", "macro_f1", "roc_auc")
+
+
+def models_table(grid: Grid) -> pd.DataFrame:
+    """Tables 3 and 4: one row a model, mean and SD over folds and seeds, parameters, MACs.
+
+    Columns: model, <measure> and <measure>_sd for the measures SHOWN and for <target>_r and
+    <target>_within_class_r, parameters, gmacs, replicates.
+    """
+    rows = []
+    for model in grid.models:
+        row: dict[str, object] = {"model": model}
+        for name in SHOWN:
+            row |= mean_and_sd(name, grid.scores(model, "test", name))
+        for target in grid.of(model)[0].numbers["test"]["target"]:
+            for measure in ("r", "within_class_r"):
+                values = grid.scores(model, "test", "target", target, measure)
+                row |= mean_and_sd(f"{target}_{measure}", values)
+        parameters, macs = grid.sizes[model]
+        row |= {"parameters": parameters, "gmacs": None if macs is None else macs / 1e9}
+        row["replicates"] = len(grid.of(model))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def classes_table(grid: Grid, classes: tuple[str, ...]) -> pd.DataFrame:
+    """Table 5: one row a model and class: support, precision, recall and F1, mean and SD."""
+    rows = []
+    for model in grid.models:
+        for name in classes:
+            row: dict[str, object] = {"model": model, "class": name}
+            row["support"] = grid.of(model)[0].numbers["test"]["class"][name]["support"]
+            for measure in ("precision", "recall", "f1"):
+                row |= mean_and_sd(measure, grid.scores(model, "test", "class", name, measure))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def mean_and_sd(name: str, values: np.ndarray) -> dict[str, float]:
+    """`name` and `name`_sd: mean and sample standard deviation, NaN for a single value."""
+    sd = float(np.std(values, ddof=1)) if values.size > 1 else float("nan")
+    return {name: float(np.mean(values)), f"{name}_sd": sd}
+
+
+def curves_table(grid: Grid) -> pd.DataFrame:
+    """Training curves: model, epoch, and mean and SD over replicates of loss and accuracy.
+
+    Replicates that stopped early count in the epochs that they had.
+    """
+    tables = []
+    for model in grid.models:
+        joined = pd.concat([run.history for run in grid.of(model)])
+        measures = [m for m in ("train_loss", "val_loss", "val_macro_f1") if m in joined]
+        found = joined.groupby("epoch")[measures].agg(["mean", "std", "count"])
+        found.columns = ["_".join(pair) for pair in found.columns]
+        tables.append(found.reset_index().assign(model=model))
+    return pd.concat(tables, ignore_index=True)

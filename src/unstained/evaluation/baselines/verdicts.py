@@ -1,0 +1,80 @@
+"""Which differences between models hold: across folds, and on the pooled test cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from unstained.evaluation.baselines.grid import Grid
+from unstained.statistics.folds import (
+    AblationAnswer,
+    FoldSizes,
+    League,
+    ablation_question,
+    league,
+)
+from unstained.statistics.paired import adjust, mcnemar
+
+ABLATION = ("resnet50", "rescmnet", "resgdnet", "cg_recnet")
+"""Baseline, with attention, with gate, with both."""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """McNemar's test of two models' calls of the same cells, replicates pooled.
+
+    Attributes:
+        first, second: models.
+        first_only, second_only: cells that only one calls right.
+        p, p_holm: exact, raw and adjusted for all pairs.
+    """
+
+    first: str
+    second: str
+    first_only: int
+    second_only: int
+    p: float
+    p_holm: float
+
+
+def fold_sizes(grid: Grid) -> FoldSizes:
+    """Cells of training and test of a replicate, averaged over folds."""
+    train = [run.numbers["training_cells"] for run in grid.of(grid.models[0])]
+    return FoldSizes(train=float(np.mean(train)), test=float(len(grid.labels)))
+
+
+def league_of(grid: Grid, metric: str, confidence: float) -> League | None:
+    """All models across folds; None for fewer than two folds, of which no test can be made."""
+    if len(grid.folds) < 2:
+        return None
+    scores = {model: grid.scores(model, "test", metric) for model in grid.models}
+    return league(metric, scores, fold_sizes(grid), confidence)
+
+
+def ablation_of(grid: Grid, metric: str, alpha: float) -> AblationAnswer | None:
+    """Attention or gate? None where one of the four networks or a second fold is missing."""
+    if len(grid.folds) < 2 or not set(ABLATION) <= set(grid.models):
+        return None
+    baseline, attention, gate, both = (grid.scores(m, "test", metric) for m in ABLATION)
+    return ablation_question(
+        baseline=baseline,
+        attention=attention,
+        gate=gate,
+        both=both,
+        sizes=fold_sizes(grid),
+        alpha=alpha,
+    )
+
+
+def pooled_decisions(grid: Grid) -> list[Decisions]:
+    """McNemar's test of every pair of models, Holm-adjusted, on calls of pooled replicates."""
+    right = {model: grid.pooled(model).argmax(axis=1) == grid.labels for model in grid.models}
+    found = []
+    for first, second in combinations(grid.models, 2):
+        ahead = int((right[first] & ~right[second]).sum())
+        behind = int((right[second] & ~right[first]).sum())
+        found.append((first, second, ahead, behind, mcnemar(ahead, behind)))
+    adjusted = adjust(np.array([p for *_, p in found]), "holm")
+    return [Decisions(*row, float(p)) for row, p in zip(found, adjusted, strict=True)]

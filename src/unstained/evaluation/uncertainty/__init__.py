@@ -1,0 +1,1 @@
+"""When models should not answer, and which labels they doubt."""

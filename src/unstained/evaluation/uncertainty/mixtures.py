@@ -1,0 +1,176 @@
+"""Compositions that are known, made of test cells, and what each way of counting says of them.
+
+A mixture imitates a culture of several lineages. Groups of test cells mostly hold one class, so the
+groups of each class are dealt at random over as many mixed acquisitions as the class with the
+fewest groups allows, and each mixed acquisition takes its cells of each class from its own groups.
+Intervals then resample mixed acquisitions and know how much real ones differ. Cells are drawn
+without replacement; mixtures share test cells, so their errors are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from unstained.evaluation.composition import (
+    Composition,
+    LabelledCells,
+    estimate_composition,
+    fit_calibrations,
+)
+from unstained.evaluation.uncertainty.predictions import Replicas
+from unstained.statistics.metrics import Floats, Labels
+
+METHODS: Final = {
+    "counted": "plain counting",
+    "adjusted": "adjusted count",
+    "corrected": "prior-shift correction",
+}
+
+
+RESAMPLES: Final = 200
+"""Of each mixture; how often intervals hold the truth needs no finer ones."""
+
+CALIBRATIONS: Final = 20
+"""Calibrations on resampled validation cells, over which an interval's resamples are spread."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Test cells of known composition.
+
+    Attributes:
+        cells: (n,) positions among the test cells.
+        groups: (n,) mixed acquisition of each; None where a class has a single group, so that
+            cells are resampled.
+        truth: (K,) fractions of classes.
+    """
+
+    cells: Labels
+    groups: Labels | None
+    truth: Floats
+
+
+def draw_mixtures(
+    labels: Labels, groups: np.ndarray, classes: int, count: int, most: int, seed: int
+) -> list[Mixture]:
+    """Mixtures with compositions drawn evenly from all possible ones (flat Dirichlet).
+
+    Args:
+        labels: (N,) classes of test cells.
+        groups: (N,) their acquisitions.
+        classes: K.
+        count: mixtures.
+        most: cells of one.
+        seed: equal seeds, equal mixtures.
+
+    Raises:
+        ValueError: a class without test cells.
+    """
+    own = [np.unique(groups[labels == k]) for k in range(classes)]
+    if not all(len(names) for names in own):
+        raise ValueError("a mixture needs test cells of every class")
+    generator = np.random.default_rng(seed)
+    return [
+        _mixture(labels, groups, own, generator.dirichlet(np.ones(classes)), most, generator)
+        for _ in range(count)
+    ]
+
+
+def _mixture(
+    labels: Labels,
+    groups: np.ndarray,
+    own: Sequence[np.ndarray],
+    wanted: Floats,
+    most: int,
+    generator: np.random.Generator,
+) -> Mixture:
+    bins = min(len(names) for names in own)
+    pools = [
+        [
+            generator.permutation(np.flatnonzero((labels == k) & np.isin(groups, part)))
+            for part in np.array_split(generator.permutation(names), bins)
+        ]
+        for k, names in enumerate(own)
+    ]
+    fewest = np.array([min(len(pool) for pool in parts) for parts in pools])
+    each = int(min(most / bins, (fewest / np.maximum(wanted, 1e-9)).min()))
+    cells, places = [], []
+    for k, parts in enumerate(pools):
+        take = min(round(each * wanted[k]), int(fewest[k]))
+        for number, pool in enumerate(parts):
+            cells.append(pool[:take])
+            places.append(np.full(len(cells[-1]), number))
+    chosen = np.concatenate(cells)
+    truth = np.bincount(labels[chosen], minlength=len(own)) / len(chosen)
+    return Mixture(chosen, np.concatenate(places) if bins > 1 else None, truth)
+
+
+def composition_table(
+    replicas: Replicas,
+    class_names: Sequence[str],
+    mixtures: Sequence[Mixture],
+    *,
+    confidence: float,
+    seed: int,
+) -> pd.DataFrame:
+    """Every estimate of every mixture.
+
+    Args:
+        replicas: of all models.
+        class_names: K names.
+        mixtures: of their test cells.
+        confidence: of the intervals.
+        seed: of the intervals.
+
+    Returns:
+        Columns model, replicate, mixture, cells, class, true, method, value, low, high.
+    """
+    rows = []
+    for model, runs in replicas.items():
+        for run in runs:
+            known = LabelledCells(run.val.probabilities, run.val.labels, run.val.group)
+            calibrations = fit_calibrations(known, CALIBRATIONS, seed)
+            for number, mixture in enumerate(mixtures):
+                found = estimate_composition(
+                    run.test.probabilities[mixture.cells],
+                    mixture.groups,
+                    calibrations,
+                    known,
+                    resamples=RESAMPLES,
+                    confidence=confidence,
+                    seed=seed + number,
+                )
+                head = {"model": model, "replicate": run.name, "mixture": number}
+                head["cells"] = len(mixture.cells)
+                rows += [head | row for row in _rows(found, mixture, class_names)]
+    return pd.DataFrame(rows)
+
+
+def _rows(
+    found: Composition, mixture: Mixture, class_names: Sequence[str]
+) -> Iterator[dict[str, object]]:
+    for method in METHODS:
+        for k, estimate in enumerate(getattr(found, method)):
+            row: dict[str, object] = {"class": class_names[k], "true": float(mixture.truth[k])}
+            row |= {"method": method, "value": estimate.value}
+            yield row | {"low": estimate.low, "high": estimate.high}
+
+
+def composition_summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Error and honesty of each method: model, method, error, held, width.
+
+    `error` is the mean absolute error of a class's fraction over mixtures and replicates, `held`
+    the fraction of intervals that hold the truth, `width` their mean width.
+    """
+    found = table.assign(
+        error=(table["value"] - table["true"]).abs(),
+        held=((table["low"] <= table["true"]) & (table["true"] <= table["high"])).astype(float),
+        width=table["high"] - table["low"],
+    )
+    means = found.groupby(["model", "method"], sort=False)[["error", "held", "width"]].mean()
+    return means.reset_index()

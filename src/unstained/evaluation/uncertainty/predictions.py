@@ -1,0 +1,205 @@
+"""What replicates said of validation and test cells, and means over replicates with intervals.
+
+All replicates share the test cells, so one set of bootstrap weights serves them all: the interval
+of a mean over replicates tells what other test acquisitions would change, the standard deviation
+what another fold or seed would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from unstained.errors import StageInputError
+from unstained.evaluation.baselines.grid import read_run
+from unstained.evaluation.selective import Flags, weighted_estimates
+from unstained.statistics.intervals import Resampling
+from unstained.statistics.metrics import Floats, Labels
+
+Statistic = Callable[[Floats], Floats]
+"""From weights of cells (R, N) to (R, P)."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One replicate's word on the cells of one part, in order of cell_id.
+
+    Attributes:
+        cell_id, group: (N,) names.
+        labels: (N,) classes.
+        logits, probabilities: (N, K), before and after temperature scaling.
+        sets: (N, K) conformal sets.
+    """
+
+    cell_id: np.ndarray
+    group: np.ndarray
+    labels: Labels
+    logits: Floats
+    probabilities: Floats
+    sets: Flags
+
+    @property
+    def called(self) -> Labels:
+        """(N,) most probable class."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @property
+    def confidence(self) -> Floats:
+        """(N,) its probability."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def wrong(self) -> Flags:
+        """(N,) whether it is not the label."""
+        return np.asarray(self.called != self.labels)
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One replicate.
+
+    Attributes:
+        name: its directory, e.g. 'fold0-seed42'.
+        fold: held out from training; its cells are `val`.
+        val, test: predictions.
+        temperature: fitted on `val`.
+        validation_macro_f1: what models may be chosen by.
+    """
+
+    name: str
+    fold: int
+    val: Judged
+    test: Judged
+    temperature: float
+    validation_macro_f1: float
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """A mean over replicates.
+
+    Attributes:
+        value: the mean; replicates where the quantity is undefined are left out.
+        low, high: interval over groups of test cells.
+        sd: sample standard deviation over replicates; NaN for fewer than two.
+    """
+
+    value: float
+    low: float
+    high: float
+    sd: float
+
+
+Replicas = Mapping[str, Sequence[Replica]]
+"""Model -> all its replicates, in the order of params.yaml."""
+
+
+def read_replicas(directory: Path, models: Sequence[str], names: Sequence[str]) -> Replicas:
+    """Read what the stage `replicate` wrote.
+
+    Args:
+        directory: runs/<study>/replicate.
+        models: their names.
+        names: directories of the replicates.
+
+    Raises:
+        StageInputError: replicates were not tested on the same cells.
+    """
+    found = {model: [_read(directory / model / name) for name in names] for model in models}
+    first = found[models[0]][0].test
+    for model, replicas in found.items():
+        for replica in replicas:
+            if not np.array_equal(replica.test.cell_id, first.cell_id):
+                raise StageInputError(
+                    f"{model} {replica.name} was tested on other cells than {models[0]}",
+                    "name models of another partition in companions.experiments, or run the "
+                    "replicates again",
+                )
+    return found
+
+
+def _read(home: Path) -> Replica:
+    run = read_run(home)
+    return Replica(
+        name=home.name,
+        fold=int(run.numbers["fold"]),
+        val=_judged(run.validation),
+        test=_judged(run.test),
+        temperature=float(run.numbers["temperature"]),
+        validation_macro_f1=float(run.numbers["validation_macro_f1"]),
+    )
+
+
+def _judged(table: pd.DataFrame) -> Judged:
+    return Judged(
+        cell_id=table["cell_id"].to_numpy(str),
+        group=table["group"].to_numpy(str),
+        labels=table["label"].to_numpy(np.int64),
+        logits=table.filter(regex=r"^logit_\d+$").to_numpy(np.float64),
+        probabilities=table.filter(regex=r"^probability_\d+$").to_numpy(np.float64),
+        sets=table.filter(regex=r"^set_\d+$").to_numpy(np.bool_),
+    )
+
+
+def best_first(replicas: Replicas) -> Replicas:
+    """Models in order of falling mean macro-F1 on validation cells; test cells order nothing."""
+    means = {m: np.mean([r.validation_macro_f1 for r in runs]) for m, runs in replicas.items()}
+    return {model: replicas[model] for model in sorted(means, key=lambda m: -means[m])}
+
+
+def over_replicas(
+    statistics: Sequence[Statistic], resampling: Resampling, confidence: float
+) -> list[Averaged]:
+    """Means over replicates of P quantities.
+
+    Args:
+        statistics: one a replicate, of the same test cells.
+        resampling: bootstrap weights of these cells.
+        confidence: of the intervals.
+    """
+
+    def mean(weights: Floats) -> Floats:
+        return defined_mean(np.stack([statistic(weights) for statistic in statistics]))
+
+    cells = len(resampling.unit)
+    points = np.stack([statistic(np.ones((1, cells)))[0] for statistic in statistics])
+    found = weighted_estimates(mean, resampling, confidence)
+    return [
+        Averaged(e.value, e.low, e.high, defined_sd(column))
+        for e, column in zip(found, points.T, strict=True)
+    ]
+
+
+def defined_mean(values: Floats) -> Floats:
+    """Mean along the first axis of what is not NaN; NaN where nothing is left."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def defined_sd(values: Floats) -> float:
+    """Sample standard deviation of what is not NaN; NaN for fewer than two."""
+    known = values[~np.isnan(values)]
+    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+
+
+def fractions(weights: Floats, hits: Floats, among: Floats) -> Floats:
+    """Weighted hits (N, P) among cells (N, P) in each resample, (R, P); NaN among none."""
+    count, total = weights @ hits, weights @ among
+    return np.where(total > 0, count / np.where(total > 0, total, 1.0), np.nan)
+
+
+def columns(found: Averaged, prefix: str = "") -> dict[str, float]:
+    """An average as columns of a table: value, low, high, sd, or with a prefix."""
+    stem = f"{prefix}_" if prefix else ""
+    return {
+        prefix or "value": found.value,
+        f"{stem}low": found.low,
+        f"{stem}high": found.high,
+        f"{stem}sd": found.sd,
+    }

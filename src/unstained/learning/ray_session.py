@@ -1,0 +1,166 @@
+"""Ray for one command: a cluster by RAY_ADDRESS, or one that is started here and ends with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import ray
+
+from unstained.errors import TrainingError
+from unstained.learning.orphans import no_orphans
+
+LONGEST_SOCKET_FOLDER: Final = 40
+"""Ray puts sockets about 65 characters below its folder; a socket's path has 107 at most."""
+
+OBJECT_STORE_BYTES: Final = 80_000_000
+"""Ray's smallest object store: workers exchange numbers, never cells."""
+
+CONNECT_SECONDS: Final = 10.0
+
+QUIET: Final[dict[str, Any]] = {"logging_level": "ERROR", "log_to_driver": False}
+
+ENVIRONMENT: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+"""Quiet, offline, and Ctrl-C stops Ray Tune instead of asking it to wind down."""
+
+
+@contextmanager
+def ray_session(owner: Path) -> Iterator[Path]:
+    """Ray while the block runs: the one in this process, that of RAY_ADDRESS, or a private one.
+
+    A private one ends with this process, however it ends.
+
+    Args:
+        owner: a path that belongs to what is run, see `private_folder`.
+
+    Yields:
+        An empty folder for the block's own files; it goes when the block ends.
+
+    Raises:
+        TrainingError: RAY_ADDRESS cannot be reached.
+    """
+    with _environment(), _own_folder(owner) as folder, _cluster(folder):
+        yield folder
+
+
+def private_folder(owner: Path) -> Path:
+    """Folder for the sockets and files of a Ray that is started for `owner`.
+
+    The same for the same path, so that what a killed run left there is removed by the next one.
+    """
+    name = "unstained-ray-" + hashlib.sha256(str(owner.resolve()).encode()).hexdigest()[:8]
+    place = tempfile.gettempdir()
+    short = len(place) + len(name) < LONGEST_SOCKET_FOLDER
+    return Path(place if short else "/tmp") / name  # noqa: S108
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of an error's text: Ray puts a worker's traceback before it."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+@contextmanager
+def _cluster(folder: Path) -> Iterator[None]:
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    others = set(psutil.Process().children(recursive=True))
+    with ExitStack() as ending:
+        ending.callback(ray.shutdown)
+        with _own_signals():
+            if address:
+                _connect(address)
+            else:
+                _start(folder)
+        if not address:
+            started = set(psutil.Process().children(recursive=True)) - others
+            ending.enter_context(no_orphans(started))
+            ending.callback(ray.shutdown)  # in peace, before the others are killed
+        yield
+
+
+def _start(folder: Path) -> None:
+    """A private Ray. Its children ask the kernel to be killed with this process."""
+    ray.init(
+        address="local",
+        num_cpus=len(os.sched_getaffinity(0)),
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        _temp_dir=str(folder),
+        **QUIET,
+    )
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Undo what the block does to SIGTERM: Ray would exit with a status of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _connect(address: str) -> None:
+    if address.startswith("ray://"):
+        raise TrainingError(
+            f"RAY_ADDRESS is {address}, an address for Ray's client, which knows no files here",
+            "run on a node of the cluster with RAY_ADDRESS=host:6379, or submit it as a Ray job",
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        if port.isdigit():  # ray.init itself would go on trying for ten minutes
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        ray.init(address=address, **QUIET)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise TrainingError(
+            f"no Ray cluster answers at RAY_ADDRESS={address}: {last_line(error)}",
+            "start the cluster, correct RAY_ADDRESS, or unset it to start Ray here",
+        ) from error
+
+
+@contextmanager
+def _own_folder(owner: Path) -> Iterator[Path]:
+    """`private_folder`, empty, for this user alone, while the block runs."""
+    folder = private_folder(owner)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """ENVIRONMENT while the block runs; what the user has set stays."""
+    added = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]

@@ -1,0 +1,59 @@
+"""Hand-crafted features of a contrast canvas, computed in float64.
+
+They describe what a cytometrist would measure: size, shape, radial structure, sharpness, texture.
+All are unchanged by quarter turns and reflections, up to rounding. Values are rounded to a grid
+of 2^-26, so that another runtime's order of summation does not move a value across a tree's
+threshold: a forest on these features takes the same decisions in torch and in ONNX.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import nn
+
+from unstained.models.features.morphology import find_cell, morphology_features
+from unstained.models.features.texture import texture_features
+
+GRID: Final = 2.0**26
+
+
+def plane_features(plane: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Named features, (B,) or (B, n) each, of float64 contrast (B, S, S)."""
+    cell = find_cell(plane)
+    return {**morphology_features(plane, cell), **texture_features(plane, cell)}
+
+
+class Features(nn.Module):
+    """Contrast (B, C, S, S) to features (B, C * F), float64; exports to ONNX.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        self.channels = channels
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the C * F features, in order, led by the channel where there are several."""
+        one = plane_features(torch.zeros(1, 16, 16, dtype=torch.float64))
+        names = []
+        for name, values in one.items():
+            count = values.reshape(1, -1).shape[1]
+            names += [name] if values.ndim == 1 else [f"{name}_{k}" for k in range(count)]
+        if self.channels == 1:
+            return tuple(names)
+        return tuple(f"channel{c}_{name}" for c in range(self.channels) for name in names)
+
+    def forward(self, contrast: torch.Tensor) -> torch.Tensor:
+        """(B, C, S, S) contrast to (B, C * F) float64."""
+        wide = contrast.to(torch.float64)
+        columns = [
+            values[:, None] if values.ndim == 1 else values
+            for channel in range(self.channels)
+            for values in plane_features(wide[:, channel]).values()
+        ]
+        return torch.round(torch.cat(columns, dim=1) * GRID) / GRID

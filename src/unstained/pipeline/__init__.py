@@ -1,0 +1,1 @@
+"""How stages run: contract, runner, DVC, pods, the grid on Ray."""

@@ -1,0 +1,72 @@
+"""What the Kubeflow UI shows of a stage: numbers, curves, pages and notes, from its own files."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from unstained.files import write_text
+from unstained.pipeline.contract import Report
+
+PAGES: Final = ("report.html", "league.html")
+POINTS: Final = 200
+"""Points of a ROC curve at the most."""
+
+
+def show(report: Report, home: Path, given: Mapping[str, Any]) -> None:
+    """Fill the display artifacts that a component has.
+
+    Args:
+        report: what the stage said.
+        home: the stage's directory, with its outputs.
+        given: the component's arguments; `metrics`, `curves`, `page` and `summary` are used where
+            they are there.
+    """
+    if "metrics" in given:
+        for name, value in report.metrics.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                given["metrics"].log_metric(name, float(value))
+    if "summary" in given:
+        _write(Path(given["summary"].path), _markdown(report))
+    if "page" in given:
+        page = next(home / name for name in PAGES if (home / name).is_file())
+        place = Path(given["page"].path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(page, place)
+    if "curves" in given:
+        _show_curves(home, given["curves"])
+
+
+def _markdown(report: Report) -> str:
+    rows = "\n".join(f"| {name} | {value} |" for name, value in report.metrics.items())
+    notes = "\n".join(f"- {note}" for note in report.notes)
+    return f"| number | value |\n|---|---|\n{rows}\n\n{notes}\n"
+
+
+def _write(place: Path, text: str) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_text(place, text)
+
+
+def _show_curves(home: Path, curves: Any) -> None:
+    """Confusion matrix and pooled one-vs-rest ROC curve of the best model on test cells."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.metrics import confusion_matrix, roc_curve
+
+    calls = pd.read_csv(home / "confusion.csv")
+    names = [str(name) for name in pd.unique(calls[["actual", "predicted"]].to_numpy().ravel())]
+    table = confusion_matrix(
+        calls["actual"].astype(str), calls["predicted"].astype(str), labels=names
+    )
+    curves.log_confusion_matrix(names, table.tolist())
+    cells = pd.read_parquet(home / "predictions" / f"{calls['model'].iloc[0]}.parquet")
+    cells = cells[cells["part"] == "test"]
+    probabilities = cells.filter(regex=r"^probability_\d+$").to_numpy()
+    truth = cells["label"].to_numpy()[:, None] == np.arange(probabilities.shape[1])
+    curve = np.stack(roc_curve(truth.ravel(), probabilities.ravel()))
+    curve = curve[:, np.unique(np.linspace(0, curve.shape[1] - 1, POINTS).astype(int))]
+    curves.log_roc_curve(*np.minimum(curve, 1.0).tolist())  # the first threshold is infinite

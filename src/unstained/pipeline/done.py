@@ -1,0 +1,78 @@
+"""Whether runs/ already holds what a run of a stage would make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from unstained.config import ProjectParams
+from unstained.errors import StageInputError
+from unstained.files import read_json
+from unstained.pipeline.catalogue import stage_directory
+from unstained.pipeline.contract import Stage
+from unstained.pipeline.freshness import code_digest
+from unstained.pipeline.runner import (
+    REPORT,
+    Task,
+    content_digest,
+    find_inputs,
+    fingerprint_of,
+    make_task,
+)
+
+
+def is_done(root: Path, task: Task) -> bool:
+    """Whether the task's outputs are there, unchanged, and of these parameters, inputs and code.
+
+    Raises:
+        StageInputError: a stage before this one has not finished.
+    """
+    record = _record(root, task)
+    if record.get("code") != code_digest(task.stage) or not _is_asked_for(root, task, record):
+        return False
+    home = _home(root, task)
+    return all(
+        (home / output.path).exists()
+        and content_digest(home / output.path) == record["outputs"].get(key)
+        for key, output in task.stage.outputs.items()
+    )
+
+
+def require_inputs(
+    root: Path, project: ProjectParams, content: Any, stage: Stage, study: str
+) -> None:
+    """Check that what a stage reads was made with the parameters that are asked for now.
+
+    Args:
+        root: the project's directory.
+        project: params.yaml as parameters.
+        content: params.yaml as plain content.
+        stage: reads stages that run once a study, and so do these.
+        study: key of `studies`.
+
+    Raises:
+        StageInputError: a stage before this one has not finished, or did with other parameters.
+    """
+    for name in sorted({source.stage for source in stage.inputs.values()}):
+        task = make_task(project, content, name, study)
+        require_inputs(root, project, content, task.stage, study)
+        if not _is_asked_for(root, task, _record(root, task)):
+            raise StageInputError(
+                f"{_home(root, task)} was not made with the parameters of params.yaml",
+                f"run `dvc repro {name}@{task.study}`, or `unstained run {name} {task.study}`",
+            )
+
+
+def _home(root: Path, task: Task) -> Path:
+    return stage_directory(root, task.stage, task.study, task.model, task.replicate)
+
+
+def _record(root: Path, task: Task) -> dict[str, Any]:
+    """Content of report.json; empty where the stage has not finished."""
+    path = _home(root, task) / REPORT
+    return dict(read_json(path)) if path.is_file() else {}
+
+
+def _is_asked_for(root: Path, task: Task, record: dict[str, Any]) -> bool:
+    _, identities = find_inputs(root, task)
+    return bool(record.get("fingerprint") == fingerprint_of(task, identities))

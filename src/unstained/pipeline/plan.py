@@ -1,0 +1,119 @@
+"""What a comparison of all models will take, before it starts: replicates left, and GPU hours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from unstained.config import ProjectParams, load_params
+from unstained.files import read_json
+from unstained.pipeline.catalogue import RUNS, replicates_of
+
+PASSES: Final = 6
+"""Operations of training for each multiply-accumulate of one image: two forward, four backward."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The replicates of one model.
+
+    Attributes:
+        study, model: names.
+        done, left: replicates that are there, and that are not.
+        seconds: of one replicate on this machine, the mean of those that are there; or None.
+        operations: floating-point operations of one replicate; None where they cannot be counted.
+    """
+
+    study: str
+    model: str
+    done: int
+    left: int
+    seconds: float | None
+    operations: float | None
+
+
+def print_plan(root: Path, teraflops: float) -> None:
+    """Print what is left of all studies' comparisons.
+
+    Args:
+        root: the project's root.
+        teraflops: what a GPU sustains in training, in 10^12 operations a second.
+    """
+    from rich.console import Console
+
+    console = Console()
+    project = load_params(root / "params.yaml")
+    shares = list(plan(root, project))
+    for share in shares:
+        known = f", {share.seconds:.0f} s each here" if share.seconds else ""
+        console.print(
+            f"{share.study}/{share.model}: {share.done} of {share.done + share.left} replicates "
+            f"are there{known}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    left = sum(share.left for share in shares)
+    operations = sum(share.left * (share.operations or 0.0) for share in shares)
+    hours = operations / (teraflops * 1e12) / 3600
+    seconds = sum(share.left * (share.seconds or 0.0) for share in shares)
+    unknown = sum(share.left for share in shares if share.seconds is None)
+    here = f"{seconds / 60:.0f} minutes here"
+    if unknown:
+        here += f" and {unknown} replicates of models that none has finished of yet"
+    console.print(
+        f"{left} replicates are left: about {hours:.2g} GPU hours at {teraflops:g} TFLOP/s "
+        f"sustained, or {here}. DVC also runs those again whose code or parameters changed.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def plan(root: Path, project: ProjectParams) -> Iterator[Share]:
+    """What is left, model by model."""
+    grid = project.companions
+    replicates = replicates_of(grid)
+    for study in project.active:
+        folds = project.studies[study].recipes[project.recipe].split.folds
+        cells = _training_cells(root / RUNS / study / "split" / "split.parquet", folds)
+        for model in grid.models:
+            reports = [
+                root / RUNS / study / "replicate" / model / replicate.name / "report.json"
+                for replicate in replicates
+            ]
+            times = [read_json(p)["metrics"]["seconds"] for p in reports if p.is_file()]
+            yield Share(
+                study=study,
+                model=model,
+                done=len(times),
+                left=len(reports) - len(times),
+                seconds=sum(times) / len(times) if times else None,
+                operations=_operations(project, study, model, cells),
+            )
+
+
+def _training_cells(split: Path, folds: int) -> int | None:
+    """Cells that a replicate is trained on; None before the split is there."""
+    import pandas as pd
+
+    if not split.is_file():
+        return None
+    part = pd.read_parquet(split, columns=["part"])["part"]
+    known = int(part.isin(["train", "val"]).sum())
+    return known * (folds - 1) // folds
+
+
+def _operations(project: ProjectParams, study: str, model: str, cells: int | None) -> float | None:
+    from unstained.models.complexity import complexity
+
+    section = project.studies[study]
+    recipe = section.recipes[project.recipe]
+    data = section.data
+    cost = complexity(
+        recipe.models[model], len(data.class_names), len(data.targets), 1, data.canvas
+    )
+    if cost is None or cells is None:
+        return None
+    epochs = recipe.models[model].training(recipe.train).epochs
+    return float(PASSES * cost.multiply_accumulates * cells * epochs)

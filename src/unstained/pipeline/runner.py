@@ -1,0 +1,347 @@
+"""Runs one stage: parameters and inputs in, a finished directory or nothing out.
+
+`dvc repro` and `unstained run` come through `run_stage`, a Kubeflow task through `pod.run_in_pod`,
+and both through `execute`. The stage writes into a directory of its own under state/; only when it
+has finished and every declared output is there, the directory is renamed into runs/. What an
+interrupted run needs to go on (checkpoints, journals) lies in a scratch directory named by the
+fingerprint of parameters and inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unstained.config import Params, ProjectParams, load_params, read_yaml
+from unstained.errors import ParameterError, StageInputError, UnstainedError
+from unstained.files import disk_full_explained, file_sha256, read_json, tree_sha256, write_json
+from unstained.pipeline.catalogue import (
+    RUNS,
+    is_about_replicates,
+    replicates_of,
+    resolve_params,
+    stage_definition,
+    stage_directory,
+    stage_module,
+)
+from unstained.pipeline.contract import Input, Job, Replicate, Report, Stage
+from unstained.pipeline.freshness import code_digest
+from unstained.pipeline.lock import only_run
+
+if TYPE_CHECKING:
+    from unstained.registry.registry import Registry
+
+STATE = "state"
+REPORT = "report.json"
+
+
+def content_digest(path: Path) -> str:
+    """Digest of an output; a packed store is told by its manifest, which names the data digest."""
+    if path.is_file():
+        return file_sha256(path)
+    manifest = path / "manifest.json"
+    return file_sha256(manifest) if manifest.is_file() else tree_sha256(path)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of one stage: what it is, for whom, and with which parameters."""
+
+    stage: Stage
+    study: str
+    model: str | None
+    recipe: str
+    models: tuple[str, ...]
+    params: Params
+    replicate: Replicate | None = None
+    replicates: tuple[Replicate, ...] = ()
+
+
+def run_stage(
+    name: str,
+    study: str,
+    model: str | None = None,
+    *,
+    root: Path,
+    replicate: Replicate | None = None,
+    params_file: Path | None = None,
+    registry: Registry | None = None,
+) -> Report:
+    """Run one stage of one study, with the parameters of params.yaml.
+
+    Args:
+        name: stage.
+        study: key of params.yaml `studies`.
+        model: key of the recipe's `models`; only for stages that run once a model.
+        root: the project's directory; holds params.yaml, runs/ and state/.
+        replicate: fold and seed; only for stages that run once a replicate.
+        params_file: another file than root/params.yaml.
+        registry: the port to MLflow; by default the server at MLFLOW_TRACKING_URI, or SQLite.
+
+    Returns:
+        The stage's report, also written as report.json beside its outputs.
+
+    Raises:
+        UnstainedError: parameters, inputs or the stage itself failed; runs/ is as before.
+    """
+    params_file = params_file or root / "params.yaml"
+    task = make_task(
+        load_params(params_file), read_yaml(params_file), name, study, model, replicate
+    )
+    return execute(task, root=root, state=root / STATE, registry=registry)
+
+
+def make_task(
+    project: ProjectParams,
+    content: Any,
+    name: str,
+    study: str,
+    model: str | None = None,
+    replicate: Replicate | None = None,
+) -> Task:
+    """The run of a stage that params.yaml asks for.
+
+    Args:
+        project: params.yaml as parameters.
+        content: params.yaml as plain content.
+        name: see `run_stage`; so for the others.
+        study: key of `studies`.
+        model: key of the recipe's `models`.
+        replicate: fold and seed.
+
+    Raises:
+        ParameterError: params.yaml does not know a name, or a section is missing.
+    """
+    stage = stage_definition(name)
+    _check_names(stage, project, study, model, replicate)
+    names = {"study": study, "recipe": project.recipe, "model": model or ""}
+    grid = project.companions
+    about = is_about_replicates(stage)
+    return Task(
+        stage=stage,
+        study=study,
+        model=model,
+        recipe=project.recipe,
+        models=grid.models if about else project.models,
+        params=resolve_params(stage, content, names),
+        replicate=replicate,
+        replicates=replicates_of(grid) if about else (),
+    )
+
+
+def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = None) -> Report:
+    """Run a task on the outputs of earlier stages below root/runs.
+
+    Args:
+        task: stage, names and parameters.
+        root: holds runs/, where inputs are read and outputs put.
+        state: keeps locks and what an interrupted run needs to go on.
+        registry: see `run_stage`.
+
+    Returns:
+        The stage's report, also written as report.json beside its outputs.
+
+    Raises:
+        UnstainedError: inputs or the stage itself failed; runs/ is as before.
+    """
+    stage = task.stage
+    inputs, identities = find_inputs(root, task)
+    fingerprint, code = fingerprint_of(task, identities), code_digest(stage)
+    rank = int(os.environ.get("RANK", "0"))  # under torchrun every worker comes through here
+    worker = f"worker{rank}" if rank else None
+    which = task.replicate.name if task.replicate else None
+    parts = (task.study, stage.name, task.model, which, worker)
+    tag = "-".join(part for part in parts if part)
+    home = stage_directory(root, stage, task.study, task.model, task.replicate)
+    scratch = state / "scratch" / f"{tag}-{fingerprint[:16]}"
+    partial = root / STATE / "partial" / tag
+    lock = state / "locks" / f"{tag if state == root / STATE else scratch.name}.lock"
+    with only_run(lock, tag), disk_full_explained(home):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        scratch.mkdir(parents=True, exist_ok=True)
+        outputs = {key: partial / output.path for key, output in stage.outputs.items()}
+        for path in outputs.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        job = Job(
+            study=task.study,
+            model=task.model,
+            recipe=task.recipe,
+            models=task.models,
+            scratch=scratch,
+            fingerprint=fingerprint,
+            registry=registry or _default_registry(root),
+            root=root,
+            git_commit=git_commit(root),
+            replicate=task.replicate,
+            replicates=task.replicates,
+        )
+        start = time.monotonic()
+        report: Report = stage_module(stage.name).run(task.params, inputs, outputs, job)
+        names = {"fingerprint": fingerprint, "code": code}
+        _write_report(partial, stage, report, names, time.monotonic() - start)
+        if rank == 0:
+            _put_in_place(partial, home)
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+    return report
+
+
+def _check_names(
+    stage: Stage,
+    project: ProjectParams,
+    study: str,
+    model: str | None,
+    replicate: Replicate | None,
+) -> None:
+    if study not in project.studies:
+        known = ", ".join(project.studies)
+        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
+    if stage.per == "study" and model is not None:
+        raise ParameterError(
+            f"stage {stage.name} runs once a study, not once a model", "leave --model away"
+        )
+    grid = project.companions
+    models = grid.models if stage.per == "replicate" else project.models
+    if stage.per != "study" and model not in models:
+        place = "companions.models" if stage.per == "replicate" else "models"
+        raise ParameterError(
+            f"stage {stage.name} runs once a model, and {model!r} is not in params.yaml `{place}`",
+            f"add --model with one of: {', '.join(models)}",
+        )
+    if (stage.per == "replicate") != (replicate is not None):
+        needs = "needs" if stage.per == "replicate" else "takes no"
+        raise ParameterError(
+            f"stage {stage.name} {needs} --fold and --seed", "see params.yaml `companions`"
+        )
+    if replicate and not (replicate.fold in grid.folds and replicate.seed in grid.seeds):
+        raise ParameterError(
+            f"{replicate.name} is not in params.yaml `companions`",
+            f"folds: {', '.join(map(str, grid.folds))}; seeds: {', '.join(map(str, grid.seeds))}",
+        )
+
+
+def find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, list[str]]]:
+    """Paths of the inputs, and the digests recorded by the stages that wrote them.
+
+    Raises:
+        StageInputError: a stage before this one has not finished.
+    """
+    paths, identities = {}, {}
+    for key, source in task.stage.inputs.items():
+        producer = stage_definition(source.stage)
+        several = source.every_model or source.every_replicate
+        models = task.models if several else (task.model,)
+        replicates = task.replicates if source.every_replicate else (None,)
+        identities[key] = [
+            _recorded_digest(root, producer, source, task.study, model, replicate)
+            for model in models
+            for replicate in replicates
+        ]
+        if several:
+            paths[key] = root / RUNS / task.study / producer.name
+        else:
+            home = stage_directory(root, producer, task.study, task.model)
+            paths[key] = home / producer.outputs[source.output].path
+    return paths, identities
+
+
+def _recorded_digest(
+    root: Path,
+    producer: Stage,
+    source: Input,
+    study: str,
+    model: str | None,
+    replicate: Replicate | None,
+) -> str:
+    home = stage_directory(root, producer, study, model, replicate)
+    record = home / REPORT
+    command = f"unstained run {producer.name} {study}"
+    if producer.per != "study":
+        command += f" --model {model}"
+    if replicate:
+        command += f" --fold {replicate.fold} --seed {replicate.seed}"
+    if not record.is_file() or not (home / producer.outputs[source.output].path).exists():
+        raise StageInputError(
+            f"{home / producer.outputs[source.output].path} is missing: "
+            f"stage {producer.name} has not finished",
+            f"run `dvc repro`, or `{command}`",
+        )
+    return str(read_json(record)["outputs"][source.output])
+
+
+def fingerprint_of(task: Task, identities: Mapping[str, list[str]]) -> str:
+    """Sha256 of version, names, parameters and inputs: see `Job.fingerprint`."""
+    from unstained import __version__
+
+    names = {"study": task.study, "recipe": task.recipe, "model": task.model or ""}
+    if task.replicate:
+        names["replicate"] = task.replicate.name
+    parts = [__version__, task.stage.name, names, task.params.digest(), dict(identities)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _write_report(
+    partial: Path, stage: Stage, report: Report, names: Mapping[str, str], seconds: float
+) -> None:
+    digests = {}
+    for key, output in stage.outputs.items():
+        path = partial / output.path
+        if not path.exists():
+            raise UnstainedError(
+                f"stage {stage.name} ended without writing {output.path}",
+                "this is a defect of the stage; please report it",
+            )
+        digests[key] = content_digest(path)
+    content = report.as_json() | dict(names) | {"outputs": digests}
+    content["metrics"]["seconds"] = round(seconds, 1)
+    write_json(partial / REPORT, content)
+
+
+def _put_in_place(partial: Path, home: Path) -> None:
+    """Rename the finished directory into runs/; an older one is moved aside first."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    replaced = partial.with_name(partial.name + ".replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if home.exists():
+        home.replace(replaced)
+    partial.replace(home)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def git_commit(root: Path) -> str:
+    """Commit of the working tree, '-dirty' where it differs (dvc.lock aside), or 'unknown'.
+
+    A container image holds no repository: there UNSTAINED_GIT_COMMIT, set when it was built, says
+    which commit it is.
+    """
+    if built := os.environ.get("UNSTAINED_GIT_COMMIT"):
+        return built
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        )
+
+    try:
+        head = git("rev-parse", "HEAD")
+    except FileNotFoundError:
+        return "unknown"
+    if head.returncode != 0:
+        return "unknown"
+    changed = git("diff", "--quiet", "HEAD", "--", ".", ":(exclude,glob)**/dvc.lock").returncode
+    return head.stdout.strip() + ("-dirty" if changed else "")
+
+
+def _default_registry(root: Path) -> Registry:
+    from unstained.registry.registry import Registry
+
+    return Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)

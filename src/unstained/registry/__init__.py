@@ -1,0 +1,1 @@
+"""MLflow, the ledger, the gate: what is registered, and who is champion."""

@@ -1,0 +1,215 @@
+"""The gate: may a challenger become champion? A pure function of the league table.
+
+The challenger is the best of the new versions on the validation cells, so the test cells have no
+say in who it is, and one test against the champion keeps its error rate: a challenger that is no
+better is promoted with probability `alpha` at most. Exchanging the two models' predictions turns
+every difference into its negative, so the one-sided p-value is half the two-sided one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unstained.config import PromoteParams
+from unstained.errors import RegistryError
+from unstained.registry.standings import Entry, League, Test, find_entry, find_test, metric_words
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One condition of the gate.
+
+    Attributes:
+        name: short key.
+        passed: whether it holds.
+        value: what was measured, None where it does not apply.
+        limit: what it was held against.
+        sentence: for people.
+    """
+
+    name: str
+    passed: bool
+    value: float | None
+    limit: float | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate found.
+
+    Attributes:
+        challenger: version that was examined.
+        model: its model.
+        champion: version that it was examined against, None where there was none.
+        criteria: all conditions, in a fixed order.
+        sentence: the outcome for people.
+    """
+
+    challenger: int
+    model: str
+    champion: int | None
+    criteria: tuple[Criterion, ...]
+    sentence: str
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether the challenger is champion already: there is nothing to decide."""
+        return self.challenger == self.champion
+
+    @property
+    def passed(self) -> bool:
+        """Whether the challenger may become champion."""
+        return not self.is_champion and all(criterion.passed for criterion in self.criteria)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain content."""
+        return {**asdict(self), "criteria": [asdict(criterion) for criterion in self.criteria]}
+
+
+def decide(
+    league: League,
+    new: Sequence[int],
+    champion: int | None,
+    params: PromoteParams,
+    withdrawn: Mapping[int, str],
+) -> Decision:
+    """Examine the best new version.
+
+    Args:
+        league: the league table.
+        new: versions of this run.
+        champion: version that is champion now.
+        params: limits.
+        withdrawn: versions that were rolled back -> why.
+
+    Raises:
+        RegistryError: a new version is not in the league, or `champion` became champion after the
+            league was made.
+    """
+    challenger = choose_challenger(league, new)
+    number, model = challenger["version"], challenger["model"]
+    name = f"v{number} ({model})"
+    if number == champion:
+        sentence = f"{name} stays champion: it is the best of this run on the validation cells"
+        return Decision(number, model, champion, (), sentence)
+    criteria = (
+        _better(league, challenger, champion, params.alpha),
+        _calibrated(challenger, params.max_ece),
+        _parity(challenger),
+        _floor(challenger, params.min_class_recall),
+        _latency(challenger, params.max_latency_ms),
+        _not_withdrawn(challenger, withdrawn),
+    )
+    failed = [criterion.sentence for criterion in criteria if not criterion.passed]
+    if failed:
+        keeps = f"v{champion} stays champion" if champion else "there is no champion"
+        sentence = f"{keeps}: {name} was refused, because " + "; ".join(failed)
+    elif champion is None:
+        sentence = (
+            f"{name} is champion: best of the new versions on the validation cells, "
+            "no champion before, gate passed"
+        )
+    else:
+        sentence = f"{name} is champion in place of v{champion}: {criteria[0].sentence}"
+    return Decision(number, model, champion, criteria, sentence)
+
+
+def choose_challenger(league: League, new: Sequence[int]) -> Entry:
+    """The new version that is best on the validation cells; the older one of equals.
+
+    Raises:
+        RegistryError: a new version is not in the league.
+    """
+    entries = [find_entry(league, version) for version in new]
+    missing = [version for version, entry in zip(new, entries, strict=True) if entry is None]
+    if missing or not entries:
+        raise RegistryError(
+            f"the league of {league['study']} lacks version {missing[0] if missing else 'any'}",
+            f"compare again: unstained run compare {league['study']}",
+        )
+    present = [entry for entry in entries if entry is not None]
+    return max(present, key=lambda entry: (entry["validation"], -entry["version"]))
+
+
+def _better(league: League, challenger: Entry, champion: int | None, alpha: float) -> Criterion:
+    metric = metric_words(league)
+    if champion is None:
+        return Criterion("better", True, None, alpha, "there is no champion to beat")
+    for other in league["not_comparable"]:
+        if other["version"] == champion:
+            sentence = (
+                f"champion v{champion} cannot be compared: {other['reason']}; to begin a new line "
+                "of models, change register.registered_model in params.yaml"
+            )
+            return Criterion("better", False, None, alpha, sentence)
+    test = find_test(league, challenger["version"], champion)
+    if test is None:
+        raise RegistryError(
+            f"v{champion} became champion after the league of {league['study']} was made",
+            f"compare again: unstained run compare {league['study']}",
+        )
+    p = one_sided(test)
+    passed = test["difference"] > 0 and p < alpha
+    sentence = (
+        f"its {metric} is {abs(test['difference']):.4f} "
+        f"{'above' if test['difference'] >= 0 else 'below'} that of v{champion} on the same cells "
+        f"({league['confidence']:.0%} interval {test['low']:+.4f} to {test['high']:+.4f}; "
+        f"one-sided p = {p:.3g}, limit {alpha:g})"
+    )
+    if not passed and test["p_floor"] / 2 >= alpha:
+        sentence += (
+            f"; the models differ on {test['n_groups']} groups of cells at the most, too few for "
+            "any difference to pass: add acquisitions"
+        )
+    return Criterion("better", passed, p, alpha, sentence)
+
+
+def one_sided(test: Test) -> float:
+    """P-value of 'the first is better', from the two-sided permutation test."""
+    half = test["p"] / 2
+    return half if test["difference"] > 0 else 1 - half
+
+
+def _calibrated(entry: Entry, limit: float) -> Criterion:
+    return Criterion(
+        "calibrated",
+        entry["ece"] <= limit,
+        entry["ece"],
+        limit,
+        f"expected calibration error {entry['ece']:.3f} (limit {limit:g})",
+    )
+
+
+def _parity(entry: Entry) -> Criterion:
+    passed = entry["parity_passed"]
+    said = "reproduces" if passed else "does not reproduce"
+    return Criterion("parity", passed, None, None, f"the ONNX graph {said} the trained model")
+
+
+def _floor(entry: Entry, limit: float) -> Criterion:
+    """Every class; one without test cells cannot pass unless the limit is 0."""
+    known = {name: value for name, value in entry["recalls"].items() if value is not None}
+    if limit > 0 and len(known) < len(entry["recalls"]):
+        unknown = sorted(set(entry["recalls"]) - set(known))
+        sentence = f"class {unknown[0]} has no test cells, so its recall is unknown"
+        return Criterion("rare class", False, None, limit, sentence)
+    worst = min(known, key=lambda name: (known[name], name))
+    sentence = f"lowest recall {known[worst]:.3f}, of class {worst} (limit {limit:g})"
+    return Criterion("rare class", known[worst] >= limit, known[worst], limit, sentence)
+
+
+def _latency(entry: Entry, limit: float) -> Criterion:
+    value = entry["latency_ms"]
+    passed = math.isfinite(value) and value <= limit
+    sentence = f"median latency {value:.1f} ms a cell (limit {limit:g} ms)"
+    return Criterion("latency", passed, value, limit, sentence)
+
+
+def _not_withdrawn(entry: Entry, withdrawn: Mapping[int, str]) -> Criterion:
+    reason = withdrawn.get(entry["version"])
+    sentence = "it was never rolled back" if reason is None else f"it was rolled back: {reason}"
+    return Criterion("not withdrawn", reason is None, None, None, sentence)

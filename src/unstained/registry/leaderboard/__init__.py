@@ -1,0 +1,1 @@
+"""Registered versions compared on the same cells."""

@@ -1,0 +1,202 @@
+"""Which registered versions can be compared, and their predictions on the same cells.
+
+A champion that was evaluated on other cells is asked about these: otherwise no new version could
+replace it once data were added.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from unstained.registry.registry import Registry
+from unstained.registry.standings import NotComparable
+from unstained.registry.submission import RegisteredVersion
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unstained.stages.compare import CompareStageParams
+
+TAGS: Final = (
+    "artifact_digest",
+    "predictions_digest",
+    "parity_passed",
+    "latency_ms",
+    "recipe",
+    "simulated",
+    "git_commit",
+)
+"""Tags that a version needs to be in a league."""
+
+PARTS: Final = ("test", "val")
+
+CHANGED: Final = "other test cells"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version with its predictions, in order of cells."""
+
+    version: RegisteredVersion
+    test: pd.DataFrame
+    validation: pd.DataFrame
+    rescored: bool = False
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """Where the cells of a run are, for a champion that was evaluated on others."""
+
+    store: Path
+    split: Path
+
+
+def sort_out(
+    registry: Registry, versions: Sequence[RegisteredVersion], reference: tuple[str, str]
+) -> tuple[list[Candidate], list[NotComparable]]:
+    """Load the predictions of all versions that share the reference's test cells.
+
+    Args:
+        registry: where they are.
+        versions: all versions of a study.
+        reference: data and split digest of the versions of interest.
+    """
+    found: list[Candidate] = []
+    others: list[NotComparable] = []
+    for version in reversed(versions):
+        reason = _why_not(version, reference)
+        if not reason:
+            candidate = _load(registry, version)
+            if found and not _same_cells(candidate, found[0]):
+                reason = "its predictions hold other cells or other class labels"
+            else:
+                found.append(candidate)
+        if reason:
+            others.append(
+                {
+                    "version": version.version,
+                    "model": version.model,
+                    "aliases": list(version.aliases),
+                    "reason": reason,
+                }
+            )
+    return found[::-1], others[::-1]
+
+
+def admit(
+    registry: Registry,
+    champion: RegisteredVersion,
+    cells: CellFiles,
+    candidates: list[Candidate],
+    others: list[NotComparable],
+    params: CompareStageParams,
+) -> None:
+    """Bring a champion that was evaluated on other cells back into the comparison.
+
+    Args:
+        registry: where its artifact is.
+        champion: the version.
+        cells: where the cells of the candidates are.
+        candidates: comparable versions; the champion is added where it can be asked.
+        others: versions left out; the champion is removed, or the reason is completed.
+        params: classes and targets of the study.
+    """
+    for position, other in enumerate(others):
+        if other["version"] == champion.version and other["reason"].startswith(CHANGED):
+            found = rescore(registry, champion, cells, candidates[0], params)
+            if isinstance(found, Candidate):
+                candidates.append(found)
+                del others[position]
+            else:
+                other["reason"] += f", and it cannot be asked about these: {found}"
+            return
+
+
+def rescore(
+    registry: Registry,
+    version: RegisteredVersion,
+    cells: CellFiles,
+    like: Candidate,
+    params: CompareStageParams,
+) -> Candidate | str:
+    """Ask a version that was evaluated on other cells about these.
+
+    Args:
+        registry: where its artifact is.
+        version: the version.
+        cells: where the cells are.
+        like: a version that was evaluated on them.
+        params: classes and targets of the study.
+
+    Returns:
+        The candidate, or why the version cannot be asked.
+
+    Raises:
+        IntegrityError: the artifact is not the one that was registered.
+    """
+    import pandas as pd
+
+    from unstained.data.store.cell_store import CellStore
+    from unstained.registry.rescore import predict_cells, why_unfit
+
+    store, split = CellStore.open(cells.store), pd.read_parquet(cells.split)
+    wanted = split[split["part"].isin(["val", "test"])].set_index("cell_id")["part"]
+    table = store.columns("cell_id", "group")
+    rows = np.flatnonzero(table["cell_id"].isin(wanted.index))
+    with tempfile.TemporaryDirectory() as temporary:
+        artifact = registry.download(version, Path(temporary) / "artifact")
+        if reason := why_unfit(artifact, store, params.data):
+            return reason
+        found = predict_cells(artifact, store, rows, f"score v{version.version} on these cells")
+    table = table.iloc[rows].reset_index(drop=True)
+    table["label"] = store.labels(params.data.class_names)[rows]
+    table["part"] = wanted.loc[table["cell_id"]].to_numpy()
+    table["predicted"] = found["logits"].argmax(axis=1)
+    table[probability_columns(params)] = found["probabilities"]
+    targets = store.targets(params.data.targets)[rows].astype(np.float64)
+    for m, name in enumerate(params.data.target_names):
+        table[f"target_{name}"], table[f"predicted_{name}"] = targets[:, m], found["targets"][:, m]
+    candidate = _candidate(version, table, rescored=True)
+    return candidate if _same_cells(candidate, like) else "the cells on disk are other ones"
+
+
+def missing_tag(version: RegisteredVersion) -> str:
+    """A tag that the version lacks because another tool registered it, or nothing."""
+    return next((tag for tag in TAGS if tag not in version.tags), "")
+
+
+def _why_not(version: RegisteredVersion, reference: tuple[str, str]) -> str:
+    if tag := missing_tag(version):
+        return f"it was not registered by this pipeline (no tag {tag})"
+    if version.data_digest != reference[0]:
+        return f"{CHANGED}: the data changed"
+    if version.split_digest != reference[1]:
+        return f"{CHANGED}: the split changed"
+    return ""
+
+
+def _load(registry: Registry, version: RegisteredVersion) -> Candidate:
+    return _candidate(version, registry.predictions(version), rescored=False)
+
+
+def _candidate(version: RegisteredVersion, table: pd.DataFrame, *, rescored: bool) -> Candidate:
+    ordered = table.sort_values("cell_id", kind="stable")
+    test, val = (ordered[ordered["part"] == part].reset_index(drop=True) for part in PARTS)
+    return Candidate(version, test, val, rescored)
+
+
+def _same_cells(one: Candidate, two: Candidate) -> bool:
+    return all(
+        one.test[name].tolist() == two.test[name].tolist() for name in ("cell_id", "group", "label")
+    )
+
+
+def probability_columns(params: CompareStageParams) -> list[str]:
+    """Names of the columns with class probabilities."""
+    return [f"probability_{k}" for k in range(len(params.data.class_names))]

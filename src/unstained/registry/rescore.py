@@ -1,0 +1,69 @@
+"""A registered model on cells that it was not evaluated on.
+
+When data are added the test cells change, and a champion that was evaluated on the old ones could
+never be compared again. Its artifact takes raw pixels, so it can be asked about the new ones.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from unstained.artifact.artifact import CARD_FILE, MODEL_FILE
+from unstained.artifact.inference import open_session, run_session
+from unstained.artifact.padding import pad_batch
+from unstained.config import StudyData
+from unstained.data.store.cell_store import CellStore
+from unstained.files import read_json
+from unstained.progress import progress
+
+BATCH: Final = 64
+
+
+def why_unfit(artifact: Path, store: CellStore, data: StudyData) -> str:
+    """Why an artifact cannot judge the cells of a store; empty where it can."""
+    card = read_json(artifact / CARD_FILE)
+    pixels, outputs = card["inputs"][0], {out["name"]: out for out in card["outputs"]}
+    known: dict[str, tuple[Any, Any]] = {
+        "channels": (tuple(pixels["channels"]), store.channels),
+        "pixel type": (pixels["dtype"], store.dtype.name),
+        "classes": (tuple(outputs["logits"]["classes"]), data.class_names),
+        "targets": (_targets(outputs), tuple((t.name, t.transform) for t in data.targets)),
+    }
+    for name, (model, cells) in known.items():
+        if model != cells:
+            return f"it knows other {name} than the study has now"
+    return ""
+
+
+def predict_cells(
+    artifact: Path, store: CellStore, rows: np.ndarray, description: str
+) -> dict[str, np.ndarray]:
+    """Outputs of the ONNX graph for cells of a store.
+
+    Args:
+        artifact: verified artifact.
+        store: the cells.
+        rows: (N,) rows, ascending for sequential reading.
+        description: for the progress bar.
+
+    Returns:
+        probabilities and logits (N, K), targets (N, M), float64.
+    """
+    session = open_session(artifact / MODEL_FILE, threads=os.cpu_count() or 1)
+    parts: dict[str, list[np.ndarray]] = {"probabilities": [], "logits": [], "targets": []}
+    with progress(description, len(rows), "cells") as advance:
+        for part, images in store.iter_images(rows, BATCH):
+            found = run_session(session, pad_batch(images))
+            for name, values in parts.items():
+                values.append(found[name].astype(np.float64))
+            advance(len(part))
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _targets(outputs: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    content = outputs.get("targets", {"targets": []})["targets"]
+    return tuple((target["name"], target["transform"]) for target in content)

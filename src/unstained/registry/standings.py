@@ -1,0 +1,286 @@
+"""The league table: registered versions of a study on the same test cells.
+
+This module holds the table's form, what is read from it, and its look in a terminal and as CSV.
+The numbers come from the stage `compare`, which joins registry and statistics.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+class Test(TypedDict):
+    """First version minus second on the same cells; see `statistics.paired.PairedResult`."""
+
+    first: int
+    second: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_floor: float
+    p_mcnemar: float
+    n_discordant: int
+    n_groups: int
+    caveat: str
+
+
+class Versus(TypedDict):
+    """An entry against the leader or the champion; `p_adjusted` counts all such comparisons."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_adjusted: float
+    p_mcnemar: float
+
+
+class Entry(TypedDict):
+    """A comparable version.
+
+    `value` with `low` and `high` is the league's metric on the test cells, `validation` the same
+    metric on the validation cells. A `rescored` champion was evaluated on other cells and
+    asked about these for the comparison. `recalls` and `r` are None where the test cells do not
+    determine them.
+    """
+
+    version: int
+    model: str
+    recipe: str
+    aliases: list[str]
+    new: bool
+    rescored: bool
+    git_commit: str
+    artifact_digest: str
+    value: float
+    low: float
+    high: float
+    validation: float
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    ece: float
+    recalls: dict[str, float | None]
+    min_class_recall: float
+    r: dict[str, float | None]
+    parity_passed: bool
+    latency_ms: float
+    versus_leader: Versus | None
+    versus_champion: Versus | None
+
+
+class NotComparable(TypedDict):
+    """A version that was evaluated on other cells."""
+
+    version: int
+    model: str
+    aliases: list[str]
+    reason: str
+
+
+class League(TypedDict):
+    """The table: entries best first, tests by pair, and what was left out.
+
+    `replicates` counts the versions that are trainings among folds and seeds.
+    """
+
+    study: str
+    name: str
+    metric: str
+    alpha: float
+    confidence: float
+    correction: str
+    simulated: bool
+    data_digest: str
+    split_digest: str
+    test_cells: int
+    test_groups: int
+    replicates: int
+    leader: int
+    champion: int | None
+    entries: list[Entry]
+    tests: list[Test]
+    not_comparable: list[NotComparable]
+
+
+def find_entry(league: League, version: int) -> Entry | None:
+    """The entry of a version, or None."""
+    return next((entry for entry in league["entries"] if entry["version"] == version), None)
+
+
+def find_test(league: League, first: int, second: int) -> Test | None:
+    """The test of `first` against `second`, whichever way round it was made, or None."""
+    for test in league["tests"]:
+        if (test["first"], test["second"]) == (first, second):
+            return test
+        if (test["second"], test["first"]) == (first, second):
+            return reverse(test)
+    return None
+
+
+def reverse(test: Test) -> Test:
+    """The same test the other way round."""
+    turned = test.copy()
+    turned["first"], turned["second"] = test["second"], test["first"]
+    turned["difference"] = -test["difference"]
+    turned["low"], turned["high"] = -test["high"], -test["low"]
+    return turned
+
+
+def metric_words(league: League) -> str:
+    """The metric as it is written in a sentence, e.g. 'macro F1'."""
+    return league["metric"].replace("_", " ").replace("f1", "F1")
+
+
+def findings(league: League) -> list[str]:
+    """What the table says, in sentences."""
+    metric, entries = metric_words(league), league["entries"]
+    first = entries[0]
+    lines = [
+        f"v{first['version']} ({first['model']}) leads with {metric} {first['value']:.3f} "
+        f"({league['confidence']:.0%} interval {first['low']:.3f} to {first['high']:.3f}) on "
+        f"{league['test_cells']:,} test cells in {league['test_groups']} groups."
+    ]
+    worse = [f"v{e['version']}" for e in entries if is_worse(league, e)]
+    equal = [f"v{e['version']}" for e in entries[1:] if not is_worse(league, e)]
+    if worse:
+        lines.append(f"Significantly worse than the leader: {', '.join(worse)}.")
+    if equal:
+        lines.append(f"Not distinguishable from the leader: {', '.join(equal)}.")
+    lines += [
+        f"v{e['version']} was evaluated on other cells and was asked about these for the "
+        "comparison. It may have been trained on some of them, which favours it."
+        for e in entries
+        if e["rescored"]
+    ]
+    champion = league["champion"]
+    lines.append(
+        "There was no champion when this was compared."
+        if champion is None
+        else f"Champion when this was compared: v{champion}."
+    )
+    floor = min((test["p_floor"] for test in league["tests"]), default=0.0)
+    if floor >= league["alpha"]:
+        lines.append(
+            f"With {league['test_groups']} groups p cannot fall below {floor:.2g}, so no "
+            "difference can be called significant: add acquisitions."
+        )
+    if league["not_comparable"]:
+        others = ", ".join(f"v{e['version']}" for e in league["not_comparable"])
+        lines.append(f"Not comparable, because evaluated on other test cells: {others}.")
+    if league["replicates"]:
+        lines.append(
+            f"{league['replicates']} other versions are replicates, each trained with one fold "
+            "held out for the comparison across folds: no candidates, so this table, its adjusted "
+            "p and promotion leave them out."
+        )
+    if league["simulated"]:
+        lines.append("All cells are simulated: the ranking says nothing about real cells.")
+    return lines
+
+
+def is_worse(league: League, entry: Entry) -> bool:
+    """Whether an entry is significantly worse than the leader, all comparisons counted."""
+    versus = entry["versus_leader"]
+    return (
+        versus is not None and versus["p_adjusted"] < league["alpha"] and versus["difference"] < 0
+    )
+
+
+def place(league: League, entry: Entry) -> str:
+    """An entry's place in one line, e.g. for MLflow's page of the version."""
+    rank = league["entries"].index(entry) + 1
+    text = (
+        f"{rank} of {len(league['entries'])}: {metric_words(league)} {entry['value']:.3f} "
+        f"({entry['low']:.3f} to {entry['high']:.3f})"
+    )
+    versus = entry["versus_leader"]
+    if versus is None:
+        return text
+    return (
+        f"{text}, {versus['difference']:+.3f} to leader v{league['leader']} "
+        f"(p = {versus['p_adjusted']:.3g}, {league['correction']})"
+    )
+
+
+def as_csv(league: League) -> str:
+    """One line an entry, for `dvc plots` and spreadsheets."""
+    out = io.StringIO()
+    rows = [_row(entry) for entry in league["entries"]]
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    leader, champion = entry["versus_leader"], entry["versus_champion"]
+    row: dict[str, object] = {
+        "version": entry["version"],
+        "model": entry["model"],
+        "aliases": " ".join(entry["aliases"]),
+    }
+    names = ("value", "low", "high", "validation", "accuracy", "balanced_accuracy", "macro_f1")
+    row |= {name: entry[name] for name in (*names, "ece", "min_class_recall")}  # type: ignore[literal-required]
+    row |= {f"recall_{name}": value for name, value in entry["recalls"].items()}
+    row |= {f"r_{name}": value for name, value in entry["r"].items()}
+    row |= {"parity_passed": entry["parity_passed"], "latency_ms": entry["latency_ms"]}
+    for name, versus in (("leader", leader), ("champion", champion)):
+        row[f"difference_to_{name}"] = versus["difference"] if versus else None
+        row[f"p_adjusted_to_{name}"] = versus["p_adjusted"] if versus else None
+    return row
+
+
+def render_league(league: League) -> Group:
+    """The table for a terminal, 80 characters wide and with several lines a version."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    simulated = " (simulated cells)" if league["simulated"] else ""
+    table = Table(
+        title=f"{league['study']}: {league['name']}{simulated}",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    metric = metric_words(league)
+    for heading in ("", "model"):
+        table.add_column(heading, no_wrap=True)
+    for heading in (metric, "to leader", "worst\nclass", "ECE", "ms", "r"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in league["entries"]:
+        champion = "champion" in entry["aliases"]
+        table.add_row(*_cells(league, entry), style="bold" if champion else None)
+    return Group(table, *(Text(line) for line in findings(league)))
+
+
+def _cells(league: League, entry: Entry) -> list[str]:
+    versus = entry["versus_leader"]
+    difference = "leader"
+    if versus is not None:
+        star = "*" if is_worse(league, entry) else ""
+        difference = f"{versus['difference']:+.3f}{star}\np {versus['p_adjusted']:.3f}"
+    marks = [*entry["aliases"], *(["new"] if entry["new"] else [])]
+    return [
+        f"v{entry['version']}",
+        "\n".join([entry["model"], *([", ".join(marks)] if marks else [])]),
+        f"{entry['value']:.3f}\n{entry['low']:.3f}-{entry['high']:.3f}",
+        difference,
+        f"{entry['min_class_recall']:.3f}",
+        f"{entry['ece']:.3f}",
+        f"{entry['latency_ms']:.1f}",
+        "\n".join(f"{name} {number(value)}" for name, value in entry["r"].items()),
+    ]
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or a dash."""
+    return "-" if value is None else f"{value:.3f}"

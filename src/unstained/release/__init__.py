@@ -1,1 +1,0 @@
-"""From an exported model to a promoted one: export, registry, comparison, gate, ledger."""

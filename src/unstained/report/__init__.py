@@ -1,0 +1,1 @@
+"""Pages: the engine, figures, words."""

@@ -1,0 +1,109 @@
+"""The experiments as a section of the page: what one change does to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from unstained.evaluation.baselines.experiments import Hidden, Outcome
+from unstained.evaluation.baselines.grid import Grid
+from unstained.report.numbers import decimal, listed, p_value
+from unstained.report.page import Cell, Section, Table, Text
+
+MUCH_LIGHT: Final = 1.1
+"""Contrast just outside a disc over that farther out from which cells reach beyond the disc."""
+
+COLUMNS = ("question", "changed", "usual", "with it", "difference", "p (Holm)", "compute")
+
+
+def experiment_section(
+    grid: Grid, found: Sequence[Outcome], hidden: Mapping[str, Hidden]
+) -> Section | None:
+    """Table and sentences.
+
+    Args:
+        grid: all replicates.
+        found: the experiments.
+        hidden: model that does not see the cell -> what its disc hides.
+    """
+    if not found:
+        return None
+    caption = (
+        "Macro-F1, mean over replicates, and its standard deviation. The difference is tested "
+        "across folds (corrected resampled t-test, Holm over the experiments) where both models "
+        "have the same test cells. Compute: multiply-accumulates of training, times the usual."
+    )
+    blocks = (
+        Table(caption, COLUMNS, tuple(_row(outcome) for outcome in found)),
+        Text(tuple(sentence for outcome in found for sentence in _said(grid, outcome, hidden))),
+    )
+    lead = "Each changes one thing of a model and keeps folds, seeds and everything else."
+    return Section("experiments", "What one change does", "Experiments", lead, blocks)
+
+
+def _row(outcome: Outcome) -> tuple[Cell, ...]:
+    difference, p = Cell("other test cells"), Cell("–")
+    if outcome.pair is not None:
+        d = outcome.pair.difference
+        difference = Cell(f"{d.value:+.3f}", f"{d.low:+.3f} to {d.high:+.3f}")
+        p = Cell(p_value(outcome.pair.p_holm), strong=outcome.pair.p_holm <= 0.05)
+    elif outcome.same_cells:
+        difference = Cell(f"{outcome.changed.mean() - outcome.usual.mean():+.3f}", "one fold")
+    return (
+        Cell(outcome.experiment.question, f"{outcome.experiment.usual}"),
+        Cell("; ".join(outcome.changes), outcome.experiment.changed),
+        _mean(outcome.usual),
+        _mean(outcome.changed),
+        difference,
+        p,
+        Cell("–" if outcome.compute is None else f"{outcome.compute:.2f}"),
+    )
+
+
+def _mean(scores: np.ndarray) -> Cell:
+    spread = f"± {scores.std(ddof=1):.3f}" if scores.size > 1 else ""
+    return Cell(decimal(float(scores.mean())), spread)
+
+
+def _said(grid: Grid, outcome: Outcome, hidden: Mapping[str, Hidden]) -> list[str]:
+    """What a reader should take from an experiment that its row does not say."""
+    name = outcome.experiment.changed
+    if name in hidden:
+        return [_background(grid, name, hidden[name])]
+    if not outcome.same_cells:
+        gap = outcome.changed.mean() - outcome.usual.mean()
+        return [
+            f"{name} is trained and tested on the other partition: {gap:+.3f} against the usual "
+            "one. What a random split adds to a grouped one is what a model knows of acquisitions, "
+            "not of cells that it has not met."
+        ]
+    return []
+
+
+def _background(grid: Grid, name: str, hidden: Hidden) -> str:
+    """Whether a network that does not see the cell knows the class nevertheless."""
+    common = float(np.bincount(grid.labels).max() / len(grid.labels))
+    accuracy = float(grid.scores(name, "test", "accuracy").mean())
+    low = float(grid.scores(name, "test", "interval", "accuracy", "low").mean())
+    left = {label: ratio for label, ratio in hidden.light.items() if ratio >= MUCH_LIGHT}
+    if low <= common:
+        verdict = "it is no better than that: no shortcut was found there"
+    elif left:
+        verdict = (
+            "it is better than that, but just outside the disc the image of "
+            + listed([f"{label} is {ratio:.2f}" for label, ratio in left.items()])
+            + " times as strong as farther out: light of the cells reaches beyond the disc. Raise "
+            "input.hidden_px before you blame the recording"
+        )
+    else:
+        verdict = (
+            "it is better than that, so the recording itself tells the class: part of every "
+            "model's score may be that shortcut"
+        )
+    return (
+        f"{name} sees no cell (its disc hides {hidden.share:.2%} of the cells' mask pixels) and "
+        f"reaches an accuracy of {accuracy:.3f} (lower bound {low:.3f}); always naming the "
+        f"commonest class reaches {common:.3f}: {verdict}."
+    )

@@ -1,0 +1,418 @@
+"""The comparison of all models as one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from unstained.config import StudyData
+from unstained.evaluation.baselines.experiments import Hidden, Outcome
+from unstained.evaluation.baselines.fold_controls import controls_table
+from unstained.evaluation.baselines.grid import Grid
+from unstained.evaluation.baselines.tables import classes_table, curves_table, models_table
+from unstained.evaluation.baselines.verdicts import (
+    ABLATION,
+    ablation_of,
+    league_of,
+    pooled_decisions,
+)
+from unstained.evaluation.controls import CONTROLS, SHORTCUTS
+from unstained.evaluation.scores import Scores
+from unstained.report.baselines import plots
+from unstained.report.baselines.cost import cost_section
+from unstained.report.baselines.experiment_section import experiment_section
+from unstained.report.figures import roc_panel
+from unstained.report.numbers import decimal, listed, p_value
+from unstained.report.page import (
+    Block,
+    Cell,
+    Definitions,
+    Page,
+    Picture,
+    Plots,
+    Section,
+    Table,
+    Text,
+    origin_section,
+    svg_picture,
+)
+from unstained.statistics.folds import AblationAnswer, League, PairedDifference
+from unstained.statistics.metrics import confusion_matrix, macro, roc_auc, roc_curve
+from unstained.studies.nsc.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
+
+METRIC = "macro_f1"
+
+MEASURES = (
+    ("accuracy", "accuracy"),
+    ("weighted_precision", "precision"),
+    ("weighted_recall", "recall"),
+    ("weighted_f1", "F1"),
+    ("macro_f1", "macro-F1"),
+)
+
+
+def build_page(
+    grid: Grid,
+    data: StudyData,
+    *,
+    contenders: tuple[str, ...],
+    controls: Mapping[str, Sequence[Scores]],
+    found: Sequence[Outcome],
+    hidden: Mapping[str, Hidden],
+    confidence: float,
+    simulated: bool,
+    provenance: tuple[tuple[str, str], ...],
+) -> Page:
+    """The page.
+
+    Args:
+        grid: all replicates.
+        data: names of the study's classes.
+        contenders: models that are compared with each other; the others are experiments.
+        controls: see `fold_controls`.
+        found: the experiments.
+        hidden: see `experiment_section`.
+        confidence: of intervals; tests are at 1 - confidence.
+        simulated: whether the simulator made the cells.
+        provenance: facts on origin, in reading order.
+    """
+    contest = grid.only(contenders)
+    league = league_of(contest, METRIC, confidence)
+    answer = ablation_of(contest, METRIC, 1 - confidence)
+    sections = [
+        _models(contest, controls_table(controls), _is_the_papers(data)),
+        _markers(contest, controls_table(controls), data),
+        _ablation(answer, contest),
+        _differences(contest, league),
+        experiment_section(grid, found, hidden),
+        _classes(contest, data),
+        _figures(contest, data),
+        cost_section(contest, METRIC),
+        _paper() if _is_the_papers(data) else None,
+        origin_section(provenance),
+    ]
+    return Page(
+        title=f"{data.title}: every model",
+        question=data.question,
+        kicker="unstained · comparison of models",
+        verdict=None,
+        sections=tuple(section for section in sections if section),
+        simulated=simulated,
+        footer="For research use only. Not a medical device.",
+    )
+
+
+def _spread(mean: float, sd: float) -> Cell:
+    return Cell(decimal(mean, 3), "" if np.isnan(sd) else f"± {sd:.3f}")
+
+
+def _is_the_papers(data: StudyData) -> bool:
+    """Whether the classes are those of the CG-RecNet paper, so that its numbers can be quoted."""
+    return set(data.class_names) <= set(TABLE_5)
+
+
+def _models(grid: Grid, controls: pd.DataFrame, quoted: bool) -> Section:
+    """Tables 3 and 4 in one above the controls, with the paper's numbers where `quoted`."""
+    table = models_table(grid).sort_values(METRIC, ascending=False)
+    rows = []
+    for found in table.to_dict("records"):
+        cells = [Cell(str(found["model"]))]
+        cells += [_spread(found[key], found[f"{key}_sd"]) for key, _ in MEASURES]
+        macs = found["gmacs"]
+        cells.append(Cell(f"{found['parameters'] / 1e6:.2f}"))
+        cells.append(Cell("–" if macs is None or np.isnan(macs) else f"{macs:.3f}"))
+        cells += _printed(str(found["model"])) if quoted else []
+        rows.append(tuple(cells))
+    for found in controls.sort_values(METRIC, ascending=False).to_dict("records"):
+        cells = [_control_cell(str(found["control"]))]
+        cells += [_spread(found[key], found[f"{key}_sd"]) for key, _ in MEASURES]
+        rows.append((*cells, *[Cell("–")] * (3 if quoted else 2)))
+    replicates = len(grid.folds) * len(grid.seeds)
+    caption = (
+        f"Mean and standard deviation over {_counted(replicates, 'replicate')} "
+        f"({_counted(len(grid.folds), 'fold')}, {_counted(len(grid.seeds), 'seed')}) on the same "
+        f"{len(grid.labels)} test cells. Precision, recall and F1 are weighted by class size, as "
+        "the paper's are; macro-F1 counts classes equally. Below the line: controls, trained on "
+        "the same cells of each fold."
+    )
+    note = (
+        f"Parameters of the network with its classifier. Multiply-accumulates at {grid.side} "
+        f"pixels, counted by {grid.tool}. A control that knows nothing is right or wrong for whole "
+        "groups at a time: with few groups it may lie far from guessing, on either side."
+    )
+    columns = ["model", *(name for _, name in MEASURES), "M parameters", "GMAC"]
+    groups = [("", 1), ("weighted", 4), ("", 1), ("size", 2)]
+    if quoted:
+        columns.append("paper")
+        groups.append(("quoted", 1))
+        note += (
+            " The last column is printed in the paper, for other cells under another split: it is "
+            "no competitor."
+        )
+    blocks = (
+        Table(caption, tuple(columns), tuple(rows), note, tuple(groups), separators=(len(table),)),
+        Text((_worth(table, controls),)),
+    )
+    lead = (
+        "Tables 3 and 4 of the paper, made from these replicates."
+        if quoted
+        else "As tables 3 and 4 of the CG-RecNet paper, for the cells of this study."
+    )
+    return Section("models", "All models", "Models", lead, blocks)
+
+
+def _printed(model: str) -> list[Cell]:
+    """Accuracy and F1 that the paper prints of a model."""
+    found = TABLE_3.get(model) or TABLE_4.get(model)
+    if found is None:
+        return [Cell("–")]
+    return [Cell(f"{found[0]} %".replace(" ", "\u00a0"), f"F1 {found[3]}")]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _control_cell(name: str) -> Cell:
+    return Cell(f"{name} control", CONTROLS[name])
+
+
+def _worth(models: pd.DataFrame, controls: pd.DataFrame) -> str:
+    """The first of the models beside the controls."""
+    first = models.iloc[0]
+    value = controls.set_index("control")[METRIC]
+    blind = str(value[list(SHORTCUTS)].idxmax())
+    lost = models.loc[models[METRIC] <= value["features"], "model"].astype(str).tolist()
+    return (
+        f"{first['model']} reaches a macro-F1 of {first[METRIC]:.3f}. Without a look at the "
+        f"cell's shape {value[blind]:.3f} is reached ({blind} control); measured shape and texture "
+        f"with decision trees reach {value['features']:.3f}, "
+        + (f"as much as or more than {listed(lost)}." if lost else "less than every model here.")
+    )
+
+
+def _markers(grid: Grid, controls: pd.DataFrame, data: StudyData) -> Section | None:
+    """How well each marker is predicted, models above controls."""
+    targets = [target for target in data.targets if f"{target.name}_r" in controls]
+    if not targets:
+        return None
+    keys = [f"{target.name}_{kind}" for target in targets for kind in ("r", "within_class_r")]
+    table = models_table(grid).sort_values(keys[0], ascending=False)
+    rows = [
+        (Cell(str(row["model"])), *(_spread(row[key], row[f"{key}_sd"]) for key in keys))
+        for row in table.to_dict("records")
+    ]
+    rows += [
+        (_control_cell(str(row["control"])), *(_spread(row[k], row[f"{k}_sd"]) for k in keys))
+        for row in controls.sort_values(keys[0], ascending=False).to_dict("records")
+    ]
+    caption = (
+        "Pearson's r with the measured stain on the test cells, mean and standard deviation over "
+        "replicates; within classes: of what is left when the class is known."
+    )
+    columns = ("model", *("r", "within classes") * len(targets))
+    groups = (("", 1), *((f"{target.name}, {target.unit}", 2) for target in targets))
+    blocks = (Table(caption, columns, tuple(rows), groups=groups, separators=(len(table),)),)
+    lead = "What the stain would have shown, as a number for each cell."
+    return Section("markers", "Stains, cell by cell", "Stains", lead, blocks)
+
+
+def _ablation(answer: AblationAnswer | None, grid: Grid) -> Section | None:
+    if answer is None:
+        return None
+    steps = [*answer.attention_first, *answer.gate_first, answer.attention, answer.gate]
+    steps += [answer.attention_less_gate, answer.interaction]
+    rows = tuple(_difference_row(step) for step in steps)
+    caption = (
+        "Macro-F1 gained at each step, in both orders, then the effect of each module averaged "
+        "over the orders, their difference and their interaction. Corrected resampled t-test "
+        "across folds; steps and effects are Holm-adjusted."
+    )
+    helps = " and ".join(answer.helps) or "neither"
+    larger = (
+        f"{answer.larger} adds more"
+        if answer.larger
+        else "which of the two adds more cannot be told"
+    )
+    said = f"Better by a significant step in both orders: {helps}. Of their effects, {larger}."
+    names = ", ".join(ABLATION)
+    return Section(
+        "ablation",
+        "Attention or gate?",
+        "Ablation",
+        "The paper adds attention first and the gate second. Its own parameter counts leave open "
+        "which rows are which.",
+        (Text((said,)), Table(caption, DIFFERENCES, rows, f"Networks: {names}.", ())),
+    )
+
+
+DIFFERENCES = ("from", "to", "difference", "t", "p", "p (Holm)")
+
+
+def _difference_row(pair: PairedDifference) -> tuple[Cell, ...]:
+    d = pair.difference
+    return (
+        Cell(pair.first),
+        Cell(pair.second),
+        Cell(f"{d.value:+.3f}", f"{d.low:+.3f} to {d.high:+.3f}"),
+        Cell(f"{pair.t:.2f}"),
+        Cell(p_value(pair.p)),
+        Cell(p_value(pair.p_holm), strong=pair.p_holm <= 0.05),
+    )
+
+
+def _differences(grid: Grid, league: League | None) -> Section:
+    across: Block = Text(("Tests across folds need two folds or more.",))
+    if league is not None:
+        across = _league_table(league)
+    return Section(
+        "differences",
+        "Which differences hold",
+        "Differences",
+        "A difference of means is not a finding until chance, folds and the number of comparisons "
+        "are taken into account.",
+        (across, _decisions_table(grid)),
+    )
+
+
+def _league_table(league: League) -> Table:
+    rows = []
+    for row in league.rows:
+        behind = "leader"
+        if row.behind is not None:
+            behind = f"{row.behind.difference.value:.3f} behind, p {p_value(row.behind.p_holm)}"
+        seed = "–" if np.isnan(row.spread.seed) else f"{row.spread.rerun:.3f}"
+        texts = (row.model, decimal(row.mean), f"{row.spread.fold:.3f}", seed, behind)
+        rows.append(tuple(Cell(text) for text in texts))
+    caption = (
+        "Macro-F1 across folds: mean, standard deviation between folds and between seeds, and the "
+        "corrected resampled t-test against the leader (Holm over all pairs). The test cells are "
+        "the same for all folds: what other test cells would change is not in it."
+    )
+    columns = ("model", "mean", "SD of folds", "SD of seeds", "against the leader")
+    return Table(caption, columns, tuple(rows))
+
+
+def _decisions_table(grid: Grid) -> Table:
+    rows = tuple(
+        (
+            Cell(d.first),
+            Cell(d.second),
+            Cell(str(d.first_only)),
+            Cell(str(d.second_only)),
+            Cell(p_value(d.p)),
+            Cell(p_value(d.p_holm), strong=d.p_holm <= 0.05),
+        )
+        for d in sorted(pooled_decisions(grid), key=lambda d: d.p_holm)
+    )
+    caption = (
+        "McNemar's exact test of every pair, on calls of the averaged replicates. It takes cells "
+        "for independent, so cells of one acquisition make it too sure."
+    )
+    columns = ("first", "second", "only first right", "only second right", "p", "p (Holm)")
+    return Table(caption, columns, rows)
+
+
+def _classes(grid: Grid, data: StudyData) -> Section:
+    rows, quoted = [], _is_the_papers(data)
+    for found in classes_table(grid, data.class_names).to_dict("records"):
+        name, label = str(found["model"]), str(found["class"])
+        cells = [Cell(name), Cell(label), Cell(str(found["support"]))]
+        cells += [_spread(found[key], found[f"{key}_sd"]) for key in ("precision", "recall", "f1")]
+        if quoted:
+            printed = TABLE_5[label].get(name)
+            cells.append(Cell(f"{printed}\u00a0%" if printed else "–"))
+        rows.append(tuple(cells))
+    columns = ["model", "class", "support", "precision", "recall", "F1"]
+    columns += ["F1 in the paper"] if quoted else []
+    lead = "Each class on its own, rare ones too" + (": table 5 of the paper." if quoted else ".")
+    caption = "Mean and standard deviation over replicates."
+    blocks = (Table(caption, tuple(columns), tuple(rows)),)
+    return Section("classes", "Class by class", "Classes", lead, blocks)
+
+
+def _figures(grid: Grid, data: StudyData) -> Section:
+    boxes = {model: grid.scores(model, "test", METRIC) for model in grid.models}
+    curves = curves_table(grid)
+    panels = [
+        svg_picture(
+            plots.band_panel(curves, measure, label),
+            f"{label} over epochs, mean over replicates with a band of one SD",
+            403,
+        )
+        for measure, label in (
+            ("train_loss", "training loss"),
+            ("val_loss", "validation loss"),
+            ("val_macro_f1", "validation macro-F1"),
+        )
+        if f"{measure}_mean" in curves
+    ]
+    box = svg_picture(plots.box_panel(boxes, "macro-F1"), "Macro-F1 of all replicates", 538)
+    return Section(
+        "figures",
+        "Curves, confusions, distributions",
+        "Figures",
+        "Curves over epochs, confusions and distributions, as figures 5 to 7 of the paper.",
+        (
+            Plots("Distribution over replicates; each point is one.", (box,)),
+            Plots("Training over epochs; the band is one standard deviation.", tuple(panels)),
+            Plots(
+                "ROC curves of averaged replicates, one class against the rest.", _rocs(grid, data)
+            ),
+            Plots(
+                "Confusion matrices of averaged replicates; rows add up to 1.",
+                _matrices(grid, data),
+            ),
+        ),
+    )
+
+
+def _rocs(grid: Grid, data: StudyData) -> tuple[Picture, ...]:
+    shown = [model for model in grid.models if model in ABLATION] or list(grid.models)[:4]
+    found = []
+    for k, name in enumerate(data.class_names):
+        positive = grid.labels == k
+        lines = []
+        for model in shown:
+            score = grid.pooled(model)[:, k]
+            fpr, tpr = roc_curve(positive, score)
+            area = float(roc_auc(positive, score)[0]) if positive.any() else float("nan")
+            lines.append((model, fpr, tpr, area))
+        svg = roc_panel(name, lines, len(lines) - 1)
+        found.append(svg_picture(svg, f"ROC curves of {name} against the rest", 298))
+    return tuple(found)
+
+
+def _matrices(grid: Grid, data: StudyData) -> tuple[Picture, ...]:
+    found = []
+    for model in grid.models:
+        counts = confusion_matrix(
+            grid.labels, grid.pooled(model).argmax(axis=1), len(data.class_names)
+        )
+        fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        recall = float(macro(np.diagonal(fractions).astype(float)))
+        svg = plots.confusion_panel(model, fractions, data.class_names)
+        alt = f"Confusion matrix of {model}: mean recall {recall:.2f}"
+        found.append(svg_picture(svg, alt, 298))
+    return tuple(found)
+
+
+def _paper() -> Section:
+    return Section(
+        "paper",
+        "Where the paper contradicts itself",
+        "The paper",
+        "What the CG-RecNet paper leaves open, and what is done here.",
+        (Definitions(INCONSISTENCIES),),
+    )
+
+
+def table_files(grid: Grid, data: StudyData) -> dict[str, pd.DataFrame]:
+    """The page's tables as data: 'models', 'classes', 'curves'."""
+    return {
+        "models": models_table(grid),
+        "classes": classes_table(grid, data.class_names),
+        "curves": curves_table(grid),
+    }

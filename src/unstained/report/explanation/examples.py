@@ -1,0 +1,69 @@
+"""Figure 8 of the CG-RecNet paper: example cells with the evidence of several networks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unstained.config.explain import ExplainParams
+from unstained.evaluation.baselines.verdicts import ABLATION
+from unstained.explain.activation import grey_picture, grey_range
+from unstained.explain.results import Explained
+from unstained.report.explanation import plots
+from unstained.report.numbers import listed
+from unstained.report.page import Plots, Section, Text, svg_picture
+
+
+def examples_section(found: Explained, params: ExplainParams, scale: float) -> Section:
+    """The section: networks of the paper's ablation and the one best on validation cells.
+
+    Args:
+        found: all models.
+        params: how many cells of each class.
+        scale: of contrast.
+    """
+    names = [name for name in ABLATION if name in found.measured]
+    favourite = found.favourite()
+    if favourite and favourite not in names:
+        names.append(favourite)
+    lead = (
+        "Cells drawn at random from the test part, not chosen. Orange is positive evidence for the "
+        "class that the network called, scaled to each map's own maximum; the blue line is the "
+        "cell's mask."
+    )
+    title, short = "Where they look", "Examples"
+    if not names:
+        return Section("examples", title, short, lead, (Text(("No model here has a map.",)),))
+    sample = found.sample
+    contrast = sample.canvases.contrast(slice(None), scale)[:, 0].numpy().astype(np.float64)
+    limits = grey_range(contrast)
+    chosen = sample.first_of_each_class(params.examples_per_class)
+    blocks = []
+    for k, label in enumerate(found.class_names):
+        cells = [cell for cell in chosen if sample.labels[cell] == k]
+        if not cells:
+            continue
+        examples = [
+            plots.Example(
+                grey_picture(contrast[cell], limits),
+                sample.masks[cell],
+                tuple(_shown(found, name, int(cell)) for name in names),
+            )
+            for cell in cells
+        ]
+        width = round(96 * plots.PANEL * (1 + len(names)))
+        alt = f"{len(cells)} cells of class {label} with the evidence of {listed(names)}"
+        picture = svg_picture(plots.example_panel(examples, names), alt, width)
+        told = ", ".join(str(sample.cell_id[cell]) for cell in cells)
+        blocks.append(Plots(f"True class: {label}. From top to bottom: {told}.", (picture,)))
+    return Section("examples", title, short, lead, tuple(blocks))
+
+
+def _shown(found: Explained, name: str, cell: int) -> plots.Shown:
+    one = found.measured[name]
+    called = int(one.called[cell])
+    return plots.Shown(
+        one.maps[cell],
+        found.class_names[called],
+        float(one.probabilities[cell, called]),
+        called == found.sample.labels[cell],
+    )

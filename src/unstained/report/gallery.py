@@ -1,0 +1,169 @@
+"""Cells of the test set with what a model says of them, and where it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from unstained.data.canvas import load_canvases
+from unstained.data.store.cell_store import CellStore
+from unstained.evaluation.predictions import activation_maps
+from unstained.evaluation.results import Evaluation, ModelResult
+from unstained.explain import activation as explanation
+from unstained.imaging.masks import cell_masks
+from unstained.models.trained import TrainedModel
+from unstained.report.numbers import percent
+from unstained.report.page import Block, Card, Gallery, Section, Text, png_picture
+from unstained.statistics.metrics import Floats, Labels
+
+LIFT_CELLS: Final = 256
+"""Test cells over which the evidence inside the cell is averaged, at the most."""
+
+WIDTH: Final = 128
+MOST_MISTAKES: Final = 12
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Cells on canvases: contrast (n, S, S), masks (n, S, S), evidence (n, S, S) or None."""
+
+    contrast: Floats
+    masks: np.ndarray
+    evidence: Floats | None
+    map_side: int
+
+
+def examples(
+    evaluation: Evaluation, model: ModelResult, trained: TrainedModel, store: CellStore
+) -> Section:
+    """The section with example cells.
+
+    Args:
+        evaluation: all results.
+        model: whose calls are shown; the best one that gives activation maps, else the best.
+        trained: the same model, to be run.
+        store: the cells.
+    """
+    test = evaluation.cells.of("test")
+    called = model.probabilities[test].argmax(axis=1)
+    right = called == evaluation.cells.labels[test]
+    rng = np.random.default_rng(evaluation.seed)
+    per_class = evaluation.params.examples_per_class
+    chosen = _typical(evaluation.cells.labels[test], right, per_class, rng)
+    confidence = model.probabilities[test].max(axis=1)
+    wrong = np.flatnonzero(~right)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")]
+    wrong = wrong[: min(2 * per_class, MOST_MISTAKES)]
+    lift_cells = np.sort(rng.permutation(len(test))[:LIFT_CELLS])
+    every = np.concatenate([chosen, wrong, lift_cells])
+    pictures = _read(trained, store, evaluation.cells.rows[test][every], called[every])
+    cards = _cards(evaluation, model, test[every[: len(chosen) + len(wrong)]], pictures)
+    blocks: list[Block] = []
+    if pictures.evidence is not None:
+        blocks.append(_lift(pictures, len(lift_cells)))
+    note = _note(pictures)
+    blocks.append(Gallery("Right calls, drawn at random", cards[: len(chosen)], note))
+    if len(wrong):
+        title = "The wrong calls that the model was most certain of"
+        blocks.append(Gallery(title, cards[len(chosen) :]))
+    else:
+        blocks.append(Text(("No test cell was called wrong.",)))
+    return Section(
+        "cells",
+        f"What {model.name} looks at",
+        "Example cells",
+        f"Test cells as {model.name} sees them: contrast against their own background, at their "
+        f"true relative size. The square is {store_width(evaluation)} wide.",
+        tuple(blocks),
+    )
+
+
+def store_width(evaluation: Evaluation) -> str:
+    """Side of the canvas in micrometres."""
+    return f"{evaluation.data.canvas * evaluation.data.pixel_size_um:.0f} µm"
+
+
+def _typical(labels: Labels, right: np.ndarray, count: int, rng: np.random.Generator) -> Labels:
+    """Random right calls of each class, class after class."""
+    drawn = []
+    for k in np.unique(labels):
+        members = np.flatnonzero(right & (labels == k))
+        drawn.append(np.sort(rng.permutation(members)[:count]))
+    return np.concatenate(drawn).astype(np.int64)
+
+
+def _read(trained: TrainedModel, store: CellStore, rows: Labels, called: Labels) -> _Pictures:
+    canvases = load_canvases(store, rows, trained.spec.canvas)
+    scale, side = trained.spec.scale, trained.spec.canvas
+    contrast = canvases.contrast(slice(None), scale)[:, 0].numpy().astype(np.float64)
+    evidence, map_side = None, 0
+    if trained.spec.has_cam:
+        maps = explanation.of_class(activation_maps(trained, store, rows), called)
+        map_side = maps.shape[-1]
+        evidence = explanation.enlarge(maps, side, explanation.seen_side(trained.spec))
+    valid = canvases.valid(slice(None))[:, 0].numpy()
+    return _Pictures(contrast, cell_masks(contrast, valid), evidence, map_side)
+
+
+def _note(pictures: _Pictures) -> str:
+    if pictures.evidence is None:
+        return "This model gives no map of where it looks."
+    return (
+        "Left the cell; right in orange where the evidence for the called class lies, from a map "
+        f"of {pictures.map_side} × {pictures.map_side} points: regions, not structures."
+    )
+
+
+def _lift(pictures: _Pictures, cells: int) -> Text:
+    assert pictures.evidence is not None  # noqa: S101  (narrows the type)
+    if pictures.map_side < explanation.FEWEST_POINTS:
+        return Text(
+            (
+                f"The network's last map has {pictures.map_side} × {pictures.map_side} points, too "
+                "few to tell whether it looks at the cell or past it. A smaller stride or a larger "
+                "canvas gives a finer map.",
+            )
+        )
+    lift = explanation.evidence_lift(pictures.evidence[-cells:], pictures.masks[-cells:])
+    value = float(np.nanmean(lift)) if not np.isnan(lift).all() else float("nan")
+    area = float(pictures.masks[-cells:].mean())
+    share = percent(value * area)
+    if np.isnan(value):
+        return Text(("The maps hold no positive evidence for the called classes.",))
+    meaning = (
+        "The model looks at the cell."
+        if value > 1.2
+        else "The model does not prefer the cell over its surroundings: distrust it."
+    )
+    return Text(
+        (
+            f"Evidence is {value:.1f} times as dense inside the cell as an even spread would be: "
+            f"about {share} of it lies within the cell, which covers {percent(area)} of the "
+            f"square (mean of {cells} test cells). {meaning}",
+        )
+    )
+
+
+def _cards(
+    evaluation: Evaluation, model: ModelResult, index: Labels, pictures: _Pictures
+) -> tuple[Card, ...]:
+    names, cells = evaluation.data.class_names, evaluation.cells
+    limits = explanation.grey_range(pictures.contrast)
+    cards = []
+    for position, cell in enumerate(index):
+        truth, call = names[cells.labels[cell]], names[model.probabilities[cell].argmax()]
+        confidence = percent(float(model.probabilities[cell].max()))
+        grey = explanation.grey_picture(pictures.contrast[position], limits)
+        alt = f"Brightfield picture of a cell of class {truth}"
+        shown = [png_picture(explanation.png(grey), alt, WIDTH)]
+        if pictures.evidence is not None:
+            laid = explanation.evidence_picture(grey, pictures.evidence[position])
+            alt = f"The same cell, evidence for {call} in orange"
+            shown.append(png_picture(explanation.png(laid), alt, WIDTH))
+        right = truth == call
+        title = truth if right else f"{truth}, called {call}"
+        text = f"{confidence} sure; {cells.cell_id[cell]}"
+        cards.append(Card(tuple(shown), title, text, "good" if right else "bad"))
+    return tuple(cards)

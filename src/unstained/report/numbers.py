@@ -1,0 +1,88 @@
+"""The best model beside its controls, and how numbers are written in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from unstained.evaluation.controls import SHORTCUTS
+from unstained.evaluation.results import ControlResult, Evaluation
+from unstained.statistics.intervals import HALF_A_POINT, Estimate
+from unstained.statistics.paired import PairedResult, compare_predictions
+
+CONTROL_WORDS: Final = {
+    "majority": "always naming the commonest class",
+    "background": "the pixels around the cell alone",
+    "brightness": "overall brightness and contrast alone",
+    "size": "the size of the image crop alone",
+    "features": "hand-crafted shape and texture features",
+}
+
+
+def percent(value: float) -> str:
+    """0.853 as '85 %', which no line break separates."""
+    return "–" if np.isnan(value) else f"{100 * value:.0f}\u00a0%"
+
+
+def decimal(value: float, digits: int = 2) -> str:
+    """A number with a true minus sign and no negative zero; a dash for NaN."""
+    if np.isnan(value):
+        return "–"
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if not text.strip("-0.,") else text.replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """A p-value; one that would round to zero as '<0.001'."""
+    return "<0.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def points(found: PairedResult) -> str:
+    """A difference of fractions as '+8 points (+3 to +12)'."""
+    value, low, high = (
+        f"{100 * part:+.0f}".replace("-", "−") for part in (found.difference, found.low, found.high)
+    )
+    return f"{value} points ({low} to {high})"
+
+
+def clearly_better(found: PairedResult) -> bool:
+    """Whether the whole interval lies above 0, by half a point at least."""
+    return found.low >= HALF_A_POINT
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of fractions as '80 to 91 %'."""
+    return f"{100 * low:.0f} to {100 * high:.0f}\u00a0%"
+
+
+def span(found: Estimate) -> str:
+    """The interval of an estimated fraction, see `interval`."""
+    return interval(found.low, found.high)
+
+
+def listed(names: Sequence[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def against_control(evaluation: Evaluation, control: ControlResult) -> PairedResult:
+    """Best model minus a control in balanced accuracy, on the same test cells."""
+    cells, test = evaluation.cells, evaluation.cells.of("test")
+    return compare_predictions(
+        cells.labels[test],
+        control.predicted,
+        evaluation.best.probabilities[test].argmax(axis=1),
+        cells.group[test],
+        "balanced_accuracy",
+        evaluation.params.bootstrap,
+        1 - evaluation.params.confidence,
+        evaluation.seed,
+    )
+
+
+def strongest_shortcut(evaluation: Evaluation) -> ControlResult:
+    """The control without morphology that does best on the models' test cells."""
+    names = [control for control in evaluation.main_controls if control.name in SHORTCUTS]
+    return max(names, key=lambda control: control.scores.overall["balanced_accuracy"].value)

@@ -1,0 +1,211 @@
+"""What a reader should know before trusting a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from unstained.evaluation.conformal import fewest_cells
+from unstained.evaluation.controls import SHORTCUTS
+from unstained.evaluation.results import Evaluation
+from unstained.report.numbers import (
+    CONTROL_WORDS,
+    against_control,
+    clearly_better,
+    percent,
+    points,
+)
+from unstained.report.page import Finding, Tone
+
+TOLERATED_ERROR: Final = 0.1
+"""Calibration error above which stated confidence misleads."""
+
+NOTABLE: Final = 0.05
+"""Difference in balanced accuracy that is worth a sentence."""
+
+LOW_RECALL: Final = 0.5
+
+ORDER: Final[tuple[Tone, ...]] = ("bad", "caution", "neutral", "good")
+
+AUDIT_TONES: Final[dict[str, Tone]] = {"failure": "bad", "warning": "caution", "ok": "good"}
+
+
+def findings(evaluation: Evaluation) -> tuple[Finding, ...]:
+    """What a reader should know before trusting a number, worst first."""
+    items = [
+        *_origin(evaluation),
+        *_partition(evaluation),
+        *_controls(evaluation),
+        *_probabilities(evaluation),
+        *_classes(evaluation),
+        *_external(evaluation),
+        *_audit(evaluation),
+    ]
+    return tuple(sorted(items, key=lambda item: ORDER.index(item.tone)))
+
+
+def _origin(evaluation: Evaluation) -> Iterator[Finding]:
+    if evaluation.simulated:
+        yield Finding(
+            "bad",
+            "These are simulated cells",
+            "They show that the method works on cells of known truth. They say nothing about real "
+            "cells, and no number here may be quoted as a result about biology.",
+        )
+    yield Finding(
+        "neutral",
+        "A cell's class is the directory it was recorded in",
+        "It tells how the sample was treated, sorted or gated, not what this very cell showed. "
+        "Where such a label is wrong, a right call counts as a mistake.",
+    )
+
+
+def _partition(evaluation: Evaluation) -> Iterator[Finding]:
+    if evaluation.grouped and evaluation.data.group == "block":
+        yield Finding(
+            "caution",
+            "Tested within recordings that the model knows",
+            "Blocks of neighbouring tiles were held out, but of the same recordings. Whether the "
+            "model works on another day, sample or instrument is not shown.",
+        )
+    elif evaluation.grouped:
+        yield Finding(
+            "good",
+            "Tested on groups that were held out",
+            f"No test cell comes from {evaluation.group_word} that the model was trained on.",
+        )
+    else:
+        yield Finding(
+            "bad",
+            "Training and test share groups",
+            f"Cells were split at random, so test cells come from {evaluation.group_word} that the "
+            "model knows. Expect less on new ones; set split.strategy to grouped to see how much.",
+        )
+    caveat = evaluation.samplings["test"].caveat
+    if caveat:
+        yield Finding("caution", "Few groups", caveat[0].upper() + caveat[1:] + ".")
+
+
+def _controls(evaluation: Evaluation) -> Iterator[Finding]:
+    for control in evaluation.main_controls:
+        if control.name not in (*SHORTCUTS, "features"):
+            continue
+        gain = against_control(evaluation, control)
+        words = CONTROL_WORDS[control.name]
+        numbers = f"Gain of {evaluation.best.name} in balanced accuracy: {points(gain)}."
+        if clearly_better(gain):
+            continue
+        shortcut = control.name in SHORTCUTS
+        yield Finding(
+            "bad" if shortcut else "caution",
+            f"Not clearly better than {words}",
+            numbers
+            + (
+                " What the model has learnt may not be the cell."
+                if shortcut
+                else " Simple measurements are enough to reach this score."
+            ),
+        )
+    yield from _flattery(evaluation)
+
+
+def _flattery(evaluation: Evaluation) -> Iterator[Finding]:
+    """How much a random split would promise, judged by the hand-crafted features."""
+    found = {
+        control.split: control.scores.overall["balanced_accuracy"].value
+        for control in evaluation.controls
+        if control.name == "features"
+    }
+    if len(found) == 2 and found["random"] - found["grouped"] > NOTABLE:
+        yield Finding(
+            "caution",
+            "A random split would promise more",
+            f"Hand-crafted features reach {percent(found['random'])} when cells are split at "
+            f"random and {percent(found['grouped'])} on held-out groups. The difference is "
+            "knowledge of the recordings, not of the classes.",
+        )
+
+
+def _probabilities(evaluation: Evaluation) -> Iterator[Finding]:
+    best, alpha = evaluation.best, evaluation.params.conformal_alpha
+    error = best.test.after.error
+    names = evaluation.data.class_names
+    if error > TOLERATED_ERROR:
+        yield Finding(
+            "caution",
+            "Stated confidence is off",
+            f"On test cells it differs from the fraction right by {percent(error)} on average.",
+        )
+    else:
+        yield Finding(
+            "good",
+            "Stated confidence can be believed",
+            f"On test cells it differs from the fraction right by {percent(error)} on average.",
+        )
+    few = [
+        f"{name} ({count})"
+        for name, count in zip(names, best.validation_cells, strict=True)
+        if count < fewest_cells(alpha)
+    ]
+    if few:
+        yield Finding(
+            "caution",
+            "Too few validation cells for a guarantee",
+            f"Sets of classes need {fewest_cells(alpha)} validation cells a class; there are fewer "
+            f"of {', '.join(few)}. Every set holds these classes.",
+        )
+    missed = [
+        f"{name} {percent(value)}"
+        for name, value in zip(names, best.test.coverage, strict=True)
+        if value < 1 - alpha - TOLERATED_ERROR
+    ]
+    if missed:
+        yield Finding(
+            "caution",
+            "Sets of classes miss the truth too often",
+            f"They should hold the true class for {percent(1 - alpha)} of cells of each class, and "
+            f"do for {', '.join(missed)}. New groups differ from those that the sets were "
+            "adjusted on.",
+        )
+
+
+def _classes(evaluation: Evaluation) -> Iterator[Finding]:
+    low = [
+        f"{found.name} {percent(found.recall.value)}"
+        for found in evaluation.best.test.scores.classes
+        if found.recall.value < LOW_RECALL
+    ]
+    if low:
+        yield Finding(
+            "caution",
+            "Some classes are mostly missed",
+            f"Of their own cells the best model finds: {', '.join(low)}.",
+        )
+
+
+def _external(evaluation: Evaluation) -> Iterator[Finding]:
+    part = evaluation.best.parts.get("external")
+    if part is None:
+        return
+    inside = {found.name: found.recall.value for found in evaluation.best.test.scores.classes}
+    for found in part.scores.classes:
+        if found.support and found.recall.value < inside[found.name] - 2 * NOTABLE:
+            yield Finding(
+                "caution",
+                f"External {found.name} cells are recognised less often",
+                f"{percent(found.recall.value)} of {found.support:,} external cells, against "
+                f"{percent(inside[found.name])} of the test cells of this class.",
+            )
+
+
+def _audit(evaluation: Evaluation) -> Iterator[Finding]:
+    """Findings of the data audit; what it found in order is one line."""
+    clean = []
+    for found in evaluation.audit["findings"]:
+        tone = AUDIT_TONES[found["severity"]]
+        if tone == "good":
+            clean.append(found["check"])
+        else:
+            yield Finding(tone, f"Data audit, {found['check']}", found["sentence"])
+    if clean:
+        yield Finding("good", "Data audit found nothing in", ", ".join(clean) + ".")

@@ -1,0 +1,108 @@
+"""The report's section on continuous targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from unstained.evaluation.results import Evaluation
+from unstained.evaluation.scores import Scores
+from unstained.report import figures
+from unstained.report.numbers import decimal
+from unstained.report.page import Cell, Plots, Section, Table, svg_picture
+from unstained.report.study.chapters import PANEL, controls_best_first, number
+
+
+def markers_section(evaluation: Evaluation) -> Section | None:
+    """Continuous targets; None where the study has none."""
+    if not evaluation.data.targets:
+        return None
+    test, panels = evaluation.cells.of("test"), []
+    labels = evaluation.cells.labels[test]
+    for m, found in enumerate(evaluation.best.test.scores.targets):
+        truth, predicted = evaluation.cells.targets[test, m], evaluation.best.targets[test, m]
+        known = ~np.isnan(truth)
+        if not known.any():
+            continue
+        within = found.within_class_r.value
+        svg = figures.scatter_panel(
+            f"{found.name}: r = {decimal(found.r.value)}, within {decimal(within)}",
+            found.unit,
+            *(truth[known], predicted[known], labels[known]),
+            evaluation.data.class_names,
+        )
+        alt = f"Predicted against measured {found.name}: correlation {decimal(found.r.value)}."
+        panels.append(svg_picture(svg, alt, PANEL))
+    return Section(
+        "markers",
+        "What a stain would have shown",
+        "Markers",
+        "Continuous values predicted from the same label-free image. Where a marker differs "
+        "between classes, knowing the class already correlates with it; only the correlation "
+        "within classes shows that the model sees more.",
+        (
+            Plots(
+                f"Measured values and those that {evaluation.best.name} predicts, test cells, one "
+                "point a cell. On the dotted diagonal the prediction is exact; cells far off are "
+                "drawn on the border.",
+                tuple(panels),
+            ),
+            _correlations(evaluation),
+            _details(evaluation),
+        ),
+    )
+
+
+def _correlations(evaluation: Evaluation) -> Table:
+    """Models and controls, r and within-class r of each target."""
+    rows = [
+        (Cell(model.name, strong=model.name == evaluation.best.name), *_pairs(model.test.scores))
+        for model in evaluation.models
+    ]
+    rows += [
+        (Cell(f"{control.name} control"), *_pairs(control.scores))
+        for control in controls_best_first(evaluation)
+    ]
+    targets = evaluation.data.target_names
+    return Table(
+        "Correlation with the measured values, test cells",
+        ("", *("r", "within classes") * len(targets)),
+        tuple(rows),
+        "Below each number its interval. Controls see what they see in the section above.",
+        (("", 1), *((name, 2) for name in targets)),
+        (len(evaluation.models),),
+    )
+
+
+def _pairs(scores: Scores) -> Iterator[Cell]:
+    for target in scores.targets:
+        yield number(target.r)
+        yield number(target.within_class_r)
+
+
+def _details(evaluation: Evaluation) -> Table:
+    """More on the best model's predictions."""
+    best = evaluation.best
+    rows = []
+    for found, only in zip(best.test.scores.targets, best.class_only_r, strict=True):
+        digits = 0 if found.mae.value >= 1000 else 2
+        low, high = decimal(found.mae.low, digits), decimal(found.mae.high, digits)
+        rows.append(
+            (
+                Cell(found.name, found.unit),
+                Cell(f"{found.cells:,}"),
+                number(found.r),
+                Cell(decimal(only)),
+                number(found.r2),
+                Cell(decimal(found.mae.value, digits), f"{low} to {high}"),
+            )
+        )
+    return Table(
+        f"Predictions of {best.name}",
+        ("", "Cells", "r", "r from the class alone", "R²", "Mean error"),
+        tuple(rows),
+        "r from the class alone: correlation reached by giving every cell the training mean of the "
+        "class that the model calls it. Mean error is in the marker's own unit.",
+        even=True,
+    )

@@ -1,0 +1,141 @@
+"""The answer to the study's question, in plain words with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from unstained.evaluation.results import ControlResult, Evaluation
+from unstained.report.numbers import (
+    CONTROL_WORDS,
+    against_control,
+    clearly_better,
+    decimal,
+    percent,
+    points,
+    span,
+    strongest_shortcut,
+)
+from unstained.report.page import Finding, Tile, Tone, Verdict
+from unstained.statistics.intervals import Estimate
+from unstained.statistics.paired import PairedResult
+
+DEGREES: Final = (
+    (0.9, "Yes, almost always"),
+    (0.6, "Yes, mostly"),
+    (0.3, "In part"),
+    (0.0, "Barely"),
+)
+"""Least fraction of the way from guessing to perfect, and how it is called."""
+
+
+def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
+    """The answer in plain words, its evidence, and the key figures."""
+    best, scores = evaluation.best, evaluation.best.test.scores
+    balanced = scores.overall["balanced_accuracy"]
+    chance = 1 / int((np.array([c.support for c in scores.classes]) > 0).sum())
+    shortcut = strongest_shortcut(evaluation)
+    beaten = against_control(evaluation, shortcut)
+    reached = percent(balanced.value)
+    if balanced.low <= chance:
+        tone: Tone = "bad"
+        answer = f"No: the best model calls {reached} of cells right, no better than guessing."
+    elif not clearly_better(beaten):
+        tone = "bad"
+        answer = (
+            f"Not shown: {CONTROL_WORDS[shortcut.name]} may serve as well "
+            f"({percent(shortcut.scores.overall['balanced_accuracy'].value)}) as the best model "
+            f"({reached})."
+        )
+    else:
+        share = (balanced.value - chance) / (1 - chance)
+        degree = next(word for least, word in DEGREES if share >= least)
+        apart = evaluation.grouped and evaluation.data.group == "acquisition"
+        distrusted = not apart or any(item.tone == "bad" for item in findings)
+        tone = "caution" if distrusted or share < DEGREES[1][0] else "good"
+        answer = (
+            f"{degree}: the best model calls {reached} of cells right, where guessing would get "
+            f"{percent(chance)}."
+        )
+    sentences = (
+        _tested(evaluation, balanced),
+        _beside_controls(evaluation, beaten, shortcut),
+        *_markers(evaluation),
+    )
+    return Verdict(tone, answer, sentences, _tiles(evaluation, chance, shortcut, best.name))
+
+
+def _tested(evaluation: Evaluation, balanced: Estimate) -> str:
+    cells, groups = evaluation.best.test.scores.cells, evaluation.samplings["test"].groups
+    where = (
+        f"{cells:,} cells from {groups} {evaluation.group_word} that it never saw in training"
+        + (", within recordings that it knows" if evaluation.data.group == "block" else "")
+        if evaluation.grouped
+        else f"{cells:,} cells that it never saw, but of {evaluation.group_word} that it knows"
+    )
+    return (
+        f"The model, {evaluation.best.name}, was chosen on validation cells and tested on {where}. "
+        f"Averaged over classes it is right for {percent(balanced.value)} of them "
+        f"({percent(evaluation.params.confidence)} interval {span(balanced)})."
+    )
+
+
+def _beside_controls(evaluation: Evaluation, beaten: PairedResult, shortcut: ControlResult) -> str:
+    features = evaluation.control("features")
+    gain = against_control(evaluation, features)
+    reached = percent(features.scores.overall["balanced_accuracy"].value)
+    level = percent(shortcut.scores.overall["balanced_accuracy"].value)
+    if clearly_better(gain):
+        judgement = "clearly better"
+    else:
+        judgement = "worse" if gain.high < 0 else "not clearly better"
+    return (
+        f"Without seeing the cell's shape one reaches at most {level}, from "
+        f"{CONTROL_WORDS[shortcut.name]}: the model gains {points(beaten)}. Hand-crafted features "
+        f"with decision trees reach {reached}: the model is {judgement}, {points(gain)}."
+    )
+
+
+def _markers(evaluation: Evaluation) -> Iterator[str]:
+    targets = evaluation.best.test.scores.targets
+    if targets:
+        listed = ", ".join(
+            f"{found.name} with r = {decimal(found.r.value)} "
+            f"({decimal(found.within_class_r.value)} within classes)"
+            for found in targets
+        )
+        yield f"From the same images it predicts what a stain would have shown: {listed}."
+
+
+def _tiles(
+    evaluation: Evaluation, chance: float, shortcut: ControlResult, best: str
+) -> tuple[Tile, ...]:
+    overall = evaluation.best.test.scores.overall
+    f1, balanced = overall["macro_f1"], overall["balanced_accuracy"]
+    level = percent(evaluation.params.confidence)
+    tiles = [
+        Tile(
+            "Right, averaged over classes",
+            percent(balanced.value),
+            f"{best}; {level} interval {span(balanced)}; guessing {percent(chance)}",
+        ),
+        Tile("Macro-F1", f"{f1.value:.2f}", f"{level} interval {f1.low:.2f} to {f1.high:.2f}"),
+        Tile(
+            "Best without seeing shape",
+            percent(shortcut.scores.overall["balanced_accuracy"].value),
+            f"{shortcut.name} control",
+        ),
+    ]
+    targets = evaluation.best.test.scores.targets
+    if targets:
+        found = max(targets, key=lambda target: np.nan_to_num(target.r.value, nan=-1.0))
+        tiles.append(
+            Tile(
+                f"Correlation with {found.name}",
+                decimal(found.r.value),
+                f"{decimal(found.within_class_r.value)} within classes",
+            )
+        )
+    return tuple(tiles)

@@ -1,0 +1,74 @@
+"""Small pictures of cells for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from unstained.data.canvas import place
+from unstained.data.store.cell_store import CellStore
+from unstained.evaluation.uncertainty.results import records
+from unstained.evaluation.uncertainty.unknown_cells import CONTROL, Strangers
+from unstained.explain.activation import grey_picture, grey_range, png
+from unstained.report.numbers import percent
+from unstained.report.page import Card, Gallery, Picture, png_picture
+
+WIDTH = 96
+EXAMPLES = 3
+"""Of each kind."""
+MOST_SUSPECTS = 12
+
+
+def _pictures(
+    images: Sequence[np.ndarray], canvas: int, words: Sequence[str]
+) -> list[tuple[Picture]]:
+    contrast = place(images, canvas).contrast(slice(None), 1.0)[:, 0].numpy().astype(np.float64)
+    limits = grey_range(contrast)
+    shown = [png(grey_picture(image, limits)) for image in contrast]
+    return [(png_picture(image, alt, WIDTH),) for image, alt in zip(shown, words, strict=True)]
+
+
+def stranger_gallery(strangers: Strangers, canvas: int) -> Gallery:
+    """Some cells of each kind."""
+    kinds = sorted(set(strangers.kinds.tolist()), key=lambda kind: (kind == CONTROL, kind))
+    chosen = [
+        int(index)
+        for kind in kinds
+        for index in np.flatnonzero(strangers.kinds == kind)[:: _step(strangers, kind)][:EXAMPLES]
+    ]
+    names = [str(strangers.kinds[index]) for index in chosen]
+    alts = [f"Brightfield picture of a cell of kind {name}" for name in names]
+    pictures = _pictures([strangers.images[index] for index in chosen], canvas, alts)
+    cards = tuple(
+        Card(picture, name, str(strangers.groups[index]))
+        for picture, name, index in zip(pictures, names, chosen, strict=True)
+    )
+    return Gallery(f"Cells of each kind, {strangers.origin}", cards)
+
+
+def _step(strangers: Strangers, kind: str) -> int:
+    # Odd, since every second simulated cell is out of focus the other way.
+    return max(1, int((strangers.kinds == kind).sum()) // EXAMPLES | 1)
+
+
+def suspect_gallery(suspects: pd.DataFrame, store: CellStore, canvas: int) -> Gallery | None:
+    """The labels doubted most; None where none is."""
+    shown = suspects.head(MOST_SUSPECTS)
+    if not len(shown):
+        return None
+    rows = pd.Index(store.columns("cell_id")["cell_id"]).get_indexer(pd.Index(shown["cell_id"]))
+    rows_of = records(shown)
+    alts = [f"Brightfield picture of a cell labelled {row['label']}" for row in rows_of]
+    cards = tuple(
+        Card(
+            picture,
+            f"{row['label']}, or {row['suggested']}?",
+            f"{percent(row['p_suggested'])} against {percent(row['p_label'])}; fluorescence: "
+            f"{row['gate']}; {row['cell_id']}",
+            "caution",
+        )
+        for picture, row in zip(_pictures(store.images(rows), canvas, alts), rows_of, strict=True)
+    )
+    return Gallery("Labels doubted most by all models together", cards)

@@ -1,1 +1,0 @@
-"""Parts of the stage `compare`: registry (`release`) and statistics (`comparison`) joined."""

@@ -1,0 +1,1 @@
+"""Metrics, intervals, paired tests, folds: arrays in, numbers out."""

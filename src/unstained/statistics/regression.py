@@ -1,0 +1,82 @@
+"""Metrics of continuous targets, computed from sums so that a resample is one matrix product.
+
+Cells whose true value is missing (NaN) are left out. Truth and prediction are shifted by their
+means before they are squared, because sums of large squares would cancel badly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unstained.statistics.metrics import Floats, Labels, divide
+
+
+def moments(truth: Floats, predicted: Floats) -> Floats:
+    """What each cell adds to the sums of the metrics below.
+
+    Args:
+        truth: (N,) true values, NaN where not recorded.
+        predicted: (N,) predictions.
+
+    Returns:
+        (N, 8): 1, x, y, x², y², xy, (truth - predicted)², |truth - predicted| with x and y the
+        shifted truth and prediction; all 0 where the truth is missing.
+    """
+    known = ~np.isnan(truth)
+    truth, predicted = np.where(known, truth, 0.0), np.where(known, predicted, 0.0)
+    count = max(1, int(known.sum()))
+    x = np.where(known, truth - truth.sum() / count, 0.0)
+    y = np.where(known, predicted - predicted.sum() / count, 0.0)
+    error = truth - predicted
+    columns = [known.astype(float), x, y, x * x, y * y, x * y, error**2, np.abs(error)]
+    return np.stack(columns, axis=1)
+
+
+def class_moments(truth: Floats, predicted: Floats, labels: Labels, classes: int) -> Floats:
+    """`moments` spread over classes: (N, K, 8), zero outside the cell's own class."""
+    one_hot = np.eye(classes)[labels]
+    return one_hot[:, :, None] * moments(truth, predicted)[:, None, :]
+
+
+def _centred(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    """Sxx, Syy, Sxy about the means, from sums (..., 8)."""
+    n, x, y, xx, yy, xy = (sums[..., i] for i in range(6))
+    return (
+        xx - divide(x * x, n, 0.0),
+        yy - divide(y * y, n, 0.0),
+        xy - divide(x * y, n, 0.0),
+    )
+
+
+def _correlation(sxx: Floats, syy: Floats, sxy: Floats, scale: Floats) -> Floats:
+    """Sxy / sqrt(Sxx Syy); NaN where truth or prediction does not vary beyond rounding."""
+    varies = (sxx > 1e-12 * scale[..., 0]) & (syy > 1e-12 * scale[..., 1])
+    value = divide(sxy, np.sqrt(np.where(varies, sxx * syy, 0.0)), np.nan)
+    return np.clip(value, -1.0, 1.0)
+
+
+def pearson(sums: Floats) -> Floats:
+    """Pearson correlation from sums (..., 8)."""
+    return _correlation(*_centred(sums), sums[..., 3:5])
+
+
+def within_class_pearson(sums: Floats) -> Floats:
+    """Pooled within-class correlation from sums (..., K, 8).
+
+    Each class is centred on its own means before the covariances are added up, so a prediction
+    that only knows the class scores 0.
+    """
+    sxx, syy, sxy = (part.sum(axis=-1) for part in _centred(sums))
+    return _correlation(sxx, syy, sxy, sums[..., 3:5].sum(axis=-2))
+
+
+def r_squared(sums: Floats) -> Floats:
+    """Coefficient of determination 1 - SS_residual / SS_total; negative if worse than the mean."""
+    sxx, _, _ = _centred(sums)
+    varies = sxx > 1e-12 * sums[..., 3]
+    return 1.0 - divide(sums[..., 6], np.where(varies, sxx, 0.0), np.nan)
+
+
+def mean_absolute_error(sums: Floats) -> Floats:
+    """Mean |truth - prediction|, in the target's unit."""
+    return divide(sums[..., 7], sums[..., 0], np.nan)

@@ -1,0 +1,1 @@
+"""What belongs to one study alone: the numbers that its paper prints."""

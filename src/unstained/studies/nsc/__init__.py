@@ -1,0 +1,1 @@
+"""Neural stem cell lineages (Zhu et al. 2021)."""

@@ -1,0 +1,56 @@
+"""Every network beside CG-RecNet's first preset, exported: one file each, the same decisions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.exported import TEMPERATURE, export_params, raw_cells, trained_model
+from tests.models.sizes import TINY, parse
+from unstained.artifact.inference import open_session, run_session
+from unstained.artifact.padding import pad_batch
+from unstained.artifact.proven_export import export_with_parity
+from unstained.artifact.serving_graph import ServingGraph
+
+# Together they hold every module of every preset; the others are exported in test_onnx_export.py.
+COMPANIONS = {
+    "rescmnet": {"preset": "table_swapped"},
+    "resgdnet": {"preset": "table_printed"},
+    "densenet121": {},
+    "vgg16": {},
+    "mobilenet_v2": {"depth": [1, 1, 1, 1, 1, 1, 1]},
+    "vit_b_16": {},
+    "xception": {},
+}
+
+
+@pytest.mark.parametrize("name", COMPANIONS)
+def test_the_exported_file_decides_as_the_network_does(name: str, tmp_path: Path) -> None:
+    trained = trained_model(parse(TINY[name], **COMPANIONS[name]), targets=2)
+    has_cam = name not in ("vgg16", "vit_b_16")
+    spec = trained.spec.model_copy(update={"has_cam": has_cam})
+    graph = ServingGraph(replace(trained, spec=spec), TEMPERATURE)
+    path, cells = tmp_path / "model.onnx", raw_cells(32)
+    exported, parity, notes = export_with_parity(
+        graph, path, cells, dtype=np.dtype("uint16"), channels=1, params=export_params()
+    )
+    assert (exported.exporter, notes) == ("dynamo", [])
+    assert parity.passed
+    session = open_session(path)
+    assert [output.name for output in session.get_outputs()] == list(graph.output_names)
+    for batch in (1, 2, 7):
+        pixels = pad_batch(cells[:batch])
+        found = run_session(session, pixels)
+        with torch.inference_mode():
+            expected = graph(torch.from_numpy(pixels))
+        truth = dict(zip(graph.output_names, expected, strict=True))
+        np.testing.assert_allclose(found["logits"], truth["logits"], rtol=0, atol=1e-4)
+        np.testing.assert_array_equal(found["logits"].argmax(1), truth["logits"].argmax(1))
+        assert found["targets"].shape == (batch, 2)
+        assert ("cam" in found) == has_cam
+    everything = run_session(session, pad_batch(cells))
+    assert len(set(everything["logits"].argmax(1))) > 1  # the cells are not all alike

@@ -1,0 +1,111 @@
+"""The card of a model without maps and targets, and calibration as evaluation wrote it.
+
+tests/stages/test_export.py holds a whole card against the artifact that it travels with.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.exported import BOOSTING, trained_model
+from tests.learning.cases import STUDY
+from unstained.artifact.card import Calibration, CardFacts, Origin, make_card
+from unstained.artifact.onnx_export import Exported
+from unstained.artifact.parity import Parity
+from unstained.artifact.quantise import Int8Verdict
+from unstained.errors import StageInputError
+from unstained.files import file_sha256, write_json
+
+CALIBRATION = Calibration(1.5, (0.5, 0.6, 0.7), 0.1)
+
+
+def facts(int8: Int8Verdict) -> CardFacts:
+    return CardFacts(
+        data=STUDY.model_copy(update={"targets": ()}),
+        spec=trained_model(BOOSTING, targets=0, digest="cells").spec,
+        dtype=np.dtype("uint8"),
+        calibration=CALIBRATION,
+        origin=Origin(
+            study="cells",
+            model="trees",
+            recipe="demo",
+            git_commit="abc",
+            data_digest="data",
+            groups=("a0", "a1"),
+            split_digest="split",
+            simulated=True,
+            params={"seed": 1},
+            params_digest="params",
+            tuned={},
+        ),
+        exported=Exported("legacy", 18, "2"),
+        parity=Parity(True, 0.0, {"logits": 0.0}, 0.0, 1e-4),
+        int8=int8,
+        golden={
+            "pixels": np.zeros((2, 1, 5, 5), np.uint8),
+            "probabilities": np.zeros((2, 3), np.float32),
+            "logits": np.zeros((2, 3), np.float32),
+            "targets": np.zeros((2, 0), np.float32),
+            "embedding": np.zeros((2, 7), np.float32),
+        },
+        golden_cells=["a/1", "b/2"],
+        metrics={"macro_f1": 0.5},
+    )
+
+
+def test_card_names_only_what_the_model_gives(tmp_path: Path) -> None:
+    for name in ("model.onnx", "golden.safetensors"):
+        (tmp_path / name).write_bytes(name.encode())
+    card = make_card(tmp_path, facts(Int8Verdict(False, "not asked for")))
+    assert json.loads(json.dumps(card, allow_nan=False)) == card | {"groups": ["a0", "a1"]}
+    shapes = {output["name"]: output["shape"] for output in card["outputs"]}
+    assert shapes == {
+        "probabilities": ["batch", 3],
+        "logits": ["batch", 3],
+        "targets": ["batch", 0],
+        "embedding": ["batch", 7],
+    }
+    assert card["inputs"][0]["dtype"] == "uint8"
+    assert card["calibration"]["thresholds"] == [0.5, 0.6, 0.7]
+    assert (card["exporter"], card["opset"], card["torch"]) == ("legacy", 18, "2")
+    assert card["golden"]["cells"] == ["a/1", "b/2"]
+    assert card["training_data_digest"] == "cells"
+    assert card["variants"]["int8"] == {"shipped": False, "reason": "not asked for"}
+
+
+def test_card_of_a_shipped_variant_holds_its_digest_and_no_time(tmp_path: Path) -> None:
+    for name in ("model.onnx", "golden.safetensors", "model.int8.onnx"):
+        (tmp_path / name).write_bytes(name.encode())
+    verdict = Int8Verdict(True, "faster", f1_loss=0.001, speedup=2.345)
+    variant = make_card(tmp_path, facts(verdict))["variants"]["int8"]
+    assert variant["sha256"] == file_sha256(tmp_path / "model.int8.onnx")
+    assert variant["macro_f1_loss"] == 0.001
+    assert "2.345" not in json.dumps(variant)
+
+
+def test_calibration_is_read_as_evaluation_wrote_it(tmp_path: Path) -> None:
+    write_json(tmp_path / "c.json", {**CALIBRATION.as_json(), "n_val": 9, "ece_after": 0.01})
+    assert Calibration.read(tmp_path / "c.json", 3) == CALIBRATION
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no JSON",
+        "[]",
+        '{"temperature": 1.0, "alpha": 0.1}',
+        '{"temperature": "x", "thresholds": [0.1, 0.2, 0.3], "alpha": 0.1}',
+        '{"temperature": 1.0, "thresholds": 0.1, "alpha": 0.1}',
+        '{"temperature": 1.0, "thresholds": [0.1, 0.2], "alpha": 0.1}',
+    ],
+)
+def test_calibration_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "c.json").write_text(content)
+    with pytest.raises(StageInputError, match=r"c\.json"):
+        Calibration.read(tmp_path / "c.json", 3)
+    with pytest.raises(StageInputError, match="missing"):
+        Calibration.read(tmp_path / "absent.json", 3)

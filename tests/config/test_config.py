@@ -1,0 +1,125 @@
+"""params.yaml is strict: what is not understood is refused by its full path."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from unstained.config import CommonParams, load_params
+from unstained.errors import ParameterError, SourceError
+from unstained.sources import set_source
+
+RECIPE = ("studies", "nsc", "recipes", "demo")
+
+
+def edit(path: Path, *keys: object, value: object) -> None:
+    yaml = YAML(typ="safe", pure=True)  # comments are of no use here
+    content = yaml.load(path.read_text())
+    node = content
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    text = io.StringIO()
+    yaml.dump(content, text)
+    path.write_text(text.getvalue())
+
+
+def test_shipped_parameters_are_valid(project: Path) -> None:
+    params = load_params(project / "params.yaml")
+    assert params.recipe == "demo"
+    assert params.studies["nsc"].data.class_names == ("astrocyte", "oligodendrocyte", "neuron")
+    for study in params.studies.values():
+        assert set(study.recipes) == {"demo", "full", "paper"}
+
+
+def test_typo_is_named_by_its_full_path(project: Path) -> None:
+    edit(project / "params.yaml", *RECIPE, "split", "stratgy", value="grouped")
+    with pytest.raises(ParameterError, match=r"split\.stratgy: unknown key"):
+        load_params(project / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "text"),
+    [
+        ((*RECIPE, "split", "fractions"), [0.7, 0.2, 0.2], "add up to 1"),
+        ((*RECIPE, "split", "strategy"), "random", "split.strategy"),
+        (("recipe",), "huge", "has no recipe 'huge'"),
+        (("active",), ["cellcycle"], "unstained source cellcycle PATH"),
+        (("active",), ["nope"], "'nope' is no study"),
+        (("models",), ["vgg"], "does not define"),
+        (("compare", "alpha"), 1.5, "compare.alpha"),
+        ((*RECIPE, "models", "vgg16", "train"), {"lerning_rate": 1}, "models.vgg16.train"),
+        ((*RECIPE, "models", "vgg16", "input"), {"view": "background"}, "hidden_px"),
+        ((*RECIPE, "models", "resnet50", "partition"), "reference", "'resnet50' is an experiment"),
+        (("companions", "folds"), [0, 9], "has no fold 9"),
+        (("companions", "models"), ["resnet50"], "'cg_recnet' is not in companions.models"),
+        (("common", "seed"), "many", "common.seed"),
+    ],
+)
+def test_impossible_values_are_refused(
+    project: Path, keys: tuple[str, ...], value: object, text: str
+) -> None:
+    edit(project / "params.yaml", *keys, value=value)
+    with pytest.raises(ParameterError) as error:
+        load_params(project / "params.yaml")
+    assert text in str(error.value)
+
+
+def test_missing_file_and_broken_yaml(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="does not exist"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [1, 2")
+    with pytest.raises(ParameterError, match="no valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_digest_depends_on_values_alone() -> None:
+    assert CommonParams(seed=1).digest() == CommonParams(seed=1).digest()
+    assert CommonParams(seed=1).digest() != CommonParams(seed=2).digest()
+
+
+def test_a_model_changes_only_what_it_names_of_training(project: Path) -> None:
+    given = {"learning_rate": 3.0e-4, "augment": {"shift_px": 0}}
+    edit(project / "params.yaml", *RECIPE, "models", "vgg16", "train", value=given)
+    recipe = load_params(project / "params.yaml").studies["nsc"].recipes["demo"]
+    found = recipe.models["vgg16"].training(recipe.train)
+    assert (found.learning_rate, found.augment.shift_px) == (3.0e-4, 0)
+    augment = found.augment.model_copy(update={"shift_px": recipe.train.augment.shift_px})
+    usual = {"learning_rate": recipe.train.learning_rate, "augment": augment}
+    assert found.model_copy(update=usual) == recipe.train
+    boosting = recipe.models["features_boosting"]
+    assert boosting.training(recipe.train) == recipe.train
+
+
+def test_set_source_activates_the_study_and_changes_no_other_line(
+    project: Path, tmp_path: Path
+) -> None:
+    params_file = project / "params.yaml"
+    images = tmp_path / "images"
+    images.mkdir()
+    before = params_file.read_text().splitlines()
+    set_source(params_file, "cellcycle", str(images))
+    params = load_params(params_file)
+    assert params.active == ("nsc", "cellcycle")
+    assert params.studies["cellcycle"].data.source == str(images)
+    after = params_file.read_text().splitlines()
+    changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
+    assert [old.split()[0] for old, _ in changed] == ["active:", "source:"]
+    assert [new.partition("#")[2] for _, new in changed] == [
+        old.partition("#")[2] for old, _ in changed
+    ]
+
+
+def test_set_source_refuses_what_cannot_run(project: Path) -> None:
+    params_file = project / "params.yaml"
+    before = params_file.read_text()
+    with pytest.raises(SourceError, match="no directory"):
+        set_source(params_file, "cellcycle", "/no/such/place")
+    with pytest.raises(ParameterError, match="no simulator"):
+        set_source(params_file, "cellcycle", "simulator")
+    with pytest.raises(ParameterError, match="no study"):
+        set_source(params_file, "nope", ".")
+    assert params_file.read_text() == before

@@ -1,0 +1,269 @@
+"""The runner: a finished directory or nothing, and a clear word when something is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from unstained.config import CommonParams, Params, load_params, read_yaml
+from unstained.errors import ParameterError, StageInputError, UnstainedError
+from unstained.files import read_json
+from unstained.pipeline import catalogue, runner
+from unstained.pipeline import freshness as code
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.pipeline.done import is_done, require_inputs
+from unstained.pipeline.freshness import code_digest
+from unstained.pipeline.runner import Task, git_commit, make_task, run_stage
+
+
+class ToyParams(Params):
+    common: CommonParams
+
+
+class Toy:
+    """Two stages: `ingest` writes a file, `split` copies it."""
+
+    def __init__(self) -> None:
+        self.fail: BaseException | None = None
+        self.fingerprints: list[str] = []
+        self.before_return = lambda job: None
+        sections = {"common": "common"}
+        self.ingest = Stage("ingest", ToyParams, sections, {}, {"store": Output("store")}, "study")
+        self.split = Stage(
+            "split",
+            ToyParams,
+            sections,
+            {"store": Input("ingest", "store")},
+            {"copy": Output("deep/copy.txt")},
+            "study",
+        )
+
+    def module(self, name: str) -> SimpleNamespace:
+        if name == "ingest":
+            return SimpleNamespace(STAGE=self.ingest, run=self.run_ingest)
+        return SimpleNamespace(STAGE=self.split, run=self.run_split)
+
+    def run_ingest(self, params: ToyParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+        self.fingerprints.append(job.fingerprint)
+        (job.scratch / "resume").touch()
+        outputs["store"].mkdir()
+        (outputs["store"] / "cells").write_text(str(params.common.seed))
+        if self.fail is not None:
+            raise self.fail
+        self.before_return(job)
+        return Report({"cells": 3}, ("fine",))
+
+    def run_split(self, params: ToyParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+        self.fingerprints.append(job.fingerprint)
+        outputs["copy"].write_text((inputs["store"] / "cells").read_text())
+        return Report({})
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
+    toy = Toy()
+    for place in (runner, catalogue):
+        monkeypatch.setattr(place, "stage_module", toy.module)
+    return toy
+
+
+def test_outputs_and_report_appear_together(project: Path, toy: Toy) -> None:
+    run_stage("ingest", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    assert (project / "runs/nsc/split/deep/copy.txt").read_text() == "42"
+    report = read_json(project / "runs/nsc/ingest/report.json")
+    assert report["metrics"]["cells"] == 3
+    assert set(report["outputs"]) == {"store"}
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("x"), KeyboardInterrupt()])
+def test_a_failed_run_leaves_the_last_finished_one(
+    project: Path, toy: Toy, failure: BaseException
+) -> None:
+    run_stage("ingest", "nsc", root=project)
+    toy.fail = failure
+    with pytest.raises(type(failure)):
+        run_stage("ingest", "nsc", root=project)
+    assert (project / "runs/nsc/ingest/store/cells").read_text() == "42"
+    assert run_stage("split", "nsc", root=project)
+
+
+def test_first_failure_leaves_nothing_a_later_stage_accepts(project: Path, toy: Toy) -> None:
+    toy.fail = RuntimeError("x")
+    with pytest.raises(RuntimeError):
+        run_stage("ingest", "nsc", root=project)
+    assert not (project / "runs").exists()
+    with pytest.raises(StageInputError, match="unstained run ingest nsc"):
+        run_stage("split", "nsc", root=project)
+
+
+def test_scratch_survives_a_failure_and_goes_after_success(project: Path, toy: Toy) -> None:
+    toy.fail = RuntimeError("x")
+    with pytest.raises(RuntimeError):
+        run_stage("ingest", "nsc", root=project)
+    assert list((project / "state/scratch").glob("*/resume"))
+    toy.fail = None
+    run_stage("ingest", "nsc", root=project)
+    assert not list((project / "state/scratch").glob("*"))
+
+
+def test_fingerprint_follows_parameters_and_inputs(project: Path, toy: Toy) -> None:
+    run_stage("ingest", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    first, split, again = toy.fingerprints
+    assert split == again
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("seed: 42", "seed: 43"))
+    run_stage("ingest", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    assert len({first, split, *toy.fingerprints[3:]}) == 4
+
+
+def test_missing_declared_output_is_an_error(project: Path, toy: Toy) -> None:
+    toy.before_return = lambda job: (
+        [p.unlink() for p in project.glob("state/partial/*/store/cells")],
+        [p.rmdir() for p in project.glob("state/partial/*/store")],
+    )
+    with pytest.raises(UnstainedError, match="without writing store"):
+        run_stage("ingest", "nsc", root=project)
+    assert not (project / "runs/nsc/ingest").exists()
+
+
+def test_two_runs_at_once_are_refused(project: Path, toy: Toy) -> None:
+    inside, leave = threading.Event(), threading.Event()
+    toy.before_return = lambda job: (inside.set(), leave.wait(10))
+    thread = threading.Thread(target=lambda: run_stage("ingest", "nsc", root=project))
+    thread.start()
+    inside.wait(10)
+    try:
+        with pytest.raises(UnstainedError, match="already running"):
+            run_stage("ingest", "nsc", root=project)
+    finally:
+        leave.set()
+        thread.join()
+
+
+def test_under_torchrun_only_the_first_worker_publishes(
+    project: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    run_stage("ingest", "nsc", root=project)
+    assert not (project / "runs/nsc/ingest").exists()
+    assert not list((project / "state/partial").iterdir())
+    monkeypatch.setenv("RANK", "0")
+    run_stage("ingest", "nsc", root=project)
+    assert (project / "runs/nsc/ingest/store/cells").exists()
+
+
+def test_wrong_names_are_refused(project: Path, toy: Toy) -> None:
+    with pytest.raises(ParameterError, match="no study 'x'"):
+        run_stage("ingest", "x", root=project)
+    with pytest.raises(ParameterError, match="once a study"):
+        run_stage("ingest", "nsc", "cg_recnet", root=project)
+
+
+def test_unknown_stage_is_refused(project: Path) -> None:
+    with pytest.raises(ParameterError, match="no stage 'bake'"):
+        run_stage("bake", "nsc", root=project)
+
+
+def asked(project: Path, name: str) -> Task:
+    path = project / "params.yaml"
+    return make_task(load_params(path), read_yaml(path), name, "nsc")
+
+
+def reseed(project: Path, seed: int) -> None:
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("\n  seed: 42", f"\n  seed: {seed}"))
+
+
+def test_done_is_what_is_there_unchanged_and_asked_for(project: Path, toy: Toy) -> None:
+    assert not is_done(project, asked(project, "ingest"))
+    run_stage("ingest", "nsc", root=project)
+    assert not is_done(project, asked(project, "split"))
+    run_stage("split", "nsc", root=project)
+    assert is_done(project, asked(project, "ingest"))
+    assert is_done(project, asked(project, "split"))
+    copy = project / "runs/nsc/split/deep/copy.txt"
+    copy.write_text("43")
+    assert not is_done(project, asked(project, "split"))
+    copy.write_text("42")
+    assert is_done(project, asked(project, "split"))
+    copy.unlink()
+    assert not is_done(project, asked(project, "split"))
+
+
+def test_what_other_parameters_made_is_not_done(project: Path, toy: Toy) -> None:
+    run_stage("ingest", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    reseed(project, 43)
+    assert not is_done(project, asked(project, "split"))
+    path = project / "params.yaml"
+    parameters = load_params(path), read_yaml(path)
+    with pytest.raises(StageInputError, match="ingest was not made with the parameters"):
+        require_inputs(project, *parameters, toy.split, "nsc")
+    run_stage("ingest", "nsc", root=project)
+    require_inputs(project, *parameters, toy.split, "nsc")
+    assert not is_done(project, asked(project, "split"))
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package of one stage and one layer in the place of ours."""
+    place = tmp_path / "package"
+    for name in ("stages/ingest.py", "stages/split.py", "data/reader.py", "learning/fit.py"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("1")
+    monkeypatch.setattr(code, "__file__", str(place / "pipeline/freshness.py"))
+    code._digest.cache_clear()
+    yield place
+    code._digest.cache_clear()
+
+
+def test_what_other_code_made_is_not_done(project: Path, package: Path, toy: Toy) -> None:
+    toy.ingest = Stage("ingest", ToyParams, toy.ingest.sections, {}, toy.ingest.outputs, "study",
+                       layers=("data",))  # fmt: skip
+    run_stage("ingest", "nsc", root=project)
+    first = code_digest(toy.ingest)
+    assert read_json(project / "runs/nsc/ingest/report.json")["code"] == first
+    for name, concerns in (
+        ("data/__pycache__/reader.pyc", False),
+        ("learning/fit.py", False),
+        ("stages/split.py", False),
+        ("data/reader.py", True),
+        ("stages/ingest.py", True),
+        ("data/new.py", True),
+    ):
+        before = (package / name).read_text() if (package / name).exists() else None
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text("2")
+        assert code_digest(toy.ingest) == first, "as this process has found it"
+        code._digest.cache_clear()
+        assert is_done(project, asked(project, "ingest")) != concerns
+        (package / name).unlink() if before is None else (package / name).write_text(before)
+        code._digest.cache_clear()
+        assert is_done(project, asked(project, "ingest"))
+
+
+def test_a_commit_is_dirty_for_any_change_but_that_of_lock_files(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        name = ("-c", "user.email=a@b.c", "-c", "user.name=A")
+        subprocess.run(["git", *name, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "companions").mkdir()
+    files = [tmp_path / name for name in ("dvc.lock", "companions/dvc.lock", "params.yaml")]
+    for file in files:
+        file.write_text("1")
+    for words in (("init",), ("add", "-A"), ("commit", "-m", "x")):
+        git(*words)
+    for file in files[:2]:
+        file.write_text("2")
+    assert len(git_commit(tmp_path)) == 40
+    files[2].write_text("2")
+    assert git_commit(tmp_path).endswith("-dirty")
