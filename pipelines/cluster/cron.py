@@ -1,42 +1,27 @@
 """Cron expressions as Kubeflow Pipelines reads them: six fields, the first one seconds.
 
-The server takes SECOND MINUTE HOUR DAY MONTH WEEKDAY with `*`, `?`, lists, ranges, steps and
-English short names, and Sunday is 0. Written with the usual five fields an expression would be
-read one field off ("0 3 * * *" as three minutes past every hour), so it is refused here.
+Written with the usual five fields an expression would be read one field off ("0 3 * * *" as three
+minutes past every hour), so it is refused here. Fields are read by croniter, which knows more than
+the server does: what the server would refuse is told before anything is sent.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from datetime import datetime
+from typing import Final
 
 from unstained.errors import ParameterError
 
-FORM = (
+FORM: Final = (
     "write six fields, SECOND MINUTE HOUR DAY MONTH WEEKDAY: '0 0 3 * * 1' is Mondays at 3:00 UTC"
 )
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-LONGEST_MONTH = {month: 30 if month in (4, 6, 9, 11) else 31 for month in range(1, 13)} | {2: 29}
+FIELDS: Final = 6
+PART: Final = re.compile(r"(?:[*?]|(\d+|[a-z]{3})(?:-(\d+|[a-z]{3}))?)(?:/\d+)?", re.ASCII | re.I)
+"""One of a field's alternatives in the server's grammar: `*`, `?`, a value or a range, a step."""
 
-
-@dataclass(frozen=True)
-class Field:
-    """One of the six: its bounds, and names for its values."""
-
-    name: str
-    low: int
-    high: int
-    names: tuple[str, ...] = ()
-
-
-FIELDS = (
-    Field("second", 0, 59),
-    Field("minute", 0, 59),
-    Field("hour", 0, 23),
-    Field("day", 1, 31),
-    Field("month", 1, 12, MONTHS),
-    Field("weekday", 0, 6, WEEKDAYS),
-)
+LEAP_YEARS_APART: Final = 8
+"""Years within which every date of the calendar occurs, 29 February of 1896 to 1904 included."""
 
 
 def check_cron(expression: str) -> str:
@@ -51,63 +36,39 @@ def check_cron(expression: str) -> str:
     Raises:
         ParameterError: what is wrong with it.
     """
+    from croniter import CroniterBadCronError, CroniterBadDateError, croniter
+
     texts = expression.split()
-    if len(texts) != len(FIELDS):
+    if len(texts) != FIELDS:
         raise ParameterError(f"the cron expression {expression!r} has {len(texts)} fields", FORM)
-    seconds, _, _, days, months, _ = (
-        _values(field, text, expression) for field, text in zip(FIELDS, texts, strict=True)
-    )
-    if len(seconds) > 1:
+    for text in texts:
+        _check_grammar(text, expression)
+    if not texts[0].isdecimal():
+        raise ParameterError(f"the cron expression {expression!r} starts many runs a minute", FORM)
+    if re.search(r"(?<![\d/])7\b", texts[5]):
+        raise ParameterError(f"Sunday is 0, not 7, in the cron expression {expression!r}", FORM)
+    try:
+        croniter(
+            " ".join(texts),
+            datetime(2026, 1, 1),
+            second_at_beginning=True,
+            max_years_between_matches=LEAP_YEARS_APART,
+        ).get_next(datetime)
+    except CroniterBadDateError:
         raise ParameterError(
-            f"the cron expression {expression!r} starts {len(seconds)} runs a minute", FORM
-        )
-    # A restricted weekday is an alternative to the day, so that alone the calendar can rule out
-    # every date.
-    any_weekday = texts[5][0] in "*?"
-    if any_weekday and all(min(days) > LONGEST_MONTH[month] for month in months):
-        raise ParameterError(f"no date ever fits the cron expression {expression!r}", FORM)
+            f"no date ever fits the cron expression {expression!r}", FORM
+        ) from None
+    except CroniterBadCronError as error:
+        raise ParameterError(f"the cron expression {expression!r}: {error}", FORM) from None
     return " ".join(texts)
 
 
-def _values(field: Field, text: str, expression: str) -> set[int]:
-    values: set[int] = set()
+def _check_grammar(text: str, expression: str) -> None:
     for part in text.split(","):
-        values |= _part(field, part, expression)
-    return values
-
-
-def _part(field: Field, part: str, expression: str) -> set[int]:
-    span, slash, step_text = part.partition("/")
-    low_text, dash, high_text = span.partition("-")
-    if span in ("*", "?"):
-        low, high = field.low, field.high
-    else:
-        low = _number(field, low_text, expression)
-        high = low
-        if dash:
-            high = _number(field, high_text, expression)
-        elif slash:
-            high = field.high
-    step = 1
-    if slash:
-        step = int(step_text) if step_text.isdecimal() else 0
-    if step == 0 or low > high:
-        raise _wrong(field, part, expression)
-    return set(range(low, high + 1, step))
-
-
-def _number(field: Field, text: str, expression: str) -> int:
-    if text.lower() in field.names:
-        return field.low + field.names.index(text.lower())
-    number = int(text) if text.isascii() and text.isdecimal() else -1
-    if not field.low <= number <= field.high:
-        raise _wrong(field, text, expression)
-    return number
-
-
-def _wrong(field: Field, text: str, expression: str) -> ParameterError:
-    return ParameterError(
-        f"{text!r} is no {field.name} ({field.low} to {field.high}) in the cron expression "
-        f"{expression!r}",
-        FORM,
-    )
+        found = PART.fullmatch(part)
+        low, high = found.groups() if found else (None, None)
+        backwards = low and high and low.isdecimal() and high.isdecimal() and int(low) > int(high)
+        if not found or backwards:
+            raise ParameterError(
+                f"{part!r} is no value, range or step in the cron expression {expression!r}", FORM
+            )
