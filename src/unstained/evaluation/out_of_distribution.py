@@ -40,7 +40,6 @@ INDEX_CELLS: Final = 50_000
 _Statistic = Callable[[Flags, Floats, Floats], Floats]
 """From outside (N,), score (N,) and weights (R, N) to (R, P)."""
 
-_CHUNK_DISTANCES: Final = 8_000_000
 _SMALLEST_NORM: Final = 1e-12
 
 
@@ -159,15 +158,13 @@ def neighbour_distance(index: NeighbourIndex, embeddings: npt.ArrayLike) -> Floa
     Returns:
         (N,) Euclidean; 0 to 2 for embeddings of length 1.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     values = index.scaled(embeddings)
-    lengths = (index.points**2).sum(axis=1)
-    step = max(1, _CHUNK_DISTANCES // len(index.points))
-    found = []
-    for start in range(0, len(values), step):
-        block = values[start : start + step]
-        squared = (block**2).sum(axis=1)[:, None] + lengths - 2.0 * block @ index.points.T
-        found.append(np.partition(squared, index.neighbour - 1, axis=1)[:, index.neighbour - 1])
-    return np.asarray(np.sqrt(np.maximum(np.concatenate([*found, np.empty(0)]), 0.0)))
+    if not len(values):
+        return np.empty(0)
+    search = NearestNeighbors(n_neighbors=index.neighbour, algorithm="brute").fit(index.points)
+    return np.asarray(search.kneighbors(values)[0][:, -1])
 
 
 def alarm_threshold(scores: Floats, rate: float) -> float:
