@@ -17,7 +17,8 @@ from tests.learning.tuning_process import DEFAULTS, SPACE, Bowl, bowl_search
 from unstained.config import Range
 from unstained.errors import ParameterError, TrainingError
 from unstained.learning.journal import Journal, TrialRecord
-from unstained.learning.tuning import Report, best_trial, search
+from unstained.learning.search import Report
+from unstained.learning.tuning import best_trial, search
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 histories = st.lists(st.tuples(st.integers(1, 99), finite), max_size=4).map(tuple)

@@ -18,7 +18,8 @@ from tests.learning.tuning_process import DEFAULTS, bowl_search
 from unstained.errors import TrainingError
 from unstained.learning.journal import TrialRecord
 from unstained.learning.ray_session import private_folder
-from unstained.learning.tuning import Report, best_trial, search
+from unstained.learning.search import Report
+from unstained.learning.tuning import best_trial, search
 
 MODULE = [sys.executable, "-m", "tests.learning.tuning_process"]
 SECONDS = 300

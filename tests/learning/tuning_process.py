@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unstained.config import Range, TuneParams
-from unstained.learning.tuning import Report, Search, search
+from unstained.learning.search import Report, Search
+from unstained.learning.tuning import search
 
 EPOCHS = 4
 SPACE = {"train.x": Range(low=0, high=1), "train.y": Range(low=1e-3, high=10, log=True)}

@@ -21,7 +21,7 @@ from ray.tune.search.optuna import OptunaSearch
 from unstained.errors import TrainingError
 from unstained.learning.journal import TrialRecord
 from unstained.learning.ray_session import last_line, ray_session
-from unstained.learning.tuning import Course, Objective, Search
+from unstained.learning.search import Course, Objective, Search
 
 
 def run_on_ray(

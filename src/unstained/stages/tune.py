@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from unstained.learning.journal import TrialRecord
+    from unstained.learning.search import Report as Reporter
+    from unstained.learning.search import Search
     from unstained.learning.state import EpochRecord
-    from unstained.learning.tuning import Report as Reporter
-    from unstained.learning.tuning import Search
 
 COLUMNS = ("trial", "state", "value", "epochs")
 
@@ -161,7 +161,7 @@ def run(params: TuneSections, inputs: Inputs, outputs: Outputs, job: Job) -> Rep
 
 def _pose(params: TuneSections, inputs: Inputs, job: Job) -> Search:
     """The search that params.yaml asks for."""
-    from unstained.learning.tuning import Search
+    from unstained.learning.search import Search
 
     boosting = isinstance(params.model, BoostingParams)
     tune = params.tune
