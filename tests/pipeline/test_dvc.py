@@ -1,92 +1,97 @@
-"""dvc.yaml says what the stage definitions say: commands, dependencies, parameters, outputs."""
+"""dvc.yaml is what the stage definitions and their imports ask for."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from unstained.config import read_yaml
-from unstained.pipeline.catalogue import COMPANIONS, RUNS, STAGES, stage_definition
-from unstained.pipeline.contract import Stage
-from unstained.pipeline.runner import REPORT
+from unstained.pipeline.catalogue import COMPANIONS, STAGES, stage_definition
+from unstained.pipeline.dvc import FILES, dvc_file, folded, write_dvc_files
+from unstained.pipeline.freshness import own_code
 
-NAMES = {"study": "${item.study}", "model": "${item.model}", "recipe": "${recipe}"}
-REPLICATE = "fold${item.fold}-seed${item.seed}"
-FILES = dict.fromkeys(STAGES, "dvc.yaml") | dict.fromkeys(COMPANIONS, "companions/dvc.yaml")
+ENTRIES = {name: file for file, (*_, stages) in FILES.items() for name in stages}
 
 
-def home(stage: Stage) -> str:
-    parts = [RUNS, NAMES["study"], stage.name]
-    parts += [NAMES["model"]] if stage.per != "study" else []
-    return "/".join([*parts, REPLICATE] if stage.per == "replicate" else parts)
+def entries(repository: Path, file: str) -> dict[str, Any]:
+    return dict(read_yaml(repository / file)["stages"])
 
 
-def dependencies(stage: Stage) -> list[str]:
-    found = [f"src/unstained/stages/{stage.name}.py"]
-    found += [f"src/unstained/{layer}" for layer in stage.layers]
-    for source in stage.inputs.values():
-        producer = stage_definition(source.stage)
-        if source.every_model or source.every_replicate:
-            found.append(f"{RUNS}/{NAMES['study']}/{producer.name}")
-        else:
-            found.append(f"{home(producer)}/{producer.outputs[source.output].path}")
-    return sorted(set(found))
+@pytest.mark.parametrize("file", FILES)
+def test_files_are_current(repository: Path, file: str) -> None:
+    assert (repository / file).read_text() == dvc_file(file), "run: unstained dvc"
 
 
-def derived(stage: Stage) -> dict[str, Any]:
-    """The dvc.yaml entry that a stage definition asks for."""
-    command = f"unstained run {stage.name} {NAMES['study']}"
-    matrix = {"study": "${active}"}
-    parameters = {"recipe", *(path.format_map(NAMES) for path in stage.sections.values())}
-    if stage.per != "study":
-        command += f" --model {NAMES['model']}"
-        matrix["model"] = "${models}" if stage.per == "model" else "${companions.models}"
-    elif any(source.every_model for source in stage.inputs.values()):
-        parameters.add("models")
-    elif any(source.every_replicate for source in stage.inputs.values()):
-        parameters.add("companions")
-    if stage.per == "replicate":
-        command += " --fold ${item.fold} --seed ${item.seed}"
-        matrix |= {"fold": "${companions.folds}", "seed": "${companions.seeds}"}
-    entry: dict[str, Any] = {
-        "matrix": matrix,
-        "wdir": ".." if stage.name in COMPANIONS else None,
-        "cmd": command,
-        "deps": dependencies(stage),
-        "params": sorted(parameters),
-        "outs": [],
-        "metrics": [f"{home(stage)}/{REPORT}"],
-        "plots": [],
-    }
-    keys = {"data": "outs", "metrics": "metrics", "plots": "plots"}
-    for output in stage.outputs.values():
-        path = f"{home(stage)}/{output.path}"
-        entry[keys[output.kind]].append({path: dict(output.plot)} if output.plot else path)
-    return {key: value for key, value in entry.items() if value}
+def test_a_file_that_differs_is_written_and_no_other(repository: Path, tmp_path: Path) -> None:
+    for file in FILES:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copy(repository / file, tmp_path / file)
+    assert write_dvc_files(tmp_path) == []
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    assert write_dvc_files(tmp_path) == ["dvc.yaml"]
+    assert (tmp_path / "dvc.yaml").read_text() == (repository / "dvc.yaml").read_text()
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_entry_agrees_with_the_definition(repository: Path, name: str) -> None:
-    actual = read_yaml(repository / FILES[name])["stages"][name]
-    assert actual == derived(stage_definition(name))
+def test_stages_are_in_the_order_in_which_they_run(repository: Path) -> None:
+    assert tuple(entries(repository, "dvc.yaml")) == STAGES
+    assert tuple(entries(repository, "companions/dvc.yaml")) == COMPANIONS
 
 
-def test_stages_are_the_same_in_the_same_order(repository: Path) -> None:
-    assert tuple(read_yaml(repository / "dvc.yaml")["stages"]) == STAGES
-    assert tuple(read_yaml(repository / "companions/dvc.yaml")["stages"]) == COMPANIONS
+@pytest.mark.parametrize("name", ENTRIES)
+def test_code_below_the_dependencies_is_the_code_of_the_stage(repository: Path, name: str) -> None:
+    deps = entries(repository, ENTRIES[name])[name]["deps"]
+    named = [repository / dep for dep in deps if dep.startswith("src/")]
+    files = {file for path in named for file in (path.rglob("*") if path.is_dir() else [path])}
+    found = {file for file in files if file.is_file() and "__pycache__" not in file.parts}
+    assert found == {repository / "src" / path for path in own_code().files(name)}
 
 
-@pytest.mark.parametrize("name", FILES)
+def test_a_directory_stands_for_its_files_only_where_all_are_meant(tmp_path: Path) -> None:
+    files = [Path(name) for name in ("a/b/one", "a/b/c/two", "a/three", "d/four")]
+    for path in files:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    cached = tmp_path / "d" / "__pycache__" / "four.pyc"
+    cached.parent.mkdir()
+    cached.touch()
+    assert folded(files[:2], tmp_path) == [Path("a/b")]
+    assert folded(files[:3], tmp_path) == [Path("a")]
+    assert folded([files[0], files[3]], tmp_path) == [Path("a/b/one"), Path("d")]
+
+
+@pytest.mark.parametrize("name", ENTRIES)
 def test_inputs_come_from_earlier_stages(name: str) -> None:
-    order = list(FILES)
+    order = list(ENTRIES)
     for source in stage_definition(name).inputs.values():
         assert order.index(source.stage) < order.index(name)
         assert source.output in stage_definition(source.stage).outputs
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_parameters_are_the_fields_of_the_sections(name: str) -> None:
     stage = stage_definition(name)
     assert set(stage.params.model_fields) == set(stage.sections)
+
+
+def test_commands_parameters_and_outputs_of_a_stage_of_each_kind(repository: Path) -> None:
+    """By hand, so that writer and definitions are not only compared with themselves."""
+    main, grid = entries(repository, "dvc.yaml"), entries(repository, "companions/dvc.yaml")
+    assert main["train"]["cmd"] == "unstained run train ${item.study} --model ${item.model}"
+    assert main["train"]["matrix"] == {"study": "${active}", "model": "${models}"}
+    assert "runs/${item.study}/tune/${item.model}/best.json" in main["train"]["deps"]
+    assert main["train"]["outs"] == ["runs/${item.study}/train/${item.model}/model"]
+    assert main["train"]["metrics"] == ["runs/${item.study}/train/${item.model}/report.json"]
+    (history,) = main["train"]["plots"]
+    assert history["runs/${item.study}/train/${item.model}/history.csv"]["y"] == "val_loss"
+    assert {"common", "recipe"} < set(main["train"]["params"])
+    assert main["split"]["cmd"] == "unstained run split ${item.study}"
+    assert main["split"]["matrix"] == {"study": "${active}"}
+    assert "models" in main["promote"]["params"]
+    assert grid["replicate"]["wdir"] == ".."
+    assert grid["replicate"]["cmd"].endswith("--fold ${item.fold} --seed ${item.seed}")
+    assert grid["replicate"]["matrix"]["seed"] == "${companions.seeds}"
+    assert "companions" in grid["companions"]["params"]
+    assert "runs/${item.study}/replicate" in grid["companions"]["deps"]

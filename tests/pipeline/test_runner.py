@@ -13,11 +13,9 @@ import pytest
 from unstained.config import CommonParams, Params, load_params, read_yaml
 from unstained.errors import ParameterError, StageInputError, UnstainedError
 from unstained.files import read_json
-from unstained.pipeline import catalogue, runner
-from unstained.pipeline import freshness as code
+from unstained.pipeline import catalogue, freshness, runner
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 from unstained.pipeline.done import is_done, require_inputs
-from unstained.pipeline.freshness import code_digest
 from unstained.pipeline.runner import Task, git_commit, make_task, run_stage
 
 
@@ -206,7 +204,7 @@ def test_what_other_parameters_made_is_not_done(project: Path, toy: Toy) -> None
     assert not is_done(project, asked(project, "split"))
     path = project / "params.yaml"
     parameters = load_params(path), read_yaml(path)
-    with pytest.raises(StageInputError, match="ingest was not made with the parameters"):
+    with pytest.raises(StageInputError, match="ingest was not made with this code"):
         require_inputs(project, *parameters, toy.split, "nsc")
     run_stage("ingest", "nsc", root=project)
     require_inputs(project, *parameters, toy.split, "nsc")
@@ -215,40 +213,60 @@ def test_what_other_parameters_made_is_not_done(project: Path, toy: Toy) -> None
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package of one stage and one layer in the place of ours."""
-    place = tmp_path / "package"
-    for name in ("stages/ingest.py", "stages/split.py", "data/reader.py", "learning/fit.py"):
+    """A package of two stages and what one of them imports, in the place of ours."""
+    place = tmp_path / "source" / freshness.PACKAGE
+    for name, text in {
+        "__init__.py": "",
+        "data/__init__.py": "",
+        "data/reader.py": "",
+        "learning/fit.py": "",
+        "stages/__init__.py": "",
+        "stages/ingest.py": "def run():\n    from unstained.data import reader\n",
+        "stages/split.py": "from unstained.learning import fit\n",
+    }.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_text("1")
-    monkeypatch.setattr(code, "__file__", str(place / "pipeline/freshness.py"))
-    code._digest.cache_clear()
+        (place / name).write_text(text)
+    monkeypatch.setattr(freshness, "SOURCE", place.parent)
+    forget()
     yield place
-    code._digest.cache_clear()
+    forget()
 
 
-def test_what_other_code_made_is_not_done(project: Path, package: Path, toy: Toy) -> None:
-    toy.ingest = Stage("ingest", ToyParams, toy.ingest.sections, {}, toy.ingest.outputs, "study",
-                       layers=("data",))  # fmt: skip
-    run_stage("ingest", "nsc", root=project)
-    first = code_digest(toy.ingest)
-    assert read_json(project / "runs/nsc/ingest/report.json")["code"] == first
-    for name, concerns in (
+def forget() -> None:
+    """Look at the code anew, as another process would."""
+    freshness.own_code.cache_clear()
+    freshness.code_digest.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "concerns"),
+    [
         ("data/__pycache__/reader.pyc", False),
+        ("data/new.py", False),
         ("learning/fit.py", False),
         ("stages/split.py", False),
         ("data/reader.py", True),
+        ("data/table.json", True),
         ("stages/ingest.py", True),
-        ("data/new.py", True),
-    ):
-        before = (package / name).read_text() if (package / name).exists() else None
-        (package / name).parent.mkdir(exist_ok=True)
-        (package / name).write_text("2")
-        assert code_digest(toy.ingest) == first, "as this process has found it"
-        code._digest.cache_clear()
-        assert is_done(project, asked(project, "ingest")) != concerns
-        (package / name).unlink() if before is None else (package / name).write_text(before)
-        code._digest.cache_clear()
-        assert is_done(project, asked(project, "ingest"))
+    ],
+)
+def test_what_other_code_made_is_not_done(
+    project: Path, package: Path, toy: Toy, name: str, concerns: bool
+) -> None:
+    run_stage("ingest", "nsc", root=project)
+    run_stage("split", "nsc", root=project)
+    edited = package / name
+    edited.parent.mkdir(exist_ok=True)
+    edited.write_text((edited.read_text() if edited.exists() else "") + "\n")
+    assert is_done(project, asked(project, "ingest")), "as this process has found it"
+    forget()
+    assert is_done(project, asked(project, "ingest")) != concerns
+    if concerns:
+        path = project / "params.yaml"
+        with pytest.raises(StageInputError, match="ingest was not made with this code"):
+            require_inputs(project, load_params(path), read_yaml(path), toy.split, "nsc")
+    run_stage("ingest", "nsc", root=project)
+    assert len(set(toy.fingerprints)) == (3 if concerns else 2)
 
 
 def test_a_commit_is_dirty_for_any_change_but_that_of_lock_files(tmp_path: Path) -> None:

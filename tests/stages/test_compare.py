@@ -31,9 +31,10 @@ from tests.stages.studies import (
 )
 from unstained.errors import IntegrityError, ParameterError, RegistryError
 from unstained.files import read_json
+from unstained.operations import compare_study
 from unstained.registry.registry import Registry
 from unstained.registry.standings import League, find_entry, find_test, findings
-from unstained.stages.compare import STAGE, compare_study, make_league, run
+from unstained.stages.compare import STAGE, make_league, run
 
 GROUPS = 36
 

@@ -26,8 +26,9 @@ from unstained.errors import ExportError, StageInputError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.pipeline.contract import Job, Replicate, Report
 from unstained.registry import runs
+from unstained.registry.registration import version_ranges
 from unstained.registry.registry import Registry
-from unstained.report.leaderboard.folds import enrolled_versions, render_folds, version_ranges
+from unstained.report.leaderboard.folds import enrolled_versions, render_folds
 from unstained.stages import enrol, replicate
 from unstained.statistics.folds import FoldSizes, league
 

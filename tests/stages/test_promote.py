@@ -27,6 +27,7 @@ from tests.stages.studies import (
 )
 from unstained.errors import ParameterError, RegistryError
 from unstained.files import read_json
+from unstained.operations import rollback_study
 from unstained.pipeline.contract import Job, Report
 from unstained.registry.ledger import Ledger
 from unstained.registry.registry import Registry
@@ -170,7 +171,7 @@ def test_rolled_back_version_is_not_promoted_again(pipeline: Pipeline) -> None:
     pipeline.round(0.97, 0.72)
     shutil.copy(Path(__file__).parents[2] / "params.yaml", pipeline.root / "params.yaml")
     add_toy_study(pipeline.root / "params.yaml")
-    said = promote.rollback_study(pipeline.root, STUDY, "wrong on new donors", pipeline.registry)
+    said = rollback_study(pipeline.root, STUDY, "wrong on new donors", pipeline.registry)
     assert said == ("v2 (cg_recnet) is champion of toy again in place of v3: wrong on new donors")
     pipeline.compare()
     decision, _ = pipeline.promote()
@@ -178,7 +179,7 @@ def test_rolled_back_version_is_not_promoted_again(pipeline: Pipeline) -> None:
     assert "it was rolled back: wrong on new donors" in decision["sentence"]
     assert pipeline.aliases["champion"] == 2
     with pytest.raises(ParameterError, match="no study"):
-        promote.rollback_study(pipeline.root, "nope", "why", pipeline.registry)
+        rollback_study(pipeline.root, "nope", "why", pipeline.registry)
 
 
 def test_a_replicate_is_never_champion(pipeline: Pipeline) -> None:
@@ -194,7 +195,7 @@ def test_a_replicate_is_never_champion(pipeline: Pipeline) -> None:
     pipeline.registry.set_alias(NAME, "previous", late.version)
     shutil.copy(Path(__file__).parents[2] / "params.yaml", pipeline.root / "params.yaml")
     add_toy_study(pipeline.root / "params.yaml")
-    said = promote.rollback_study(pipeline.root, STUDY, "why", pipeline.registry)
+    said = rollback_study(pipeline.root, STUDY, "why", pipeline.registry)
     assert said.startswith("v2 (cg_recnet) is champion of toy again in place of v3")
     assert pipeline.aliases == {"champion": 2}
 

@@ -86,6 +86,15 @@ def plan(
 
 
 @app.command()
+def dvc() -> None:
+    """Write dvc.yaml and companions/dvc.yaml from the stages and their imports."""
+    from unstained.pipeline.dvc import write_dvc_files
+
+    for name in write_dvc_files(project_root()):
+        typer.echo(name)
+
+
+@app.command()
 def source(
     study: Study,
     path: Annotated[str, typer.Argument(help="Directory of the raw images, or 'simulator'.")],
@@ -101,9 +110,9 @@ def compare(study: Study) -> None:
     """Compare all registered versions of a study on the same test cells."""
     from rich.console import Console
 
+    from unstained.operations import compare_study
     from unstained.registry.standings import render_league
     from unstained.report.leaderboard.folds import across_folds, enrolled_versions, render_folds
-    from unstained.stages.compare import compare_study
 
     console, root = Console(), project_root()
     folds = across_folds(root, study)
@@ -123,7 +132,7 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; goes into the ledger.")] = "asked for by hand",
 ) -> None:
     """Make the previous champion champion again."""
-    from unstained.stages.promote import rollback_study
+    from unstained.operations import rollback_study
 
     typer.echo(rollback_study(project_root(), study, reason))
 
@@ -131,7 +140,7 @@ def rollback(
 @app.command()
 def deployment(study: Study) -> None:
     """Print the KServe InferenceService of the champion; puts it into UNSTAINED_MODEL_STORE."""
-    from unstained.stages.promote import deployment_study
+    from unstained.operations import deployment_study
 
     typer.echo(deployment_study(project_root(), study), nl=False)
 

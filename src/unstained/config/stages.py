@@ -77,6 +77,10 @@ class RegisterParams(Params):
     experiment: str
     registered_model: str = Field(description="name in the registry; '{study}' is replaced")
 
+    def name_of(self, study: str) -> str:
+        """Name of a study's registered model."""
+        return self.registered_model.replace("{study}", study)
+
 
 class CompareParams(Params):
     """Paired comparison of registered versions on the same test cells."""

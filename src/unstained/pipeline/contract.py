@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from unstained.config import Params
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from unstained.registry.registry import Registry
 
 Scalar = str | int | float | bool | None
+
+REPORT: Final = "report.json"
+"""File that the runner writes beside a stage's outputs: the stage's report and their digests."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,6 @@ class Stage:
             written beside them.
         per: 'study' (once a study), 'model' (once a study and model) or 'replicate' (once a study,
             model of `companions`, fold and seed).
-        layers: packages below src/unstained whose code the result depends on; DVC runs the stage
-            again when they change.
     """
 
     name: str
@@ -81,7 +82,6 @@ class Stage:
     inputs: Mapping[str, Input]
     outputs: Mapping[str, Output]
     per: Literal["study", "model", "replicate"]
-    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Job:
         replicates: all folds and seeds of `companions`, for stages that are about replicates.
         scratch: directory for state that survives an interruption (checkpoints, journals). It is
             private to this stage, study, model and fingerprint and is removed after success.
-        fingerprint: sha256 of parameters and inputs: equal fingerprint, equal result.
+        fingerprint: sha256 of code, parameters and inputs: equal fingerprint, equal result.
         registry: the port to MLflow.
         root: the project's root, for the promotion ledger.
         git_commit: commit of the working tree, with '-dirty' where it differs, or 'unknown'.

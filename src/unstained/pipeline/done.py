@@ -9,16 +9,8 @@ from unstained.config import ProjectParams
 from unstained.errors import StageInputError
 from unstained.files import read_json
 from unstained.pipeline.catalogue import stage_directory
-from unstained.pipeline.contract import Stage
-from unstained.pipeline.freshness import code_digest
-from unstained.pipeline.runner import (
-    REPORT,
-    Task,
-    content_digest,
-    find_inputs,
-    fingerprint_of,
-    make_task,
-)
+from unstained.pipeline.contract import REPORT, Stage
+from unstained.pipeline.runner import Task, content_digest, find_inputs, fingerprint_of, make_task
 
 
 def is_done(root: Path, task: Task) -> bool:
@@ -28,7 +20,7 @@ def is_done(root: Path, task: Task) -> bool:
         StageInputError: a stage before this one has not finished.
     """
     record = _record(root, task)
-    if record.get("code") != code_digest(task.stage) or not _is_asked_for(root, task, record):
+    if not _is_asked_for(root, task, record):
         return False
     home = _home(root, task)
     return all(
@@ -41,7 +33,7 @@ def is_done(root: Path, task: Task) -> bool:
 def require_inputs(
     root: Path, project: ProjectParams, content: Any, stage: Stage, study: str
 ) -> None:
-    """Check that what a stage reads was made with the parameters that are asked for now.
+    """Check that what a stage reads was made with the parameters and the code of now.
 
     Args:
         root: the project's directory.
@@ -51,14 +43,15 @@ def require_inputs(
         study: key of `studies`.
 
     Raises:
-        StageInputError: a stage before this one has not finished, or did with other parameters.
+        StageInputError: a stage before this one has not finished, or did with other parameters or
+            code.
     """
     for name in sorted({source.stage for source in stage.inputs.values()}):
         task = make_task(project, content, name, study)
         require_inputs(root, project, content, task.stage, study)
         if not _is_asked_for(root, task, _record(root, task)):
             raise StageInputError(
-                f"{_home(root, task)} was not made with the parameters of params.yaml",
+                f"{_home(root, task)} was not made with this code and these parameters",
                 f"run `dvc repro {name}@{task.study}`, or `unstained run {name} {task.study}`",
             )
 

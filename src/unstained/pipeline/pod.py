@@ -21,9 +21,10 @@ from unstained.config import parse
 from unstained.errors import ParameterError, RegistryError, UnstainedError
 from unstained.files import write_json
 from unstained.pipeline.catalogue import RUNS, stage_definition
-from unstained.pipeline.contract import Stage
+from unstained.pipeline.contract import REPORT, Stage
 from unstained.pipeline.display import show
-from unstained.pipeline.runner import REPORT, STATE, Task, content_digest, execute
+from unstained.pipeline.freshness import HANDED, own_code
+from unstained.pipeline.runner import STATE, Task, content_digest, execute
 
 if TYPE_CHECKING:
     from unstained.data.remote.pointers import StorePointer
@@ -120,13 +121,12 @@ def nominate_in_pod(given: Mapping[str, Any]) -> None:
         given: study, model, register (section), and `registration` as output.
     """
     from unstained.config import RegisterParams
+    from unstained.registry.registration import registration_content
     from unstained.registry.registry import Registry
-    from unstained.stages.compare import registered_model
-    from unstained.stages.register import registration_content
 
     with _one_message():
         params = parse(RegisterParams, whole_numbers(given["register"]), "parameters of register")
-        name = registered_model(params, given["study"])
+        name = params.name_of(given["study"])
         uri = _setting("MLFLOW_TRACKING_URI", "the address of the MLflow server")
         versions = Registry(uri, Path.cwd()).versions(name)
         model = given["model"]
@@ -175,7 +175,7 @@ def _setting(name: str, meaning: str) -> str:
 
 def _require_environment(stage: Stage) -> None:
     """A pod's own disk is gone when it ends: what must last needs an address."""
-    if "registry" in stage.layers or stage.name == "tune":
+    if HANDED["registry"] in own_code().modules(stage.name):
         _setting("MLFLOW_TRACKING_URI", "the address of the MLflow server")
     if stage.name == "promote":
         _setting("UNSTAINED_LEDGER", "the directory of the mounted ledger volume")

@@ -4,7 +4,7 @@
 and both through `execute`. The stage writes into a directory of its own under state/; only when it
 has finished and every declared output is there, the directory is renamed into runs/. What an
 interrupted run needs to go on (checkpoints, journals) lies in a scratch directory named by the
-fingerprint of parameters and inputs.
+fingerprint of code, parameters and inputs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from unstained.pipeline.catalogue import (
     stage_directory,
     stage_module,
 )
-from unstained.pipeline.contract import Input, Job, Replicate, Report, Stage
+from unstained.pipeline.contract import REPORT, Input, Job, Replicate, Report, Stage
 from unstained.pipeline.freshness import code_digest
 from unstained.pipeline.lock import only_run
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from unstained.registry.registry import Registry
 
 STATE = "state"
-REPORT = "report.json"
 
 
 def content_digest(path: Path) -> str:
@@ -154,7 +153,7 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
     """
     stage = task.stage
     inputs, identities = find_inputs(root, task)
-    fingerprint, code = fingerprint_of(task, identities), code_digest(stage)
+    fingerprint = fingerprint_of(task, identities)
     rank = int(os.environ.get("RANK", "0"))  # under torchrun every worker comes through here
     worker = f"worker{rank}" if rank else None
     which = task.replicate.name if task.replicate else None
@@ -186,8 +185,7 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
         )
         start = time.monotonic()
         report: Report = stage_module(stage.name).run(task.params, inputs, outputs, job)
-        names = {"fingerprint": fingerprint, "code": code}
-        _write_report(partial, stage, report, names, time.monotonic() - start)
+        _write_report(partial, stage, report, fingerprint, time.monotonic() - start)
         if rank == 0:
             _put_in_place(partial, home)
         shutil.rmtree(partial, ignore_errors=True)
@@ -279,18 +277,17 @@ def _recorded_digest(
 
 
 def fingerprint_of(task: Task, identities: Mapping[str, list[str]]) -> str:
-    """Sha256 of version, names, parameters and inputs: see `Job.fingerprint`."""
-    from unstained import __version__
-
+    """Sha256 of names, code, parameters and inputs: see `Job.fingerprint`."""
     names = {"study": task.study, "recipe": task.recipe, "model": task.model or ""}
     if task.replicate:
         names["replicate"] = task.replicate.name
-    parts = [__version__, task.stage.name, names, task.params.digest(), dict(identities)]
+    code = code_digest(task.stage.name)
+    parts = [task.stage.name, names, code, task.params.digest(), dict(identities)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _write_report(
-    partial: Path, stage: Stage, report: Report, names: Mapping[str, str], seconds: float
+    partial: Path, stage: Stage, report: Report, fingerprint: str, seconds: float
 ) -> None:
     digests = {}
     for key, output in stage.outputs.items():
@@ -301,7 +298,7 @@ def _write_report(
                 "this is a defect of the stage; please report it",
             )
         digests[key] = content_digest(path)
-    content = report.as_json() | dict(names) | {"outputs": digests}
+    content = report.as_json() | {"fingerprint": fingerprint, "outputs": digests}
     content["metrics"]["seconds"] = round(seconds, 1)
     write_json(partial / REPORT, content)
 

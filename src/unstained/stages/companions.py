@@ -64,27 +64,17 @@ STAGE = Stage(
         "page": Output("companions.html"),
     },
     per="study",
-    layers=(
-        "data",
-        "imaging",
-        "models",
-        "evaluation",
-        "statistics",
-        "report",
-        "explain",
-        "studies",
-    ),
 )
 
 
 def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Write tables and page."""
+    from unstained.data.splits.parts import fold_parts
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.baselines.experiments import experiments_table, outcomes
     from unstained.evaluation.baselines.fold_controls import controls_table, fold_controls
     from unstained.report.baselines.page import METRIC, build_page, table_files
     from unstained.report.page import render
-    from unstained.stages.replicate import fold_parts
 
     store = CellStore.open(inputs["store"])
     grid = _read(params, inputs, job)
@@ -130,8 +120,8 @@ def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dic
     """Model that does not see the cell -> what its disc hides of test cells."""
     import numpy as np
 
+    from unstained.data.splits.parts import part_rows
     from unstained.evaluation.baselines.experiments import hidden_cells
-    from unstained.learning.parts import part_rows
 
     rows = part_rows(store, split, "test")
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MASKED_CELLS)).astype(np.int64)]

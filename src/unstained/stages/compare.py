@@ -1,13 +1,13 @@
 """Compare: all registered versions of a study, tested in pairs on the same test cells.
 
-The stage of that name and `unstained compare STUDY` share `make_league`.
+The stage of that name and `unstained compare STUDY` (`operations`) share `make_league`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from unstained.config import (
     CommonParams,
@@ -17,8 +17,8 @@ from unstained.config import (
     RegisterParams,
     StudyData,
 )
-from unstained.errors import NoCandidateError, ParameterError, RegistryError
-from unstained.files import read_json, write_json, write_text
+from unstained.errors import NoCandidateError, RegistryError
+from unstained.files import write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
@@ -67,17 +67,6 @@ STAGE = Stage(
         "page": Output("league.html"),
     },
     per="study",
-    layers=(
-        "data",
-        "imaging",
-        "evaluation",
-        "statistics",
-        "report",
-        "explain",
-        "studies",
-        "artifact",
-        "registry",
-    ),
 )
 
 
@@ -88,6 +77,7 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         RegistryError: MLflow failed, or lacks a version that was registered.
     """
     from unstained.registry.leaderboard.candidates import CellFiles
+    from unstained.registry.registration import read_registrations
     from unstained.registry.standings import findings
 
     new = read_registrations(inputs["registrations"], job.models)
@@ -105,56 +95,6 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         league["metric"]: round(leader["value"], 6),
     }
     return Report(metrics, tuple(findings(league)))
-
-
-def compare_study(root: Path, study: str, registry: Registry | None = None) -> League:
-    """Compare all versions of a study and write the table below runs/<study>/league/.
-
-    Versions are comparable with the newest one.
-
-    Args:
-        root: the project's root.
-        study: key of params.yaml `studies`.
-        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
-
-    Raises:
-        ParameterError: there is no such study.
-        RegistryError: MLflow failed, or holds no version of the study.
-    """
-    import os
-
-    from unstained.config import load_params, read_yaml
-    from unstained.pipeline.catalogue import resolve_params
-    from unstained.registry.leaderboard.candidates import CellFiles
-    from unstained.registry.registry import Registry
-
-    project = load_params(root / "params.yaml")
-    if study not in project.studies:
-        known = ", ".join(project.studies)
-        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
-    names = {"study": study, "recipe": project.recipe, "model": ""}
-    content = read_yaml(root / "params.yaml")
-    params = cast("CompareStageParams", resolve_params(STAGE, content, names))
-    registry = registry or Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)
-    runs = root / "runs" / study
-    cells = CellFiles(runs / "ingest" / "store", runs / "split" / "split.parquet")
-    here = cells if cells.store.exists() and cells.split.exists() else None
-    league = make_league(registry, params, study, (), here)
-    folder = runs / "league"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_league(league, params, {k: folder / out.path for k, out in STAGE.outputs.items()})
-    return league
-
-
-def read_registrations(directory: Path, models: Sequence[str]) -> tuple[int, ...]:
-    """Versions of this run, from the registration.json of every model."""
-    paths = [directory / model / "registration.json" for model in models]
-    return tuple(int(read_json(path)["version"]) for path in paths)
-
-
-def registered_model(params: RegisterParams, study: str) -> str:
-    """Name of the study's registered model."""
-    return params.registered_model.replace("{study}", study)
 
 
 def make_league(
@@ -181,7 +121,7 @@ def make_league(
     from unstained.registry.leaderboard.candidates import admit, missing_tag, sort_out
     from unstained.registry.registry import CHAMPION
 
-    name = registered_model(params.register_, study)
+    name = params.register_.name_of(study)
     everything = registry.versions(name)
     versions = [version for version in everything if not version.is_replicate]
     ours = {v.version: v.test_cells for v in versions if not missing_tag(v)}

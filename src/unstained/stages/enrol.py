@@ -26,7 +26,6 @@ from unstained.config import (
 from unstained.errors import UnstainedError
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
-from unstained.stages.compare import registered_model
 from unstained.stages.register import HEADLINE, figures, read_history, run_metrics
 
 if TYPE_CHECKING:
@@ -70,7 +69,6 @@ STAGE = Stage(
     },
     outputs={"enrolment": Output("enrolment.csv")},
     per="study",
-    layers=("data", "imaging", "models", "artifact", "registry"),
 )
 
 
@@ -86,9 +84,9 @@ def run(params: EnrolStageParams, inputs: Inputs, outputs: Outputs, job: Job) ->
     """
     from unstained.data.store.cell_store import CellStore
     from unstained.progress import progress
+    from unstained.registry.registration import version_ranges
     from unstained.registry.replicates import Setting
     from unstained.registry.submission import REPLICATE
-    from unstained.report.leaderboard.folds import version_ranges
 
     setting = Setting(
         study=job.study,
@@ -100,7 +98,7 @@ def run(params: EnrolStageParams, inputs: Inputs, outputs: Outputs, job: Job) ->
         export=params.export,
         alpha=params.evaluate.conformal_alpha,
     )
-    name = registered_model(params.register_, job.study)
+    name = params.register_.name_of(job.study)
     held = {version.tags.get(REPLICATE): version for version in job.registry.versions(name)}
     rows, numbers, created = [], [], 0
     total = len(job.models) * len(job.replicates)
@@ -124,7 +122,7 @@ def _replicates(
     """All replicates, models first."""
     import pandas as pd
 
-    from unstained.pipeline.runner import REPORT
+    from unstained.pipeline.contract import REPORT
     from unstained.registry.replicates import Found, network_size
     from unstained.stages.replicate import STAGE as TRAINING
 
@@ -211,7 +209,7 @@ def _submission(
     metrics |= {name: found.numbers[name] for name in ("epochs", "best_epoch")}
     return Submission(
         experiment=f"{params.register_.experiment}-companions",
-        name=registered_model(params.register_, origin.study),
+        name=params.register_.name_of(origin.study),
         study=origin.study,
         model=found.name,
         recipe=origin.recipe,

@@ -77,7 +77,6 @@ STAGE = Stage(
         "report": Output("report.html"),
     },
     per="study",
-    layers=("data", "imaging", "models", "evaluation", "statistics", "report", "explain"),
 )
 
 
@@ -90,6 +89,7 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
         StageInputError: the split or a model belongs to other cells, classes or targets, or a part
             has no cells.
     """
+    from unstained.data.splits.parts import read_split
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.tables import curve_tables, metrics_content
     from unstained.report.page import render
@@ -113,25 +113,6 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
             flat[f"{model.name}_{name}"] = round(value, 6)
     items = [item for item in findings(evaluation) if item.tone == "bad"]
     return Report(flat, tuple(f"{item.title}. {item.text}" for item in items))
-
-
-def read_split(store: CellStore, path: Path) -> pd.DataFrame:
-    """Columns part and reference_part of every cell, in the order of the store.
-
-    Raises:
-        StageInputError: the split was made for other cells.
-    """
-    import pandas as pd
-
-    from unstained.errors import StageInputError
-
-    table = pd.read_parquet(path).set_index("cell_id")
-    ids = store.columns("cell_id")["cell_id"]
-    if len(table) != len(ids) or not ids.isin(table.index).all():
-        raise StageInputError(
-            f"{path} lists other cells than the store", "run the split stage again"
-        )
-    return table.loc[ids].reset_index()
 
 
 def _evaluate(
@@ -220,9 +201,7 @@ def _run_model(
 
 
 def _model_path(trained: Path, name: str) -> Path:
-    from unstained.stages.train import STAGE as TRAIN
-
-    return trained / name / TRAIN.outputs["model"].path
+    return trained / name / "model"
 
 
 def _examples(evaluation: Evaluation, store: CellStore, trained: Path) -> Section:

@@ -48,16 +48,6 @@ STAGE = Stage(
         "page": Output("explain.html"),
     },
     per="study",
-    layers=(
-        "data",
-        "imaging",
-        "models",
-        "evaluation",
-        "statistics",
-        "report",
-        "explain",
-        "studies",
-    ),
 )
 
 
@@ -104,12 +94,12 @@ def _measure(
     params: ExplainStageParams, store: CellStore, inputs: Inputs, job: Job
 ) -> tuple[Explained, float]:
     """All models, and the scale of contrast that the first was trained with."""
+    from unstained.data.splits.parts import read_split
     from unstained.evaluation.predictions import load_model
     from unstained.explain.cells import read_sample
     from unstained.explain.measure import NothingToExplainError, measure
     from unstained.explain.results import Explained
     from unstained.progress import progress
-    from unstained.stages.evaluate import read_split
     from unstained.statistics.intervals import resample_groups
 
     seed, data = params.common.seed, params.data

@@ -45,7 +45,6 @@ STAGE = Stage(
         "parity": Output("parity.json", "metrics"),
     },
     per="model",
-    layers=("data", "imaging", "models", "artifact", "registry"),
 )
 
 
@@ -67,8 +66,8 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
         make_artifact,
         take_cells,
     )
+    from unstained.data.splits.parts import part_rows
     from unstained.data.store.cell_store import CellStore
-    from unstained.learning.parts import part_rows
     from unstained.models.trained import load_trained
     from unstained.progress import progress
 

@@ -51,7 +51,6 @@ STAGE = Stage(
     inputs={},
     outputs={"store": Output("store"), "quarantine": Output("quarantine.csv")},
     per="study",
-    layers=("data", "imaging", "simulate"),
 )
 
 

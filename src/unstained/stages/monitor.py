@@ -17,7 +17,6 @@ from unstained.config import CommonParams, MonitorParams, Params, RegisterParams
 from unstained.errors import RegistryError, StageInputError
 from unstained.files import write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
-from unstained.stages.compare import registered_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,16 +53,6 @@ STAGE = Stage(
     inputs={"store": Input("ingest", "store")},
     outputs={"watch": Output("watch.json", "metrics"), "table": Output("watch.csv", "plots")},
     per="study",
-    layers=(
-        "data",
-        "imaging",
-        "evaluation",
-        "statistics",
-        "report",
-        "explain",
-        "artifact",
-        "registry",
-    ),
 )
 
 
@@ -106,7 +95,7 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
 def _champion(job: Job, params: MonitorStageParams) -> RegisteredVersion:
     from unstained.registry.registry import CHAMPION
 
-    name = registered_model(params.register_, job.study)
+    name = params.register_.name_of(job.study)
     number = job.registry.alias(name, CHAMPION)
     if number is None:
         raise RegistryError(

@@ -1,6 +1,6 @@
 """Promote: the best new version becomes champion, if the gate lets it.
 
-`unstained rollback STUDY` undoes the last promotion.
+`unstained rollback STUDY` (`operations`) undoes the last promotion.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstained.config import Params, PromoteParams, RegisterParams
-from unstained.errors import ParameterError
 from unstained.files import read_json, write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
-from unstained.stages.compare import read_registrations, registered_model
 
 if TYPE_CHECKING:
     from unstained.registry.registry import Registry
@@ -38,7 +36,6 @@ STAGE = Stage(
         "deployment": Output("deployment.yaml"),
     },
     per="study",
-    layers=("artifact", "registry"),
 )
 
 
@@ -52,9 +49,10 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     from unstained.registry.gate import decide
     from unstained.registry.ledger import Ledger
     from unstained.registry.promotion import ledger_path, promote, settled_champion
+    from unstained.registry.registration import read_registrations
 
     mode = params.promote.mode
-    name = registered_model(params.register_, job.study)
+    name = params.register_.name_of(job.study)
     about = {"study": job.study, "name": name, "mode": mode}
     if mode == "off":
         sentence = "promotion is off (promote.mode): nothing was decided"
@@ -107,59 +105,3 @@ def deployment(registry: Registry, study: str, name: str, champion: int | None) 
         address = ship(artifact, store, study)
     number, model = str(version.version), version.model
     return render_inference_service(study, address, version.digest, version=number, model=model)
-
-
-def deployment_study(root: Path, study: str, registry: Registry | None = None) -> str:
-    """The InferenceService of a study's present champion, e.g. after a rollback.
-
-    Args:
-        root: the project's root.
-        study: key of params.yaml `studies`.
-        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
-
-    Raises:
-        ParameterError, StoreError: see `deployment`.
-    """
-    from unstained.registry.registry import CHAMPION
-
-    registry, name = _registry_and_name(root, study, registry)
-    return deployment(registry, study, name, registry.alias(name, CHAMPION))
-
-
-def rollback_study(root: Path, study: str, reason: str, registry: Registry | None = None) -> str:
-    """Make a study's previous champion champion again.
-
-    Args:
-        root: the project's root.
-        study: key of params.yaml `studies`.
-        reason: goes into the ledger.
-        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
-
-    Returns:
-        What was done, for people.
-
-    Raises:
-        ParameterError: there is no such study.
-        RegistryError: there is nothing to roll back to.
-        IntegrityError: the previous champion's artifact was tampered with.
-    """
-    from unstained.registry.ledger import Ledger
-    from unstained.registry.promotion import ledger_path, rollback
-
-    registry, name = _registry_and_name(root, study, registry)
-    return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)
-
-
-def _registry_and_name(root: Path, study: str, registry: Registry | None) -> tuple[Registry, str]:
-    """The registry of a project, and what a study's model is called there."""
-    import os
-
-    from unstained.config import load_params
-    from unstained.registry.registry import Registry
-
-    project = load_params(root / "params.yaml")
-    if study not in project.studies:
-        known = ", ".join(project.studies)
-        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
-    registry = registry or Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)
-    return registry, registered_model(project.register_, study)

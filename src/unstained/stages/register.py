@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from unstained.config import Params, RegisterParams, StudyData
 from unstained.files import read_json, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
-from unstained.stages.compare import registered_model
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from unstained.registry.submission import RegisteredVersion, Submission
+    from unstained.registry.submission import Submission
 
 HEADLINE: Final = (
     "test_macro_f1",
@@ -54,7 +53,6 @@ STAGE = Stage(
     },
     outputs={"registration": Output("registration.json")},
     per="model",
-    layers=("artifact", "registry"),
 )
 
 
@@ -65,26 +63,14 @@ def run(params: RegisterStageParams, inputs: Inputs, outputs: Outputs, job: Job)
         RegistryError: MLflow failed.
         IntegrityError: the artifact is not what was exported, or not what MLflow kept.
     """
+    from unstained.registry.registration import registration_content
+
     submission = make_submission(params, inputs, job)
     version, created = job.registry.register(submission)
     write_json(outputs["registration"], registration_content(version))
     said = "registered as" if created else "was registered before as"
     note = f"{job.study}/{job.model} {said} {version.uri}"
     return Report({"version": version.version, "created": created}, (note,))
-
-
-def registration_content(version: RegisteredVersion) -> dict[str, Any]:
-    """What registration.json says of a version."""
-    return {
-        "name": version.name,
-        "version": version.version,
-        "model": version.model,
-        "run_id": version.run_id,
-        "uri": version.uri,
-        "digest": version.digest,
-        "data_digest": version.data_digest,
-        "split_digest": version.split_digest,
-    }
 
 
 def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Submission:
@@ -101,7 +87,7 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
     metrics = run_metrics(evaluation[model], read_json(inputs["parity"]))
     return Submission(
         experiment=params.register_.experiment,
-        name=registered_model(params.register_, job.study),
+        name=params.register_.name_of(job.study),
         study=job.study,
         model=model,
         recipe=job.recipe,

@@ -7,7 +7,7 @@ temperature and the conformal thresholds.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from unstained.config import (
     CommonParams,
@@ -57,16 +57,6 @@ STAGE = Stage(
         "history": Output("history.csv"),
     },
     per="replicate",
-    layers=(
-        "data",
-        "imaging",
-        "models",
-        "learning",
-        "evaluation",
-        "statistics",
-        "report",
-        "explain",
-    ),
 )
 
 
@@ -77,6 +67,7 @@ def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> 
         StageInputError: the fold has no cells.
         TrainingError: see `train`.
     """
+    from unstained.data.splits.parts import fold_parts
     from unstained.data.store.cell_store import CellStore
     from unstained.learning.fit import fit
     from unstained.models.trained import save_trained
@@ -105,39 +96,6 @@ def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> 
     write_json(outputs["numbers"], numbers)
     kept = ("macro_f1", "accuracy")
     return Report({key: round(numbers["test"][key], 6) for key in kept})
-
-
-def fold_parts(
-    store: CellStore, split: Path, fold: int, partition: Literal["study", "reference"]
-) -> np.ndarray:
-    """Part of every cell of the store when a fold is held out, (N,) strings.
-
-    Args:
-        store: the cells.
-        split: split.parquet.
-        fold: number of the fold.
-        partition: the study's, or the one of the strategy that it did not choose.
-
-    Raises:
-        StageInputError: the split was made for other cells, or the fold has none.
-    """
-    import numpy as np
-
-    from unstained.errors import StageInputError
-    from unstained.stages.evaluate import read_split
-
-    table = read_split(store, split)
-    prefix = "reference_" if partition == "reference" else ""
-    part = table[f"{prefix}part"].to_numpy(str)
-    known = np.isin(part, ("train", "val"))
-    held_out = known & (table[f"{prefix}fold"].to_numpy() == fold)
-    if not held_out.any():
-        raise StageInputError(
-            f"{split} has no cells in {prefix}fold {fold}",
-            "raise split.folds of the recipe; a partition that the data do not allow is told of "
-            "in the split stage's notes",
-        )
-    return np.where(held_out, "val", np.where(known, "train", part))
 
 
 def _judge(

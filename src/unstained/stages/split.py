@@ -56,7 +56,6 @@ STAGE = Stage(
         ),
     },
     per="study",
-    layers=("data", "imaging"),
 )
 
 TOLERANCE = 0.05

@@ -48,7 +48,6 @@ STAGE = Stage(
         ),
     },
     per="model",
-    layers=("data", "imaging", "models", "learning"),
 )
 
 
@@ -61,10 +60,10 @@ def run(params: TrainSections, inputs: Inputs, outputs: Outputs, job: Job) -> Re
         ParameterError: best.json names unknown parameters or impossible values.
         TrainingError: there is nothing to learn from, the loss is not finite, or a worker was lost.
     """
+    from unstained.data.splits.parts import part_rows
     from unstained.data.store.cell_store import CellStore
     from unstained.learning.fit import fit
     from unstained.learning.overrides import apply_overrides
-    from unstained.learning.parts import part_rows
     from unstained.models.trained import save_trained
 
     usual = params.model.training(params.train)

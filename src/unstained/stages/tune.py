@@ -72,7 +72,6 @@ STAGE = Stage(
         ),
     },
     per="model",
-    layers=("data", "imaging", "models", "learning"),
 )
 
 
@@ -100,10 +99,10 @@ class FitTrial:
 
     def __call__(self, overrides: Mapping[str, float], report: Reporter) -> None:
         """Run one trial; a loss that is not finite is reported as NaN."""
+        from unstained.data.splits.parts import part_rows
         from unstained.data.store.cell_store import CellStore
         from unstained.learning.fit import fit
         from unstained.learning.overrides import apply_overrides
-        from unstained.learning.parts import part_rows
         from unstained.learning.state import DivergedError
 
         model, train = apply_overrides(self.model, self.train, overrides)

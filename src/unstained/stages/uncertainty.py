@@ -72,17 +72,6 @@ STAGE = Stage(
         "page": Output("uncertainty.html"),
     },
     per="study",
-    layers=(
-        "data",
-        "imaging",
-        "models",
-        "evaluation",
-        "statistics",
-        "report",
-        "explain",
-        "studies",
-        "simulate",
-    ),
 )
 
 TABLES: Final = (
@@ -155,7 +144,7 @@ class _Context:
 
     def parts(self) -> np.ndarray:
         """Part of every cell where the first replicate's fold is held out."""
-        from unstained.stages.replicate import fold_parts
+        from unstained.data.splits.parts import fold_parts
 
         fold = self.job.replicates[0].fold
         return fold_parts(self.store, self.inputs["split"], fold, "study")

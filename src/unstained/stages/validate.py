@@ -46,7 +46,6 @@ STAGE = Stage(
         ),
     },
     per="study",
-    layers=("data", "imaging"),
 )
 
 

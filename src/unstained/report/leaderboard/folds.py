@@ -7,8 +7,7 @@ only replicates can tell. The stage `enrol` makes a version of each.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,14 +75,6 @@ def enrolled_versions(root: Path, study: str) -> dict[str, tuple[int, ...]]:
     return {model: tuple(sorted(versions)) for model, versions in found.items()}
 
 
-def version_ranges(versions: Iterable[int]) -> str:
-    """Versions in few words: 'v4-v6, v9'."""
-    ordered = sorted(set(versions))
-    starts = ordered[:1] + [b for a, b in pairwise(ordered) if b > a + 1]
-    ends = [a for a, b in pairwise(ordered) if b > a + 1] + ordered[-1:]
-    return ", ".join(f"v{a}" if a == b else f"v{a}-v{b}" for a, b in zip(starts, ends, strict=True))
-
-
 def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None = None) -> Table:
     """The league as a table for the terminal.
 
@@ -93,6 +84,7 @@ def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None 
     """
     from rich.table import Table
 
+    from unstained.registry.registration import version_ranges
     from unstained.report.numbers import p_value
 
     table = Table(

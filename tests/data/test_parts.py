@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from tests.learning.cases import small_store
+from unstained.data.splits.parts import part_rows
 from unstained.errors import StageInputError
-from unstained.learning.parts import part_rows
 
 
 def test_parts_are_found_by_cell_whatever_the_order(tmp_path):

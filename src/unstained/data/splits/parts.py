@@ -1,0 +1,77 @@
+"""Which rows of a store belong to which part of a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from unstained.data.store.cell_store import CellStore
+from unstained.errors import StageInputError
+
+
+def part_rows(store: CellStore, split: Path, *parts: str) -> np.ndarray:
+    """Rows of the cells in some parts, (n,) int64, ascending.
+
+    Args:
+        store: packed cells.
+        split: split.parquet, with the columns cell_id and part.
+        parts: e.g. 'train', 'val'.
+
+    Raises:
+        StageInputError: the split was made for other cells.
+    """
+    table = pd.read_parquet(split, columns=["cell_id", "part"])
+    found = pd.Index(store.columns("cell_id")["cell_id"]).get_indexer(pd.Index(table["cell_id"]))
+    strangers = table["cell_id"][found < 0]
+    if len(strangers):
+        raise StageInputError(
+            f"{split} holds {len(strangers)} cells that the store lacks, e.g. {strangers.iloc[0]}",
+            "run the split stage again: it is older than the store",
+        )
+    return np.sort(found[table["part"].isin(parts).to_numpy(dtype=bool)]).astype(np.int64)
+
+
+def read_split(store: CellStore, path: Path) -> pd.DataFrame:
+    """Columns part and reference_part of every cell, in the order of the store.
+
+    Raises:
+        StageInputError: the split was made for other cells.
+    """
+    table = pd.read_parquet(path).set_index("cell_id")
+    ids = store.columns("cell_id")["cell_id"]
+    if len(table) != len(ids) or not ids.isin(table.index).all():
+        raise StageInputError(
+            f"{path} lists other cells than the store", "run the split stage again"
+        )
+    return table.loc[ids].reset_index()
+
+
+def fold_parts(
+    store: CellStore, split: Path, fold: int, partition: Literal["study", "reference"]
+) -> np.ndarray:
+    """Part of every cell of the store when a fold is held out, (N,) strings.
+
+    Args:
+        store: the cells.
+        split: split.parquet.
+        fold: number of the fold.
+        partition: the study's, or the one of the strategy that it did not choose.
+
+    Raises:
+        StageInputError: the split was made for other cells, or the fold has none.
+    """
+    table = read_split(store, split)
+    prefix = "reference_" if partition == "reference" else ""
+    part = table[f"{prefix}part"].to_numpy(str)
+    known = np.isin(part, ("train", "val"))
+    held_out = known & (table[f"{prefix}fold"].to_numpy() == fold)
+    if not held_out.any():
+        raise StageInputError(
+            f"{split} has no cells in {prefix}fold {fold}",
+            "raise split.folds of the recipe; a partition that the data do not allow is told of "
+            "in the split stage's notes",
+        )
+    return np.where(held_out, "val", np.where(known, "train", part))

@@ -1,0 +1,105 @@
+"""What a person asks of a study's registered versions by hand, outside of any run of stages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from unstained.config import ProjectParams, load_params
+from unstained.errors import ParameterError
+
+if TYPE_CHECKING:
+    from unstained.registry.registry import Registry
+    from unstained.registry.standings import League
+    from unstained.stages.compare import CompareStageParams
+
+
+def compare_study(root: Path, study: str, registry: Registry | None = None) -> League:
+    """Compare all versions of a study and write the table below runs/<study>/league/.
+
+    Versions are comparable with the newest one.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError: there is no such study.
+        RegistryError: MLflow failed, or holds no version of the study.
+    """
+    from unstained.config import read_yaml
+    from unstained.pipeline.catalogue import resolve_params
+    from unstained.registry.leaderboard.candidates import CellFiles
+    from unstained.stages.compare import STAGE, make_league, write_league
+
+    project = _project(root, study)
+    names = {"study": study, "recipe": project.recipe, "model": ""}
+    content = read_yaml(root / "params.yaml")
+    params = cast("CompareStageParams", resolve_params(STAGE, content, names))
+    runs = root / "runs" / study
+    cells = CellFiles(runs / "ingest" / "store", runs / "split" / "split.parquet")
+    here = cells if cells.store.exists() and cells.split.exists() else None
+    league = make_league(registry or _registry(root), params, study, (), here)
+    folder = runs / "league"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_league(league, params, {k: folder / out.path for k, out in STAGE.outputs.items()})
+    return league
+
+
+def deployment_study(root: Path, study: str, registry: Registry | None = None) -> str:
+    """The InferenceService of a study's present champion, e.g. after a rollback.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError, StoreError: see `deployment`.
+    """
+    from unstained.registry.registry import CHAMPION
+    from unstained.stages.promote import deployment
+
+    name, registry = _project(root, study).register_.name_of(study), registry or _registry(root)
+    return deployment(registry, study, name, registry.alias(name, CHAMPION))
+
+
+def rollback_study(root: Path, study: str, reason: str, registry: Registry | None = None) -> str:
+    """Make a study's previous champion champion again.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        reason: goes into the ledger.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        ParameterError: there is no such study.
+        RegistryError: there is nothing to roll back to.
+        IntegrityError: the previous champion's artifact was tampered with.
+    """
+    from unstained.registry.ledger import Ledger
+    from unstained.registry.promotion import ledger_path, rollback
+
+    name, registry = _project(root, study).register_.name_of(study), registry or _registry(root)
+    return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)
+
+
+def _project(root: Path, study: str) -> ProjectParams:
+    """The parameters of a project that has the study."""
+    project = load_params(root / "params.yaml")
+    if study not in project.studies:
+        known = ", ".join(project.studies)
+        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
+    return project
+
+
+def _registry(root: Path) -> Registry:
+    from unstained.registry.registry import Registry
+
+    return Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)

@@ -1,0 +1,151 @@
+"""dvc.yaml and companions/dvc.yaml, written from the stage definitions and what stages import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from unstained.files import write_text
+from unstained.pipeline.catalogue import COMPANIONS, RUNS, STAGES, stage_definition
+from unstained.pipeline.contract import REPORT, Stage
+from unstained.pipeline.freshness import SOURCE, own_code
+
+NAMES: Final = {"study": "${item.study}", "model": "${item.model}", "recipe": "${recipe}"}
+REPLICATE: Final = "fold${item.fold}-seed${item.seed}"
+WRITTEN: Final = "# Written by `unstained dvc` from the stages and their imports: change those.\n"
+FILES: Final = {
+    "dvc.yaml": (WRITTEN, {}, STAGES),
+    "companions/dvc.yaml": (
+        WRITTEN + "# Every model on every fold with every seed: `make companions`.\n",
+        {"vars": ["../params.yaml"]},
+        COMPANIONS,
+    ),
+}
+"""File -> comment, what stands before the stages, names of the stages."""
+
+
+def write_dvc_files(root: Path) -> list[str]:
+    """Write the DVC files of a project; those that are current are left alone.
+
+    Returns:
+        Names of the files that changed.
+    """
+    changed = [name for name in FILES if _text_of(root / name) != dvc_file(name)]
+    for name in changed:
+        write_text(root / name, dvc_file(name))
+    return changed
+
+
+def dvc_file(name: str) -> str:
+    """The text of a DVC file that the definitions ask for.
+
+    Args:
+        name: key of FILES.
+    """
+    comment, before, stages = FILES[name]
+    nested = "/" in name
+    content = before | {
+        "stages": {stage: entry(stage_definition(stage), nested) for stage in stages}
+    }
+    return comment + yaml.dump(content, Dumper=_Indented, sort_keys=False, width=1000)
+
+
+def entry(stage: Stage, nested: bool) -> dict[str, Any]:
+    """One stage's entry.
+
+    Args:
+        stage: its definition.
+        nested: whether the file lies in a directory of its own.
+    """
+    written: dict[str, list[Any]] = {
+        "outs": [],
+        "metrics": [f"{_home(stage)}/{REPORT}"],
+        "plots": [],
+    }
+    kinds = {"data": "outs", "metrics": "metrics", "plots": "plots"}
+    for output in stage.outputs.values():
+        path = f"{_home(stage)}/{output.path}"
+        written[kinds[output.kind]].append({path: dict(output.plot)} if output.plot else path)
+    matrix, command, parameters = _axes(stage)
+    content = {
+        "matrix": matrix,
+        "wdir": ".." if nested else None,
+        "cmd": command,
+        "deps": sorted({*_inputs(stage), *_sources(stage.name)}),
+        "params": sorted(parameters),
+        **written,
+    }
+    return {key: value for key, value in content.items() if value}
+
+
+def _axes(stage: Stage) -> tuple[dict[str, str], str, set[str]]:
+    """What a stage runs once for, its command, and the keys of params.yaml that it depends on."""
+    command = f"unstained run {stage.name} {NAMES['study']}"
+    matrix = {"study": "${active}"}
+    parameters = {"recipe", *(path.format_map(NAMES) for path in stage.sections.values())}
+    if stage.per != "study":
+        command += f" --model {NAMES['model']}"
+        matrix["model"] = "${models}" if stage.per == "model" else "${companions.models}"
+    elif any(source.every_model for source in stage.inputs.values()):
+        parameters.add("models")
+    elif any(source.every_replicate for source in stage.inputs.values()):
+        parameters.add("companions")
+    if stage.per == "replicate":
+        command += " --fold ${item.fold} --seed ${item.seed}"
+        matrix |= {"fold": "${companions.folds}", "seed": "${companions.seeds}"}
+    return matrix, command, parameters
+
+
+def _home(stage: Stage) -> str:
+    parts = [RUNS, NAMES["study"], stage.name]
+    parts += [NAMES["model"]] if stage.per != "study" else []
+    return "/".join([*parts, REPLICATE] if stage.per == "replicate" else parts)
+
+
+def _inputs(stage: Stage) -> Iterable[str]:
+    """Outputs of earlier stages."""
+    for source in stage.inputs.values():
+        producer = stage_definition(source.stage)
+        if source.every_model or source.every_replicate:
+            yield f"{RUNS}/{NAMES['study']}/{producer.name}"
+        else:
+            yield f"{_home(producer)}/{producer.outputs[source.output].path}"
+
+
+def _sources(stage: str) -> list[str]:
+    """Code that a stage depends on: directories of which it depends on every file, else files."""
+    return [f"src/{path.as_posix()}" for path in folded(own_code().files(stage), SOURCE)]
+
+
+def folded(files: Sequence[Path], source: Path) -> list[Path]:
+    """The same files, fewer names: a directory stands for its files where all of them are meant.
+
+    Args:
+        files: relative to `source`.
+        source: the source tree.
+    """
+    meant = set(files)
+    whole: set[Path] = set()
+    for directory in {parent for path in files for parent in path.parents}:
+        inside = {path for path in (source / directory).rglob("*") if path.is_file()}
+        if {path.relative_to(source) for path in inside if path.suffix != ".pyc"} <= meant:
+            whole.add(directory)
+    outer = [path for path in {*whole, *meant} if not whole & set(path.parents)]
+    return sorted(outer)
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+class _Indented(yaml.SafeDumper):
+    """Lists stand below their key by two spaces, as everywhere in this repository."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
