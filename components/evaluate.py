@@ -9,6 +9,7 @@ from components.base import component
 def evaluate(
     study: str,
     recipe: str,
+    code: str,
     models: list,
     common: dict,
     data: dict,

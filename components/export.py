@@ -9,6 +9,7 @@ from components.base import component
 def export(
     study: str,
     recipe: str,
+    code: str,
     model: str,
     common: dict,
     data: dict,

@@ -9,6 +9,7 @@ from components.base import component
 def ingest(
     study: str,
     recipe: str,
+    code: str,
     common: dict,
     data: dict,
     simulate: dict,

@@ -9,6 +9,7 @@ from components.base import component
 def monitor(
     study: str,
     recipe: str,
+    code: str,
     common: dict,
     data: dict,
     register: dict,

@@ -9,6 +9,7 @@ from components.base import component
 def promote(
     study: str,
     recipe: str,
+    code: str,
     models: list,
     register: dict,
     promote: dict,

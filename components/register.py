@@ -9,6 +9,7 @@ from components.base import component
 def register(
     study: str,
     recipe: str,
+    code: str,
     model: str,
     data: dict,
     register: dict,

@@ -9,6 +9,7 @@ from components.base import component
 def split(
     study: str,
     recipe: str,
+    code: str,
     common: dict,
     data: dict,
     split: dict,

@@ -9,6 +9,7 @@ from components.base import component
 def train(
     study: str,
     recipe: str,
+    code: str,
     model: str,
     architecture: dict,
     common: dict,

@@ -9,6 +9,7 @@ from components.base import component
 def validate(
     study: str,
     recipe: str,
+    code: str,
     common: dict,
     data: dict,
     validate: dict,

@@ -16,6 +16,7 @@ from pydantic import Field
 from components.base import UNBUILT_IMAGE
 from unstained.config import Count, Params, parse, read_yaml
 from unstained.errors import ParameterError
+from unstained.pipeline.freshness import code_digest
 
 DIGEST: Final = re.compile(r"^[^\s@]+@sha256:[0-9a-f]{64}$")
 
@@ -68,6 +69,13 @@ class Deployment(Params):
     heavy: Resources
     accelerators: Accelerators | None
     retries: Retries
+
+    def code(self, stage: str) -> str:
+        """Digest of the code that a stage's result depends on, for the key of Kubeflow's cache.
+
+        Empty while no image is named: nobody can say which code it holds.
+        """
+        return "" if self.image == UNBUILT_IMAGE else code_digest(stage)
 
     def without_cluster(self) -> Deployment:
         """The same for tasks that run as processes here: no volumes, no second attempts."""

@@ -44,7 +44,13 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 simulate=simulate,
                 ingest=ingest,
             ).output
-            watch = monitor_(**about, register=register, monitor=monitor, store=store)
+            watch = monitor_(
+                **about,
+                register=register,
+                monitor=monitor,
+                store=store,
+                code=deployment.code("monitor"),
+            )
             acting(watch, deployment)
 
     made: BaseComponent = unstained_monitoring

@@ -18,9 +18,10 @@ def pure(task: PipelineTask, deployment: Deployment) -> PipelineTask:
     """A task whose result follows from its arguments: cached.
 
     The cache key of Kubeflow holds the image's digest, every argument and the input artifacts.
-    Those are what a stage's fingerprint is made of: its sections of params.yaml, its names, and the
-    store's pointer, which is an argument and holds the data hash. (A key set by hand would be one
-    for all tasks of a loop, and hand one model's weights to another.)
+    Those are what a stage's fingerprint is made of: its sections of params.yaml, its names, the
+    digest of its code, and the store's pointer, which is an argument and holds the data hash.
+    (A key set by hand would be one for all tasks of a loop, and hand one model's weights to
+    another.)
     """
     return _place(task, deployment, deployment.light).set_caching_options(True)
 

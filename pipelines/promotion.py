@@ -56,9 +56,16 @@ def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 ingest=ingest,
             ).output
             cells = {**about, "common": common, "data": data, "store": store}
-            validation = pure(validate_(**cells, validate=validate), deployment)
+            validation = pure(
+                validate_(**cells, validate=validate, code=deployment.code("validate")), deployment
+            )
             division = pure(
-                split_(**cells, split=split, validation=validation.outputs["validation"]),
+                split_(
+                    **cells,
+                    split=split,
+                    validation=validation.outputs["validation"],
+                    code=deployment.code("split"),
+                ),
                 deployment,
             )
             nominated = nominate_models(study=study, models=models, register=register)

@@ -69,9 +69,14 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 ingest=ingest,
             ).output
             cells = {**about, "common": common, "data": data, "store": store}
-            validation = pure(validate_(**cells, validate=validate), deployment)
+            validation = pure(
+                validate_(**cells, validate=validate, code=deployment.code("validate")), deployment
+            )
             validated = validation.outputs["validation"]
-            division = pure(split_(**cells, split=split, validation=validated), deployment)
+            division = pure(
+                split_(**cells, split=split, validation=validated, code=deployment.code("split")),
+                deployment,
+            )
             parted = {**cells, "partition": division.outputs["partition"]}
             networks = fit(**parted, models=models, tune=tune, train=train).outputs
             judged = pure(
@@ -81,6 +86,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                     evaluate=evaluate,
                     validation=validated,
                     trained=networks["trained"],
+                    code=deployment.code("evaluate"),
                 ),
                 deployment,
             )
@@ -132,6 +138,7 @@ def prepare_data(deployment: Deployment) -> BaseComponent:
                     data=data,
                     simulate=simulate,
                     ingest=ingest,
+                    code=deployment.code("ingest"),
                 ),
                 deployment,
             )
@@ -176,8 +183,11 @@ def _fit(deployment: Deployment) -> BaseComponent:
                 "store": store,
                 "partition": partition,
             }
-            search = heavy(tune_(**one, tune=tune), deployment)
-            fitted = heavy(train_(**one, search=search.outputs["search"]), deployment)
+            search = heavy(tune_(**one, tune=tune, code=deployment.code("tune")), deployment)
+            fitted = heavy(
+                train_(**one, search=search.outputs["search"], code=deployment.code("train")),
+                deployment,
+            )
         return Fitted(
             search=dsl.Collected(search.outputs["search"]),
             trained=dsl.Collected(fitted.outputs["trained"]),
@@ -220,6 +230,7 @@ def _export(deployment: Deployment) -> BaseComponent:
                     search=search,
                     trained=trained,
                     evaluation=evaluation,
+                    code=deployment.code("export"),
                 ),
                 deployment,
             )
@@ -256,6 +267,7 @@ def _register(deployment: Deployment) -> BaseComponent:
                     trained=trained,
                     evaluation=evaluation,
                     artifact=artifact,
+                    code=deployment.code("register"),
                 ),
                 deployment,
             )
@@ -295,6 +307,7 @@ def decision(deployment: Deployment) -> BaseComponent:
                 store=store,
                 partition=partition,
                 registration=registration,
+                code=deployment.code("compare"),
             ),
             deployment,
         )
@@ -306,6 +319,7 @@ def decision(deployment: Deployment) -> BaseComponent:
                         promote=promote,
                         league=league.outputs["league"],
                         registration=registration,
+                        code=deployment.code("promote"),
                     ),
                     deployment,
                 ),

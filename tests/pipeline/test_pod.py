@@ -16,6 +16,7 @@ from tests.synthetic import make_store
 from unstained.config import read_yaml
 from unstained.data.remote.pointers import push_store
 from unstained.files import read_json, tree_sha256
+from unstained.pipeline.freshness import code_digest
 from unstained.pipeline.pod import run_in_pod, whole_numbers
 from unstained.pipeline.runner import run_stage
 
@@ -49,6 +50,7 @@ def arguments(repository: Path, pointer: dict[str, Any], place: Path) -> dict[st
     return {
         "study": "synthetic",
         "recipe": "demo",
+        "code": "",
         "common": as_doubles(content["common"]),
         "data": as_doubles(SYNTHETIC),
         "validate": as_doubles(content["validate"] | {"min_cells_per_class": 2, "folds": 2}),
@@ -141,3 +143,18 @@ def test_a_wrong_parameter_is_one_message(
         run_in_pod("validate", given)
     assert "fold: unknown key" in capsys.readouterr().err
     assert not (tmp_path / "artifact").exists()
+
+
+def test_an_image_of_other_code_is_refused(
+    repository: Path,
+    tmp_path: Path,
+    pointer: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    monkeypatch.setenv("UNSTAINED_STATE", str(tmp_path / "state"))
+    given = arguments(repository, pointer, tmp_path / "artifact")
+    with pytest.raises(SystemExit):
+        run_in_pod("validate", given | {"code": code_digest("split")})
+    assert "other code of the stage validate" in capsys.readouterr().err
+    run_in_pod("validate", given | {"code": code_digest("validate")})

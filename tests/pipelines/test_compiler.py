@@ -15,6 +15,8 @@ from pipelines.arguments import run_arguments
 from pipelines.compiler import GRAPHS, compile_graph
 from pipelines.deployment import load_deployment, require_built
 from unstained.errors import ParameterError
+from unstained.pipeline.catalogue import OPERATIONS, STAGES
+from unstained.pipeline.freshness import code_digest
 
 OVERLAYS = ("local", "gpu", "prod")
 IMAGE = "registry.example.org/lab/train@sha256:" + "5e" * 32
@@ -132,6 +134,24 @@ def test_the_image_comes_by_its_digest(
     require_built(repository, "gpu")
     graph, _ = compiled(repository, tmp_path, "training", "gpu")
     assert graph["deploymentSpec"]["executors"]["exec-train"]["container"]["image"] == IMAGE
+
+
+def test_the_key_of_the_cache_holds_the_code_of_the_stage(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def codes(name: str) -> dict[str, str]:
+        graph, _ = compiled(repository, tmp_path, name, "gpu")
+        return {
+            task: content["inputs"]["parameters"]["code"]["runtimeValue"]["constant"]
+            for task, content in tasks(graph).items()
+            if task in (*STAGES, *OPERATIONS)
+        }
+
+    assert set(codes("training").values()) == {""}, "no image, no code"
+    monkeypatch.setenv("UNSTAINED_TRAIN_IMAGE", IMAGE)
+    assert codes("training") == {name: code_digest(name) for name in STAGES}
+    for name in ("promotion", "monitoring"):
+        assert all(digest == code_digest(task) for task, digest in codes(name).items())
 
 
 def test_any_study_and_any_models(repository: Path) -> None:

@@ -22,7 +22,7 @@ def component(name: str):
 
 
 def expected_inputs(stage: Stage) -> set[str]:
-    found = {"study", "recipe"}
+    found = {"study", "recipe", "code"}
     found |= {"architecture" if k == "model" else k.rstrip("_") for k in stage.sections}
     if stage.per == "model":
         found.add("model")

@@ -23,7 +23,7 @@ from unstained.files import write_json
 from unstained.pipeline.catalogue import RUNS, stage_definition
 from unstained.pipeline.contract import REPORT, Stage
 from unstained.pipeline.display import show
-from unstained.pipeline.freshness import HANDED, own_code
+from unstained.pipeline.freshness import HANDED, code_digest, own_code
 from unstained.pipeline.runner import STATE, Task, content_digest, execute
 
 if TYPE_CHECKING:
@@ -56,13 +56,15 @@ def run_in_pod(name: str, given: Mapping[str, Any]) -> None:
 
     Args:
         name: stage.
-        given: the component's arguments by name: study, recipe, model (stages that run once a
-            model), models (a list of names, or of mappings with the name as `model`), the stage's
-            sections of params.yaml, `store` (a pointer), input and output artifacts, see ARTIFACTS.
+        given: the component's arguments by name: study, recipe, code (see `_require_code`), model
+            (stages that run once a model), models (a list of names, or of mappings with the name
+            as `model`), the stage's sections of params.yaml, `store` (a pointer), input and output
+            artifacts, see ARTIFACTS.
     """
     with _one_message():
         stage = stage_definition(name)
         _require_environment(stage)
+        _require_code(stage, given)
         with tempfile.TemporaryDirectory(prefix=f"unstained-{name}-") as folder:
             root = Path(folder)
             task = _task(stage, given)
@@ -86,6 +88,7 @@ def ingest_in_pod(given: Mapping[str, Any]) -> dict[str, Any]:
 
     with _one_message():
         stage = stage_definition("ingest")
+        _require_code(stage, given)
         remote = _setting(REMOTE, "the address of the DVC remote, e.g. s3://bucket/prefix")
         with tempfile.TemporaryDirectory(prefix="unstained-ingest-") as folder:
             root = Path(folder)
@@ -179,6 +182,19 @@ def _require_environment(stage: Stage) -> None:
         _setting("MLFLOW_TRACKING_URI", "the address of the MLflow server")
     if stage.name == "promote":
         _setting("UNSTAINED_LEDGER", "the directory of the mounted ledger volume")
+
+
+def _require_code(stage: Stage, given: Mapping[str, Any]) -> None:
+    """See that the image holds the code that the graph was compiled for.
+
+    Kubeflow's cache knows the result by that code's digest; it is empty where no image was named.
+    """
+    if given["code"] not in ("", code_digest(stage.name)):
+        raise ParameterError(
+            f"the image holds other code of the stage {stage.name} than the graph is for",
+            "build and push the image from the commit that the graph is compiled from, and name it "
+            "in UNSTAINED_TRAIN_IMAGE",
+        )
 
 
 def _state(root: Path) -> Path:
