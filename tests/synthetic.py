@@ -12,6 +12,7 @@ import tifffile
 from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
+from unstained.imaging.axes import Axes
 
 
 def make_store(
@@ -52,7 +53,7 @@ def make_store(
     writer = StoreWriter(
         path,
         study="synthetic",
-        channels=("Ch1",),
+        axes=Axes(("Ch1",)),
         markers=("DNA",),
         source="files",
     )
@@ -96,7 +97,7 @@ def _cells(
         shape, area = _blob(rng, label, h, w)
         image = level * (1 + 0.35 * shape + 0.01 * rng.standard_normal((h, w)))
         counts = np.clip(np.rint(image), 0, np.iinfo(dtype).max).astype(dtype)
-        yield counts[None], float(area * rng.lognormal(0, 0.05) * 100)
+        yield counts[None, None], float(area * rng.lognormal(0, 0.05) * 100)
 
 
 def _blob(rng: np.random.Generator, label: int, h: int, w: int) -> tuple[np.ndarray, float]:

@@ -44,7 +44,7 @@ def sheet(params: SimulateParams, data: StudyData, difficulties: list[float]) ->
             ]
             tiles = []
             for recording in record(cells, index, plans[lineage], data, 0):
-                counts = recording.channels[data.brightfield].astype(float)
+                counts = recording.channels[data.channels[0]].astype(float)
                 contrast = counts / np.median(counts[[0, -1]]) - 1
                 tile = np.zeros((60, 62))
                 top = (60 - len(contrast)) // 2
@@ -70,7 +70,7 @@ def main() -> None:
         start = time.perf_counter()
         images = simulate_study(Path(directory), demo, nsc.data, 0)
         seconds = time.perf_counter() - start
-        cells = sum(1 for _ in images.glob(f"*/*_{nsc.data.brightfield}.ome.tif"))
+        cells = sum(1 for _ in images.glob(f"*/*_{nsc.data.channels[0]}.ome.tif"))
     cores = len(os.sched_getaffinity(0))
     how = f"{cells} cells x {1 + len(nsc.data.markers)} channels in {seconds:.1f} s, {cores} cores"
     show("simulator", [Row("cells per second, with files", cells / seconds, None, how)])

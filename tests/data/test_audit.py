@@ -15,6 +15,7 @@ from unstained.data.audit.findings import Finding
 from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
+from unstained.imaging.axes import Axes
 
 CLASSES = ("a", "b", "c")
 
@@ -82,7 +83,7 @@ def test_planted_lamp_is_a_failure_that_leads_the_findings(confounded: Audit) ->
 def squares(path: Path, depths: tuple[float, ...], lamps: tuple[float, ...]) -> CellStore:
     """Cells that absorb a fraction `depths` of light of relative brightness `lamps`, by class."""
     rng = np.random.default_rng(0)
-    with StoreWriter(path, study="s", channels=("Ch1",)) as writer:
+    with StoreWriter(path, study="s", axes=Axes(("Ch1",))) as writer:
         for label, depth, lamp in zip(CLASSES, depths, lamps, strict=True):
             for number in range(5):
                 level = 500 * lamp * rng.uniform(0.9, 1.1)
@@ -90,7 +91,7 @@ def squares(path: Path, depths: tuple[float, ...], lamps: tuple[float, ...]) -> 
                 images[:, 12:28, 12:28] *= 1 - depth
                 name = f"{label}{number}"
                 cells = [
-                    Cell(i, f"{i}.tif", name, image[None].astype(np.uint16))
+                    Cell(i, f"{i}.tif", name, image[None, None].astype(np.uint16))
                     for i, image in enumerate(images)
                 ]
                 writer.write(Origin(name, label), cells)
@@ -122,9 +123,9 @@ def test_conflicts_of_duplicates(tmp_path: Path) -> None:
     blocks["b_00"].append(blocks["a_00"][0])
     blocks["a_02"].append(blocks["a_01"][1])
     blocks["c_99"] = [blocks["c_02"][2], np.flip(blocks["c_00"][0], axis=1).copy()]
-    with StoreWriter(tmp_path / "s", study="s", channels=("Ch1",)) as writer:
+    with StoreWriter(tmp_path / "s", study="s", axes=Axes(("Ch1",))) as writer:
         for name, pixels in sorted(blocks.items()):
-            cells = [Cell(i, f"{i}.tif", name, image) for i, image in enumerate(pixels)]
+            cells = [Cell(i, f"{i}.tif", name, image[None]) for i, image in enumerate(pixels)]
             writer.write(Origin(name, name[0], external=name == "c_99"), cells)
     result = audit(CellStore.open(tmp_path / "s"))
     found = result.content["duplicates"]
@@ -164,13 +165,13 @@ def test_blocks_of_one_acquisition_are_told(tmp_path: Path) -> None:
 def test_a_rare_class_is_a_warning(tmp_path: Path) -> None:
     source = make_store(tmp_path / "source", groups_per_class=3, cells_per_group=12)
     images = source.images(np.arange(len(source)))
-    with StoreWriter(tmp_path / "s", study="s", channels=("Ch1",)) as writer:
+    with StoreWriter(tmp_path / "s", study="s", axes=Axes(("Ch1",))) as writer:
         for label, name in enumerate(CLASSES):
             for number in range(3):
                 start = 12 * (3 * label + number)
                 size = 1 if name == "b" else 12
                 cells = [
-                    Cell(i, f"{i}.tif", f"{name}{number}", image)
+                    Cell(i, f"{i}.tif", f"{name}{number}", image[None])
                     for i, image in enumerate(images[start : start + size])
                 ]
                 writer.write(Origin(f"{name}{number}", name), cells)

@@ -21,20 +21,21 @@ from unstained.data.store.statistics import pixel_sha256, pixel_statistics
 from unstained.data.store.writer import StoreWriter
 from unstained.errors import StoreError
 from unstained.files import read_json, tree_sha256
+from unstained.imaging.axes import Axes
 
 
 def random_cells(count: int, seed: int, dtype: type = np.uint16) -> list[Cell]:
     rng = np.random.default_rng(seed)
     cells = []
     for index in range(count):
-        shape = (1, int(rng.integers(5, 30)), int(rng.integers(5, 30)))
+        shape = (1, 1, int(rng.integers(5, 30)), int(rng.integers(5, 30)))
         pixels = rng.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
         cells.append(Cell(index * 3, f"x_{index}.tif", "g", pixels, (float(index),)))
     return cells
 
 
 def write(path: Path, blocks: dict[tuple[str, int], list[Cell]]) -> Path:
-    with StoreWriter(path, study="s", channels=("Ch1",), markers=("DNA",)) as writer:
+    with StoreWriter(path, study="s", axes=Axes(("Ch1",)), markers=("DNA",)) as writer:
         for (acquisition, number), cells in blocks.items():
             writer.write(Origin(acquisition, "a"), cells, number)
     return path
@@ -49,11 +50,11 @@ def test_pixels_and_table_come_back(tmp_path: Path, dtype: type) -> None:
     assert store.dtype == dtype
     for cell, image in zip(cells, store.images(range(len(cells))), strict=True):
         assert image.dtype == dtype
-        np.testing.assert_array_equal(image, cell.pixels)
+        np.testing.assert_array_equal(image, cell.planes)
     table = store.table
     assert list(table.columns) == [*COLUMNS, "marker_DNA"]
     assert table["cell_id"].tolist() == [f"a/{cell.object_index}" for cell in cells]
-    assert table["sha256"].tolist() == [pixel_sha256(cell.pixels) for cell in cells]
+    assert table["sha256"].tolist() == [pixel_sha256(cell.planes) for cell in cells]
     assert table["marker_DNA"].tolist() == [cell.markers[0] for cell in cells]
     assert table["block"].tolist() == ["a-0000"] * 200 + ["a-0001"] * (len(cells) - 200)
 
@@ -65,8 +66,8 @@ def test_blocks_are_standard_zarr(tmp_path: Path) -> None:
     assert array.metadata.zarr_format == 3
     assert array.shape[0] == len(cells)
     assert len([p for p in (path / "blocks").rglob("c/**/*") if p.is_file()]) == 1
-    row, (_, h, w) = 17, cells[17].pixels.shape
-    np.testing.assert_array_equal(array[row, :, :h, :w], cells[row].pixels)
+    row, (_, h, w) = 17, cells[17].planes.shape
+    np.testing.assert_array_equal(array[row, :, :h, :w], cells[row].planes)
     assert not array[row, :, h:].any()
     assert not array[row, :, :, w:].any()
 
@@ -84,7 +85,7 @@ def test_any_order_and_repeats(tmp_path_factory, rows: list[int], batch: int) ->
     images = list(itertools.chain.from_iterable(part for _, part in parts))
     assert len(images) == len(rows)
     for row, image in zip(rows, images, strict=True):
-        np.testing.assert_array_equal(image, cells[row].pixels)
+        np.testing.assert_array_equal(image, cells[row].planes)
 
 
 def test_same_cells_same_bytes_and_new_acquisition_touches_nothing(tmp_path: Path) -> None:
@@ -116,9 +117,9 @@ def test_digest_follows_pixels_labels_and_targets(tmp_path: Path) -> None:
 def test_incomplete_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no complete store"):
         CellStore.open(tmp_path / "absent")
-    writer = StoreWriter(tmp_path / "s", study="s", channels=("Ch1",))
+    writer = StoreWriter(tmp_path / "s", study="s", axes=Axes(("Ch1",)))
     with pytest.raises(RuntimeError), writer:
-        writer.write(Origin("a", "a"), [Cell(0, "f", "g", np.ones((1, 5, 5), np.uint16))])
+        writer.write(Origin("a", "a"), [Cell(0, "f", "g", np.ones((1, 1, 5, 5), np.uint16))])
         raise RuntimeError
     with pytest.raises(StoreError, match="json is missing"):
         CellStore.open(tmp_path / "s")
@@ -182,7 +183,7 @@ def test_statistics_against_plain_formulas(dtype: type) -> None:
     top = 255 if dtype == np.uint8 else 4095
     stack = rng.integers(0, top + 1, (6, 9, 13)).astype(dtype)
     stack[0, 2, 3:7] = top
-    columns = pd.DataFrame(pixel_statistics(stack))
+    columns = pd.DataFrame(pixel_statistics(stack[:, None]))
     for image, row in zip(stack.astype(np.float64), columns.itertuples(), strict=True):
         assert row.mean == pytest.approx(image.mean())
         assert row.std == pytest.approx(image.std())
@@ -202,11 +203,11 @@ def test_statistics_against_plain_formulas(dtype: type) -> None:
 
 
 def test_saturation_is_judged_by_the_detector_not_the_file() -> None:
-    image = np.full((1, 4, 5), 700, np.uint16)
+    image = np.full((1, 1, 4, 5), 700, np.uint16)
     assert pixel_statistics(image)["saturated"] == 0
-    image[0, 0] = 4095
+    image[0, 0, 0] = 4095
     assert pixel_statistics(image)["saturated"] == np.float32(0.25)
-    image[0, 1, 0] = 5000
+    image[0, 0, 1, 0] = 5000
     assert pixel_statistics(image)["saturated"] == 0
 
 
@@ -227,7 +228,7 @@ def test_block_names_are_safe_and_distinct() -> None:
 
 
 def test_by_size_covers_every_image_once() -> None:
-    images = [cell.pixels for cell in random_cells(50, 2)]
+    images = [cell.planes for cell in random_cells(50, 2)]
     seen = np.concatenate([index for index, _ in by_size(images)])
     assert sorted(seen) == list(range(50))
     for index, stack in by_size(images):

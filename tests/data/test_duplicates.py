@@ -23,14 +23,15 @@ from unstained.data.audit.duplicates import (
 from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
+from unstained.imaging.axes import Axes
 
 CANVAS = 64
 
 
 def pack(path: Path, images: list[np.ndarray]) -> CellStore:
     """A store of one acquisition with these images (h, w)."""
-    with StoreWriter(path, study="s", channels=("Ch1",)) as writer:
-        cells = [Cell(i, f"{i}.tif", "g", image[None]) for i, image in enumerate(images)]
+    with StoreWriter(path, study="s", axes=Axes(("Ch1",))) as writer:
+        cells = [Cell(i, f"{i}.tif", "g", image[None, None]) for i, image in enumerate(images)]
         writer.write(Origin("acq", "a"), cells)
     return CellStore.open(path)
 
@@ -156,12 +157,12 @@ def test_real_tiles_hold_three_copies(jurkat: Path, tmp_path: Path) -> None:
     import tifffile
 
     store_path, last = tmp_path / "store", {"Anaphase": 16, "Metaphase": 69, "Telophase": 28}
-    with StoreWriter(store_path, study="s", channels=("Ch3",)) as writer:
+    with StoreWriter(store_path, study="s", axes=Axes(("Ch3",))) as writer:
         for phase, number in last.items():
             montage = tifffile.imread(jurkat / "Experiment_1" / phase / "Ch3_CP0001.tif")
             columns = montage.reshape(30, 40, 30, 40).transpose(2, 0, 1, 3)
             tiles = columns.reshape(900, 40, 40)[:number]
-            cells = [Cell(i, phase, phase, tile[None].copy()) for i, tile in enumerate(tiles)]
+            cells = [Cell(i, phase, phase, tile[None, None].copy()) for i, tile in enumerate(tiles)]
             writer.write(Origin(phase, "M"), cells)
     store = CellStore.open(store_path)
     found = find_duplicates(store, 40, 2)

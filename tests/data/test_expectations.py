@@ -44,7 +44,7 @@ def data() -> StudyData:
         reader="zhu_ifc",
         source="simulator",
         pixel_size_um=0.5,
-        brightfield="Ch1",
+        channels=("Ch1",),
         markers={"DNA": "Ch2"},
         classes=tuple(ClassRule(name=name, pattern=name) for name in "abc"),
         targets=(TargetRule(name="DNA", column="marker_DNA"),),

@@ -150,7 +150,7 @@ def test_ifc_cells_and_classes(tmp_path: Path, repository: Path) -> None:
     assert isinstance(cell, Cell)
     file = "a_1d1/a_1d1_2_Ch1.ome.tif"
     assert (cell.object_index, cell.source_file, cell.group) == (2, file, "a_1d1")
-    np.testing.assert_array_equal(cell.pixels[0], tifffile.imread(tmp_path / file))
+    np.testing.assert_array_equal(cell.pixels[0, 0], tifffile.imread(tmp_path / file))
     assert np.isnan(cell.markers[1])  # Ch3 was not recorded
     assert np.isfinite(cell.markers[0])
 
@@ -233,7 +233,7 @@ def test_missing_or_empty_source(tmp_path: Path, repository: Path) -> None:
 
 def test_wrong_channel_or_pattern_in_params(tmp_path: Path, repository: Path) -> None:
     write_ifc(tmp_path, {"a_1": 1})
-    reader = open_reader(study(repository, brightfield="BF"), tmp_path)
+    reader = open_reader(study(repository, channels=("BF",)), tmp_path)
     with pytest.raises(ParameterError, match="'BF' is no channel"):
         everything(reader)
     rule = study(repository).classes[0].model_copy(update={"pattern": "(a"})
@@ -265,7 +265,7 @@ def test_montages(tmp_path: Path, repository: Path, from_experiment: bool) -> No
     assert sum(isinstance(o, Filler) for o in found["Experiment_1-G1-CP0002"]) == 860
     for index in (0, 1, 29, 30, 31, 899):
         cell = cells["Experiment_1-G1-CP0001"][index]
-        np.testing.assert_array_equal(cell.pixels[0], tiles[0, index])
+        np.testing.assert_array_equal(cell.pixels[0, 0], tiles[0, index])
         dna = tiles[1, index].astype(float)
         assert cell.markers == (np.clip(dna - np.median(dna), 0, None).sum(),)
         assert cell.group == f"Experiment_1/G1/CP0001/b{index // 30:02d}"

@@ -47,7 +47,7 @@ def study(**changes: object) -> StudyData:
         "reader": "zhu_ifc",
         "source": "files",
         "pixel_size_um": 0.5,
-        "brightfield": "Ch1",
+        "channels": ["Ch1"],
         "classes": tuple(ClassRule(name=name, pattern=name) for name in CLASSES),
         "targets": (TargetRule(name="DNA", column="marker_DNA", unit="counts"),),
         "group": "acquisition",

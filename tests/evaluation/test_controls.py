@@ -20,7 +20,7 @@ DATA = StudyData(
     reader="zhu_ifc",
     source="x",
     pixel_size_um=0.5,
-    brightfield="Ch1",
+    channels=("Ch1",),
     classes=tuple(ClassRule(name=name, pattern=f"^{name}_") for name in CLASSES),
     targets=(TargetRule(name="DNA", column="marker_DNA"),),
     group="acquisition",

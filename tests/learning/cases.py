@@ -33,7 +33,7 @@ STUDY = StudyData.model_validate(
         "reader": "zhu_ifc",
         "source": "simulator",
         "pixel_size_um": 0.33,
-        "brightfield": "Ch1",
+        "channels": ["Ch1"],
         "classes": [{"name": name, "pattern": name} for name in "abc"],
         "targets": [{"name": "DNA", "column": "marker_DNA", "transform": "log", "unit": "au"}],
         "group": "acquisition",

@@ -81,7 +81,7 @@ def test_the_specification_describes_the_model(store: CellStore, learnt: FitResu
     assert spec.class_names == ("a", "b", "c")
     assert spec.target_names == ("DNA",)
     assert spec.target_units == ("au",)
-    assert spec.channels == store.channels
+    assert spec.axes == store.axes
     assert spec.data_digest == store.digest
     assert spec.has_cam
     assert not learnt.trained.network.training

@@ -66,7 +66,7 @@ SYNTHETIC = {
     "reader": "zhu_ifc",
     "source": "simulator",
     "pixel_size_um": 0.33,
-    "brightfield": "Ch1",
+    "channels": ["Ch1"],
     "classes": [{"name": name, "pattern": name} for name in "abc"],
     "group": "acquisition",
     "canvas": 32,

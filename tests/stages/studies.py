@@ -33,7 +33,7 @@ def study_data() -> StudyData:
         reader="zhu_ifc",
         source="simulator",
         pixel_size_um=0.3,
-        brightfield="Ch1",
+        channels=("Ch1",),
         classes=tuple(ClassRule(name=name, pattern=name) for name in CLASSES),
         targets=(TargetRule(name="DNA", column="marker_DNA"),),
         group="acquisition",

@@ -24,7 +24,7 @@ def study(classes: str = "abc") -> StudyData:
         reader="zhu_ifc",
         source="simulator",
         pixel_size_um=0.5,
-        brightfield="Ch1",
+        channels=("Ch1",),
         markers={"DNA": "Ch2"},
         classes=tuple(ClassRule(name=name, pattern=name) for name in classes),
         targets=(TargetRule(name="DNA", column="marker_DNA"),),

@@ -16,7 +16,7 @@ from unstained import __version__
 from unstained.artifact.artifact import CALIBRATION_FILE, GOLDEN_FILE, INT8_FILE, MODEL_FILE
 from unstained.artifact.inference import INPUT_NAME
 from unstained.artifact.onnx_export import Exported
-from unstained.artifact.padding import RULE
+from unstained.artifact.padding import padding_rule
 from unstained.artifact.parity import BATCHES, Parity
 from unstained.artifact.quantise import METHOD, Int8Verdict
 from unstained.config import StudyData
@@ -181,12 +181,15 @@ def _pixels(facts: CardFacts) -> dict[str, Any]:
     return {
         "name": INPUT_NAME,
         "dtype": facts.dtype.name,
-        "shape": ["batch", len(spec.channels), "height", "width"],
+        "shape": ["batch", spec.axes.planes, "height", "width"],
         "channels": list(spec.channels),
+        "frames": spec.frames,
+        "planes": list(spec.axes.plane_names),
+        "white": spec.white,
         "meaning": "raw counts as the instrument wrote them; preprocessing is in the graph",
         "pixel_size_um": facts.data.pixel_size_um,
         "canvas": spec.canvas,
-        "padding": RULE,
+        "padding": padding_rule(spec.white),
     }
 
 

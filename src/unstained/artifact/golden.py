@@ -20,7 +20,10 @@ from unstained.errors import IntegrityError
 
 
 def write_golden(
-    folder: Path, session: ort.InferenceSession, cells: Sequence[np.ndarray]
+    folder: Path,
+    session: ort.InferenceSession,
+    cells: Sequence[np.ndarray],
+    white: float | None = None,
 ) -> dict[str, np.ndarray]:
     """Run the graph on some cells and keep input and outputs.
 
@@ -28,11 +31,12 @@ def write_golden(
         folder: the artifact.
         session: its graph.
         cells: (C, h, w) raw counts.
+        white: see `padding.pad_batch`.
 
     Returns:
         The batch: `pixels` and every output by name.
     """
-    pixels = pad_batch(cells)
+    pixels = pad_batch(cells, white)
     arrays = {INPUT_NAME: pixels} | run_session(session, pixels)
     arrays = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
     save_file(arrays, folder / GOLDEN_FILE)

@@ -73,17 +73,17 @@ def compare(
     """
     if not cells:
         raise ExportError("parity needs test cells, and there are none", "check split.fractions")
-    session = open_session(path)
+    session, white = open_session(path), graph.preprocess.white
     spread = graph.target_std.numpy()
     worst = dict.fromkeys(graph.output_names, 0.0)
     decisions, rows = True, list(islice(cycle(cells), CELLS))
     for size in BATCHES:
-        pixels = pad_batch(rows[-size:])
+        pixels = pad_batch(rows[-size:], white)
         expected, found = run_graph(graph, pixels), run_session(session, pixels)
         decisions &= _decides_alike(expected, found)
         for name, value in _differences(expected, found, spread).items():
             worst[name] = float(np.maximum(worst[name], value))  # keeps NaN
-    batch = run_session(session, pad_batch(rows))
+    batch = run_session(session, pad_batch(rows, white))
     alone = [run_session(session, cell[None])["logits"] for cell in rows]
     return Parity(
         decisions=decisions and bool((_calls(batch) == np.concatenate(alone).argmax(1)).all()),

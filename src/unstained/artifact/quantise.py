@@ -62,6 +62,7 @@ def make_variant(
     cells: Sequence[np.ndarray],
     labels: np.ndarray,
     params: ExportParams,
+    white: float | None = None,
 ) -> Int8Verdict:
     """Add model.int8.onnx to an artifact if the parameters ask for it and it earns its place.
 
@@ -71,6 +72,7 @@ def make_variant(
         cells: what it is compared on; see `judge`.
         labels: their class numbers.
         params: whether to try, and the limits.
+        white: see `padding.pad_batch`.
     """
     if not params.quantise:
         return Int8Verdict(False, "not asked for: export.quantise is false")
@@ -78,15 +80,19 @@ def make_variant(
     if not nodes:
         return Int8Verdict(False, "the model has no layers that 8-bit arithmetic could replace")
     variant = folder / INT8_FILE
-    quantise(folder / MODEL_FILE, variant, calibration, nodes)
-    verdict = judge(folder / MODEL_FILE, variant, cells, labels, params)
+    quantise(folder / MODEL_FILE, variant, calibration, nodes, white)
+    verdict = judge(folder / MODEL_FILE, variant, cells, labels, params, white)
     if not verdict.shipped:
         variant.unlink()
     return verdict
 
 
 def quantise(
-    model: Path, target: Path, calibration: Sequence[np.ndarray], nodes: Sequence[str]
+    model: Path,
+    target: Path,
+    calibration: Sequence[np.ndarray],
+    nodes: Sequence[str],
+    white: float | None = None,
 ) -> None:
     """Write the INT8 variant of an exported graph.
 
@@ -95,6 +101,7 @@ def quantise(
         target: the file to write, whole.
         calibration: (C, h, w) raw counts that the ranges of activations are taken from.
         nodes: which nodes to quantise, see `body_nodes`.
+        white: see `padding.pad_batch`.
 
     Raises:
         ExportError: there is no calibration cell.
@@ -110,7 +117,7 @@ def quantise(
         quantize_static(
             source,
             str(temporary),
-            _Batches(calibration),
+            _Batches(calibration, white),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -151,6 +158,7 @@ def judge(
     cells: Sequence[np.ndarray],
     labels: np.ndarray,
     params: ExportParams,
+    white: float | None = None,
 ) -> Int8Verdict:
     """Compare the INT8 variant with the float32 graph, in turn and with one thread each.
 
@@ -160,9 +168,10 @@ def judge(
         cells: (C, h, w) raw counts of the scoring (validation) cells.
         labels: (N,) their class numbers.
         params: `quantise_min_speedup`, `quantise_max_loss` and the latency batches.
+        white: see `padding.pad_batch`.
     """
     sessions = [open_session(path) for path in (model, variant)]
-    scores = [_macro_f1(calls(session, cells), labels) for session in sessions]
+    scores = [_macro_f1(calls(session, cells, white), labels) for session in sessions]
     speedup = min(
         float(np.divide(*np.median(measure(sessions, cells, batch, params.latency_repeats), 1)))
         for batch in params.latency_batches
@@ -185,27 +194,27 @@ def judge(
     return Int8Verdict(good and fast, reason, loss, speedup)
 
 
-def calls(session: Any, cells: Sequence[np.ndarray]) -> np.ndarray:
+def calls(session: Any, cells: Sequence[np.ndarray], white: float | None = None) -> np.ndarray:
     """(N,) most probable class of every cell."""
     return np.concatenate(
-        [run_session(session, batch)["logits"].argmax(axis=1) for batch in _batches(cells)]
+        [run_session(session, batch)["logits"].argmax(axis=1) for batch in _batches(cells, white)]
     )
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
     """Calibration cells, batch by batch."""
 
-    def __init__(self, cells: Sequence[np.ndarray]) -> None:
-        self._batches = _batches(cells)
+    def __init__(self, cells: Sequence[np.ndarray], white: float | None) -> None:
+        self._batches = _batches(cells, white)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         batch = next(self._batches, None)
         return None if batch is None else {INPUT_NAME: batch}
 
 
-def _batches(cells: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+def _batches(cells: Sequence[np.ndarray], white: float | None) -> Iterator[np.ndarray]:
     for start in range(0, len(cells), BATCH):
-        yield pad_batch(cells[start : start + BATCH])
+        yield pad_batch(cells[start : start + BATCH], white)
 
 
 def _macro_f1(predicted: np.ndarray, labels: np.ndarray) -> float:

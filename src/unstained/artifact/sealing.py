@@ -135,14 +135,14 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
         folder / MODEL_FILE,
         given.test.images,
         dtype=given.dtype,
-        channels=len(given.trained.spec.channels),
+        channels=given.trained.spec.axes.planes,
         params=params,
     )
     write_json(folder / CALIBRATION_FILE, given.calibration.as_json())
     chosen = slice(0, None, max(1, -(-len(given.test.images) // GOLDEN_CELLS)))
     session = open_session(folder / MODEL_FILE)
-    golden = write_golden(folder, session, given.test.images[chosen])
-    int8 = _make_int8(folder, given.validation, params)
+    golden = write_golden(folder, session, given.test.images[chosen], given.trained.spec.white)
+    int8 = _make_int8(folder, given.validation, params, given.trained.spec.white)
     facts = CardFacts(
         data=given.data,
         spec=given.trained.spec,
@@ -162,11 +162,13 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
     return Made(folder, exported, parity, int8, seal_artifact(folder), tuple(notes))
 
 
-def _make_int8(folder: Path, cells: Cells, params: ExportParams) -> Int8Verdict:
+def _make_int8(
+    folder: Path, cells: Cells, params: ExportParams, white: float | None
+) -> Int8Verdict:
     """Try the INT8 variant on validation cells, if the parameters ask for it."""
     step = max(1, len(cells.images) // CALIBRATION_CELLS)
     calibration = cells.images[::step][:CALIBRATION_CELLS]
-    return make_variant(folder, calibration, cells.images, cells.labels, params)
+    return make_variant(folder, calibration, cells.images, cells.labels, params, white)
 
 
 def take_cells(store: CellStore, rows: np.ndarray, most: int, data: StudyData) -> Cells:

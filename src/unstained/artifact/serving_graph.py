@@ -37,7 +37,7 @@ class ServingGraph(nn.Module):
                 "run `evaluate` again",
             )
         spec = trained.spec
-        self.preprocess = Preprocess(spec.canvas, spec.scale)
+        self.preprocess = Preprocess(spec.canvas, spec.scale, spec.white)
         self.network = trained.network
         self.has_cam = spec.has_cam
         self.register_buffer("temperature", torch.tensor(float(temperature)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from unstained.config.base import Count, Params, Positive
+from unstained.imaging.axes import Axes
 
 
 class CommonParams(Params):
@@ -47,7 +48,16 @@ class StudyData(Params):
         default="1", description="raise it to ingest again after the files at `source` changed"
     )
     pixel_size_um: Positive
-    brightfield: str = Field(description="channel that the models see, e.g. 'Ch1'")
+    channels: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="channels that the models see, in order, e.g. [Ch1]; [red, green, blue] is a "
+        "colour image"
+    )
+    frames: Count = Field(default=1, description="images of a cell, one after the other")
+    normalise: Literal["background", "rgb"] = Field(
+        default="background",
+        description="what counts are divided by (imaging/background.py): each channel's own "
+        "background at the image's border, or white, for stained cells in transmitted light",
+    )
     markers: dict[str, str] = Field(
         default_factory=dict, description="marker name -> fluorescence channel"
     )
@@ -61,6 +71,18 @@ class StudyData(Params):
     expected: dict[str, int] | None = Field(
         default=None, description="cells a class in the complete source; counts must match"
     )
+
+    @property
+    def axes(self) -> Axes:
+        """Frames and channels of a cell's image."""
+        return Axes(self.channels, self.frames)
+
+    @field_validator("channels")
+    @classmethod
+    def _names_differ(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(channels)) < len(channels):
+            raise ValueError(f"a channel is named twice: {', '.join(channels)}")
+        return channels
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Cells centred on square canvases, ready for the device, and their contrast.
 
-Shape suffixes: N cells, B batch, C channels, S canvas side. Placement is `imaging.placement`, and
-contrast equals that of `imaging.preprocess.Preprocess` bit for bit. Canvases keep the raw dtype (a
-quarter or half of float32), so that a whole study fits in memory or on the GPU; contrast is
-computed a batch at a time.
+Shape suffixes: N cells, B batch, C planes (imaging/axes.py), S canvas side. Placement is
+`imaging.placement`, and contrast equals that of `imaging.preprocess.Preprocess` bit for bit.
+Canvases keep the raw dtype (a quarter or half of float32), so that a whole study fits in memory or
+on the GPU; contrast is computed a batch at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 
 from unstained.data.store.blocks import by_size
 from unstained.data.store.cell_store import CellStore
-from unstained.imaging.background import border_background
+from unstained.imaging.background import levels
 from unstained.imaging.placement import centred, region
 from unstained.imaging.preprocess import to_contrast
 
@@ -29,8 +29,9 @@ class Canvases:
     """Cells on canvases.
 
     Attributes:
-        counts: (N, C, S, S) raw counts in the raw dtype; outside the image the rounded background.
-        background: (N, C) float32 background counts.
+        counts: (N, C, S, S) raw counts in the raw dtype; outside the image the rounded level.
+        background: (N, C) float32 counts that contrast is relative to: the image's own background,
+            or white.
         extent: (N, 4) int16 top, left, bottom, right of the image's part on the canvas, half-open.
     """
 
@@ -70,19 +71,20 @@ class Canvases:
         return unscaled / torch.full((), scale, dtype=torch.float32, device=unscaled.device)
 
 
-def place(images: Sequence[np.ndarray], canvas: int) -> Canvases:
+def place(images: Sequence[np.ndarray], canvas: int, white: float | None = None) -> Canvases:
     """Centre raw images on canvases: cropped or padded, never rescaled.
 
     Args:
         images: (C, h, w) raw counts, uint8 or uint16, of any sizes.
         canvas: side S in pixels.
+        white: counts of white, where images are normalised by it (imaging/background.py).
     """
     count, channels = len(images), images[0].shape[0]
     counts = np.empty((count, channels, canvas, canvas), images[0].dtype)
     background = np.empty((count, channels), np.float32)
     extent = np.empty((count, 4), np.int16)
     for index, stack in by_size(images):
-        level = border_background(stack)
+        level = levels(stack, white)
         counts[index] = centred(stack, (canvas, canvas), np.rint(level)[:, :, None, None])
         background[index] = level
         extent[index] = region(stack.shape[-2:], (canvas, canvas)).extent
@@ -100,13 +102,13 @@ def iter_canvases(
         Rows (n,) int64 and their canvases, `batch` at a time, the last batch shorter.
     """
     for part, images in store.iter_images(rows, batch):
-        yield part, place(images, canvas)
+        yield part, place(images, canvas, store.white)
 
 
 def load_canvases(store: CellStore, rows: Sequence[int] | np.ndarray, canvas: int) -> Canvases:
     """Canvases of cells in the order of `rows`, all in memory."""
     index = np.asarray(rows, dtype=np.int64)
-    channels = len(store.channels)
+    channels = store.axes.planes
     counts = np.empty((len(index), channels, canvas, canvas), store.dtype)
     background = np.empty((len(index), channels), np.float32)
     extent = np.empty((len(index), 4), np.int16)

@@ -68,7 +68,7 @@ def read_control_inputs(
     """
     inputs: dict[str, Floats] = {"majority": np.empty((len(rows), 0))}
     inputs |= {name: values.astype(np.float64) for name, values in read_probes(store, rows).items()}
-    module, parts = Features(len(store.channels)).eval(), []
+    module, parts = Features(store.axes.planes).eval(), []
     with progress("features of the control", len(rows), "cells") as advance, torch.inference_mode():
         for part, canvases in iter_canvases(store, rows, canvas, FEATURE_BATCH):
             parts.append(module(canvases.contrast(slice(None), scale)).numpy())

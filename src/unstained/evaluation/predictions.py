@@ -91,7 +91,8 @@ def load_model(directory: Path, store: CellStore, data: StudyData) -> TrainedMod
 
     trained = load_trained(directory)
     wanted = {
-        "channels": store.channels,
+        "axes": store.axes,
+        "white": store.white,
         "class_names": data.class_names,
         "target_names": data.target_names,
         "data_digest": store.digest,

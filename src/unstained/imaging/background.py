@@ -1,4 +1,9 @@
-"""The background of a cell image, as every layer computes it.
+"""What the counts of a cell image are divided by, as every layer computes it.
+
+Normalisation `background` divides each plane by its own background, the lower median of the image's
+border, so that lamp brightness and camera gain cancel. `rgb` divides all planes by white, the
+largest value of the pixel type: a stained cell in transmitted light keeps its colour, and what lies
+beyond the image counts as white. Contrast is counts over level minus 1 either way.
 
 Numpy only: ingest's worker processes need it and must start fast. `imaging.preprocess` repeats the
 arithmetic in torch for the exported graph; tests hold the two equal.
@@ -54,3 +59,28 @@ def border_background(image: np.ndarray) -> np.ndarray:
         (..., C) float32.
     """
     return lower_median(border_pixels(image)).astype(np.float32)
+
+
+def white_level(normalise: str, dtype: np.dtype) -> float | None:
+    """Counts of white where a study is normalised by `rgb`; None where by `background`.
+
+    Args:
+        normalise: 'background' or 'rgb', as in the study's parameters.
+        dtype: of the pixels, uint8 or uint16.
+    """
+    return float(np.iinfo(dtype).max) if normalise == "rgb" else None
+
+
+def levels(images: np.ndarray, white: float | None) -> np.ndarray:
+    """What the counts of images are divided by.
+
+    Args:
+        images: (..., P, h, w) raw counts.
+        white: see `white_level`.
+
+    Returns:
+        (..., P) float32.
+    """
+    if white is None:
+        return border_background(images)
+    return np.full(images.shape[:-2], white, np.float32)

@@ -1,9 +1,9 @@
 """From raw pixels to contrast, the same arithmetic in training and inside the ONNX graph.
 
-A cell is centred on a square canvas (cropped or padded, never rescaled) and expressed as contrast
-against its own background: (counts / background - 1) / scale. The background is a low median of
-the image's border, so lamp brightness and camera gain cancel; where the canvas reaches beyond the
-image, contrast is 0. `scale` is the contrast's standard deviation over the training cells.
+A cell is centred on a square canvas (cropped or padded, never rescaled) and expressed as contrast:
+(counts / level - 1) / scale. The level is the plane's own background, or white, see
+imaging/background.py; where the canvas reaches beyond the image, contrast is 0. `scale` is the
+contrast's standard deviation over the training cells.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def to_contrast(
 
     Args:
         counts: (B, C, S, S) raw counts as float32.
-        background: (B, C) background counts.
+        background: (B, C) or (1, 1) counts of the level.
         valid: (B, 1, S, S) or (S, S) bool, where the canvas lies within the image.
         scale: standard deviation of contrast over the training cells.
 
@@ -60,34 +60,44 @@ class Preprocess(nn.Module):
     Args:
         canvas: side S in pixels.
         scale: see `to_contrast`.
+        white: counts of white; None: the level is each plane's own background.
     """
 
     scale: torch.Tensor
 
-    def __init__(self, canvas: int, scale: float) -> None:
+    def __init__(self, canvas: int, scale: float, white: float | None = None) -> None:
         super().__init__()
         self.canvas = canvas
+        self.white = white
         self.register_buffer("scale", torch.tensor(float(scale)))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) raw counts of any real dtype to (B, C, S, S) contrast."""
         counts = pixels.to(torch.float32)
-        height, width = counts.shape[-2], counts.shape[-1]
-        points = torch.arange(BORDER_POINTS, device=counts.device)
-        rows = points * (height - 1) // (BORDER_POINTS - 1)
-        columns = points * (width - 1) // (BORDER_POINTS - 1)
-        top, bottom = counts[:, :, 0, :], counts[:, :, -1, :]
-        left, right = counts[:, :, :, 0], counts[:, :, :, -1]
-        border = torch.cat(
-            [
-                top.index_select(2, columns),
-                bottom.index_select(2, columns),
-                left.index_select(2, rows),
-                right.index_select(2, rows),
-            ],
-            dim=2,
-        )
-        middle = (4 * BORDER_POINTS - 1) // 2
-        background = border.sort(dim=2).values[:, :, middle]
+        if self.white is None:
+            level = border_background(counts)
+        else:
+            level = counts.new_full((1, 1), self.white)
         canvas, inside = placed(counts, self.canvas)
-        return to_contrast(canvas, background, inside, self.scale)
+        return to_contrast(canvas, level, inside, self.scale)
+
+
+def border_background(counts: torch.Tensor) -> torch.Tensor:
+    """(B, C) background of (B, C, H, W) images, as `background.border_background` computes it."""
+    height, width = counts.shape[-2], counts.shape[-1]
+    points = torch.arange(BORDER_POINTS, device=counts.device)
+    rows = points * (height - 1) // (BORDER_POINTS - 1)
+    columns = points * (width - 1) // (BORDER_POINTS - 1)
+    top, bottom = counts[:, :, 0, :], counts[:, :, -1, :]
+    left, right = counts[:, :, :, 0], counts[:, :, :, -1]
+    border = torch.cat(
+        [
+            top.index_select(2, columns),
+            bottom.index_select(2, columns),
+            left.index_select(2, rows),
+            right.index_select(2, rows),
+        ],
+        dim=2,
+    )
+    middle = (4 * BORDER_POINTS - 1) // 2
+    return border.sort(dim=2).values[:, :, middle]

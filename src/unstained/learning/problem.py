@@ -46,7 +46,7 @@ class Problem:
     Attributes:
         store_path, manifest: of the packed store.
         canvas: side S in pixels.
-        classes: K. channels: C.
+        classes: K. channels: C planes (imaging/axes.py).
         scale: standard deviation of contrast over the training cells.
         target_mean, target_std: (M,) float64 over the training cells where recorded.
         train, val: the cells.
@@ -118,7 +118,7 @@ def pose(
         manifest=store.manifest,
         canvas=data.canvas,
         classes=len(data.class_names),
-        channels=len(store.channels),
+        channels=store.axes.planes,
         scale=contrast_scale(store, rows, data.canvas),
         target_mean=mean,
         target_std=std,

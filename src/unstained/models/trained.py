@@ -20,6 +20,7 @@ from unstained import __version__
 from unstained.config import ModelParams, Params, parse
 from unstained.errors import IntegrityError, StageInputError
 from unstained.files import file_sha256, read_json, whole_directory, write_json
+from unstained.imaging.axes import Axes
 from unstained.models.build import bare_model
 from unstained.models.outputs import Outputs
 
@@ -34,7 +35,8 @@ class ModelSpec(Params):
     Attributes:
         model: architecture and sizes.
         canvas: side S in pixels; scale: contrast's standard deviation (imaging/preprocess.py).
-        channels: names of the input channels, in order.
+        channels, frames: names of the channels, in order, and images of a cell (imaging/axes.py).
+        white: counts of white where contrast is relative to it, else None (imaging/background.py).
         class_names: K names in logit order.
         target_names, target_units: M names and units, in output order.
         target_mean, target_std: training statistics; output * std + mean is the target's own
@@ -48,6 +50,8 @@ class ModelSpec(Params):
     canvas: int
     scale: float
     channels: tuple[str, ...]
+    frames: int = 1
+    white: float | None = None
     class_names: tuple[str, ...]
     target_names: tuple[str, ...] = ()
     target_units: tuple[str, ...] = ()
@@ -57,6 +61,11 @@ class ModelSpec(Params):
     package_version: str = __version__
     seed: int
     data_digest: str
+
+    @property
+    def axes(self) -> Axes:
+        """Frames and channels of the input."""
+        return Axes(self.channels, self.frames)
 
     @model_validator(mode="after")
     def _one_entry_a_target(self) -> ModelSpec:
@@ -163,7 +172,7 @@ def load_trained(directory: Path) -> TrainedModel:
             "the file was changed or damaged; run `train` again or restore the directory",
         )
     network = bare_model(
-        spec.model, len(spec.class_names), len(spec.target_names), len(spec.channels)
+        spec.model, len(spec.class_names), len(spec.target_names), spec.axes.planes
     )
     try:
         network.load_state_dict(load_file(weights))

@@ -28,7 +28,9 @@ def why_unfit(artifact: Path, store: CellStore, data: StudyData) -> str:
     card = read_json(artifact / CARD_FILE)
     pixels, outputs = card["inputs"][0], {out["name"]: out for out in card["outputs"]}
     known: dict[str, tuple[Any, Any]] = {
-        "channels": (tuple(pixels["channels"]), store.channels),
+        "channels": (tuple(pixels["channels"]), store.axes.channels),
+        "frames": (pixels.get("frames", 1), store.axes.frames),
+        "normalisation": (pixels.get("white"), store.white),
         "pixel type": (pixels["dtype"], store.dtype.name),
         "classes": (tuple(outputs["logits"]["classes"]), data.class_names),
         "targets": (_targets(outputs), tuple((t.name, t.transform) for t in data.targets)),
@@ -57,7 +59,7 @@ def predict_cells(
     parts: dict[str, list[np.ndarray]] = {"probabilities": [], "logits": [], "targets": []}
     with progress(description, len(rows), "cells") as advance:
         for part, images in store.iter_images(rows, BATCH):
-            found = run_session(session, pad_batch(images))
+            found = run_session(session, pad_batch(images, store.white))
             for name, values in parts.items():
                 values.append(found[name].astype(np.float64))
             advance(len(part))

@@ -110,7 +110,7 @@ class Predictor:
         Raises:
             ExportError: no image, or images that do not belong together.
         """
-        return self.predict_batch(pad_batch(images), wanted)
+        return self.predict_batch(pad_batch(images, self.input.notes.get("white")), wanted)
 
     def predict_batch(
         self, pixels: np.ndarray, wanted: Collection[str] | None = None

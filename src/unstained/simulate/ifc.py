@@ -60,7 +60,7 @@ class _Setting:
             "params": self.params.digest(),
             "seed": self.seed,
             "pixel_size_um": self.data.pixel_size_um,
-            "channels": [self.data.brightfield, self.data.markers],
+            "channels": [self.data.channels[0], self.data.markers],
             "classes": [rule.model_dump() for rule in self.data.classes],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

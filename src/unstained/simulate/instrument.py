@@ -69,8 +69,14 @@ def check(data: StudyData) -> None:
     """Refuse studies that this instrument cannot record.
 
     Raises:
-        ParameterError: unknown markers, or a pixel size that its optics or field do not serve.
+        ParameterError: several channels or frames, unknown markers, or a pixel size that its
+            optics or field do not serve.
     """
+    if data.axes.planes != 1:
+        raise ParameterError(
+            f"the simulator records 1 frame of one channel, not {data.axes}",
+            "name one channel in data.channels, or set data.source to real images",
+        )
     unknown = sorted(set(data.markers) - set(MARKERS))
     if unknown:
         raise ParameterError(
@@ -121,7 +127,7 @@ def record(
         window = _window(cell, data.pixel_size_um)
         channels = {}
         for channel, images in expected.items():
-            lit = channel == data.brightfield
+            lit = channel == data.channels[0]
             camera = _BRIGHTFIELD_CAMERA if lit else _FLUORESCENCE_CAMERA
             light = images[row][window] * (cell.flicker if lit else 1.0)
             channels[channel] = camera.expose(light, noise)
@@ -142,7 +148,7 @@ def _expected(
     source = disc_source(scope, _RINGS, _SPOKES)
     relative = brightfield(maps.phase, maps.absorption, z, scope, source)
     lamp = _LAMP_COUNTS * plan.lamp * uneven_background(plan.gradient, FIELD)
-    expected = {data.brightfield: lamp * bin_pixels(relative, SAMPLES_PER_PIXEL).numpy()}
+    expected = {data.channels[0]: lamp * bin_pixels(relative, SAMPLES_PER_PIXEL).numpy()}
     for marker, channel in sorted(data.markers.items()):
         glow = bin_pixels(fluorescence(maps.stains[marker], z, scope), SAMPLES_PER_PIXEL)
         expected[channel] = _STRAY_COUNTS + SAMPLES_PER_PIXEL**2 * glow.numpy()

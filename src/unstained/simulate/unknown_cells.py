@@ -84,5 +84,5 @@ def _record(plan: Plan, setting: SimulateParams, data: StudyData, seed: int) -> 
             for number in index
         ]
         recordings = record(cells, index, plan, data, seed)
-        found += [recording.channels[data.brightfield][None] for recording in recordings]
+        found += [recording.channels[data.channels[0]][None] for recording in recordings]
     return found

@@ -143,7 +143,11 @@ def _read(params: CompanionsStageParams, inputs: Inputs, job: Job) -> Grid:
     sizes: dict[str, tuple[int, int | None]] = {}
     for name in job.models:
         cost = complexity(
-            params.models[name], len(data.class_names), len(data.targets), 1, data.canvas
+            params.models[name],
+            len(data.class_names),
+            len(data.targets),
+            data.axes.planes,
+            data.canvas,
         )
         first = inputs["replicates"] / name / job.replicates[0].name / "numbers.json"
         sizes[name] = (

@@ -128,7 +128,7 @@ def _replicates(
 
     for name in job.models:
         model = params.models[name]
-        size = network_size(model, params.data, len(setting.store.channels))
+        size = network_size(model, params.data, setting.store.axes.planes)
         for replicate in job.replicates:
             home = inputs["models"] / name / replicate.name
             paths = {key: home / output.path for key, output in TRAINING.outputs.items()}

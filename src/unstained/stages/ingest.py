@@ -167,7 +167,8 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
     writer = StoreWriter(
         path,
         study=job.study,
-        channels=(params.data.brightfield,),
+        axes=params.data.axes,
+        normalise=params.data.normalise,
         markers=tuple(params.data.markers),
         source="simulator" if params.data.source == "simulator" else "files",
     )

@@ -125,7 +125,7 @@ def perceptual_hash(contrast: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Hash and low-frequency signature of contrast canvases.
 
     Args:
-        contrast: (B, S, S) float32, one channel.
+        contrast: (B, S, S) float32, the mean over planes.
 
     Returns:
         (B,) uint64, bit i set where coefficient i of the lowest 64 exceeds their median; and
@@ -151,7 +151,7 @@ def _hash_cells(store: CellStore, rows: np.ndarray, canvas: int) -> tuple[np.nda
     with progress("look for duplicates", len(rows), "cells") as advance:
         for part, cells in iter_canvases(store, rows, canvas, HASH_CELLS):
             stop = start + len(part)
-            contrast = cells.contrast(slice(None), 1.0)[:, 0].numpy()
+            contrast = cells.contrast(slice(None), 1.0).mean(dim=1).numpy()
             hashes[start:stop], signatures[start:stop] = perceptual_hash(contrast)
             start = stop
             advance(len(part))
@@ -243,7 +243,7 @@ def _alike(signatures: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def _correlations(store: CellStore, pairs: np.ndarray, canvas: int) -> np.ndarray:
     """Normalised cross-correlation of the pairs' contrast canvases, (m,) float32."""
     rows, position = np.unique(pairs, return_inverse=True)
-    cells = place(store.images(rows), canvas)
+    cells = place(store.images(rows), canvas, store.white)
     values = _standardised(cells)
     first, second = position.reshape(pairs.shape).T
     return np.asarray((values[first] * values[second]).sum(axis=1))

@@ -17,6 +17,7 @@ import numpy as np
 
 from unstained.config import StudyData
 from unstained.data.readers.images import ImageError, read_grey
+from unstained.data.readers.numbered import absent_channel, channel_numbers
 from unstained.data.readers.protocol import (
     Acquisition,
     Filler,
@@ -24,7 +25,6 @@ from unstained.data.readers.protocol import (
     Listing,
     Outcome,
     Refused,
-    channel_numbers,
     classify,
     group_name,
     image_directories,
@@ -95,9 +95,9 @@ class JurkatMontage:
         """All tiles of a montage; which of them are fillers only the pixels tell."""
         files = self._montages(acquisition.directory)[acquisition.montage]
         names = tuple(files.get(number, "") for number in channel_numbers(self.data))
-        if not names[0]:
+        if absent := absent_channel(self.data, names):
             other = relative(acquisition, next(iter(files.values())))
-            reason = f"belongs to a montage whose brightfield {self.data.brightfield} is missing"
+            reason = f"belongs to a montage whose channel {absent} is missing"
             return Listing([], [Refused(other, reason)])
         return Listing([Item(tile, names) for tile in range(SIDE * SIDE)])
 
@@ -110,8 +110,8 @@ class JurkatMontage:
             yield from (error.refused for _ in items)
             return
         cells = SIDE * SIDE - min(fillers(stack) for stack in stacks if stack is not None)
-        brightfield = stacks[0]
-        assert brightfield is not None  # noqa: S101  (refused by name in items)
+        count = len(self.data.channels)
+        seen = [stack for stack in stacks[:count] if stack is not None]
         for item in items:
             tile = item.object_index
             if tile >= cells:
@@ -121,10 +121,10 @@ class JurkatMontage:
                 object_index=tile,
                 source_file=relative(acquisition, names[0]),
                 group=group_name(self.data, acquisition, tile),
-                pixels=brightfield[tile][None],
+                pixels=np.stack([stack[tile] for stack in seen])[None],
                 markers=tuple(
                     integrated_fluorescence(stack[tile]) if stack is not None else float("nan")
-                    for stack in stacks[1:]
+                    for stack in stacks[count:]
                 ),
             )
 

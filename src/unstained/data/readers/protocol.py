@@ -30,8 +30,8 @@ class Item(NamedTuple):
 
     Attributes:
         object_index: object number or tile index within the acquisition.
-        files: names within the acquisition's directory: brightfield, then the study's markers in
-            order; '' where a marker was not recorded.
+        files: names within the acquisition's directory: the channels that models see, then the
+            study's markers, in order; '' where a marker was not recorded.
     """
 
     object_index: int
@@ -124,22 +124,6 @@ class Reader(Protocol):
 
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
         """Decode some of an acquisition's items, one outcome an item, in order."""
-
-
-def channel_numbers(data: StudyData) -> tuple[int, ...]:
-    """Numbers k of the study's channels 'Ch<k>': brightfield, then the markers in order.
-
-    Raises:
-        ParameterError: a channel has another name.
-    """
-    channels = (data.brightfield, *data.markers.values())
-    wrong = [name for name in channels if not re.fullmatch(r"Ch\d+", name)]
-    if wrong:
-        raise ParameterError(
-            f"{wrong[0]!r} is no channel of this layout",
-            "write studies.<study>.data.brightfield and markers as Ch<number>, e.g. Ch1",
-        )
-    return tuple(int(name[2:]) for name in channels)
 
 
 def relative(acquisition: Acquisition, name: str) -> str:

@@ -16,13 +16,13 @@ import numpy as np
 
 from unstained.config import StudyData
 from unstained.data.readers.images import ImageError, read_grey
+from unstained.data.readers.numbered import absent_channel, channel_numbers
 from unstained.data.readers.protocol import (
     Acquisition,
     Item,
     Listing,
     Outcome,
     Refused,
-    channel_numbers,
     classify,
     group_name,
     image_directories,
@@ -82,9 +82,9 @@ class ZhuIfc:
         for index, names in sorted(cells.items()):
             if index in doubled:
                 refused.append(doubled[index])
-            elif not names[0]:
+            elif absent := absent_channel(self.data, names):
                 other = relative(acquisition, next(filter(None, names)))
-                refused.append(_blind(other, index, self.data.brightfield))
+                refused.append(_blind(other, index, absent))
             else:
                 usable.append(Item(index, tuple(names)))
         return Listing(usable, refused, len(cells))
@@ -105,21 +105,22 @@ class ZhuIfc:
     def _cell(
         self, acquisition: Acquisition, item: Item, images: Sequence[np.ndarray | None]
     ) -> Outcome:
-        pixels = images[0]
-        assert pixels is not None  # noqa: S101  (items without brightfield are refused by name)
-        for name, image in zip(item.files, images, strict=True):
-            if image is not None and image.shape != pixels.shape:
+        count = len(self.data.channels)
+        seen = [image for image in images[:count] if image is not None]
+        first, name = seen[0], self.data.channels[0]
+        for file, image in zip(item.files, images, strict=True):
+            if image is not None and image.shape != first.shape:
                 return Refused(
-                    relative(acquisition, name),
-                    f"is {image.shape[0]} x {image.shape[1]} pixels, the cell's brightfield "
-                    f"{pixels.shape[0]} x {pixels.shape[1]}",
+                    relative(acquisition, file),
+                    f"is {image.shape[0]} x {image.shape[1]} pixels, the cell's {name} "
+                    f"{first.shape[0]} x {first.shape[1]}",
                 )
         return Cell(
             object_index=item.object_index,
             source_file=relative(acquisition, item.files[0]),
             group=group_name(self.data, acquisition, item.object_index),
-            pixels=pixels[None],
-            markers=tuple(map(integrated_fluorescence, images[1:])),
+            pixels=np.stack(seen)[None],
+            markers=tuple(map(integrated_fluorescence, images[count:])),
         )
 
 
@@ -162,9 +163,9 @@ def _doubled(file: str, first: str) -> Refused:
     )
 
 
-def _blind(file: str, index: int, brightfield: str) -> Refused:
+def _blind(file: str, index: int, channel: str) -> Refused:
     return Refused(
         file,
-        f"belongs to object {index}, whose brightfield {brightfield} is missing",
+        f"belongs to object {index}, whose channel {channel} is missing",
         "copy the missing file, or set ingest.on_error: quarantine to go on without the cell",
     )

@@ -1,9 +1,9 @@
 """Blocks: up to some thousands of cells of one acquisition in one sharded Zarr v3 array.
 
-A block is (n, C, H, W) in the raw dtype, H and W the largest of the block, smaller cells filled
-with 0 at the bottom and the right. Its inner chunks hold CHUNK cells, all in one shard file: a
-random cell costs one small read, and a block is one file for DVC. A block is written by one
-process, without knowledge of any other.
+A block is (n, P, H, W) in the raw dtype, P planes (imaging/axes.py), H and W the largest of the
+block, smaller cells filled with 0 at the bottom and the right. Its inner chunks hold CHUNK cells,
+all in one shard file: a random cell costs one small read, and a block is one file for DVC. A block
+is written by one process, without knowledge of any other.
 
 Codec: bit-shuffled LZ4 (Blosc). On 16-bit imaging-flow-cytometry brightfield, against no
 compression it takes 0.37 of the space and reads and writes no slower; byte-shuffled LZ4 takes
@@ -40,7 +40,7 @@ class Cell:
         object_index: object number or tile index within the acquisition.
         source_file: path of the input-channel image, relative to the source.
         group: what must not be spread over parts.
-        pixels: (C, h, w) raw counts, uint8 or uint16.
+        pixels: (T, C, h, w) raw counts, uint8 or uint16: frames, channels (imaging/axes.py).
         markers: background-corrected integrated fluorescence in the study's order of markers, NaN
             where not recorded.
     """
@@ -50,6 +50,11 @@ class Cell:
     group: str
     pixels: np.ndarray
     markers: tuple[float, ...] = ()
+
+    @property
+    def planes(self) -> np.ndarray:
+        """Pixels as stored, (T * C, h, w)."""
+        return self.pixels.reshape(-1, *self.pixels.shape[2:])
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,13 @@ def write_block(
     Args:
         path: directory of the array, named by `block_name`; must not exist.
         origin: acquisition, label and whether external.
-        cells: at least one cell, ordered by object index, all of one dtype and channel count.
+        cells: at least one cell, ordered by object index, all of one dtype and as many planes.
         markers: names of the cells' marker values.
 
     Returns:
         Table of `table_schema(markers)`, one row a cell.
     """
-    pixels = [cell.pixels for cell in cells]
+    pixels = [cell.planes for cell in cells]
     _write_array(path, pixels)
     return _rows(path.name, origin, cells, markers, pixels)
 
@@ -143,10 +148,10 @@ def _rows(
 
 
 def _statistics(pixels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Pixel statistics of the first channel, computed size by size."""
+    """Pixel statistics of all planes together, computed size by size."""
     columns: dict[str, np.ndarray] = {}
     for index, stack in by_size(pixels):
-        for name, values in pixel_statistics(stack[:, 0]).items():
+        for name, values in pixel_statistics(stack).items():
             columns.setdefault(name, np.empty(len(pixels), np.float32))[index] = values
     return columns
 
@@ -155,10 +160,10 @@ def by_size(pixels: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarr
     """Stack images of equal size.
 
     Args:
-        pixels: images (C, h, w) of one dtype.
+        pixels: images (P, h, w) of one dtype.
 
     Yields:
-        Positions (n,) in `pixels` and their stack (n, C, h, w), in order of size.
+        Positions (n,) in `pixels` and their stack (n, P, h, w), in order of size.
     """
     sizes: dict[tuple[int, ...], list[int]] = {}
     for position, image in enumerate(pixels):

@@ -25,6 +25,8 @@ from unstained.data.store.blocks import CHUNK, table_schema
 from unstained.data.store.writer import FORMAT
 from unstained.errors import StoreError
 from unstained.files import file_sha256, read_json
+from unstained.imaging.axes import Axes
+from unstained.imaging.background import white_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +45,8 @@ class CellStore:
     Attributes:
         manifest: content of manifest.json.
         study: name of the study.
-        channels: stored channels, in order.
+        axes: frames and channels of every cell; images hold their planes.
+        white: counts of white where contrast is relative to it, else None (imaging/background.py).
         markers: names of the marker columns.
         dtype: of all pixels, uint8 or uint16.
         digest: sha256 over every cell's id, pixels' digest, label and markers, in order of
@@ -54,9 +57,10 @@ class CellStore:
         self.path = path
         self.manifest = manifest
         self.study: str = manifest["study"]
-        self.channels: tuple[str, ...] = tuple(manifest["channels"])
+        self.axes = Axes(tuple(manifest["channels"]), manifest["frames"])
         self.markers: tuple[str, ...] = tuple(manifest["markers"])
         self.dtype: np.dtype = np.dtype(manifest["dtype"])
+        self.white = white_level(manifest["normalise"], self.dtype)
         self.digest: str = manifest["digest"]
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._arrays: dict[int, Any] = {}
@@ -146,7 +150,7 @@ class CellStore:
         return values.astype(np.float32)
 
     def images(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """Raw images (C, h, w) of cells in the order of `rows`, any order, repeats allowed.
+        """Raw images (P, h, w) of cells in the order of `rows`, any order, repeats allowed.
 
         Every chunk that holds one of them is read once.
         """
@@ -182,7 +186,7 @@ class CellStore:
         return np.stack([block, *(column.to_numpy() for column in table.columns)], axis=1)
 
     def _chunk(self, block: int, chunk: int) -> np.ndarray:
-        """Decompressed cells of one inner chunk, (at most CHUNK, C, H, W), kept while recent."""
+        """Decompressed cells of one inner chunk, (at most CHUNK, P, H, W), kept while recent."""
         if (block, chunk) in self._cache:
             self._cache.move_to_end((block, chunk))
             return self._cache[block, chunk]

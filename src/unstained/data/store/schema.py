@@ -7,16 +7,18 @@
 | group | string | what must not be spread over parts: the acquisition, or a block of tiles |
 | label | string | class name |
 | external | bool | external test cell: never in train, val or test |
-| source_file | string | path of the input-channel image, relative to the source |
+| source_file | string | path of the image of the first plane, relative to the source |
 | object_index | int64 | object number or tile index within the acquisition |
-| sha256 | string | of dtype, shape and raw pixels of the input channel |
+| sha256 | string | of dtype, shape and raw pixels of all planes |
 | height, width | int32 | native size in pixels |
 | block, row | string, int32 | where the pixels are: array of the store and row in it |
-| mean, std, minimum, maximum | float32 | of all pixels, raw counts |
-| background, background_mad | float32 | median and median absolute deviation of the border pixels |
+| mean, std, minimum, maximum | float32 | of all pixels of all planes, raw counts |
+| background, background_mad | float32 | median and median absolute deviation of the border |
 | saturated | float32 | fraction of pixels at the largest value of the recorded bit depth |
 | sharpness | float32 | variance of the Laplacian divided by squared background |
 | marker_<name> | float64 | background-corrected integrated fluorescence, NaN where not recorded |
+
+Background, its deviation and sharpness are means over the planes of a cell (imaging/axes.py).
 """
 
 from __future__ import annotations

@@ -20,25 +20,27 @@ def pixel_statistics(stack: np.ndarray) -> dict[str, np.ndarray]:
     """Statistics of images of one size, as `data.store.schema` defines them.
 
     Args:
-        stack: (n, h, w) raw counts of the input channel, uint8 or uint16.
+        stack: (n, P, h, w) raw counts of all planes, uint8 or uint16.
 
     Returns:
-        Column name -> (n,) float32.
+        Column name -> (n,) float32: of all pixels together; background, its deviation and
+        sharpness are means over the planes.
     """
     counts = stack.reshape(len(stack), -1)
     largest = counts.max(axis=1)
     mean, variance = moments(counts.astype(np.float64))
     border = border_pixels(stack).astype(np.float64)
     background = lower_median(border)
+    sharpness = laplacian_variance(stack) / np.maximum(background, 1.0) ** 2
     columns = {
         "mean": mean,
         "std": np.sqrt(variance),
         "minimum": counts.min(axis=1),
         "maximum": largest,
-        "background": background,
-        "background_mad": lower_median(np.abs(border - background[:, None])),
+        "background": background.mean(axis=1),
+        "background_mad": lower_median(np.abs(border - background[..., None])).mean(axis=1),
         "saturated": (counts == full_scale(largest, stack.dtype)[:, None]).mean(axis=1),
-        "sharpness": laplacian_variance(stack) / np.maximum(background, 1.0) ** 2,
+        "sharpness": sharpness.mean(axis=1),
     }
     return {name: column.astype(np.float32) for name, column in columns.items()}
 
@@ -65,20 +67,22 @@ def laplacian_variance(stack: np.ndarray) -> np.ndarray:
     """Variance of the 4-neighbour Laplacian over inner pixels; 0 for images below 3 x 3.
 
     Args:
-        stack: (n, h, w) raw counts.
+        stack: (n, P, h, w) raw counts.
 
     Returns:
-        (n,) float64, counts squared.
+        (n, P) float64, counts squared.
     """
-    if min(stack.shape[1:]) < 3:
-        return np.zeros(len(stack))
-    x = stack.astype(np.float32)
+    planes = stack.reshape(-1, *stack.shape[2:])
+    if min(planes.shape[1:]) < 3:
+        return np.zeros(stack.shape[:2])
+    x = planes.astype(np.float32)
     laplacian = -4.0 * x[:, 1:-1, 1:-1]
     laplacian += x[:, :-2, 1:-1]
     laplacian += x[:, 2:, 1:-1]
     laplacian += x[:, 1:-1, :-2]
     laplacian += x[:, 1:-1, 2:]
-    return moments(laplacian.reshape(len(stack), -1).astype(np.float64))[1]
+    values = laplacian.reshape(len(planes), -1).astype(np.float64)
+    return moments(values)[1].reshape(stack.shape[:2])
 
 
 def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +108,7 @@ def pixel_sha256(pixels: np.ndarray) -> str:
     """Sha256 of dtype, shape and raw little-endian pixels: equal images, equal digest.
 
     Args:
-        pixels: (C, h, w) raw counts.
+        pixels: (P, h, w) raw counts.
     """
     little = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
     digest = hashlib.sha256(f"{pixels.dtype.name} {pixels.shape}".encode())

@@ -25,6 +25,7 @@ from unstained.data.store.blocks import (
 from unstained.data.store.schema import MARKER_PREFIX
 from unstained.errors import StoreError
 from unstained.files import file_sha256, read_json, write_json
+from unstained.imaging.axes import Axes
 
 FORMAT: Final = 1
 """Version of the store's layout; raised when older code could not read it."""
@@ -40,7 +41,8 @@ class StoreWriter:
     Args:
         path: directory of the store; must be empty or absent.
         study: name of the study.
-        channels: names of the stored channels, e.g. ('Ch1',).
+        axes: frames and channels of the cells.
+        normalise: what counts are to be divided by, as in the study's parameters.
         markers: names of the marker columns.
         source: kind of source, 'simulator' or 'files'.
     """
@@ -50,7 +52,8 @@ class StoreWriter:
         path: Path,
         *,
         study: str,
-        channels: Sequence[str],
+        axes: Axes,
+        normalise: str = "background",
         markers: Sequence[str] = (),
         source: str = "files",
     ) -> None:
@@ -58,12 +61,15 @@ class StoreWriter:
             raise StoreError(f"{path} is not empty", "write a store to a new directory")
         (path / "blocks").mkdir(parents=True)
         self.path = path
+        self.axes = axes
         self.markers = tuple(markers)
         self._head: dict[str, Any] = {
             "format": FORMAT,
             "study": study,
             "source": source,
-            "channels": list(channels),
+            "channels": list(axes.channels),
+            "frames": axes.frames,
+            "normalise": normalise,
             "markers": list(markers),
         }
         self._table = pq.ParquetWriter(path / "cells.parquet", table_schema(markers))
@@ -109,12 +115,12 @@ class StoreWriter:
     def _check_array(self, path: Path) -> None:
         array = read_json(path / "zarr.json")
         found = (array["data_type"], array["shape"][1])
-        wanted = (self._head.setdefault("dtype", found[0]), len(self._head["channels"]))
+        wanted = (self._head.setdefault("dtype", found[0]), self.axes.planes)
         if found != wanted:
             raise StoreError(
-                f"block {path.name} holds {found[0]} in {found[1]} channels, the store "
+                f"block {path.name} holds {found[0]} in {found[1]} planes, the store "
                 f"{wanted[0]} in {wanted[1]}",
-                "a study has one dtype and the same channels for every cell",
+                "a study has one dtype, and the same frames and channels for every cell",
             )
 
     @property

@@ -63,7 +63,9 @@ def reach_of_images(trained: TrainedModel, images: list[np.ndarray]) -> Reach:
 
     def blocks() -> Iterator[Canvases]:
         for start in range(0, len(images), STREAM_CELLS):
-            yield place(images[start : start + STREAM_CELLS], trained.spec.canvas)
+            yield place(
+                images[start : start + STREAM_CELLS], trained.spec.canvas, trained.spec.white
+            )
 
     return _reach(trained, blocks())
 
