@@ -82,6 +82,14 @@ class NetworkParams(NetworkBase):
     width: Width
     depth: tuple[Count, Count, Count, Count] = Field(description="residual blocks a stage")
     stem_stride: Literal[1, 2] = Field(description="1 keeps resolution for cells up to 96 px")
+    channels: tuple[Count, Count, Count, Count] = Field(
+        default=(64, 128, 256, 512), description="of a stage at width 1, inside its blocks"
+    )
+    output_stride: Literal[4, 8, 16, 32] | None = Field(
+        default=None,
+        description="pixels between the last map's points; below the published stride, late "
+        "stages are dilated instead of strided",
+    )
     global_scale: Literal["sum", "mean"] = Field(
         default="sum", description="of linear attention over positions; mean: alike at every size"
     )

@@ -18,7 +18,7 @@ from unstained.models.networks.resnet import EXPANSION
 
 def channels_between(params: NetworkParams) -> int:
     """Channels of the map between layer2 and layer3, where both modules sit: 512 at width 1."""
-    return scaled(128, params.width) * EXPANSION
+    return scaled(params.channels[1], params.width) * EXPANSION
 
 
 def attention_of(

@@ -50,7 +50,7 @@ class ResNet(PooledNetwork):
         self, params: NetworkParams, classes: int, targets: int, channels: int = 1
     ) -> None:
         super().__init__(params, channels)
-        planes = tuple(scaled(base, params.width) for base in (64, 128, 256, 512))
+        planes = tuple(scaled(base, params.width) for base in params.channels)
         # timm fixes its plain stem at 64 channels. Its deep stem passes on twice `stem_width`, so
         # the stages get the width wanted, and the plain convolution takes the deep stem's place.
         trunk = TimmResNet(
@@ -61,6 +61,7 @@ class ResNet(PooledNetwork):
             num_classes=0,
             stem_type="deep",
             stem_width=planes[0] // 2,
+            output_stride=(params.output_stride or 16 * params.stem_stride) * 2 // params.stem_stride,
         )
         self.conv1 = nn.Conv2d(self.images, planes[0], 7, params.stem_stride, 3, bias=False)
         nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
