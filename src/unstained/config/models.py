@@ -10,6 +10,13 @@ from unstained.config.base import Count, Params, Positive
 from unstained.config.learning import TrainParams
 
 Width = Annotated[Positive, Field(description="multiplies every channel count; 1 is the paper's")]
+OutputStride = Annotated[
+    Literal[4, 8, 16, 32] | None,
+    Field(
+        description="pixels between points of the last map; null: as published. Below that, late "
+        "stages keep the size of their map and dilate their kernels",
+    ),
+]
 
 
 class InputParams(Params):
@@ -70,6 +77,16 @@ class NetworkBase(ModelBase):
         return TrainParams.model_validate(content | self.train | {"augment": augment})
 
 
+def refuse_stride(stride: int | None, least: int, published: int) -> None:
+    """Check an output stride against those that a network can have.
+
+    Raises:
+        ValueError: its stem alone strides further, or all of it less far.
+    """
+    if stride is not None and not least <= stride <= published:
+        raise ValueError(f"output_stride is from {least} to {published} here, not {stride}")
+
+
 class NetworkParams(NetworkBase):
     """ResNet50, CG-RecNet, and CG-RecNet with attention alone (ResCMNet) or gate alone (ResGDNet).
 
@@ -85,11 +102,7 @@ class NetworkParams(NetworkBase):
     channels: tuple[Count, Count, Count, Count] = Field(
         default=(64, 128, 256, 512), description="of a stage at width 1, inside its blocks"
     )
-    output_stride: Literal[4, 8, 16, 32] | None = Field(
-        default=None,
-        description="pixels between the last map's points; below the published stride, late "
-        "stages are dilated instead of strided",
-    )
+    output_stride: OutputStride = None
     global_scale: Literal["sum", "mean"] = Field(
         default="sum", description="of linear attention over positions; mean: alike at every size"
     )
@@ -103,6 +116,7 @@ class NetworkParams(NetworkBase):
             raise ValueError(f"{self.architecture} has no attention that global_scale could set")
         if self.gate_activation != "gelu" and self.architecture not in ("cg_recnet", "resgdnet"):
             raise ValueError(f"{self.architecture} has no gate that gate_activation could set")
+        refuse_stride(self.output_stride, 4 * self.stem_stride, 16 * self.stem_stride)
         return self
 
 
@@ -112,6 +126,7 @@ class DenseNetParams(NetworkBase):
     architecture: Literal["densenet121"]
     width: Width
     depth: tuple[Count, Count, Count, Count] = Field(description="layers a dense block")
+    output_stride: OutputStride = None
 
 
 class VGGParams(NetworkBase):
@@ -121,6 +136,7 @@ class VGGParams(NetworkBase):
     width: Width
     depth: tuple[Count, Count, Count, Count, Count] = Field(description="convolutions a stage")
     hidden: Count = Field(description="features of the first fully connected layer; 4096")
+    output_stride: OutputStride = None
 
 
 class MobileNetParams(NetworkBase):
@@ -131,6 +147,7 @@ class MobileNetParams(NetworkBase):
     depth: tuple[Count, Count, Count, Count, Count, Count, Count] = Field(
         description="inverted residual blocks a stage"
     )
+    output_stride: OutputStride = None
 
 
 class ViTParams(NetworkBase):
@@ -156,6 +173,12 @@ class XceptionParams(NetworkBase):
     width: Width
     depth: Count = Field(description="blocks of the middle flow")
     stem_stride: Literal[1, 2] = Field(description="1 keeps resolution for cells up to 96 px")
+    output_stride: OutputStride = None
+
+    @model_validator(mode="after")
+    def _stride_fits(self) -> XceptionParams:
+        refuse_stride(self.output_stride, 2 * self.stem_stride, 16 * self.stem_stride)
+        return self
 
 
 class BoostingParams(ModelBase):

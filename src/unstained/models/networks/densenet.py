@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 from timm.models.densenet import DenseNet as TimmDenseNet
+from torch import nn
 
 from unstained.config import DenseNetParams
+from unstained.models.blocks.dilation import dilate, strides_within
 from unstained.models.network import PooledNetwork, scaled
 
 
@@ -13,7 +15,8 @@ class DenseNet(PooledNetwork):
     """DenseNet-BC; images of at least 32 px.
 
     Args:
-        params: width (of the growth rate, 32, which sets all others), layers a block, dropout.
+        params: width (of the growth rate, 32, which sets all others), layers a block, output
+            stride, dropout.
         classes: K.
         targets: M continuous targets, may be 0.
         channels: C of the input.
@@ -33,6 +36,13 @@ class DenseNet(PooledNetwork):
             num_classes=0,
             in_chans=self.images,
         )
+        features = self.trunk.features
+        for number, (stride, dilation) in enumerate(
+            strides_within((2, 2, 2), 4, params.output_stride), start=1
+        ):
+            if stride == 1:
+                features.get_submodule(f"transition{number}").pool = nn.Identity()
+            dilate(features.get_submodule(f"denseblock{number + 1}"), dilation)
         self.attach_heads(self.trunk.num_features, classes, targets)
 
     def maps(self, images: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,7 @@ class MobileNetV2(PooledNetwork):
     Below width 1 the last 1 x 1 convolution gets narrower too, which the original keeps at 1280.
 
     Args:
-        params: width, blocks a stage, dropout.
+        params: width, blocks a stage, output stride, dropout.
         classes: K.
         targets: M continuous targets, may be 0.
         channels: C of the input.
@@ -52,6 +52,7 @@ class MobileNetV2(PooledNetwork):
             num_features=narrowed(1280),
             in_chans=self.images,
             stem_size=32,
+            output_stride=params.output_stride or 32,
             round_chs_fn=narrowed,
             act_layer=nn.ReLU6,
             norm_layer=nn.BatchNorm2d,

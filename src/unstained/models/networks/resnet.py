@@ -61,7 +61,9 @@ class ResNet(PooledNetwork):
             num_classes=0,
             stem_type="deep",
             stem_width=planes[0] // 2,
-            output_stride=(params.output_stride or 16 * params.stem_stride) * 2 // params.stem_stride,
+            output_stride=(params.output_stride or 16 * params.stem_stride)
+            * 2
+            // params.stem_stride,
         )
         self.conv1 = nn.Conv2d(self.images, planes[0], 7, params.stem_stride, 3, bias=False)
         nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")

@@ -11,6 +11,7 @@ from timm.models import vgg as timm_vgg
 from torch import nn
 
 from unstained.config import VGGParams
+from unstained.models.blocks.dilation import dilate, strides_within
 from unstained.models.network import Network, scaled
 
 CHANNELS = (64, 128, 256, 512, 512)
@@ -29,8 +30,8 @@ class VGG(Network):
     for that.
 
     Args:
-        params: width, convolutions a stage, features of the first fully connected layer, dropout
-            after each of them.
+        params: width, convolutions a stage, features of the first fully connected layer, output
+            stride, dropout after each of them.
         classes: K.
         targets: M continuous targets, may be 0.
         channels: C of the input.
@@ -53,10 +54,22 @@ class VGG(Network):
             mlp_ratio=params.hidden / full,
             drop_rate=params.dropout,
         )
+        self._stride_to(params.output_stride)
         for module in self.trunk.modules():
             if isinstance(module, nn.Conv2d):  # the fully connected layers are convolutions here
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         self.attach_heads(full, classes, targets)
+
+    def _stride_to(self, output_stride: int | None) -> None:
+        """Leave out the pools that would pass it."""
+        steps = strides_within([2] * len(CHANNELS), 1, output_stride)
+        dilation = 1
+        for name, layer in self.trunk.features.named_children():
+            if isinstance(layer, nn.MaxPool2d):
+                stride, dilation = next(steps)
+                if stride == 1:
+                    self.trunk.features.add_module(name, nn.Identity())
+            dilate(layer, dilation)
 
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) contrast to the 4096 features before the classes."""

@@ -6,7 +6,7 @@ and shapes are those of timm's legacy_xception.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from timm.models.xception import Block, SeparableConv2d
 from torch import nn
 
 from unstained.config import XceptionParams
+from unstained.models.blocks.dilation import dilate, strides_within
 from unstained.models.network import PooledNetwork, scaled
 
 
@@ -31,7 +32,7 @@ class Xception(PooledNetwork):
     """Depthwise separable convolutions with residual connections; images of at least 9 px.
 
     Args:
-        params: width, blocks of the middle flow, stem stride, dropout.
+        params: width, blocks of the middle flow, stem and output stride, dropout.
         classes: K.
         targets: M continuous targets, may be 0.
         channels: C of the input.
@@ -50,7 +51,14 @@ class Xception(PooledNetwork):
         self.bn1 = nn.BatchNorm2d(scaled(32, width))
         self.conv2 = nn.Conv2d(scaled(32, width), stem_channels(width), 3, bias=False)
         self.bn2 = nn.BatchNorm2d(stem_channels(width))
-        blocks = [*self._entry(width), *self._middle(width, params.depth), self._exit(width)]
+        strides, dilations = zip(
+            *strides_within((2, 2, 2, 2), params.stem_stride, params.output_stride), strict=True
+        )
+        middle = self._middle(width, params.depth)
+        blocks = [*self._entry(width, strides[:3]), *middle, self._exit(width, strides[3])]
+        spread = (1, *dilations[:2], *[dilations[2]] * (len(middle) + 1))
+        for block, dilation in zip(blocks, spread, strict=True):
+            dilate(block, dilation)
         self.blocks = [f"block{number}" for number in range(1, len(blocks) + 1)]
         for name, block in zip(self.blocks, blocks, strict=True):
             self.add_module(name, block)
@@ -58,17 +66,21 @@ class Xception(PooledNetwork):
         self.bn3 = nn.BatchNorm2d(scaled(1536, width))
         self.conv4 = SeparableConv2d(scaled(1536, width), scaled(2048, width), 3, 1, 1)
         self.bn4 = nn.BatchNorm2d(scaled(2048, width))
+        for conv in (self.conv3, self.conv4):
+            dilate(conv, dilations[3])
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         self.attach_heads(scaled(2048, width), classes, targets)
 
     @staticmethod
-    def _entry(width: float) -> list[Block]:
+    def _entry(width: float, strides: Sequence[int]) -> list[Block]:
         sizes = [stem_channels(width), *(scaled(channels, width) for channels in (128, 256, 728))]
         return [
-            Block(before, after, 2, 2, start_with_relu=number > 0)
-            for number, (before, after) in enumerate(pairwise(sizes))
+            Block(before, after, 2, stride, start_with_relu=number > 0)
+            for number, ((before, after), stride) in enumerate(
+                zip(pairwise(sizes), strides, strict=True)
+            )
         ]
 
     @staticmethod
@@ -76,8 +88,8 @@ class Xception(PooledNetwork):
         return [Block(scaled(728, width), scaled(728, width), 3) for _ in range(depth)]
 
     @staticmethod
-    def _exit(width: float) -> Block:
-        return Block(scaled(728, width), scaled(1024, width), 2, 2, grow_first=False)
+    def _exit(width: float, stride: int) -> Block:
+        return Block(scaled(728, width), scaled(1024, width), 2, stride, grow_first=False)
 
     def maps(self, images: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) images to the last feature map (B, D, h, w)."""
