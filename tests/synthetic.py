@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -13,6 +14,13 @@ from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
 from unstained.imaging.axes import Axes
+
+
+def asked(classes: Iterable[str] = (), **values: Mapping[str, object]) -> Any:
+    """Tasks as in params.yaml: the classes 'blob', told by directory names, then some values."""
+    rules = [{"name": name, "pattern": name} for name in classes]
+    tasks: dict[str, Any] = {"blob": {"kind": "classes", "rules": rules}} if rules else {}
+    return tasks | {name: {"kind": "value", **keys} for name, keys in values.items()}
 
 
 def make_store(

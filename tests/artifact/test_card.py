@@ -25,7 +25,7 @@ CALIBRATION = Calibration(1.5, (0.5, 0.6, 0.7), 0.1)
 
 def facts(int8: Int8Verdict) -> CardFacts:
     return CardFacts(
-        data=STUDY.model_copy(update={"targets": ()}),
+        data=STUDY.model_copy(update={"tasks": STUDY.tasks[:1]}),
         spec=trained_model(BOOSTING, targets=0, digest="cells").spec,
         dtype=np.dtype("uint8"),
         calibration=CALIBRATION,

@@ -26,7 +26,7 @@ from torchvision.datasets import DatasetFolder
 from torchvision.transforms import v2
 
 from tests.bench.table import Row, show
-from tests.synthetic import make_store
+from tests.synthetic import asked, make_store
 from unstained.config import AugmentParams, NetworkParams, StudyData, TrainParams, load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.imaging.preprocess import Preprocess
@@ -51,8 +51,7 @@ def setting(name: str) -> tuple[StudyData, TrainParams, NetworkParams]:
     study = load_params(PARAMS).studies["nsc"]
     recipe = study.recipes[name]
     changes = {
-        "classes": [{"name": name, "pattern": name} for name in "abc"],
-        "targets": [{"name": "DNA", "column": "marker_DNA", "transform": "log"}],
+        "tasks": asked("abc", DNA={"column": "marker_DNA", "transform": "log"}),
     }
     data = StudyData.model_validate({**study.data.model_dump(), **changes})
     network = recipe.models["cg_recnet"]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.synthetic import make_store
-from unstained.config import ClassRule, StudyData, TargetRule
+from tests.synthetic import asked, make_store
+from unstained.config import StudyData
 from unstained.data.audit import expectations
 from unstained.data.audit.data_docs import Validation
 from unstained.errors import ValidationError
@@ -46,8 +46,7 @@ def data() -> StudyData:
         pixel_size_um=0.5,
         channels=("Ch1",),
         markers={"DNA": "Ch2"},
-        classes=tuple(ClassRule(name=name, pattern=name) for name in "abc"),
-        targets=(TargetRule(name="DNA", column="marker_DNA"),),
+        tasks=asked("abc", DNA={"column": "marker_DNA"}),
         group="acquisition",
         canvas=64,
     )

@@ -238,7 +238,7 @@ def test_wrong_channel_or_pattern_in_params(tmp_path: Path, repository: Path) ->
         everything(reader)
     rule = study(repository).classes[0].model_copy(update={"pattern": "(a"})
     with pytest.raises(ParameterError, match="no regular expression"):
-        open_reader(study(repository, classes=(rule,)), tmp_path).acquisitions()
+        open_reader(study(repository).with_rules((rule,)), tmp_path).acquisitions()
 
 
 # Montages

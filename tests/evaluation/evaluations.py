@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tests.conftest import ROOT
-from unstained.config import ClassRule, EvaluateParams, StudyData, TargetRule, load_params
+from tests.synthetic import asked
+from unstained.config import EvaluateParams, StudyData, load_params
 from unstained.evaluation.controls import CONTROLS, ControlOutput
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.results import (
@@ -48,8 +49,7 @@ def study(**changes: object) -> StudyData:
         "source": "files",
         "pixel_size_um": 0.5,
         "channels": ["Ch1"],
-        "classes": tuple(ClassRule(name=name, pattern=name) for name in CLASSES),
-        "targets": (TargetRule(name="DNA", column="marker_DNA", unit="counts"),),
+        "tasks": asked(CLASSES, DNA={"column": "marker_DNA", "unit": "counts"}),
         "group": "acquisition",
         "canvas": 32,
     }

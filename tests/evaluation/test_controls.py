@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tests.synthetic import make_store
-from unstained.config import ClassRule, StudyData, TargetRule, load_params
+from tests.synthetic import asked, make_store
+from unstained.config import StudyData, load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation import controls
 from unstained.evaluation.control_runs import Partition, run_controls
@@ -21,8 +21,7 @@ DATA = StudyData(
     source="x",
     pixel_size_um=0.5,
     channels=("Ch1",),
-    classes=tuple(ClassRule(name=name, pattern=f"^{name}_") for name in CLASSES),
-    targets=(TargetRule(name="DNA", column="marker_DNA"),),
+    tasks=asked(CLASSES, DNA={"column": "marker_DNA"}),
     group="acquisition",
     canvas=48,
     expected=None,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.synthetic import make_store
+from tests.synthetic import asked, make_store
 from unstained.config import AugmentParams, NetworkParams, StudyData, TrainParams
 from unstained.data.store.cell_store import CellStore
 from unstained.learning.fit import FitResult, fit
@@ -34,8 +34,7 @@ STUDY = StudyData.model_validate(
         "source": "simulator",
         "pixel_size_um": 0.33,
         "channels": ["Ch1"],
-        "classes": [{"name": name, "pattern": name} for name in "abc"],
-        "targets": [{"name": "DNA", "column": "marker_DNA", "transform": "log", "unit": "au"}],
+        "tasks": asked("abc", DNA={"column": "marker_DNA", "transform": "log", "unit": "au"}),
         "group": "acquisition",
         "canvas": 32,
     }

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from tests.synthetic import make_store
+from tests.synthetic import asked, make_store
 from unstained.config import read_yaml
 from unstained.data.remote.pointers import push_store
 from unstained.files import read_json, tree_sha256
@@ -67,7 +67,7 @@ SYNTHETIC = {
     "source": "simulator",
     "pixel_size_um": 0.33,
     "channels": ["Ch1"],
-    "classes": [{"name": name, "pattern": name} for name in "abc"],
+    "tasks": asked("abc"),
     "group": "acquisition",
     "canvas": 32,
 }

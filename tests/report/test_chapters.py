@@ -17,6 +17,7 @@ from tests.evaluation.evaluations import (
     make_model,
     study,
 )
+from tests.synthetic import asked
 from unstained.evaluation.results import Evaluation, part_numbers
 from unstained.report.page import Page, Section, Table, render
 from unstained.report.study.appendix import build_page
@@ -85,7 +86,7 @@ def test_external_cells_have_a_section_only_where_there_are_any(page: Page) -> N
 def test_studies_without_targets_have_no_markers() -> None:
     cells = make_cells()
     cells = replace(cells, targets=np.empty((len(cells), 0)))
-    data, params = study(targets=()), evaluate_params()
+    data, params = study(tasks=asked(CLASSES)), evaluate_params()
     model = make_model(cells, data, params)
     evaluation = make_evaluation(cells=cells, models=(model,), targets=())
     found = build_page(evaluation, EXAMPLES)

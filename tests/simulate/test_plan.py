@@ -119,4 +119,4 @@ def test_classes_that_cannot_be_simulated_are_named(
 ) -> None:
     params, data = study(repository)
     with pytest.raises(ParameterError, match=word):
-        plan_study(params, data.model_copy(update={"classes": (*data.classes[:2], rule)}), 0)
+        plan_study(params, data.with_rules((*data.classes[:2], rule)), 0)

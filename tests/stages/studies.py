@@ -6,15 +6,14 @@ from pathlib import Path
 
 from tests.config.test_config import edit
 from tests.registered import CLASSES, NAME, STUDY
+from tests.synthetic import asked
 from unstained.config import (
-    ClassRule,
     CommonParams,
     CompareParams,
     EvaluateParams,
     PromoteParams,
     RegisterParams,
     StudyData,
-    TargetRule,
 )
 from unstained.files import write_json
 from unstained.pipeline.contract import Job
@@ -34,8 +33,7 @@ def study_data() -> StudyData:
         source="simulator",
         pixel_size_um=0.3,
         channels=("Ch1",),
-        classes=tuple(ClassRule(name=name, pattern=name) for name in CLASSES),
-        targets=(TargetRule(name="DNA", column="marker_DNA"),),
+        tasks=asked(CLASSES, DNA={"column": "marker_DNA"}),
         group="acquisition",
         canvas=32,
     )

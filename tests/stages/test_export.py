@@ -186,7 +186,7 @@ def test_inputs_that_do_not_belong_together_are_refused(
     save_trained(tmp_path / "other", trained_model(network_params(MODEL), digest="y"))
     with pytest.raises(StageInputError, match="other cells"):
         attempt(model=tmp_path / "other")
-    without_targets = PARAMS.data.model_copy(update={"targets": ()})
+    without_targets = PARAMS.data.model_copy(update={"tasks": PARAMS.data.tasks[:1]})
     with pytest.raises(StageInputError, match="targets DNA"):
         attempt(PARAMS.model_copy(update={"data": without_targets}))
     with pytest.raises(StageInputError, match=r"resnet50\.json is missing"):

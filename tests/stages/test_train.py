@@ -86,7 +86,7 @@ def test_the_same_inputs_give_the_same_bytes(inputs, tmp_path: Path):
 
 
 def test_gradient_boosting_and_missing_targets_use_the_same_stage(inputs, tmp_path: Path):
-    study = STUDY.model_copy(update={"targets": ()})
+    study = STUDY.model_copy(update={"tasks": STUDY.tasks[:1]})
     params = PARAMS.model_copy(update={"model": BOOSTING, "data": study})
     paths = outputs(tmp_path)
     report = run(params, inputs, paths, job(tmp_path / "scratch"))

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tests.data.test_shortcuts import params as validate_params
-from tests.synthetic import make_store
-from unstained.config import ClassRule, CommonParams, StudyData, TargetRule
+from tests.synthetic import asked, make_store
+from unstained.config import CommonParams, StudyData
 from unstained.errors import ValidationError
 from unstained.files import read_json, tree_sha256
 from unstained.pipeline.contract import Job, Report
@@ -26,8 +26,7 @@ def study(classes: str = "abc") -> StudyData:
         pixel_size_um=0.5,
         channels=("Ch1",),
         markers={"DNA": "Ch2"},
-        classes=tuple(ClassRule(name=name, pattern=name) for name in classes),
-        targets=(TargetRule(name="DNA", column="marker_DNA"),),
+        tasks=asked(classes, DNA={"column": "marker_DNA"}),
         group="acquisition",
         canvas=64,
     )

@@ -35,7 +35,15 @@ from unstained.config.stages import (
     SplitParams,
     ValidateParams,
 )
-from unstained.config.study import ClassRule, CommonParams, SimulateParams, StudyData, TargetRule
+from unstained.config.study import CommonParams, SimulateParams, StudyData
+from unstained.config.tasks import (
+    ClassesParams,
+    ClassRule,
+    ProportionParams,
+    TargetRule,
+    TaskParams,
+    ValueParams,
+)
 from unstained.config.uncertainty import UncertaintyParams
 
 __all__ = [
@@ -43,6 +51,7 @@ __all__ = [
     "AugmentParams",
     "BoostingParams",
     "ClassRule",
+    "ClassesParams",
     "CommonParams",
     "CompanionsParams",
     "CompareParams",
@@ -65,6 +74,7 @@ __all__ = [
     "Positive",
     "ProjectParams",
     "PromoteParams",
+    "ProportionParams",
     "Range",
     "RegisterParams",
     "SimulateParams",
@@ -73,11 +83,13 @@ __all__ = [
     "StudyParams",
     "StudyRecipe",
     "TargetRule",
+    "TaskParams",
     "TrainParams",
     "TuneParams",
     "UncertaintyParams",
     "VGGParams",
     "ValidateParams",
+    "ValueParams",
     "ViTParams",
     "XceptionParams",
     "load_params",

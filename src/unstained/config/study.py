@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from unstained.config.base import Count, Params, Positive
+from unstained.config.tasks import (
+    ClassesParams,
+    ClassRule,
+    TargetRule,
+    TaskParams,
+    ValueParams,
+    named_tasks,
+)
 from unstained.imaging.axes import Axes
 
 
@@ -14,25 +22,6 @@ class CommonParams(Params):
     """What every stage shares."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
-
-
-class ClassRule(Params):
-    """One class and the directories that hold its cells."""
-
-    name: str
-    pattern: str = Field(description="regular expression on the sample directory's name")
-    external: bool = Field(
-        default=False, description="external test cells: never trained on, reported apart"
-    )
-
-
-class TargetRule(Params):
-    """One continuous target, predicted from the label-free image."""
-
-    name: str
-    column: str = Field(description="column of the cell table that holds its value")
-    transform: Literal["none", "log"] = "none"
-    unit: str = ""
 
 
 class StudyData(Params):
@@ -61,8 +50,9 @@ class StudyData(Params):
     markers: dict[str, str] = Field(
         default_factory=dict, description="marker name -> fluorescence channel"
     )
-    classes: tuple[ClassRule, ...]
-    targets: tuple[TargetRule, ...] = ()
+    tasks: Annotated[tuple[TaskParams, ...], BeforeValidator(named_tasks), Field(min_length=1)] = (
+        Field(description="what is asked of a cell, by name and in order (config/tasks.py)")
+    )
     group: Literal["acquisition", "block"]
     block_size: Count = Field(default=30, description="tiles a block, where group is 'block'")
     canvas: Annotated[int, Field(ge=16, le=512)] = Field(
@@ -71,6 +61,27 @@ class StudyData(Params):
     expected: dict[str, int] | None = Field(
         default=None, description="cells a class in the complete source; counts must match"
     )
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_differ(cls, tasks: tuple[TaskParams, ...]) -> tuple[TaskParams, ...]:
+        classes = [task.column for task in tasks if isinstance(task, ClassesParams)]
+        for what, names in (("task", [task.name for task in tasks]), ("column", classes)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"a {what} is named twice: {', '.join(names)}")
+        return tasks
+
+    def with_rules(self, rules: tuple[ClassRule, ...]) -> StudyData:
+        """The same study, its first classes task told by other rules."""
+        first = next(task for task in self.tasks if isinstance(task, ClassesParams))
+        changed = first.model_copy(update={"rules": rules, "names": ()})
+        tasks = tuple(changed if task is first else task for task in self.tasks)
+        return self.model_copy(update={"tasks": tasks})
+
+    @property
+    def classes(self) -> tuple[ClassRule, ...]:
+        """Rules on directory names of the first classes task."""
+        return next((t.rules for t in self.tasks if isinstance(t, ClassesParams)), ())
 
     @property
     def axes(self) -> Axes:
@@ -86,12 +97,17 @@ class StudyData(Params):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Class names in label order; several rules may share a name."""
-        return tuple(dict.fromkeys(rule.name for rule in self.classes))
+        """Classes of the first classes task in label order; none without such a task."""
+        return next((t.class_names for t in self.tasks if isinstance(t, ClassesParams)), ())
+
+    @property
+    def targets(self) -> tuple[TargetRule, ...]:
+        """Values in output order."""
+        return tuple(task.rule for task in self.tasks if isinstance(task, ValueParams))
 
     @property
     def target_names(self) -> tuple[str, ...]:
-        """Continuous targets in output order."""
+        """Names of the values in output order."""
         return tuple(rule.name for rule in self.targets)
 
 

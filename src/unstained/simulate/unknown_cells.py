@@ -51,7 +51,7 @@ def simulate_strangers(
             one before it.
     """
     rules = tuple(rule for rule in data.classes if not rule.external)
-    data = data.model_copy(update={"classes": rules, "markers": {}})
+    data = data.with_rules(rules).model_copy(update={"markers": {}})
     each = -(-count // (ACQUISITIONS * len(data.class_names)))
     size = {"acquisitions_per_class": ACQUISITIONS, "cells_per_acquisition": each}
     found = SimulatedStrangers([], [], [])

@@ -1,0 +1,97 @@
+"""One of several classes: cross entropy, softmax with a temperature from calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from unstained.config import ClassesParams
+from unstained.errors import StoreError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Shape suffixes: N cells, B batch, K classes.
+
+    Attributes:
+        params: names or rules, column, weight.
+        head: which linear layer of a network it reads (models/outputs.py).
+        truth_width: columns of the truth: the class's number, NaN where unknown.
+    """
+
+    params: ClassesParams
+    head: ClassVar = "logits"
+    truth_width: ClassVar[int] = 1
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return self.params.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Classes in label order."""
+        return self.params.class_names
+
+    @property
+    def width(self) -> int:
+        """Columns of the head: K."""
+        return len(self.names)
+
+    def truth(self, table: Mapping[str, Any]) -> np.ndarray:
+        """Class numbers (N, 1) float64 of a cell table's rows, NaN where the label is null.
+
+        Raises:
+            StoreError: a cell has a label that is no class.
+        """
+        numbers = {name: float(number) for number, name in enumerate(self.names)}
+        labels = [
+            None if label is None or label != label else str(label)
+            for label in table[self.params.column]
+        ]
+        unknown = sorted({label for label in labels if label is not None} - set(numbers))
+        if unknown:
+            raise StoreError(
+                f"the store holds cells labelled {', '.join(unknown)}, which is no class of "
+                f"{self.name}",
+                f"name them in studies.<study>.data.tasks.{self.name}, or run ingest again",
+            )
+        found = [np.nan if label is None else numbers[label] for label in labels]
+        return np.array(found, np.float64)[:, None]
+
+    def loss(
+        self, outputs: torch.Tensor, truth: torch.Tensor, balance: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum of weighted cross entropies and sum of their weights; unknown classes weigh nothing.
+
+        Args:
+            outputs: (B, K) float32 logits.
+            truth: (B, 1) class numbers, NaN where unknown.
+            balance: (K,) weight of each class.
+        """
+        import torch
+        import torch.nn.functional as F
+
+        known = ~truth[:, 0].isnan()
+        labels = torch.where(known, truth[:, 0], 0.0).long()
+        each = F.cross_entropy(outputs, labels, reduction="none")
+        weight = torch.where(known, balance[labels], 0.0)
+        return (weight * each).sum(), weight.sum()
+
+    def link(self, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """Probabilities (N, K) of logits (N, K): softmax of logits / temperature, float64."""
+        from scipy.special import softmax
+
+        return np.asarray(softmax(np.asarray(outputs, np.float64) / temperature, axis=1))
+
+    def graph(self, outputs: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
+        """The same in the serving graph: (B, K) logits to probabilities."""
+        import torch
+
+        return torch.softmax(outputs / temperature, dim=1)

@@ -1,0 +1,63 @@
+"""One number: smooth L1 on standardised values, mapped back to the value's own scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from unstained.config import ValueParams
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Value:
+    """Shape suffixes: N cells, B batch.
+
+    Attributes:
+        params: column, transform, unit, weight.
+        head: which linear layer of a network it reads (models/outputs.py).
+        width: columns of the head. truth_width: columns of the truth, the transformed value.
+    """
+
+    params: ValueParams
+    head: ClassVar = "targets"
+    width: ClassVar[int] = 1
+    truth_width: ClassVar[int] = 1
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return self.params.name
+
+    def truth(self, table: Mapping[str, Any]) -> np.ndarray:
+        """Transformed values (N, 1) float64 of a cell table's rows, NaN where not recorded.
+
+        'log' is the natural logarithm of the value, which is at least 1. Values are rounded to
+        float32, as models learn them.
+        """
+        values = np.asarray(table[self.params.column], np.float64)
+        if self.params.transform == "log":
+            values = np.log(np.maximum(values, 1.0))
+        return values.astype(np.float32).astype(np.float64)[:, None]
+
+
+def loss(outputs: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum of smooth L1 and number of recorded values, over any number of values together.
+
+    Args:
+        outputs: (B, M) float32 in standardised units.
+        truth: (B, M) standardised; NaN where not recorded, which adds neither loss nor gradient.
+            Smooth L1 has its knee at one standard deviation (Girshick 2015).
+    """
+    import torch
+    import torch.nn.functional as F
+
+    observed = ~truth.isnan()
+    wanted = torch.where(observed, truth, 0.0)
+    found = torch.where(observed, outputs, 0.0)
+    return F.smooth_l1_loss(found, wanted, reduction="sum"), observed.sum().to(outputs.dtype)
