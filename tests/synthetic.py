@@ -157,6 +157,53 @@ def write_ifc(
     return root
 
 
+def write_colour(
+    root: Path, samples: dict[str, int], *, suffix: str = ".png", seed: int = 0
+) -> dict[str, list[np.ndarray]]:
+    """Stained cells on a pale ground, one colour image (h, w, 3) uint8 a file.
+
+    The stain of sample directory number k absorbs most in channel k % 3.
+
+    Returns:
+        Sample -> its images in order.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    for number, (sample, count) in enumerate(samples.items()):
+        rng = np.random.default_rng([seed, *sample.encode()])
+        absorbed = np.full(3, 0.25)
+        absorbed[number % 3] = 0.6
+        for cell in range(count):
+            h, w = (int(side) for side in rng.integers(30, 45, 2))
+            shape, _ = _blob(rng, number % 3, h, w)
+            light = 1 - np.clip(0.5 + shape, 0, 1)[..., None] * absorbed
+            image = 235 * light + rng.normal(0, 2, (h, w, 3))
+            counts = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+            found.setdefault(sample, []).append(counts)
+            path = root / sample / f"cell_{cell}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if suffix == ".png":
+                path.write_bytes(imagecodecs.png_encode(counts))
+            else:
+                tifffile.imwrite(path, counts, photometric="rgb", metadata=None)
+    return found
+
+
+def write_films(root: Path, samples: dict[str, int], *, frames: int = 5, seed: int = 0) -> None:
+    """Grey cells that grow from frame to frame, faster the later the sample: a TIFF a cell."""
+    for number, (sample, count) in enumerate(samples.items()):
+        rng = np.random.default_rng([seed, *sample.encode()])
+        for cell in range(count):
+            h, w = (int(side) for side in rng.integers(32, 44, 2))
+            y, x = np.mgrid[:h, :w]
+            distance = np.hypot(y - h / 2, x - w / 2)
+            radii = 5 + (0.3 + number % 3) * np.arange(frames)
+            film = 680 * (1 + 0.4 * (distance < radii[:, None, None]))
+            film = film + rng.normal(0, 8, film.shape)
+            path = root / sample / f"cell_{cell}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(path, np.rint(film).astype(np.uint16), photometric="minisblack")
+
+
 def write_montage(
     phase: Path, montage: str, cells: int, *, channels: tuple[str, ...] = ("Ch3", "Ch4")
 ) -> np.ndarray:

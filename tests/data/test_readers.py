@@ -11,18 +11,21 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.synthetic import write_ifc, write_image, write_montage
+from tests.synthetic import write_colour, write_ifc, write_image, write_montage
 from unstained.config import StudyData, load_params
 from unstained.data.readers import open_reader
-from unstained.data.readers.images import ImageError, read_grey
+from unstained.data.readers.images import ImageError, read_grey, read_image
 from unstained.data.readers.jurkat_montage import fillers
-from unstained.data.readers.protocol import Filler, Outcome, Reader, Refused
+from unstained.data.readers.protocol import Acquisition, Filler, Outcome, Reader, Refused
 from unstained.data.store.blocks import Cell
 from unstained.data.store.inventory import Tally, check_inventory
 from unstained.errors import ParameterError, SourceError
+from unstained.imaging.axes import COLOURS, Axes
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 4096, (45, 60)).astype(np.uint16)
+COLOUR = RNG.integers(0, 256, (45, 60, 3)).astype(np.uint8)
+RGB = Axes(COLOURS)
 
 
 def study(repository: Path, name: str = "nsc", **changes: Any) -> StudyData:
@@ -84,12 +87,16 @@ def test_other_formats(tmp_path: Path, suffix: str) -> None:
     [
         ("x.tif", tiff(GREY.astype(np.float32)), "float32"),
         ("x.tif", tiff(GREY.astype(np.int16)), "int16"),
-        ("x.tif", tiff(np.stack([GREY] * 3, 2).astype(np.uint8), photometric="rgb"), "shape"),
-        ("x.tif", tiff(np.stack([GREY, GREY]), photometric="minisblack"), "shape"),
-        ("x.tif", two_pages(), "several pages"),
+        (
+            "x.tif",
+            tiff(COLOUR, photometric="rgb"),
+            "is a colour image, expected is one grey",
+        ),
+        ("x.tif", tiff(np.stack([GREY, GREY]), photometric="minisblack"), "2 images"),
+        ("x.tif", two_pages(), "2 images"),
         ("x.tif", b"", "corrupt"),
         ("x.tif", b"no image at all, whatever the name says", "corrupt"),
-        ("x.png", imagecodecs.png_encode(np.zeros((4, 5, 3), np.uint8)), "shape"),
+        ("x.png", imagecodecs.png_encode(np.zeros((4, 5, 3), np.uint8)), "colour"),
         ("x.bmp", imagecodecs.bmp_encode(np.arange(60, dtype=np.uint8).reshape(4, 5, 3)), "colour"),
     ],
 )
@@ -125,6 +132,108 @@ def test_no_truncation_is_ever_accepted_with_other_pixels(
             np.testing.assert_array_equal(read_grey(path), whole)
         except ImageError:
             continue
+
+
+# Colour and frames
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.tif", tiff(COLOUR, photometric="rgb")),
+        ("x.tif", tiff(COLOUR, photometric="rgb", compression="zlib")),
+        ("x.tif", tiff(np.moveaxis(COLOUR, 2, 0), photometric="rgb", planarconfig="separate")),
+        ("x.png", imagecodecs.png_encode(COLOUR)),
+        ("x.png", imagecodecs.png_encode(np.dstack([COLOUR, np.full((45, 60), 255, np.uint8)]))),
+        ("x.bmp", imagecodecs.bmp_encode(COLOUR)),
+    ],
+)
+def test_colour_images(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = read_image(tmp_path / name, RGB)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.moveaxis(COLOUR, 2, 0)[None])
+
+
+def test_pages_are_frames_and_within_a_frame_channels(tmp_path: Path) -> None:
+    stack = RNG.integers(0, 4096, (6, 20, 30)).astype(np.uint16)
+    (tmp_path / "grey.tif").write_bytes(tiff(stack, photometric="minisblack"))
+    for axes in (Axes(("a",), 6), Axes(("a", "b"), 3), Axes(tuple("abcdef"))):
+        found = read_image(tmp_path / "grey.tif", axes)
+        assert found.shape == (axes.frames, len(axes.channels), 20, 30)
+        np.testing.assert_array_equal(found.reshape(stack.shape), stack)
+    film = np.stack([COLOUR, COLOUR[::-1]])
+    (tmp_path / "colour.tif").write_bytes(tiff(film, photometric="rgb"))
+    found = read_image(tmp_path / "colour.tif", Axes(COLOURS, 2))
+    np.testing.assert_array_equal(found, np.moveaxis(film, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "axes", "reason"),
+    [
+        (tiff(GREY), RGB, "is a grey image, expected is 1 frame of channels red, green, blue"),
+        (tiff(COLOUR, photometric="rgb"), Axes(("Ch1",)), "is a colour image, expected is 1 frame"),
+        (tiff(GREY), Axes(("Ch1",), 5), "holds 1 image, expected is 5 frames of channel Ch1"),
+        (
+            tiff(np.stack([GREY] * 4), photometric="minisblack"),
+            Axes(("Ch1",), 5),
+            r"holds 4 images \(pages\), expected is 5 frames of channel Ch1",
+        ),
+        (two_pages(), Axes(("Ch1",), 2), "different sizes"),
+        (tiff(GREY)[:-200], Axes(("Ch1",)), "corrupt"),
+    ],
+)
+def test_a_file_that_is_not_what_the_study_declares(
+    tmp_path: Path, content: bytes, axes: Axes, reason: str
+) -> None:
+    (tmp_path / "x.tif").write_bytes(content)
+    with pytest.raises(ImageError, match=reason) as caught:
+        read_image(tmp_path / "x.tif", axes)
+    assert ("data.channels" in caught.value.remedy) == ("expected" in reason)
+
+
+def test_transparent_pixels_are_refused(tmp_path: Path) -> None:
+    image = np.dstack([COLOUR, np.full((45, 60), 254, np.uint8)])
+    (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(image))
+    with pytest.raises(ImageError, match="transparent"):
+        read_image(tmp_path / "x.png", RGB)
+
+
+def test_one_file_a_cell(tmp_path: Path, repository: Path) -> None:
+    images = write_colour(tmp_path, {"a_1": 3, "n_1": 2}, suffix=".png")
+    data = study(repository, reader="image_files", channels=COLOURS, markers={})
+    found = everything(open_reader(data, tmp_path))
+    assert {name: len(cells) for name, cells in found.items()} == {"a_1": 3, "n_1": 2}
+    for name, cells in found.items():
+        for number, (cell, image) in enumerate(zip(cells, images[name], strict=True)):
+            assert isinstance(cell, Cell)
+            assert (cell.object_index, cell.group) == (number, name)
+            assert cell.source_file == f"{name}/cell_{number}.png"
+            np.testing.assert_array_equal(cell.pixels, np.moveaxis(image, 2, 0)[None])
+    grey = study(repository, reader="image_files", channels=("Ch1",), markers={})
+    for number, refused in enumerate(everything(open_reader(grey, tmp_path))["n_1"]):
+        assert isinstance(refused, Refused)
+        assert refused.source_file == f"n_1/cell_{number}.png"
+        assert "colour" in refused.reason
+        assert "data.channels" in refused.remedy
+    with pytest.raises(ParameterError, match="no marker channels"):
+        open_reader(study(repository, reader="image_files"), tmp_path).acquisitions()
+
+
+def test_several_numbered_channels_are_stacked(tmp_path: Path, repository: Path) -> None:
+    write_ifc(tmp_path, {"a_1": 2}, channels=("Ch1", "Ch4", "Ch2"))
+    data = study(repository, channels=("Ch4", "Ch1"), markers={"GFAP": "Ch2"})
+    for cell in everything(open_reader(data, tmp_path))["a_1"]:
+        assert isinstance(cell, Cell)
+        for plane, channel in zip(cell.pixels[0], ("Ch4", "Ch1"), strict=True):
+            file = tmp_path / "a_1" / f"a_1_{cell.object_index}_{channel}.ome.tif"
+            np.testing.assert_array_equal(plane, tifffile.imread(file))
+        assert np.isfinite(cell.markers[0])
+    (tmp_path / "a_1" / "a_1_1_Ch1.ome.tif").unlink()
+    (refused,) = open_reader(data, tmp_path).items(Acquisition("a", "a", False, "a_1", "a")).refused
+    assert "channel Ch1 is missing" in refused.reason
+    with pytest.raises(ParameterError, match="one frame"):
+        everything(open_reader(study(repository, frames=2), tmp_path))
 
 
 # Imaging flow cytometry

@@ -29,7 +29,7 @@ class StudyData(Params):
 
     title: str
     question: str
-    reader: Literal["zhu_ifc", "jurkat_montage"]
+    reader: Literal["zhu_ifc", "jurkat_montage", "image_files"]
     source: str | None = Field(
         default=None, description="'simulator', or the path of the real download"
     )

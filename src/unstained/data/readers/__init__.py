@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from unstained.config import StudyData
+from unstained.data.readers.image_files import ImageFiles
 from unstained.data.readers.jurkat_montage import JurkatMontage
 from unstained.data.readers.protocol import Reader
 from unstained.data.readers.zhu_ifc import ZhuIfc
 from unstained.errors import SourceError
 
-READERS: dict[str, type[ZhuIfc] | type[JurkatMontage]] = {
+READERS: Final[Mapping[str, Callable[[Path, StudyData], Reader]]] = {
     "zhu_ifc": ZhuIfc,
     "jurkat_montage": JurkatMontage,
+    "image_files": ImageFiles,
 }
 
 

@@ -1,4 +1,9 @@
-"""Decoding of single image files, strict: what is not one grey image of counts is refused."""
+"""Decoding of single image files, strict: what does not hold the expected images is refused.
+
+TIFF (also OME-TIFF), PNG and BMP, 8 or 16 bits. A file is one or several images (pages of a TIFF),
+each grey or in colour: red, green, blue, and perhaps an opaque alpha, which is dropped. A 24-bit
+BMP counts as grey where R = G = B everywhere.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +16,81 @@ from typing import Final
 import imagecodecs
 import numpy as np
 
+from unstained.imaging.axes import COLOURS, Axes
+
+EXPORT_AGAIN: Final = (
+    "copy or export the file again, or set ingest.on_error: quarantine to go on without it"
+)
+DECLARE: Final = (
+    "correct studies.<study>.data.channels and frames, or export the images as they are declared"
+)
+GREY: Final = Axes(("grey",))
+
 
 class ImageError(Exception):
-    """A file is no image of the wanted kind; the text says why, without the file's name."""
+    """A file does not hold the expected images; the text says why, without the file's name.
+
+    Attributes:
+        remedy: what the user should do.
+    """
+
+    def __init__(self, reason: str, remedy: str = EXPORT_AGAIN) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 def read_grey(path: str | Path) -> np.ndarray:
     """Decode a file that holds one grey image.
 
-    TIFF (also OME-TIFF) and PNG need one 8- or 16-bit channel; a 24-bit BMP counts as grey where
-    R = G = B everywhere.
-
     Returns:
         (h, w) uint8 or uint16, little-endian or native.
 
     Raises:
-        ImageError: the file is missing, truncated, corrupt, or not one grey image of integers.
+        ImageError: see `read_image`.
     """
+    image: np.ndarray = read_image(path, GREY)[0, 0]
+    return image
+
+
+def read_image(path: str | Path, axes: Axes) -> np.ndarray:
+    """Decode a file that holds a whole cell.
+
+    Pages are frames; within a frame, a grey page for each channel, or one colour image where the
+    channels are red, green, blue.
+
+    Returns:
+        (T, C, h, w) uint8 or uint16, little-endian or native.
+
+    Raises:
+        ImageError: the file is missing, truncated, corrupt, or holds other images than `axes` says.
+    """
+    pages = _pages(path)
+    first = pages[0]
+    if first.dtype != np.uint16 and first.dtype != np.uint8:
+        raise ImageError(f"holds {first.dtype.name} pixels, not uint8 or uint16 counts")
+    samples = len(COLOURS) if axes.colour else 1
+    wanted = axes.planes // samples
+    if len(pages) != wanted:
+        raise ImageError(f"holds {_count(len(pages))}, expected is {_words(axes)}", DECLARE)
+    if any(page.shape != first.shape or page.dtype != first.dtype for page in pages):
+        raise ImageError("holds images of different sizes or pixel types")
+    if len(first) != samples:
+        found = {1: "grey", len(COLOURS): "colour"}.get(len(first), f"{len(first)}-channel")
+        raise ImageError(f"is a {found} image, expected is {_words(axes)}", DECLARE)
+    stack = np.stack(pages) if len(pages) > 1 else first[None]
+    return stack.reshape(axes.frames, len(axes.channels), *first.shape[1:])
+
+
+def _count(pages: int) -> str:
+    return "1 image" if pages == 1 else f"{pages} images (pages)"
+
+
+def _words(axes: Axes) -> str:
+    return "one grey image" if axes == GREY else str(axes)
+
+
+def _pages(path: str | Path) -> list[np.ndarray]:
+    """The images of a file, (samples, h, w) each."""
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (pathlib costs a tenth more)
             content = file.readall()
@@ -35,46 +98,56 @@ def read_grey(path: str | Path) -> np.ndarray:
         raise ImageError(f"cannot be read ({error.strerror})") from error
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
     try:
-        image = _DECODERS[suffix](content)
+        pages = _DECODERS[suffix](content)
     except (RuntimeError, ValueError, IndexError, struct.error) as error:
         raise ImageError(f"truncated or corrupt ({error})") from error
-    if suffix == ".bmp" and image.ndim == 3:
-        image = _grey(image)
-    if image.dtype != np.uint16 and image.dtype != np.uint8:
-        raise ImageError(f"holds {image.dtype.name} pixels, not uint8 or uint16 counts")
-    if image.ndim != 2:
-        raise ImageError(f"holds pixels of shape {image.shape}, not one grey image")
-    return image
+    return [_samples_first(page, suffix) for page in pages]
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
-    if not (image == image[..., :1]).all():
-        raise ImageError("is a colour image: its red, green and blue differ")
-    return np.ascontiguousarray(image[..., 0])
+def _samples_first(page: np.ndarray, suffix: str) -> np.ndarray:
+    """(h, w), (h, w, samples) or (samples, h, w) to (samples, h, w), without opaque alpha."""
+    if page.ndim == 2:
+        return page[None]
+    if page.shape[-1] in (3, 4):
+        page = np.moveaxis(page, -1, 0)
+    if len(page) == 4:
+        if (page[3] != np.iinfo(page.dtype).max).any():
+            raise ImageError("has transparent pixels", "export it without transparency")
+        page = page[:3]
+    if suffix == ".bmp" and (page == page[:1]).all():
+        page = page[:1]
+    return np.ascontiguousarray(page)
 
 
-def _tiff(content: bytes) -> np.ndarray:
-    image: np.ndarray = imagecodecs.tiff_decode(content, index=None)
-    if image.ndim == 2 and _more_pages(content):
-        raise ImageError("holds several pages, not one grey image")
-    return image
+def _tiff(content: bytes) -> list[np.ndarray]:
+    return [imagecodecs.tiff_decode(content, index=k) for k in range(_directories(content))]
 
 
-def _more_pages(content: bytes) -> bool:
-    """Whether a TIFF's first directory names a next one (TIFF 6.0, section 2; BigTIFF)."""
+def _directories(content: bytes) -> int:
+    """Number of images in a TIFF: a chain of directories (TIFF 6.0, section 2; BigTIFF)."""
     order = "<" if content[:2] == b"II" else ">"
-    if struct.unpack_from(f"{order}H", content, 2)[0] == 43:
-        offset = struct.unpack_from(f"{order}Q", content, 8)[0]
-        entries = struct.unpack_from(f"{order}Q", content, offset)[0]
-        return bool(struct.unpack_from(f"{order}Q", content, offset + 8 + 20 * entries)[0])
-    offset = struct.unpack_from(f"{order}I", content, 4)[0]
-    entries = struct.unpack_from(f"{order}H", content, offset)[0]
-    return bool(struct.unpack_from(f"{order}I", content, offset + 2 + 12 * entries)[0])
+    big = struct.unpack_from(f"{order}H", content, 2)[0] == 43
+    link, kind = (8, "Q") if big else (4, "I")
+    number, width, entry = ("Q", 8, 20) if big else ("H", 2, 12)
+    seen: set[int] = set()
+    while offset := struct.unpack_from(f"{order}{kind}", content, link)[0]:
+        if offset in seen:
+            raise ValueError("its directories form a circle")
+        seen.add(offset)
+        entries = struct.unpack_from(f"{order}{number}", content, offset)[0]
+        link = offset + width + entry * entries
+    if not seen:
+        raise ValueError("it has no directory")
+    return len(seen)
 
 
-_DECODERS: Final[dict[str, Callable[[bytes], np.ndarray]]] = {
+def _one(decode: Callable[[bytes], np.ndarray]) -> Callable[[bytes], list[np.ndarray]]:
+    return lambda content: [decode(content)]
+
+
+_DECODERS: Final[dict[str, Callable[[bytes], list[np.ndarray]]]] = {
     ".tif": _tiff,
     ".tiff": _tiff,
-    ".bmp": imagecodecs.bmp_decode,
-    ".png": imagecodecs.png_decode,
+    ".bmp": _one(imagecodecs.bmp_decode),
+    ".png": _one(imagecodecs.png_decode),
 }

@@ -134,7 +134,7 @@ class JurkatMontage:
         try:
             montage = read_grey(self.source / file)
         except ImageError as error:
-            raise _BadMontageError(Refused(file, str(error))) from error
+            raise _BadMontageError(Refused(file, str(error), error.remedy)) from error
         if montage.shape != (SIDE * TILE, SIDE * TILE):
             reason = f"is {montage.shape[0]} x {montage.shape[1]} pixels, not 1200 x 1200"
             raise _BadMontageError(Refused(file, reason))

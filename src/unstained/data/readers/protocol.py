@@ -15,14 +15,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from unstained.config import ClassRule, StudyData
+from unstained.data.readers.images import EXPORT_AGAIN
 from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError, SourceError
 
 IMAGE_SUFFIXES: Final = (".tif", ".tiff", ".bmp", ".png")
-
-EXPORT_AGAIN: Final = (
-    "copy or export the file again, or set ingest.on_error: quarantine to go on without it"
-)
 
 
 class Item(NamedTuple):
@@ -158,6 +155,23 @@ def image_directories(source: Path) -> list[str]:
         if images:
             found.append(name or ".")
     return sorted(found)
+
+
+def sample_directories(source: Path, data: StudyData) -> list[Acquisition]:
+    """An acquisition a directory that holds images, named by its path, in order of name.
+
+    Raises:
+        SourceError: there is none, or one's name matches no class.
+    """
+    directories = image_directories(source)
+    if not directories:
+        raise no_images(source, "one sub-directory of images a sample")
+    found = []
+    for directory in directories:
+        name = source.resolve().name if directory == "." else directory
+        rule = classify(name.rsplit("/", 1)[-1], directory, data.classes)
+        found.append(Acquisition(name, rule.name, rule.external, directory, name))
+    return sorted(found, key=lambda acquisition: acquisition.name)
 
 
 def image_names(directory: Path) -> list[str]:

@@ -23,12 +23,10 @@ from unstained.data.readers.protocol import (
     Listing,
     Outcome,
     Refused,
-    classify,
     group_name,
-    image_directories,
     image_names,
-    no_images,
     relative,
+    sample_directories,
 )
 from unstained.data.store.blocks import Cell
 
@@ -49,15 +47,7 @@ class ZhuIfc:
 
     def acquisitions(self) -> list[Acquisition]:
         """One a directory that holds images, named by its path. Raises: see `Reader`."""
-        directories = image_directories(self.source)
-        if not directories:
-            raise no_images(self.source, "one sub-directory of images a sample")
-        found = []
-        for directory in directories:
-            name = self.source.resolve().name if directory == "." else directory
-            rule = classify(name.rsplit("/", 1)[-1], directory, self.data.classes)
-            found.append(Acquisition(name, rule.name, rule.external, directory, name))
-        return sorted(found, key=lambda acquisition: acquisition.name)
+        return sample_directories(self.source, self.data)
 
     def items(self, acquisition: Acquisition) -> Listing:
         """Cells of a sample directory by their files' names."""
@@ -98,7 +88,7 @@ class ZhuIfc:
                 for name in item.files:
                     images.append(read_grey(f"{directory}/{name}") if name else None)
             except ImageError as error:
-                yield Refused(relative(acquisition, name), str(error))
+                yield Refused(relative(acquisition, name), str(error), error.remedy)
                 continue
             yield self._cell(acquisition, item, images)
 
