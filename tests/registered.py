@@ -96,7 +96,7 @@ def make_artifact(
         ],
     }
     write_json(path / "card.json", card)
-    write_json(path / "calibration.json", {"temperature": 1.0})
+    write_json(path / "calibration.json", {"temperature": 1.0, "thresholds": [0.9] * len(CLASSES)})
     seal_artifact(path)
     return path
 

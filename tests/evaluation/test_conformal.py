@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from unstained.evaluation import conformal
+from unstained.statistics.conformal import prediction_sets
 
 
 def cells(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +30,7 @@ def test_coverage_of_every_class_averages_to_its_promise(seed: int, alpha: float
     for _ in range(60):
         thresholds = conformal.class_thresholds(*cells(rng, 150), alpha)
         probabilities, labels = cells(rng, 300)
-        sets = conformal.prediction_sets(probabilities, thresholds)
+        sets = prediction_sets(probabilities, thresholds)
         found.append(conformal.coverage(sets, labels))
     mean = np.mean(found, axis=0)
     assert (mean > 1 - alpha - 0.025).all()
@@ -59,14 +60,14 @@ def test_fewest_cells(alpha: float, wanted: int) -> None:
 def test_class_with_too_few_cells_is_in_every_set() -> None:
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [1.0, 0.0]])
     thresholds = conformal.class_thresholds(probabilities, np.array([0, 0, 1]), 0.1)
-    assert conformal.prediction_sets(probabilities, thresholds).all()
+    assert prediction_sets(probabilities, thresholds).all()
 
 
 def test_smaller_alpha_gives_larger_sets() -> None:
     rng = np.random.default_rng(0)
     probabilities, labels = cells(rng, 500)
     sizes = [
-        conformal.prediction_sets(
+        prediction_sets(
             probabilities, conformal.class_thresholds(probabilities, labels, alpha)
         ).sum()
         for alpha in (0.3, 0.1, 0.02)
@@ -102,7 +103,7 @@ def test_coverage_by_class_and_by_group_counts_the_same_cells(seed: int) -> None
     rng = np.random.default_rng(seed)
     probabilities, labels = cells(rng, 120)
     groups = rng.choice(["a", "b", "c"], 120)
-    sets = conformal.prediction_sets(probabilities, np.full(3, 0.6))
+    sets = prediction_sets(probabilities, np.full(3, 0.6))
     by_class = conformal.class_coverage(sets, labels, ("x", "y", "z"), 0.95)
     by_group = conformal.group_coverage(sets, labels, groups, 0.95)
     assert [part.name for part in by_class] == ["x", "y", "z"]
@@ -157,7 +158,7 @@ def test_exchangeable_range_holds_the_coverage_of_repeated_draws(
         thresholds = conformal.class_thresholds(
             np.stack([known, 1 - known], axis=1), np.zeros(validation, dtype=int), 0.1
         )
-        sets = conformal.prediction_sets(np.stack([new, 1 - new], axis=1), thresholds)
+        sets = prediction_sets(np.stack([new, 1 - new], axis=1), thresholds)
         hits += low <= sets[:, 0].mean() <= high
     assert 0.885 <= hits / 2000 <= 0.97  # discrete: at least what is stated
 

@@ -57,9 +57,11 @@ class Grown:
         return table
 
     def predictions(self, predicted: np.ndarray) -> pd.DataFrame:
-        frame = self.split.assign(label=self.labels, predicted=predicted)
+        frame = self.split.assign(label=self.labels)
         for k in range(len(CLASSES)):
             frame[f"probability_{k}"] = np.where(predicted == k, 0.8, 0.1)
+            frame[f"logit_{k}"] = np.log(frame[f"probability_{k}"])
+            frame[f"set_{k}"] = predicted == k
         frame["target_DNA"] = self.store.columns("marker_DNA")["marker_DNA"]
         frame["predicted_DNA"] = 1.0 + frame.index
         return frame[frame["part"] != "train"]

@@ -26,6 +26,7 @@ from tests.registered import (
 from unstained.artifact.artifact import artifact_digest, verify_artifact
 from unstained.errors import IntegrityError, RegistryError
 from unstained.files import file_sha256
+from unstained.predictions import predictions_table
 from unstained.registry.connection import global_uri
 from unstained.registry.registry import TRIALS, Registry
 
@@ -116,7 +117,8 @@ def test_download_gives_the_artifact_back(registry: Registry, folder: Path, tmp_
 
 def test_predictions_come_back(registry: Registry) -> None:
     (version,) = registry.versions(NAME)
-    pd.testing.assert_frame_equal(registry.predictions(version), make_predictions())
+    held = predictions_table(registry.predictions(version))
+    pd.testing.assert_frame_equal(held, make_predictions())
 
 
 def test_registering_the_same_artifact_again_returns_the_version(

@@ -19,6 +19,7 @@ from tests.registered import (
 from tests.servers.mlflow_server import mlflow_server
 from tests.servers.process import free_port
 from unstained.errors import RegistryError
+from unstained.predictions import predictions_table
 from unstained.registry.gate import Decision
 from unstained.registry.ledger import Ledger
 from unstained.registry.promotion import promote, rollback
@@ -43,7 +44,8 @@ def test_register_promote_and_roll_back_over_http(server: str, tmp_path: Path) -
     second = register(registry, tmp_path / "in", 1.0)
     assert [version.version for version in registry.versions(NAME)] == [1, 2]
     registry.download(second, tmp_path / "out")
-    pd.testing.assert_frame_equal(registry.predictions(second), make_predictions())
+    held = predictions_table(registry.predictions(second))
+    pd.testing.assert_frame_equal(held, make_predictions())
 
     ledger = Ledger(tmp_path / "ledger.jsonl")
     promote(registry, ledger, "toy", NAME, Decision(1, "m", None, (), "first"), "enforce")

@@ -14,9 +14,9 @@ from tests.exported import raw_cells
 from unstained.artifact.artifact import artifact_digest, seal_artifact
 from unstained.artifact.padding import pad_batch
 from unstained.errors import IntegrityError, UnstainedError
-from unstained.evaluation.conformal import prediction_sets
 from unstained.files import read_json, write_json
 from unstained.serving.predictor import CHUNK, DIGEST_VARIABLE, Predictor, expected_digest
+from unstained.statistics.conformal import prediction_sets
 
 
 @pytest.fixture(scope="module")

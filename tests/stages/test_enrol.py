@@ -25,6 +25,7 @@ from unstained.config import CommonParams, ModelParams
 from unstained.errors import ExportError, StageInputError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.pipeline.contract import Job, Replicate, Report
+from unstained.predictions import predictions_table
 from unstained.registry import runs
 from unstained.registry.registration import version_ranges
 from unstained.registry.registry import Registry
@@ -212,9 +213,8 @@ def test_version_holds_lineage_and_an_artifact_that_can_be_served(
     card = read_json(artifact / "card.json")
     assert (card["params"]["fold"], card["params"]["seed"]) == (0, 7)
     assert card["params"]["model"]["input"]["view"] == "background"
-    pd.testing.assert_frame_equal(
-        enrolled.registry.predictions(version), predictions(enrolled, "resnet50_hidden")
-    )
+    held = predictions_table(enrolled.registry.predictions(version))
+    pd.testing.assert_frame_equal(held, predictions(enrolled, "resnet50_hidden"))
     # Parity was proven on the replicate's own test cells, which another partition chose.
     tested = predictions(enrolled, "resnet50_hidden").query("part == 'test'")["cell_id"]
     assert set(card["golden"]["cells"]) <= set(tested)

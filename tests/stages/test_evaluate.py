@@ -21,11 +21,12 @@ from unstained.config import CommonParams, StudyData, load_params
 from unstained.data.audit.audit import audit_store
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
-from unstained.evaluation.conformal import class_thresholds, prediction_sets
+from unstained.evaluation.conformal import class_thresholds
 from unstained.files import read_json, tree_sha256, write_json
 from unstained.models.trained import save_trained
 from unstained.pipeline.contract import Job, Report
 from unstained.stages.evaluate import STAGE, EvaluateStageParams, run
+from unstained.statistics.conformal import prediction_sets
 
 MODELS = ("trees", "untrained")
 PARTS = {"00": "train", "01": "train", "02": "val", "03": "test", "04": "external"}

@@ -42,10 +42,11 @@ class Watched:
         self.probabilities = odds / odds.sum(axis=1, keepdims=True)
         self.means = np.array([image.mean() for image in images])
         frame = table.assign(label=self.store.labels(CLASSES), part="test")
-        frame["predicted"] = logits.argmax(axis=1)
-        for k in range(len(CLASSES)):
-            frame[f"probability_{k}"] = self.probabilities[:, k]
         frame["target_DNA"], frame["predicted_DNA"] = 1.0, self.means
+        for k in range(len(CLASSES)):
+            frame[f"logit_{k}"] = logits[:, k]
+            frame[f"probability_{k}"] = self.probabilities[:, k]
+            frame[f"set_{k}"] = True
         self.frame: pd.DataFrame = frame[~self.new]
 
     def promote(self) -> None:
@@ -107,6 +108,7 @@ def test_a_champion_that_is_right_less_often_is_told(tmp_path: Path) -> None:
     truth = watched.frame["label"].to_numpy()
     for k in range(len(CLASSES)):
         watched.frame[f"probability_{k}"] = np.where(truth == k, 0.9, 0.05)
+        watched.frame[f"logit_{k}"] = np.log(watched.frame[f"probability_{k}"])
     watched.promote()
     _, report = watched.watch()
     assert report.metrics["balanced_accuracy_before"] == 1.0

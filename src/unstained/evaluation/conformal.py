@@ -20,13 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
+from unstained.statistics.conformal import Sets
 from unstained.statistics.intervals import Estimate
 from unstained.statistics.metrics import Floats, Labels
-
-Sets = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,6 @@ def class_thresholds(probabilities: Floats, labels: Labels, alpha: float) -> Flo
         if rank <= len(scores):
             thresholds[k] = scores[rank - 1]
     return thresholds
-
-
-def prediction_sets(probabilities: Floats, thresholds: Floats) -> Sets:
-    """(N, K) bool: which classes are in each cell's set; a set may be empty."""
-    return np.asarray(1.0 - probabilities <= thresholds)
 
 
 def coverage(sets: Sets, labels: Labels) -> Floats:

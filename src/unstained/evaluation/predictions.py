@@ -1,11 +1,10 @@
-"""What models say of the cells of a store, and the table that keeps it."""
+"""What models say of the cells of a store."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -16,9 +15,6 @@ from unstained.errors import StageInputError
 from unstained.models.trained import TrainedModel, load_trained
 from unstained.progress import progress
 from unstained.statistics.metrics import Floats, Labels
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 STREAM_CELLS: Final = 1024
 
@@ -149,40 +145,3 @@ def activation_maps(trained: TrainedModel, store: CellStore, rows: Labels) -> Fl
     if maps is None:
         raise ValueError("this model gives no class activation maps")
     return np.asarray(maps, dtype=np.float64)
-
-
-def prediction_table(
-    cells: Cells,
-    target_names: Sequence[str],
-    logits: Floats,
-    probabilities: Floats,
-    predicted_targets: Floats,
-    sets: np.ndarray,
-) -> pd.DataFrame:
-    """Predictions of one model, one row a cell.
-
-    Args:
-        cells: N cells.
-        target_names: M names.
-        logits: (N, K) before temperature.
-        probabilities: (N, K) after temperature.
-        predicted_targets: (N, M).
-        sets: (N, K) bool, conformal sets.
-    """
-    import pandas as pd
-
-    classes = range(logits.shape[1])
-    columns: dict[str, np.ndarray] = {
-        "cell_id": cells.cell_id,
-        "group": cells.group,
-        "label": cells.labels,
-        "part": cells.part,
-    }
-    columns |= {f"logit_{k}": logits[:, k] for k in classes}
-    columns |= {f"probability_{k}": probabilities[:, k] for k in classes}
-    columns["predicted"] = logits.argmax(axis=1)
-    for m, name in enumerate(target_names):
-        columns[f"target_{name}"] = cells.targets[:, m]
-        columns[f"predicted_{name}"] = predicted_targets[:, m]
-    columns |= {f"set_{k}": sets[:, k] for k in classes}
-    return pd.DataFrame(columns)

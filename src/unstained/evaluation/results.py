@@ -14,7 +14,9 @@ from unstained.evaluation.calibration import Reliability
 from unstained.evaluation.controls import ControlOutput
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.scores import Scores, score_classes, score_target
+from unstained.predictions import ClassPredictions, Predictions, ValuePredictions
 from unstained.statistics import regression
+from unstained.statistics.conformal import prediction_sets
 from unstained.statistics.intervals import Resampling
 from unstained.statistics.metrics import (
     Floats,
@@ -84,6 +86,17 @@ class ModelResult:
     def test(self) -> PartResult:
         """Results on the test cells."""
         return self.parts["test"]
+
+    def predictions(self, cells: Cells, data: StudyData) -> Predictions:
+        """What it says of the evaluated cells, as the table of predictions keeps it."""
+        values = zip(data.target_names, cells.targets.T, self.targets.T, strict=True)
+        return Predictions(
+            cell_id=cells.cell_id,
+            group=cells.group,
+            part=cells.part,
+            classes=ClassPredictions(cells.labels, self.logits, self.probabilities, self.sets),
+            values={name: ValuePredictions(truth, found) for name, truth, found in values},
+        )
 
 
 @dataclass(frozen=True)
@@ -186,7 +199,7 @@ def evaluate_model(
         logits=logits,
         probabilities=probabilities,
         targets=outputs["targets"],
-        sets=conformal.prediction_sets(probabilities, thresholds),
+        sets=prediction_sets(probabilities, thresholds),
         class_only_r=np.array(
             [
                 regression.pearson(regression.moments(truth, mean).sum(axis=0))

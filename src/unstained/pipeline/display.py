@@ -57,16 +57,18 @@ def _show_curves(home: Path, curves: Any) -> None:
     import pandas as pd
     from sklearn.metrics import confusion_matrix, roc_curve
 
+    from unstained.predictions import read_predictions
+
     calls = pd.read_csv(home / "confusion.csv")
     names = [str(name) for name in pd.unique(calls[["actual", "predicted"]].to_numpy().ravel())]
     table = confusion_matrix(
         calls["actual"].astype(str), calls["predicted"].astype(str), labels=names
     )
     curves.log_confusion_matrix(names, table.tolist())
-    cells = pd.read_parquet(home / "predictions" / f"{calls['model'].iloc[0]}.parquet")
-    cells = cells[cells["part"] == "test"]
-    probabilities = cells.filter(regex=r"^probability_\d+$").to_numpy()
-    truth = cells["label"].to_numpy()[:, None] == np.arange(probabilities.shape[1])
+    cells = read_predictions(home / "predictions" / f"{calls['model'].iloc[0]}.parquet")
+    found = cells.of("test").classes
+    probabilities = found.probabilities
+    truth = found.labels[:, None] == np.arange(probabilities.shape[1])
     curve = np.stack(roc_curve(truth.ravel(), probabilities.ravel()))
     curve = curve[:, np.unique(np.linspace(0, curve.shape[1] - 1, POINTS).astype(int))]
     curves.log_roc_curve(*np.minimum(curve, 1.0).tolist())  # the first threshold is infinite

@@ -21,9 +21,10 @@ from unstained.registry.submission import REPLICATE, RegisteredVersion, Submissi
 from unstained.registry.trials import log_search
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+    from unstained.predictions import Predictions
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -201,14 +202,14 @@ class Registry:
         self._fetch_artifact(place, version.digest, directory)
         return directory
 
-    def predictions(self, version: RegisteredVersion) -> pd.DataFrame:
-        """A version's predictions, one row a cell.
+    def predictions(self, version: RegisteredVersion) -> Predictions:
+        """A version's predictions of a study's cells.
 
         Raises:
             IntegrityError: they are not the ones that were registered.
             RegistryError: MLflow failed.
         """
-        import pandas as pd
+        from unstained.predictions import read_predictions
 
         client = self.client
         with tempfile.TemporaryDirectory() as temporary:
@@ -219,7 +220,7 @@ class Registry:
                     f"the predictions of {version.uri} are not the ones that were registered",
                     "train and register this model again",
                 )
-            return pd.read_parquet(path)
+            return read_predictions(path)
 
     def log_trials(
         self, study: str, model: str, trials: Sequence[Mapping[str, Any]], search: str

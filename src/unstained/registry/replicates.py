@@ -29,6 +29,7 @@ from unstained.errors import StageInputError
 from unstained.files import file_sha256
 from unstained.models.complexity import complexity
 from unstained.models.trained import WEIGHTS, load_trained
+from unstained.predictions import Predictions
 
 REMEDY: Final = "run `make companions`, which trains it again"
 
@@ -84,7 +85,7 @@ class Found:
     paths: Mapping[str, Path]
     fingerprint: str
     numbers: Mapping[str, Any]
-    predictions: pd.DataFrame
+    predictions: Predictions
     size: Mapping[str, int]
 
     @property
@@ -102,11 +103,11 @@ class Found:
     @property
     def counts(self) -> dict[str, int]:
         """Cells of training, validation and test, and what the network costs."""
-        cells = self.predictions["part"].value_counts()
+        part = self.predictions.part
         return {
             "training_cells": int(self.numbers["training_cells"]),
-            "validation_cells": int(cells["val"]),
-            "test_cells": int(cells["test"]),
+            "validation_cells": int((part == "val").sum()),
+            "test_cells": int((part == "test").sum()),
             "parameters": int(self.numbers["parameters"]),
             **self.size,
         }
@@ -182,6 +183,6 @@ def material(setting: Setting, found: Found) -> Material:
 
 def _cells(setting: Setting, found: Found, part: str, most: int) -> Cells:
     """Cells of a part, by the replicate's own predictions: it may divide cells otherwise."""
-    table, ids = found.predictions, setting.store.columns("cell_id")["cell_id"]
-    rows = pd.Index(ids).get_indexer(pd.Index(table.loc[table["part"] == part, "cell_id"]))
+    ids = setting.store.columns("cell_id")["cell_id"]
+    rows = pd.Index(ids).get_indexer(pd.Index(found.predictions.of(part).cell_id))
     return take_cells(setting.store, np.sort(rows).astype(np.int64), most, setting.data)

@@ -12,13 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from unstained.artifact.artifact import CARD_FILE, MODEL_FILE
+from unstained.artifact.artifact import CALIBRATION_FILE, CARD_FILE, MODEL_FILE
 from unstained.artifact.inference import open_session, run_session
 from unstained.artifact.padding import pad_batch
 from unstained.config import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.files import read_json
+from unstained.predictions import ClassPredictions, Predictions, ValuePredictions
 from unstained.progress import progress
+from unstained.statistics.conformal import prediction_sets
 
 BATCH: Final = 64
 
@@ -64,6 +66,43 @@ def predict_cells(
                 values.append(found[name].astype(np.float64))
             advance(len(part))
     return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def artifact_predictions(
+    artifact: Path,
+    store: CellStore,
+    rows: np.ndarray,
+    part: np.ndarray,
+    data: StudyData,
+    description: str,
+) -> Predictions:
+    """What an artifact says of cells of a store, beside what the store knows of them.
+
+    Args:
+        artifact: verified artifact.
+        store: the cells.
+        rows: (N,) rows, ascending for sequential reading.
+        part: (N,) part of each cell.
+        data: the study, for its classes and targets.
+        description: for the progress bar.
+    """
+    found = predict_cells(artifact, store, rows, description)
+    names = store.columns("cell_id", "group").iloc[rows]
+    thresholds = np.array(read_json(artifact / CALIBRATION_FILE)["thresholds"], np.float64)
+    truth = store.targets(data.targets)[rows].astype(np.float64)
+    values = zip(data.target_names, truth.T, found["targets"].T, strict=True)
+    return Predictions(
+        cell_id=names["cell_id"].to_numpy(str),
+        group=names["group"].to_numpy(str),
+        part=part,
+        classes=ClassPredictions(
+            labels=store.labels(data.class_names)[rows],
+            logits=found["logits"],
+            probabilities=found["probabilities"],
+            sets=prediction_sets(found["probabilities"], thresholds),
+        ),
+        values={name: ValuePredictions(known, said) for name, known, said in values},
+    )
 
 
 def _targets(outputs: dict[str, Any]) -> tuple[tuple[str, str], ...]:

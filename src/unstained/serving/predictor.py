@@ -30,6 +30,7 @@ from unstained.artifact.padding import pad_batch
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import read_json
 from unstained.serving.threads import thread_count
+from unstained.statistics.conformal import prediction_sets
 
 DIGEST_VARIABLE: Final = "UNSTAINED_ARTIFACT_DIGEST"
 CARD_FORMAT: Final = 1
@@ -126,7 +127,7 @@ class Predictor:
         found = {name: np.concatenate(arrays) for name, *arrays in zip(asked, *parts, strict=True)}
         if SET_NAME in names:
             probabilities = found["probabilities"].astype(np.float64)
-            found[SET_NAME] = 1.0 - probabilities <= self._thresholds
+            found[SET_NAME] = prediction_sets(probabilities, self._thresholds)
         return {name: found[name] for name in names}
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from unstained.artifact.card import Origin
     from unstained.artifact.sealing import Made
+    from unstained.predictions import ClassPredictions
     from unstained.registry.replicates import Found, Setting
     from unstained.registry.submission import RegisteredVersion, Submission
 
@@ -120,9 +121,8 @@ def _replicates(
     params: EnrolStageParams, inputs: Inputs, job: Job, setting: Setting
 ) -> Iterator[Found]:
     """All replicates, models first."""
-    import pandas as pd
-
     from unstained.pipeline.contract import REPORT
+    from unstained.predictions import read_predictions
     from unstained.registry.replicates import Found, network_size
     from unstained.stages.replicate import STAGE as TRAINING
 
@@ -141,7 +141,7 @@ def _replicates(
                 paths=paths,
                 fingerprint=read_json(home / REPORT)["fingerprint"],
                 numbers=read_json(paths["numbers"]),
-                predictions=pd.read_parquet(paths["predictions"]),
+                predictions=read_predictions(paths["predictions"]),
                 size=size,
             )
 
@@ -205,6 +205,7 @@ def _submission(
         "training_cells": found.counts["training_cells"],
         FOLD: found.fold,
     }
+    test = found.predictions.of("test").classes
     metrics = run_metrics(found.scores, times) | found.counts
     metrics |= {name: found.numbers[name] for name in ("epochs", "best_epoch")}
     return Submission(
@@ -250,8 +251,8 @@ def _submission(
             "tables/history.csv": found.paths["history"],
         },
         figures=figures(
-            found.predictions,
-            _roc(found.predictions, found.name, params.data.class_names),
+            test,
+            _roc(test, found.name, params.data.class_names),
             found.name,
             params.data.class_names,
         ),
@@ -260,18 +261,15 @@ def _submission(
     )
 
 
-def _roc(predictions: pd.DataFrame, model: str, names: tuple[str, ...]) -> pd.DataFrame:
+def _roc(test: ClassPredictions, model: str, names: tuple[str, ...]) -> pd.DataFrame:
     """Columns model, class, fpr and tpr on the test cells, one class against the rest."""
     import pandas as pd
 
     from unstained.statistics.metrics import roc_curve
 
-    test = predictions[predictions["part"] == "test"]
     curves = []
     for k, name in enumerate(names):
-        fpr, tpr = roc_curve(
-            (test["label"] == k).to_numpy(), test[f"probability_{k}"].to_numpy(float)
-        )
+        fpr, tpr = roc_curve(test.labels == k, test.probabilities[:, k])
         curves.append(pd.DataFrame({"model": model, "class": name, "fpr": fpr, "tpr": tpr}))
     return pd.concat(curves)
 

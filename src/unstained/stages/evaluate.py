@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unstained.config import CommonParams, EvaluateParams, Params, StudyData
-from unstained.files import read_json, whole_file, write_json, write_text
+from unstained.files import read_json, write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 from unstained.pipeline.provenance import provenance
 
@@ -223,16 +223,12 @@ def _examples(evaluation: Evaluation, store: CellStore, trained: Path) -> Sectio
 
 def _write_models(evaluation: Evaluation, outputs: Outputs) -> None:
     """Predictions and calibration of each model."""
-    from unstained.evaluation.predictions import prediction_table
     from unstained.evaluation.scores import plain
+    from unstained.predictions import write_predictions
 
-    names = evaluation.data.target_names
     for model in evaluation.models:
-        table = prediction_table(
-            evaluation.cells, names, model.logits, model.probabilities, model.targets, model.sets
-        )
-        with whole_file(outputs["predictions"] / f"{model.name}.parquet") as temporary:
-            table.to_parquet(temporary, index=False)
+        found = model.predictions(evaluation.cells, evaluation.data)
+        write_predictions(outputs["predictions"] / f"{model.name}.parquet", found)
         content = {
             "temperature": model.temperature,
             "thresholds": [float(value) for value in model.thresholds],

@@ -20,11 +20,11 @@ from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Rep
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.drift import Drift
     from unstained.evaluation.scores import Scores
+    from unstained.predictions import Predictions
     from unstained.registry.submission import RegisteredVersion
 
 
@@ -63,6 +63,7 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         RegistryError: there is no champion.
         StageInputError: its artifact cannot judge these cells, or none of them is new.
     """
+    import numpy as np
     import pandas as pd
 
     from unstained.data.store.cell_store import CellStore
@@ -71,10 +72,11 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     store = CellStore.open(inputs["store"])
     version = _champion(job, params)
     before = job.registry.predictions(version)
-    before = before[before["part"] == "test"]
+    before = before.of("test")
     after = _ask(job, version, store, params)
     drift = _compare(before, after, params)
-    alike = before[before["label"].isin(set(after["label"]))]
+    known = np.isin(before.classes.labels, after.classes.labels)
+    alike = before.take(np.flatnonzero(known))
     scores = {"before": _scores(alike, params), "now": _scores(after, params)}
     shifts = [asdict(shift) for shift in drift.shifts]
     content = {
@@ -82,7 +84,7 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         "version": version.version,
         "data_digest": store.digest,
         "cells": len(after),
-        "acquisitions": int(after["group"].nunique()),
+        "acquisitions": len(set(after.group)),
         "smallest_p": drift.smallest_p,
         "shifts": shifts,
         "balanced_accuracy": {k: plain(asdict(s.overall[SCORE])) for k, s in scores.items()},
@@ -127,11 +129,13 @@ def _new_rows(store: CellStore, known: set[str], params: MonitorStageParams) -> 
 
 def _ask(
     job: Job, version: RegisteredVersion, store: CellStore, params: MonitorStageParams
-) -> pd.DataFrame:
-    """The champion's answers about new cells, in the columns of its registered predictions."""
+) -> Predictions:
+    """The champion's answers about new cells."""
+    import numpy as np
+
     from unstained.artifact.artifact import CARD_FILE
     from unstained.files import read_json
-    from unstained.registry.rescore import predict_cells, why_unfit
+    from unstained.registry.rescore import artifact_predictions, why_unfit
 
     with tempfile.TemporaryDirectory() as folder:
         artifact = job.registry.download(version, Path(folder) / "artifact")
@@ -142,38 +146,32 @@ def _ask(
                 "train and promote a version on data of this kind",
             )
         rows = _new_rows(store, set(read_json(artifact / CARD_FILE)["groups"]), params)
-        found = predict_cells(artifact, store, rows, f"monitor {job.study}")
-    table = store.columns("group").iloc[rows].reset_index(drop=True)
-    table["label"] = store.labels(params.data.class_names)[rows]
-    for k in range(found["probabilities"].shape[1]):
-        table[f"probability_{k}"] = found["probabilities"][:, k]
-    for position, name in enumerate(params.data.target_names):
-        table[f"predicted_{name}"] = found["targets"][:, position]
-    return table
+        part = np.full(len(rows), "new")
+        title = f"monitor {job.study}"
+        return artifact_predictions(artifact, store, rows, part, params.data, title)
 
 
-def _quantities(table: pd.DataFrame, params: MonitorStageParams) -> Mapping[str, Any]:
+def _quantities(found: Predictions, params: MonitorStageParams) -> Mapping[str, Any]:
     """What is watched: calls, confidence, predicted targets."""
     import numpy as np
 
-    probabilities = table.filter(regex=r"^probability_\d+$").to_numpy()
-    called = probabilities.argmax(axis=1)
-    found = {"confidence": probabilities.max(axis=1)}
+    predicted = found.classes.predicted
+    watched = {"confidence": found.classes.confidence}
     for k, name in enumerate(params.data.class_names):
-        found[f"called {name}"] = (called == k).astype(np.float64)
+        watched[f"called {name}"] = (predicted == k).astype(np.float64)
     for name in params.data.target_names:
-        found[f"predicted {name}"] = table[f"predicted_{name}"].to_numpy(np.float64)
-    return found
+        watched[f"predicted {name}"] = found.values[name].predicted
+    return watched
 
 
-def _compare(before: pd.DataFrame, after: pd.DataFrame, params: MonitorStageParams) -> Drift:
+def _compare(before: Predictions, after: Predictions, params: MonitorStageParams) -> Drift:
     from unstained.evaluation.drift import compare_samples
 
     return compare_samples(
         _quantities(before, params),
         _quantities(after, params),
-        before["group"].to_numpy(),
-        after["group"].to_numpy(),
+        before.group,
+        after.group,
         permutations=params.monitor.permutations,
         alpha=params.monitor.alpha,
         least=params.monitor.least_distance,
@@ -181,17 +179,16 @@ def _compare(before: pd.DataFrame, after: pd.DataFrame, params: MonitorStagePara
     )
 
 
-def _scores(table: pd.DataFrame, params: MonitorStageParams) -> Scores:
+def _scores(found: Predictions, params: MonitorStageParams) -> Scores:
     from unstained.evaluation.scores import score_classes
     from unstained.statistics.intervals import resample_groups
 
-    labels = table["label"].to_numpy()
+    labels, names = found.classes.labels, params.data.class_names
     resampling = resample_groups(
-        table["group"].to_numpy(), labels, params.monitor.permutations, params.common.seed
+        found.group, labels, params.monitor.permutations, params.common.seed
     )
-    probabilities = table.filter(regex=r"^probability_\d+$").to_numpy()
-    names = params.data.class_names
-    return score_classes(labels, probabilities, names, resampling, 1 - params.monitor.alpha)
+    level = 1 - params.monitor.alpha
+    return score_classes(labels, found.classes.probabilities, names, resampling, level)
 
 
 def _metrics(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from unstained.predictions import ClassPredictions
     from unstained.registry.submission import Submission
 
 HEADLINE: Final = (
@@ -78,6 +79,7 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
     import pandas as pd
 
     from unstained.artifact.artifact import CARD_FILE
+    from unstained.predictions import read_predictions
     from unstained.registry.submission import DatasetFacts, Submission, flatten
 
     model = str(job.model)
@@ -117,7 +119,7 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
             "tables/confusion_of_best_model.csv": inputs["confusion"],
         },
         figures=figures(
-            pd.read_parquet(predictions),
+            read_predictions(predictions).of("test").classes,
             pd.read_csv(inputs["roc"]),
             model,
             params.data.class_names,
@@ -161,17 +163,14 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 
 def figures(
-    predictions: pd.DataFrame, roc: pd.DataFrame, model: str, names: tuple[str, ...]
+    test: ClassPredictions, roc: pd.DataFrame, model: str, names: tuple[str, ...]
 ) -> dict[str, Figure]:
     """Confusion matrix and ROC curves of a model on the test cells."""
     from unstained.registry.plots import confusion_figure, roc_figure
 
-    test = predictions[predictions["part"] == "test"]
     curves = roc[roc["model"] == model]
     return {
-        "plots/confusion.png": confusion_figure(
-            test["label"].to_numpy(), test["predicted"].to_numpy(), names
-        ),
+        "plots/confusion.png": confusion_figure(test.labels, test.predicted, names),
         "plots/roc.png": roc_figure(
             {
                 str(name): (rows["fpr"].to_numpy(), rows["tpr"].to_numpy())

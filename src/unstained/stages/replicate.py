@@ -6,7 +6,6 @@ temperature and the conformal thresholds.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unstained.config import (
@@ -17,7 +16,7 @@ from unstained.config import (
     StudyData,
     TrainParams,
 )
-from unstained.files import whole_file, write_json
+from unstained.files import write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
@@ -71,6 +70,7 @@ def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> 
     from unstained.data.store.cell_store import CellStore
     from unstained.learning.fit import fit
     from unstained.models.trained import save_trained
+    from unstained.predictions import write_predictions
     from unstained.stages.train import write_history
 
     assert job.replicate is not None  # noqa: S101  (the runner sees to it)
@@ -90,7 +90,7 @@ def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> 
     save_trained(outputs["model"], result.trained)
     write_history(outputs["history"], result.history)
     found, cells = _judge(params, store, part, result, str(job.model))
-    _write_predictions(params, found, cells, outputs["predictions"])
+    write_predictions(outputs["predictions"], found.predictions(cells, params.data))
     numbers = _numbers(found, result) | {"fold": job.replicate.fold, "seed": job.replicate.seed}
     numbers["training_cells"] = int((part == "train").sum())
     write_json(outputs["numbers"], numbers)
@@ -118,23 +118,6 @@ def _judge(
         name, result.parameters, outputs, cells, {"test": sampling}, means, data, params.evaluate
     )
     return found, cells
-
-
-def _write_predictions(
-    params: ReplicateParams, found: ModelResult, cells: Cells, path: Path
-) -> None:
-    from unstained.evaluation.predictions import prediction_table
-
-    table = prediction_table(
-        cells,
-        params.data.target_names,
-        found.logits,
-        found.probabilities,
-        found.targets,
-        found.sets,
-    )
-    with whole_file(path) as temporary:
-        table.to_parquet(temporary, index=False)
 
 
 def _numbers(found: ModelResult, result: FitResult) -> dict[str, Any]:

@@ -164,10 +164,11 @@ def _results(context: _Context, strangers: Strangers) -> Results:
     contenders = params.companions.contenders
     replicas = best_first(read_replicas(context.inputs["predictions"], contenders, names))
     test = next(iter(replicas.values()))[0].test
-    draws = resample_groups(test.group, test.labels, judging.bootstrap, context.seed)
+    labels = test.classes.labels
+    draws = resample_groups(test.group, labels, judging.bootstrap, context.seed)
     level = judging.confidence
     mixed = mixtures.draw_mixtures(
-        test.labels, test.group, len(classes), own.mixtures, own.mixture_cells, context.seed
+        labels, test.group, len(classes), own.mixtures, own.mixture_cells, context.seed
     )
     composition = mixtures.composition_table(
         replicas, classes, mixed, confidence=level, seed=context.seed
@@ -181,7 +182,7 @@ def _results(context: _Context, strangers: Strangers) -> Results:
         params=own,
         confidence=level,
         replicas=len(names),
-        test_cells=len(test.labels),
+        test_cells=len(labels),
         test_groups=len(set(test.group.tolist())),
         guessing=guessing_risk(replicas),
         caveat=draws.caveat,

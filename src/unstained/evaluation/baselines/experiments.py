@@ -175,7 +175,7 @@ def hidden_cells(
 
 def _same_cells(grid: Grid, experiment: Experiment) -> bool:
     usual, changed = (grid.of(name)[0].test for name in (experiment.usual, experiment.changed))
-    return usual["cell_id"].tolist() == changed["cell_id"].tolist()
+    return np.array_equal(usual.cell_id, changed.cell_id)
 
 
 def _compute(grid: Grid, experiment: Experiment) -> float | None:

@@ -11,23 +11,36 @@ import numpy as np
 import pandas as pd
 
 from unstained.files import read_json
+from unstained.predictions import Predictions, read_predictions
 
 
 @dataclass(frozen=True)
-class Run:
-    """One replicate.
+class ReplicateResult:
+    """What came of one replicate.
 
     Attributes:
+        name: its directory, e.g. 'fold0-seed42'.
         numbers: content of numbers.json.
         test: predictions of the test cells, in order of cell_id.
         history: one row an epoch.
         validation: predictions of the held-out fold, in order of cell_id.
     """
 
+    name: str
     numbers: dict[str, Any]
-    test: pd.DataFrame
+    test: Predictions
     history: pd.DataFrame
-    validation: pd.DataFrame
+    validation: Predictions
+
+    @property
+    def temperature(self) -> float:
+        """Fitted on the held-out fold."""
+        return float(self.numbers["temperature"])
+
+    @property
+    def validation_macro_f1(self) -> float:
+        """What models may be chosen by."""
+        return float(self.numbers["validation_macro_f1"])
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class Grid:
     models: tuple[str, ...]
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
-    runs: dict[tuple[str, int, int], Run]
+    runs: dict[tuple[str, int, int], ReplicateResult]
     sizes: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     latency: dict[str, float] = field(default_factory=dict)
     side: int = 0
@@ -62,7 +75,7 @@ class Grid:
             latency={name: time for name, time in self.latency.items() if name in models},
         )
 
-    def of(self, model: str) -> list[Run]:
+    def of(self, model: str) -> list[ReplicateResult]:
         """All replicates of a model, folds first."""
         return [self.runs[model, fold, seed] for fold in self.folds for seed in self.seeds]
 
@@ -78,21 +91,21 @@ class Grid:
 
     def pooled(self, model: str) -> np.ndarray:
         """(N, K) probabilities of the test cells, averaged over all replicates of a model."""
-        tables = [run.test.filter(regex=r"^probability_\d+$").to_numpy() for run in self.of(model)]
+        tables = [run.test.classes.probabilities for run in self.of(model)]
         return np.asarray(np.mean(tables, axis=0))
 
     @property
     def labels(self) -> np.ndarray:
         """(N,) class of each test cell."""
-        return self._any.test["label"].to_numpy()
+        return self._any.test.classes.labels
 
     @property
     def groups(self) -> np.ndarray:
         """(N,) group of each test cell."""
-        return self._any.test["group"].to_numpy()
+        return self._any.test.group
 
     @property
-    def _any(self) -> Run:
+    def _any(self) -> ReplicateResult:
         return next(iter(self.runs.values()))
 
 
@@ -112,7 +125,7 @@ def read_grid(
         The grid, without what its models cost.
     """
     runs = {
-        (model, fold, seed): read_run(directory / model / name)
+        (model, fold, seed): read_replicate(directory / model / name)
         for model in models
         for fold, seed, name in places
     }
@@ -121,15 +134,14 @@ def read_grid(
     return Grid(tuple(models), folds, seeds, runs)
 
 
-def read_run(home: Path) -> Run:
+def read_replicate(home: Path) -> ReplicateResult:
     """Read one replicate.
 
     Args:
         home: its directory.
     """
-    table = pd.read_parquet(home / "predictions.parquet").sort_values("cell_id", kind="stable")
-    test, validation = (
-        table[table["part"] == part].reset_index(drop=True) for part in ("test", "val")
-    )
+    found = read_predictions(home / "predictions.parquet")
     history = pd.read_csv(home / "history.csv")
-    return Run(read_json(home / "numbers.json"), test, history, validation)
+    return ReplicateResult(
+        home.name, read_json(home / "numbers.json"), found.of("test"), history, found.of("val")
+    )

@@ -133,11 +133,12 @@ def composition_table(
     rows = []
     for model, runs in replicas.items():
         for run in runs:
-            known = LabelledCells(run.val.probabilities, run.val.labels, run.val.group)
+            val = run.validation
+            known = LabelledCells(val.classes.probabilities, val.classes.labels, val.group)
             calibrations = fit_calibrations(known, CALIBRATIONS, seed)
             for number, mixture in enumerate(mixtures):
                 found = estimate_composition(
-                    run.test.probabilities[mixture.cells],
+                    run.test.classes.probabilities[mixture.cells],
                     mixture.groups,
                     calibrations,
                     known,

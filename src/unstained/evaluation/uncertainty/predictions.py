@@ -12,70 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from unstained.errors import StageInputError
-from unstained.evaluation.baselines.grid import read_run
-from unstained.evaluation.selective import Flags, weighted_estimates
+from unstained.evaluation.baselines.grid import ReplicateResult, read_replicate
+from unstained.evaluation.selective import weighted_estimates
 from unstained.statistics.intervals import Resampling
-from unstained.statistics.metrics import Floats, Labels
+from unstained.statistics.metrics import Floats
 
 Statistic = Callable[[Floats], Floats]
 """From weights of cells (R, N) to (R, P)."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One replicate's word on the cells of one part, in order of cell_id.
-
-    Attributes:
-        cell_id, group: (N,) names.
-        labels: (N,) classes.
-        logits, probabilities: (N, K), before and after temperature scaling.
-        sets: (N, K) conformal sets.
-    """
-
-    cell_id: np.ndarray
-    group: np.ndarray
-    labels: Labels
-    logits: Floats
-    probabilities: Floats
-    sets: Flags
-
-    @property
-    def called(self) -> Labels:
-        """(N,) most probable class."""
-        return np.asarray(self.probabilities.argmax(axis=1))
-
-    @property
-    def confidence(self) -> Floats:
-        """(N,) its probability."""
-        return np.asarray(self.probabilities.max(axis=1))
-
-    @property
-    def wrong(self) -> Flags:
-        """(N,) whether it is not the label."""
-        return np.asarray(self.called != self.labels)
-
-
-@dataclass(frozen=True)
-class Replica:
-    """One replicate.
-
-    Attributes:
-        name: its directory, e.g. 'fold0-seed42'.
-        fold: held out from training; its cells are `val`.
-        val, test: predictions.
-        temperature: fitted on `val`.
-        validation_macro_f1: what models may be chosen by.
-    """
-
-    name: str
-    fold: int
-    val: Judged
-    test: Judged
-    temperature: float
-    validation_macro_f1: float
 
 
 @dataclass(frozen=True)
@@ -94,7 +39,7 @@ class Averaged:
     sd: float
 
 
-Replicas = Mapping[str, Sequence[Replica]]
+Replicas = Mapping[str, Sequence[ReplicateResult]]
 """Model -> all its replicates, in the order of params.yaml."""
 
 
@@ -109,7 +54,9 @@ def read_replicas(directory: Path, models: Sequence[str], names: Sequence[str]) 
     Raises:
         StageInputError: replicates were not tested on the same cells.
     """
-    found = {model: [_read(directory / model / name) for name in names] for model in models}
+    found = {
+        model: [read_replicate(directory / model / name) for name in names] for model in models
+    }
     first = found[models[0]][0].test
     for model, replicas in found.items():
         for replica in replicas:
@@ -120,29 +67,6 @@ def read_replicas(directory: Path, models: Sequence[str], names: Sequence[str]) 
                     "replicates again",
                 )
     return found
-
-
-def _read(home: Path) -> Replica:
-    run = read_run(home)
-    return Replica(
-        name=home.name,
-        fold=int(run.numbers["fold"]),
-        val=_judged(run.validation),
-        test=_judged(run.test),
-        temperature=float(run.numbers["temperature"]),
-        validation_macro_f1=float(run.numbers["validation_macro_f1"]),
-    )
-
-
-def _judged(table: pd.DataFrame) -> Judged:
-    return Judged(
-        cell_id=table["cell_id"].to_numpy(str),
-        group=table["group"].to_numpy(str),
-        labels=table["label"].to_numpy(np.int64),
-        logits=table.filter(regex=r"^logit_\d+$").to_numpy(np.float64),
-        probabilities=table.filter(regex=r"^probability_\d+$").to_numpy(np.float64),
-        sets=table.filter(regex=r"^set_\d+$").to_numpy(np.bool_),
-    )
 
 
 def best_first(replicas: Replicas) -> Replicas:

@@ -108,7 +108,7 @@ class Results:
 
 def guessing_risk(replicas: Replicas) -> float:
     """Error rate of always calling the commonest class of the test cells."""
-    labels = next(iter(replicas.values()))[0].test.labels
+    labels = next(iter(replicas.values()))[0].test.classes.labels
     return float(1.0 - np.bincount(labels).max() / len(labels))
 
 

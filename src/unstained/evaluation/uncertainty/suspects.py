@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from unstained.errors import ParameterError
+from unstained.evaluation.baselines.grid import ReplicateResult
 from unstained.evaluation.label_errors import (
     AMBIGUOUS,
     FEWEST_CELLS,
@@ -29,7 +30,7 @@ from unstained.evaluation.label_errors import (
     gate_cells,
 )
 from unstained.evaluation.selective import Flags
-from unstained.evaluation.uncertainty.predictions import Replica, Replicas
+from unstained.evaluation.uncertainty.predictions import Replicas
 from unstained.statistics.intervals import resample_groups
 from unstained.statistics.metrics import Floats, Labels
 
@@ -94,14 +95,14 @@ def out_of_fold(replicas: Replicas) -> OutOfFold:
     )
 
 
-def _gather(runs: Sequence[Replica]) -> pd.DataFrame:
+def _gather(runs: Sequence[ReplicateResult]) -> pd.DataFrame:
     """cell_id -> group, label and p0, p1 ... averaged over seeds, in order of cell_id."""
     parts = []
     for run in runs:
-        part = pd.DataFrame(run.val.probabilities).add_prefix("p")
-        part.insert(0, "label", run.val.labels)
-        part.insert(0, "group", run.val.group)
-        parts.append(part.set_axis(pd.Index(run.val.cell_id, name="cell_id")))
+        part = pd.DataFrame(run.validation.classes.probabilities).add_prefix("p")
+        part.insert(0, "label", run.validation.classes.labels)
+        part.insert(0, "group", run.validation.group)
+        parts.append(part.set_axis(pd.Index(run.validation.cell_id, name="cell_id")))
     joined = pd.concat(parts).groupby("cell_id", sort=True)
     means = {c: "mean" for c in parts[0].columns if c.startswith("p")}
     return joined.agg({"group": "first", "label": "first"} | means)

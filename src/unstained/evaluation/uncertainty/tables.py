@@ -12,14 +12,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from unstained.evaluation.baselines.grid import ReplicateResult
 from unstained.evaluation.calibration import probabilities, reliability
 from unstained.evaluation.conformal import wilson
 from unstained.evaluation.rare import threshold_for_precision
 from unstained.evaluation.selective import aurc, choose_threshold, excess_aurc, risk_coverage
 from unstained.evaluation.uncertainty.predictions import (
     Averaged,
-    Judged,
-    Replica,
     Replicas,
     Statistic,
     columns,
@@ -27,6 +26,7 @@ from unstained.evaluation.uncertainty.predictions import (
     fractions,
     over_replicas,
 )
+from unstained.predictions import ClassPredictions
 from unstained.statistics.intervals import Resampling
 from unstained.statistics.metrics import Floats, brier_scores, log_losses
 
@@ -46,7 +46,7 @@ def calibration_table(
     rows = []
     for model, runs in replicas.items():
         temperature = float(np.mean([run.temperature for run in runs]))
-        found = over_replicas([_losses(run.test) for run in runs], resampling, confidence)
+        found = over_replicas([_losses(run.test.classes) for run in runs], resampling, confidence)
         for measure, before, after, change in zip(
             ("nll", "brier"), found[0:2], found[2:4], found[4:6], strict=True
         ):
@@ -54,7 +54,7 @@ def calibration_table(
             values |= {"low": change.low, "high": change.high, "sd": change.sd}
             row = {"model": model, "measure": measure, "temperature": temperature}
             rows.append(row | values)
-        errors = np.array([_calibration_errors(run.test, bins) for run in runs])
+        errors = np.array([_calibration_errors(run.test.classes, bins) for run in runs])
         raw, scaled = (float(value) for value in errors.mean(axis=0))
         values = {"before": raw, "after": scaled, "change": scaled - raw}
         values |= {"low": np.nan, "high": np.nan, "sd": defined_sd(errors[:, 1] - errors[:, 0])}
@@ -62,7 +62,7 @@ def calibration_table(
     return pd.DataFrame(rows)
 
 
-def _losses(test: Judged) -> Statistic:
+def _losses(test: ClassPredictions) -> Statistic:
     """NLL and Brier score before, after, and their changes."""
     raw = probabilities(test.logits)
     pairs = [
@@ -74,7 +74,7 @@ def _losses(test: Judged) -> Statistic:
     return lambda weights: weights @ cells / weights.sum(axis=1, keepdims=True)
 
 
-def _calibration_errors(test: Judged, bins: int) -> tuple[float, float]:
+def _calibration_errors(test: ClassPredictions, bins: int) -> tuple[float, float]:
     before = reliability(probabilities(test.logits), test.labels, bins)
     return before.error, reliability(test.probabilities, test.labels, bins).error
 
@@ -109,23 +109,26 @@ def coverage_table(
     return table
 
 
-def _covered(test: Judged) -> Floats:
+def _covered(test: ClassPredictions) -> Floats:
     return test.sets[np.arange(len(test.labels)), test.labels].astype(np.float64)
 
 
 def _parts(
-    runs: Sequence[Replica], class_names: Sequence[str], resampling: Resampling, confidence: float
+    runs: Sequence[ReplicateResult],
+    class_names: Sequence[str],
+    resampling: Resampling,
+    confidence: float,
 ) -> list[dict[str, object]]:
     """All cells and each class."""
     names = ["all", *class_names]
-    labels = runs[0].test.labels
+    labels = runs[0].test.classes.labels
     of = np.column_stack([np.ones(len(labels)), np.eye(len(class_names))[labels]])
 
-    def statistic(test: Judged) -> Statistic:
+    def statistic(test: ClassPredictions) -> Statistic:
         hits = np.hstack([of * _covered(test)[:, None], of * test.sets.sum(axis=1)[:, None]])
         return lambda weights: fractions(weights, hits, np.hstack([of, of]))
 
-    found = over_replicas([statistic(run.test) for run in runs], resampling, confidence)
+    found = over_replicas([statistic(run.test.classes) for run in runs], resampling, confidence)
     widened = [
         _widened(covered, int(cells), confidence)
         for covered, cells in zip(found, of.sum(axis=0), strict=False)  # sizes follow
@@ -151,17 +154,17 @@ def _widened(covered: Averaged, cells: int, confidence: float) -> Averaged:
 
 
 def _groups(
-    runs: Sequence[Replica], class_names: Sequence[str], confidence: float
+    runs: Sequence[ReplicateResult], class_names: Sequence[str], confidence: float
 ) -> list[dict[str, object]]:
     """Each group of test cells."""
     first, rows = runs[0].test, []
     groups = np.unique(first.group)
     for name in groups:
         inside = first.group == name
-        covered = np.array([_covered(run.test)[inside].mean() for run in runs])
-        cells, own = int(inside.sum()), np.unique(first.labels[inside])
+        covered = np.array([_covered(run.test.classes)[inside].mean() for run in runs])
+        cells, own = int(inside.sum()), np.unique(first.classes.labels[inside])
         interval = wilson(covered.mean() * cells, cells, 1 - (1 - confidence) / len(groups))
-        sizes = [run.test.sets[inside].sum(axis=1).mean() for run in runs]
+        sizes = [run.test.classes.sets[inside].sum(axis=1).mean() for run in runs]
         rows.append(
             {
                 "part": "group",
@@ -190,8 +193,13 @@ def selective_table(
     """
     rows = []
     for model, runs in replicas.items():
-        limits = [choose_threshold(r.val.confidence, r.val.wrong, target) for r in runs]
-        statistics = [_answers(r.test, limit) for r, limit in zip(runs, limits, strict=True)]
+        limits = [
+            choose_threshold(r.validation.classes.confidence, r.validation.classes.wrong, target)
+            for r in runs
+        ]
+        statistics = [
+            _answers(r.test.classes, limit) for r, limit in zip(runs, limits, strict=True)
+        ]
         found = over_replicas(statistics, resampling, confidence)
         names = ("risk_all", "aurc", "excess", "coverage", "risk")
         for name, average in zip(names, found, strict=True):
@@ -200,7 +208,7 @@ def selective_table(
     return pd.DataFrame(rows)
 
 
-def _answers(test: Judged, threshold: float) -> Statistic:
+def _answers(test: ClassPredictions, threshold: float) -> Statistic:
     confidence, wrong = test.confidence, test.wrong
     answered = confidence >= threshold
     every = np.ones(len(wrong))
@@ -219,7 +227,8 @@ def curves_table(replicas: Replicas) -> pd.DataFrame:
     """Risk-coverage curves on test cells: model, coverage, risk, mean over replicates."""
     tables = []
     for model, runs in replicas.items():
-        curves = [risk_coverage(r.test.confidence, r.test.wrong, len(r.test.labels)) for r in runs]
+        found = [r.test.classes for r in runs]
+        curves = [risk_coverage(f.confidence, f.wrong, len(f.labels)) for f in found]
         risks = [np.interp(GRID, curve.coverage, curve.risk) for curve in curves]
         mean = np.mean(risks, axis=0)
         tables.append(pd.DataFrame({"model": model, "coverage": GRID, "risk": mean}))
@@ -242,20 +251,24 @@ def rare_table(
     rows: list[dict[str, object]] = []
     for model, runs in replicas.items():
         for k, name in enumerate(class_names):
-            limits = [
-                threshold_for_precision(r.val.labels == k, r.val.probabilities[:, k], precision)
-                for r in runs
-            ]
-            statistics = [_calls(r.test, k, limit) for r, limit in zip(runs, limits, strict=True)]
+            limits = [_limit(run.validation.classes, k, precision) for run in runs]
+            tests = [run.test.classes for run in runs]
+            statistics = [_calls(test, k, limit) for test, limit in zip(tests, limits, strict=True)]
             recall, reached = over_replicas(statistics, resampling, confidence)
             row = {"model": model, "class": name, "wanted": precision}
-            row["cells"] = int((runs[0].test.labels == k).sum())
+            row["cells"] = int((runs[0].test.classes.labels == k).sum())
             row |= {**columns(recall, "recall"), **columns(reached, "precision")}
             rows.append(row | {"silent": int(np.isinf(limits).sum())})
     return pd.DataFrame(rows)
 
 
-def _calls(test: Judged, of_class: int, threshold: float) -> Statistic:
+def _limit(known: ClassPredictions, of_class: int, precision: float) -> float:
+    """The threshold of a class that reaches a precision on validation cells."""
+    positive = known.labels == of_class
+    return threshold_for_precision(positive, known.probabilities[:, of_class], precision)
+
+
+def _calls(test: ClassPredictions, of_class: int, threshold: float) -> Statistic:
     """Recall and precision of one class called above a threshold."""
     positive = test.labels == of_class
     called = test.probabilities[:, of_class] >= threshold

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from unstained.predictions import Predictions
 from unstained.registry.registry import Registry
 from unstained.registry.standings import NotComparable
 from unstained.registry.submission import RegisteredVersion
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from unstained.stages.compare import CompareStageParams
 
 TAGS: Final = (
@@ -34,8 +33,6 @@ TAGS: Final = (
 )
 """Tags that a version needs to be in a league."""
 
-PARTS: Final = ("test", "val")
-
 CHANGED: Final = "other test cells"
 
 
@@ -44,8 +41,8 @@ class Candidate:
     """A version with its predictions, in order of cells."""
 
     version: RegisteredVersion
-    test: pd.DataFrame
-    validation: pd.DataFrame
+    test: Predictions
+    validation: Predictions
     rescored: bool = False
 
 
@@ -143,26 +140,19 @@ def rescore(
     import pandas as pd
 
     from unstained.data.store.cell_store import CellStore
-    from unstained.registry.rescore import predict_cells, why_unfit
+    from unstained.registry.rescore import artifact_predictions, why_unfit
 
     store, split = CellStore.open(cells.store), pd.read_parquet(cells.split)
     wanted = split[split["part"].isin(["val", "test"])].set_index("cell_id")["part"]
-    table = store.columns("cell_id", "group")
+    table, description = store.columns("cell_id"), f"score v{version.version} on these cells"
     rows = np.flatnonzero(table["cell_id"].isin(wanted.index))
     with tempfile.TemporaryDirectory() as temporary:
         artifact = registry.download(version, Path(temporary) / "artifact")
         if reason := why_unfit(artifact, store, params.data):
             return reason
-        found = predict_cells(artifact, store, rows, f"score v{version.version} on these cells")
-    table = table.iloc[rows].reset_index(drop=True)
-    table["label"] = store.labels(params.data.class_names)[rows]
-    table["part"] = wanted.loc[table["cell_id"]].to_numpy()
-    table["predicted"] = found["logits"].argmax(axis=1)
-    table[probability_columns(params)] = found["probabilities"]
-    targets = store.targets(params.data.targets)[rows].astype(np.float64)
-    for m, name in enumerate(params.data.target_names):
-        table[f"target_{name}"], table[f"predicted_{name}"] = targets[:, m], found["targets"][:, m]
-    candidate = _candidate(version, table, rescored=True)
+        part = wanted.loc[table["cell_id"].iloc[rows]].to_numpy(str)
+        found = artifact_predictions(artifact, store, rows, part, params.data, description)
+    candidate = _candidate(version, found, rescored=True)
     return candidate if _same_cells(candidate, like) else "the cells on disk are other ones"
 
 
@@ -185,18 +175,13 @@ def _load(registry: Registry, version: RegisteredVersion) -> Candidate:
     return _candidate(version, registry.predictions(version), rescored=False)
 
 
-def _candidate(version: RegisteredVersion, table: pd.DataFrame, *, rescored: bool) -> Candidate:
-    ordered = table.sort_values("cell_id", kind="stable")
-    test, val = (ordered[ordered["part"] == part].reset_index(drop=True) for part in PARTS)
-    return Candidate(version, test, val, rescored)
+def _candidate(version: RegisteredVersion, found: Predictions, *, rescored: bool) -> Candidate:
+    return Candidate(version, found.of("test"), found.of("val"), rescored)
 
 
 def _same_cells(one: Candidate, two: Candidate) -> bool:
-    return all(
-        one.test[name].tolist() == two.test[name].tolist() for name in ("cell_id", "group", "label")
+    return (
+        np.array_equal(one.test.cell_id, two.test.cell_id)
+        and np.array_equal(one.test.group, two.test.group)
+        and np.array_equal(one.test.classes.labels, two.test.classes.labels)
     )
-
-
-def probability_columns(params: CompareStageParams) -> list[str]:
-    """Names of the columns with class probabilities."""
-    return [f"probability_{k}" for k in range(len(params.data.class_names))]

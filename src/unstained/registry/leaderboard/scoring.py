@@ -15,15 +15,14 @@ import numpy as np
 
 from unstained.evaluation.calibration import reliability
 from unstained.evaluation.scores import Scores, score_classes, score_target
-from unstained.registry.leaderboard.candidates import Candidate, probability_columns
+from unstained.registry.leaderboard.candidates import Candidate
 from unstained.registry.standings import Entry, Test, Versus, find_test
 from unstained.statistics.intervals import resample_groups
 from unstained.statistics.metrics import DECISION_METRICS, confusion_matrix
 from unstained.statistics.paired import adjust, compare_predictions
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from unstained.predictions import ClassPredictions, Predictions
     from unstained.registry.standings import League
     from unstained.stages.compare import CompareStageParams
 
@@ -55,19 +54,17 @@ def score(
         "value": value.value,
         "low": value.low,
         "high": value.high,
-        "validation": _decision_metric(candidate.validation, params),
+        "validation": _decision_metric(candidate.validation.classes, params),
         "accuracy": scores.overall["accuracy"].value,
         "balanced_accuracy": scores.overall["balanced_accuracy"].value,
         "macro_f1": scores.overall["macro_f1"].value,
         "ece": reliability(
-            test[probability_columns(params)].to_numpy(),
-            test["label"].to_numpy(np.int64),
-            params.evaluate.ece_bins,
+            test.classes.probabilities, test.classes.labels, params.evaluate.ece_bins
         ).error,
         "recalls": recalls,
         "min_class_recall": min(recall for recall in recalls.values() if recall is not None),
         "r": {found.name: known(found.r.value) for found in scores.targets}
-        | {name: None for name in names if f"predicted_{name}" not in test},
+        | {name: None for name in names if name not in test.values},
         "parity_passed": version.tags["parity_passed"] == "true",
         "latency_ms": float(version.tags["latency_ms"]),
         "versus_leader": None,
@@ -77,32 +74,28 @@ def score(
 
 def _scores(candidate: Candidate, params: CompareStageParams, names: Sequence[str]) -> Scores:
     test, classes = candidate.test, params.data.class_names
-    labels = test["label"].to_numpy(np.int64)
-    sampling = resample_groups(
-        test["group"].to_numpy(str), labels, params.compare.resamples, params.common.seed
-    )
+    labels = test.classes.labels
+    sampling = resample_groups(test.group, labels, params.compare.resamples, params.common.seed)
     confidence = 1 - params.compare.alpha
-    probabilities = test[probability_columns(params)].to_numpy()
-    found = score_classes(labels, probabilities, classes, sampling, confidence)
+    found = score_classes(labels, test.classes.probabilities, classes, sampling, confidence)
     targets = tuple(
         score_target(
             name,
             "",
-            test[f"target_{name}"].to_numpy(float),
-            test[f"predicted_{name}"].to_numpy(float),
+            test.values[name].truth,
+            test.values[name].predicted,
             labels,
             sampling,
             confidence,
         )
         for name in names
-        if f"predicted_{name}" in test
+        if name in test.values
     )
     return replace(found, targets=targets)
 
 
-def _decision_metric(table: pd.DataFrame, params: CompareStageParams) -> float:
-    labels, predicted = (table[name].to_numpy(np.int64) for name in ("label", "predicted"))
-    counts = confusion_matrix(labels, predicted, len(params.data.class_names))
+def _decision_metric(found: ClassPredictions, params: CompareStageParams) -> float:
+    counts = confusion_matrix(found.labels, found.predicted, len(params.data.class_names))
     return float(DECISION_METRICS[params.compare.metric](counts))
 
 
@@ -115,13 +108,13 @@ def paired_tests(
 
 
 def _test(
-    one: pd.DataFrame, two: pd.DataFrame, first: int, second: int, params: CompareStageParams
+    one: Predictions, two: Predictions, first: int, second: int, params: CompareStageParams
 ) -> Test:
     found = compare_predictions(
-        one["label"].to_numpy(np.int64),
-        two["predicted"].to_numpy(np.int64),
-        one["predicted"].to_numpy(np.int64),
-        one["group"].to_numpy(str),
+        one.classes.labels,
+        two.classes.predicted,
+        one.classes.predicted,
+        one.group,
         params.compare.metric,
         params.compare.resamples,
         params.compare.alpha,
