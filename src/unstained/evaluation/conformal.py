@@ -101,11 +101,11 @@ def wilson(successes: float, trials: int, confidence: float) -> Estimate:
     """A fraction with the interval of Wilson (1927, JASA 22:209); NaN without trials."""
     if not trials:
         return Estimate(math.nan, math.nan, math.nan)
-    rate, z = successes / trials, float(stats.norm.ppf((1 + confidence) / 2))
-    scale = 1 + z**2 / trials
-    centre = (rate + z**2 / (2 * trials)) / scale
-    half = z * math.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2)) / scale
-    return Estimate(rate, max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half)))
+    from statsmodels.stats.proportion import proportion_confint
+
+    rate = successes / trials
+    low, high = proportion_confint(successes, trials, 1 - confidence, method="wilson")
+    return Estimate(rate, max(0.0, min(rate, low)), min(1.0, max(rate, high)))
 
 
 def class_coverage(

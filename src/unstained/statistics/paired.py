@@ -24,8 +24,7 @@ from scipy import stats
 from unstained.statistics.intervals import percentile_interval, resample_groups
 from unstained.statistics.metrics import DECISION_METRICS, Floats, Labels, unit_confusions
 
-EXACT_DISCORDANT: Final = 25
-"""Below this many discordant cells McNemar's test uses the binomial distribution."""
+CORRECTIONS: Final = ("bonferroni", "fdr_bh", "holm")
 
 _CHUNK_VALUES: Final = 4_000_000
 
@@ -41,7 +40,7 @@ class PairedResult:
         p_floor: smallest p-value that this permutation test can return.
         p_mcnemar: two-sided p-value of McNemar's test on right and wrong cells, which takes cells
             as independent and is therefore too optimistic where groups are correlated.
-        n_discordant: cells that exactly one of the models calls right.
+        n_discordant: cells that exactly one of the models predicts right.
         n_groups: groups that were exchanged and resampled; 0 where cells were.
         caveat: what a reader must know of the interval, or ''.
     """
@@ -164,24 +163,17 @@ def _exchanges(units: int, resamples: int, exact: bool, seed: int) -> Iterator[F
 
 
 def mcnemar(first_only: int, second_only: int) -> float:
-    """Two-sided p-value of McNemar's test (1947).
+    """Two-sided p-value of McNemar's test (1947), exact: the binomial test of discordant cells.
 
     Args:
-        first_only: cells that only the first model calls right.
-        second_only: cells that only the second model calls right.
+        first_only: cells that only the first model predicts right.
+        second_only: cells that only the second model predicts right.
 
     Returns:
-        Exact binomial p-value below EXACT_DISCORDANT discordant cells, otherwise the chi-square
-        approximation with Edwards' continuity correction; 1 without discordant cells.
+        The p-value; 1 without discordant cells.
     """
     discordant = first_only + second_only
-    if discordant == 0:
-        return 1.0
-    if discordant < EXACT_DISCORDANT:
-        smaller = min(first_only, second_only)
-        return float(min(1.0, 2 * stats.binom.cdf(smaller, discordant, 0.5)))
-    statistic = max(abs(first_only - second_only) - 1, 0) ** 2 / discordant
-    return float(stats.chi2.sf(statistic, 1))
+    return float(stats.binomtest(first_only, discordant).pvalue) if discordant else 1.0
 
 
 def corrected_resampled_t(
@@ -214,7 +206,7 @@ def corrected_resampled_t(
 
 
 def adjust(p_values: Floats, method: str) -> Floats:
-    """P-values adjusted for the number of comparisons, in the order given.
+    """P-values adjusted for the number of comparisons, in the order given (statsmodels).
 
     Args:
         p_values: (m,) raw p-values.
@@ -224,19 +216,11 @@ def adjust(p_values: Floats, method: str) -> Floats:
     Raises:
         ValueError: unknown method, or a value outside 0..1.
     """
+    from statsmodels.stats.multitest import multipletests
+
     p = np.asarray(p_values, dtype=np.float64)
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError("p-values lie between 0 and 1")
-    m, order = len(p), np.argsort(p, kind="stable")
-    rank = np.arange(1, m + 1)
-    if method == "bonferroni":
-        return np.minimum(p * m, 1.0)
-    if method == "holm":
-        ordered = np.maximum.accumulate(p[order] * (m - rank + 1))
-    elif method == "fdr_bh":
-        ordered = np.minimum.accumulate((p[order] * m / rank)[::-1])[::-1]
-    else:
-        raise ValueError(f"unknown correction {method!r} (known: bonferroni, fdr_bh, holm)")
-    adjusted = np.empty(m)
-    adjusted[order] = np.minimum(ordered, 1.0)
-    return adjusted
+    if method not in CORRECTIONS:
+        raise ValueError(f"unknown correction {method!r} (known: {', '.join(CORRECTIONS)})")
+    return np.asarray(multipletests(p, method=method)[1]) if len(p) else p
