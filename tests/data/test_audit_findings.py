@@ -12,6 +12,7 @@ from unstained.data.audit.findings import (
     shortcut_findings,
 )
 from unstained.data.audit.shortcuts import ProbeResult
+from unstained.statistics.evidence import Share
 
 
 def grouped(probe: str, reached: float, verdict: str) -> ProbeResult:
@@ -19,7 +20,8 @@ def grouped(probe: str, reached: float, verdict: str) -> ProbeResult:
 
 
 def random(probe: str, reached: float, verdict: str) -> ProbeResult:
-    return ProbeResult(probe, "random", reached, reached - 0.1, reached + 0.1, 0.25, None, verdict)
+    numbers = (reached, reached - 0.1, reached + 0.1, 0.25, None)
+    return ProbeResult(probe, "random", *numbers, verdict, groups=9, gain=(0.3, 0.2, 0.4))
 
 
 @pytest.mark.parametrize(("rare", "severity"), [(11, "ok"), (10, "warning"), (1, "warning")])
@@ -53,7 +55,13 @@ def test_number_of_pairs_decides_and_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("reached", "verdict", "severity"),
-    [(0.3, "none found", "ok"), (0.4, "shortcut", "warning"), (0.6, "shortcut", "failure")],
+    [
+        (0.3, "none found", "ok"),
+        (0.3, "undecided", "ok"),  # 0.4 at the most
+        (0.36, "undecided", "warning"),  # 0.46 is not ruled out
+        (0.4, "shortcut", "warning"),
+        (0.6, "shortcut", "failure"),
+    ],
 )
 def test_background(reached: float, verdict: str, severity: str) -> None:
     results = [grouped("background", reached, verdict), random("background", 0.9, "leak")]
@@ -63,25 +71,55 @@ def test_background(reached: float, verdict: str, severity: str) -> None:
     assert ("x 101.0, y 152.0" in shortcut.sentence) == (verdict == "shortcut")
     assert shortcut.interval == pytest.approx((reached - 0.1, reached + 0.1))
     assert leak.severity == "warning"
-    assert leak.value == pytest.approx(0.9 - reached)
+    assert leak.value == pytest.approx(0.3)
+
+
+CELLS = "the cells themselves: their size, density or absorption"
 
 
 @pytest.mark.parametrize(
-    ("background", "text"),
+    ("verdict", "share", "says", "never"),
     [
-        (grouped("background", 0.3, "none found"), "The background does not tell the class"),
-        (grouped("background", 0.75, "shortcut"), "lighting is the likelier cause"),
-        (grouped("background", 0.4, "shortcut"), "The background alone reaches only 0.40"),
+        ("none found", None, "does not tell the class: balanced accuracy 0.57", "cannot be told"),
+        ("undecided", None, "alone tells the class cannot be told", "does not tell"),
+        ("shortcut", None, "There is no background to compare with", "most comes from"),
+        ("shortcut", Share(0.83, 0.6, 1.1), "Lighting explains most of it", "most comes from"),
+        ("shortcut", Share(0.83, 0.3, 1.6), f"from lighting or from {CELLS}", "most comes"),
+        ("shortcut", Share(0.5, 0.2, 0.9), "cannot be told: of what it reaches", "most comes"),
+        ("shortcut", Share(0.1, -0.2, 0.4), f"so most comes from {CELLS}", "cannot be told"),
+        ("shortcut", Share(0.0, -0.3, 0.6), "cannot be told", "most comes from"),
+        ("shortcut", Share(1.2, 0.9, 1.5), "reaches 120% (interval 90% to 150%)", "the cells"),
     ],
 )
-def test_cause_of_brightness(background: ProbeResult, text: str) -> None:
+def test_words_on_brightness_follow_from_intervals(
+    verdict: str, share: Share | None, says: str, never: str
+) -> None:
+    """Hand-made cases: what is said, and what must not be."""
+    reached = ProbeResult(
+        *("brightness", "grouped", 0.57, 0.29, 0.78, 1 / 3, 0.075, verdict),
+        groups=3,
+        explained=share,
+    )
     results = [
-        background,
-        random("background", 0.4, "none found"),
-        grouped("brightness", 0.8, "shortcut"),
-        random("brightness", 0.8, "none found"),
+        *(grouped("background", 0.4, "undecided"), random("background", 0.4, "undecided")),
+        *(reached, random("brightness", 0.8, "undecided")),
     ]
     found = {item.check: item for item in shortcut_findings(results, [], {}, 0.95)}
-    assert text in found["shortcut: brightness"].sentence
-    assert found["shortcut: brightness"].severity == "warning"
+    sentence = found["shortcut: brightness"].sentence
+    assert says in sentence
+    assert never not in sentence
     assert found["random split: brightness"].severity == "ok"
+    assert "cannot be told" in found["random split: brightness"].sentence
+
+
+def test_too_few_groups_are_told_with_the_number_that_would_do() -> None:
+    """Twelve cells in blocks of four: 0.57 (0.29 to 0.78) tells neither one thing nor the other."""
+    twelve = ProbeResult(
+        "background", "grouped", 0.57, 0.29, 0.78, 1 / 3, 0.075, "undecided", groups=3
+    )
+    results = [twelve, random("background", 0.6, "undecided")]
+    levels = {"a": 101.0, "b": 152.0, "c": 101.0}
+    shortcut, _ = shortcut_findings(results, [], levels, 0.95)
+    assert shortcut.severity == "warning"
+    assert "0.57 (95% interval 0.29 to 0.78)" in shortcut.sentence
+    assert "there are 3 groups; about 73 would narrow it to 0.05 either way" in shortcut.sentence

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from unstained.data.audit.shortcuts import MIN_GROUPS, ProbeResult
+from unstained.statistics.evidence import groups_needed
 
 IMBALANCE: Final = 10.0
 """Ratio of the largest to the smallest class from which accuracy alone misleads."""
 
 STRONG: Final = 0.2
-"""Balanced accuracy above chance from which a background shortcut is a failure, not a warning."""
+"""Balanced accuracy above chance from which a background shortcut is a failure, not a warning, and
+from which an open question is a warning."""
+
+WORTH_KNOWING: Final = 0.05
+"""Half the width of an interval that would settle whether a shortcut matters."""
 
 WHAT: Final = {
     "background": "the corners of the image",
@@ -187,7 +192,7 @@ def shortcut_findings(
             )
             findings.append(Finding("failure", check, text))
         else:
-            meaning = _meaning(result, grouped["background"], levels)
+            meaning = _meaning(result, levels)
             findings.append(_grouped_finding(result, check, meaning, confidence))
             findings.append(_leak_finding(random[probe], result))
     return findings
@@ -199,16 +204,34 @@ def _grouped_finding(result: ProbeResult, check: str, meaning: str, confidence: 
         f"balanced accuracy {reached:.2f} ({confidence:.0%} interval {low:.2f} to {high:.2f}) in "
         f"groups it was not trained on; chance is {result.chance:.2f}"
     )
-    start = f"A classifier that sees only {WHAT[result.probe]}"
+    what = WHAT[result.probe]
     if result.verdict == "none found":
-        text = f"{start} does not reliably tell the class: {numbers}."
+        text = f"A classifier that sees only {what} does not tell the class: {numbers}."
         return Finding("ok", check, text, reached, (low, high))
+    if result.verdict == "undecided":
+        text = (
+            f"Whether {what} alone tells the class cannot be told: {numbers}. "
+            f"{_missing(result, low, high)}"
+        )
+        open_to_much = high > result.chance + STRONG
+        return Finding("warning" if open_to_much else "ok", check, text, reached, (low, high))
     strong = result.probe == "background" and reached >= result.chance + STRONG
-    text = f"{start} tells the class: {numbers}. {meaning}"
+    text = f"A classifier that sees only {what} tells the class: {numbers}. {meaning}"
     return Finding("failure" if strong else "warning", check, text, reached, (low, high))
 
 
-def _meaning(result: ProbeResult, background: ProbeResult, levels: dict[str, float]) -> str:
+def _missing(result: ProbeResult, low: float, high: float) -> str:
+    """What would settle a question that the data leave open."""
+    needed = groups_needed(result.groups, low, high, WORTH_KNOWING)
+    if needed == result.groups:
+        return "Chance alone would reach as much too often; add groups."
+    return (
+        f"The interval is that wide because there are {result.groups} groups; about {needed:,} "
+        f"would narrow it to {WORTH_KNOWING:.2f} either way."
+    )
+
+
+def _meaning(result: ProbeResult, levels: dict[str, float]) -> str:
     """What it means that a probe tells the class."""
     if result.probe == "background":
         listed = ", ".join(f"{label} {level:.1f}" for label, level in levels.items())
@@ -221,7 +244,7 @@ def _meaning(result: ProbeResult, background: ProbeResult, levels: dict[str, flo
         )
     if result.probe == "brightness":
         return (
-            f"{_brightness_cause(result, background)} A model has learnt morphology only as far "
+            f"{_brightness_cause(result)} A model has learnt morphology only as far "
             "as it exceeds this score."
         )
     return (
@@ -231,28 +254,39 @@ def _meaning(result: ProbeResult, background: ProbeResult, levels: dict[str, flo
     )
 
 
-def _brightness_cause(result: ProbeResult, background: ProbeResult) -> str:
+def _brightness_cause(result: ProbeResult) -> str:
+    """Lighting or the cells: by the share that the background explains, and its interval."""
     cells = "the cells themselves: their size, density or absorption"
-    reached = background.balanced_accuracy or 0.0
-    if background.verdict != "shortcut":
-        return f"The background does not tell the class, so this comes from {cells}."
-    if reached >= (result.low or 0.0):
-        return "The background tells the class as well, so lighting is the likelier cause."
-    return f"The background alone reaches only {reached:.2f}, so most of this comes from {cells}."
+    share = result.explained
+    if share is None:
+        return f"There is no background to compare with, so the cause may be lighting or {cells}."
+    numbers = (
+        f"of what it reaches above chance the background reaches {share.value:.0%} (interval "
+        f"{share.low:.0%} to {share.high:.0%})"
+    )
+    if share.is_most == "shown":
+        return f"Lighting explains most of it: {numbers}."
+    if share.is_most == "ruled out":
+        return f"Less than half of it is lighting ({numbers}), so most comes from {cells}."
+    return f"Whether this comes from lighting or from {cells}, cannot be told: {numbers}."
 
 
 def _leak_finding(random: ProbeResult, grouped: ProbeResult) -> Finding:
-    difference = (random.balanced_accuracy or 0.0) - (grouped.balanced_accuracy or 0.0)
+    difference, low, high = random.gain or (0.0, 0.0, 0.0)
     check = f"random split: {random.probe}"
     numbers = (
         f"With {WHAT[random.probe]} alone, a random split gives {random.balanced_accuracy:.2f} and "
-        f"held-out groups {grouped.balanced_accuracy:.2f}"
+        f"held-out groups {grouped.balanced_accuracy:.2f} (difference {difference:+.2f}, interval "
+        f"{low:+.2f} to {high:+.2f})"
     )
     if random.verdict == "none found":
         text = f"{numbers}: a random split hardly flatters this probe."
-        return Finding("ok", check, text, difference)
+        return Finding("ok", check, text, difference, (low, high))
+    if random.verdict == "undecided":
+        text = f"{numbers}: whether a random split flatters this probe cannot be told."
+        return Finding("ok", check, text, difference, (low, high))
     text = (
         f"{numbers}: cells of one group recognise each other. Scores under a random split "
         "overstate what a model does on a new acquisition; judge by the grouped split."
     )
-    return Finding("warning", check, text, difference)
+    return Finding("warning", check, text, difference, (low, high))

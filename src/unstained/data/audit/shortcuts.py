@@ -9,6 +9,11 @@ questions are asked of each probe:
   between groups, which is what "no relation" means where a whole acquisition has one label.
 - How much does a random split flatter it? The same probe under cross-validation over cells,
   minus that over groups, is knowledge of acquisitions, not of classes.
+- How much of it does the background explain? Of what a probe reaches above chance, the share that
+  the background reaches too, on the same resamples of groups.
+
+A verdict follows from an interval (`statistics.evidence`): 'none found' only where the interval
+rules out more than the margin, 'undecided' where it holds both.
 
 The classifier is linear discriminant analysis with equal class weights on normal scores of the
 statistics, their squares and products. It has power at a few dozen groups, does not depend on units
@@ -18,7 +23,7 @@ or outliers, and is cheap enough to be refitted for every permutation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -26,12 +31,16 @@ import numpy as np
 from unstained.config import ValidateParams
 from unstained.data.audit.discriminant import cross_validate, quadratic_scores
 from unstained.data.splits.partition import stable_keys
+from unstained.statistics.evidence import Share, evidence, explained_share
 
 Scheme = Literal["grouped", "random"]
-Verdict = Literal["shortcut", "leak", "none found", "not identifiable"]
+Verdict = Literal["shortcut", "leak", "none found", "undecided", "not identifiable"]
 
 MIN_GROUPS: Final = 3
 """Groups a class, below which nothing can be said of held-out groups."""
+
+EXPLAINS: Final = "background"
+"""The probe that may explain what others reach."""
 
 REPEATS: Final = 5
 """Cross-validations with other folds, averaged."""
@@ -51,8 +60,13 @@ class ProbeResult:
             identifiable.
         chance: 1 / number of classes.
         p_value: share of label exchanges between groups that reach as much; None for 'random'.
-        verdict: 'shortcut' or 'none found' for 'grouped', 'leak' (clearly above 'grouped') or
-            'none found' for 'random'; 'not identifiable' where groups are too few.
+        verdict: 'shortcut' for 'grouped', 'leak' (clearly above 'grouped') for 'random'; 'none
+            found' where the interval rules that out, 'undecided' where it does not;
+            'not identifiable' where groups are too few.
+        groups: that the interval comes from.
+        gain: 'random' minus 'grouped' and its interval; for 'random' alone.
+        explained: share of what it reaches above chance that the background reaches too; for
+            'grouped' probes other than the background that are a shortcut.
     """
 
     probe: str
@@ -63,6 +77,9 @@ class ProbeResult:
     chance: float
     p_value: float | None
     verdict: Verdict
+    groups: int = 0
+    gain: tuple[float, float, float] | None = None
+    explained: Share | None = None
 
 
 def sample_rows(cell_ids: Iterable[str], groups: np.ndarray, size: int, seed: int) -> np.ndarray:
@@ -112,13 +129,37 @@ def audit_shortcuts(
     design = _Design(labels, group, classes)
     chance = 1 / classes
     results: list[ProbeResult] = []
+    hits: dict[str, np.ndarray] = {}
     for number, (probe, values) in enumerate(probes.items()):
         if classes < 2 or design.groups_of_class.min() < MIN_GROUPS:
             results += [_unidentifiable(probe, scheme, chance) for scheme in ("grouped", "random")]
             continue
         rng = np.random.default_rng([seed, number])
-        results += _audit_probe(probe, quadratic_scores(values), design, params, rng)
-    return results
+        found, hits[probe] = _audit_probe(probe, quadratic_scores(values), design, params, rng)
+        results += found
+    weights = _group_weights(design.main, np.random.default_rng([seed, len(probes)]))
+    return [
+        replace(result, explained=_explained(hits, result.probe, design, weights, params))
+        if result.verdict == "shortcut" and result.probe != EXPLAINS and EXPLAINS in hits
+        else result
+        for result in results
+    ]
+
+
+def _explained(
+    hits: Mapping[str, np.ndarray],
+    probe: str,
+    design: _Design,
+    weights: np.ndarray,
+    params: ValidateParams,
+) -> Share:
+    """Share of a probe's excess over chance that the background reaches on the same groups."""
+    chance = 1 / design.classes
+    part, parts = _recall(hits[EXPLAINS], design.table, weights)
+    whole, wholes = _recall(hits[probe], design.table, weights)
+    return explained_share(
+        part - chance, whole - chance, parts - chance, wholes - chance, params.confidence
+    )
 
 
 def _unidentifiable(probe: str, scheme: Scheme, chance: float) -> ProbeResult:
@@ -183,7 +224,8 @@ def _audit_probe(
     design: _Design,
     params: ValidateParams,
     rng: np.random.Generator,
-) -> list[ProbeResult]:
+) -> tuple[list[ProbeResult], np.ndarray]:
+    """Both schemes of a probe, and what it told correctly of held-out groups, (G, K)."""
     folds = min(params.folds, int(design.groups_of_class.min()))
     grouped, random = _hits(scores, design, folds, rng)
     null = [_null_accuracy(scores, design, folds, rng) for _ in range(PERMUTATIONS)]
@@ -191,13 +233,21 @@ def _audit_probe(
     chance, alpha = 1 / design.classes, 1 - params.confidence
     reached, low, high = _interval(grouped, design.table, weights, alpha)
     p_value = (1 + int((np.array(null) >= reached - 1e-9).sum())) / (1 + len(null))
-    found = low > chance + params.shortcut_margin and p_value <= alpha
-    verdict: Verdict = "shortcut" if found else "none found"
-    first = ProbeResult(probe, "grouped", reached, low, high, chance, p_value, verdict)
-    _, excess, _ = _interval(random - grouped, design.table, weights, alpha)
-    verdict = "leak" if excess > params.shortcut_margin else "none found"
+    groups = len(design.main)
+    told = evidence(low, high, chance + params.shortcut_margin)
+    if told == "shown":
+        verdict: Verdict = "shortcut" if p_value <= alpha else "undecided"
+    else:
+        verdict = "none found" if told == "ruled out" else "undecided"
+    first = ProbeResult(probe, "grouped", reached, low, high, chance, p_value, verdict, groups)
+    gain = _interval(random - grouped, design.table, weights, alpha)
+    told = evidence(gain[1], gain[2], params.shortcut_margin)
+    verdict = "leak" if told == "shown" else "none found" if told == "ruled out" else "undecided"
     reached, low, high = _interval(random, design.table, weights, alpha)
-    return [first, ProbeResult(probe, "random", reached, low, high, chance, None, verdict)]
+    second = ProbeResult(
+        probe, "random", reached, low, high, chance, None, verdict, groups, gain=gain
+    )
+    return [first, second], grouped
 
 
 def _hits(
@@ -245,7 +295,13 @@ def _interval(
     hits: np.ndarray, counts: np.ndarray, weights: np.ndarray, alpha: float
 ) -> tuple[float, float, float]:
     """Mean recall over classes, and its percentile interval over resampled groups."""
+    reached, resampled = _recall(hits, counts, weights)
+    low, high = np.quantile(resampled, [alpha / 2, 1 - alpha / 2])
+    return reached, float(low), float(high)
+
+
+def _recall(hits: np.ndarray, counts: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean recall over classes, of all groups and of each resample."""
     reached = float((hits.sum(axis=0) / counts.sum(axis=0)).mean())
     resampled = (weights @ hits) / np.maximum(weights @ counts, 1)
-    low, high = np.quantile(resampled.mean(axis=1), [alpha / 2, 1 - alpha / 2])
-    return reached, float(low), float(high)
+    return reached, resampled.mean(axis=1)
