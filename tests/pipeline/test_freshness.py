@@ -179,3 +179,14 @@ def test_no_stage_imports_what_cannot_be_seen(repository: Path) -> None:
         path: lines for path in files if (lines := [*computed_imports(repository / "src" / path)])
     }
     assert not found
+
+
+def test_templates_are_read_by_modules_of_their_package(repository: Path) -> None:
+    found = {}
+    for path in (repository / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("PackageLoader"):
+                package = ".".join(path.parent.relative_to(repository / "src").parts)
+                found[path.name] = ast.literal_eval(node.args[0]) == package
+    assert found
+    assert all(found.values()), found

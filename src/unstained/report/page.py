@@ -255,7 +255,7 @@ def render(page: Page) -> str:
             if isinstance(block, Table):
                 _check_table(block)
     environment = Environment(
-        loader=PackageLoader("unstained.evaluation"),
+        loader=PackageLoader("unstained.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
