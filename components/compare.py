@@ -1,6 +1,6 @@
 """All registered versions on the same test cells."""
 
-from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
+from kfp.dsl import Artifact, Dataset, Input, Markdown, Metrics, Output
 
 from components.base import component
 
@@ -21,7 +21,7 @@ def compare(
     registration: Input[list[Artifact]],
     league: Output[Artifact],
     metrics: Output[Metrics],
-    page: Output[HTML],
+    summary: Output[Markdown],
 ) -> None:
     """Compare all versions by paired tests."""
     from unstained.pipeline.pod import run_in_pod

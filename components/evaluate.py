@@ -1,6 +1,6 @@
 """All models on held-out cells, beside controls."""
 
-from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 from components.base import component
 
@@ -21,9 +21,8 @@ def evaluate(
     evaluation: Output[Artifact],
     metrics: Output[Metrics],
     curves: Output[ClassificationMetrics],
-    page: Output[HTML],
 ) -> None:
-    """Evaluate all models and write the report."""
+    """Evaluate all models."""
     from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("evaluate", locals())

@@ -17,6 +17,7 @@ SHARED: Final = (
     "register",
     "compare",
     "promote",
+    "report",
     "monitor",
 )
 
@@ -40,7 +41,7 @@ def run_arguments(
         models: other than params.yaml's; keys of the recipe's `models`.
         repository: git address of a DVC project; empty means that the run packs the images itself.
         revision: commit, branch or tag in `repository`.
-        promotion: whether the gate is asked at the end.
+        promotion: whether the gate is asked at the end; else promote.mode is off.
 
     Raises:
         ParameterError: params.yaml breaks its schema, or a name is unknown.
@@ -70,7 +71,6 @@ def run_arguments(
         "models": [{"model": name, "params": chosen["models"][name]} for name in names],
         "repository": repository,
         "revision": revision,
-        "promotion": promotion,
         "data": content["studies"][study]["data"],
         "simulate": chosen.get("simulate") or {},
         "split": chosen["split"],
@@ -78,6 +78,8 @@ def run_arguments(
         "train": chosen["train"],
         **{name: content[name] for name in SHARED},
     }
+    if not promotion:
+        arguments["promote"] = content["promote"] | {"mode": "off"}
     return dict(_without_nulls(arguments))
 
 

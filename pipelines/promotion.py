@@ -77,7 +77,6 @@ def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 evaluate=evaluate,
                 compare=compare,
                 promote=promote,
-                promotion=True,
                 registration=nominated.output,
             )
 

@@ -13,6 +13,7 @@ from components.fetch import fetch
 from components.ingest import ingest as ingest_
 from components.promote import promote as promote_
 from components.register import register as register_
+from components.report import report as report_
 from components.report_run import report_run
 from components.split import split as split_
 from components.train import train as train_
@@ -42,7 +43,6 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         models: list = given["models"],
         repository: str = given["repository"],
         revision: str = given["revision"],
-        promotion: bool = given["promotion"],
         common: dict = given["common"],
         data: dict = given["data"],
         simulate: dict = given["simulate"],
@@ -56,6 +56,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         register: dict = given["register"],
         compare: dict = given["compare"],
         promote: dict = given["promote"],
+        report: dict = given["report"],
     ) -> None:
         about = {"study": study, "recipe": recipe}
         with dsl.ExitHandler(acting(report_run(study=study), deployment), name="run"):
@@ -100,15 +101,31 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
             registered = register_models(
                 **about, **made, data=data, register=register, artifact=exported
             )
-            decide(
+            decided = decide(
                 **parted,
                 models=models,
                 register=register,
                 evaluate=evaluate,
                 compare=compare,
                 promote=promote,
-                promotion=promotion,
                 registration=registered.output,
+            ).outputs
+            acting(
+                report_(
+                    **cells,
+                    models=models,
+                    evaluate=evaluate,
+                    register=register,
+                    report=report,
+                    validation=validated,
+                    trained=networks["trained"],
+                    evaluation=judged.outputs["evaluation"],
+                    registration=registered.output,
+                    league=decided["league"],
+                    decision=decided["decision"],
+                    code=deployment.code("report"),
+                ),
+                deployment,
             )
 
     made: BaseComponent = unstained_training
@@ -277,15 +294,17 @@ def _register(deployment: Deployment) -> BaseComponent:
     return made
 
 
+Decided = NamedTuple("Decided", [("league", Artifact), ("decision", Artifact)])  # noqa: UP014
+
+
 def decision(deployment: Deployment) -> BaseComponent:
-    """The league of all versions, and the gate unless `promotion` is false."""
+    """The league of all versions, and the gate."""
 
     @dsl.pipeline(name="decision")
     def decide(
         study: str,
         recipe: str,
         models: list,
-        promotion: bool,
         common: dict,
         data: dict,
         register: dict,
@@ -295,7 +314,7 @@ def decision(deployment: Deployment) -> BaseComponent:
         store: dict,
         partition: Input[Dataset],
         registration: Input[list[Artifact]],
-    ) -> None:
+    ) -> Decided:
         about = {"study": study, "recipe": recipe, "models": models, "register": register}
         league = acting(
             compare_(
@@ -311,20 +330,15 @@ def decision(deployment: Deployment) -> BaseComponent:
             ),
             deployment,
         )
-        with dsl.If(promotion == True, name="promotion"):  # noqa: E712  (builds a condition)
-            with_ledger(
-                acting(
-                    promote_(
-                        **about,
-                        promote=promote,
-                        league=league.outputs["league"],
-                        registration=registration,
-                        code=deployment.code("promote"),
-                    ),
-                    deployment,
-                ),
-                deployment,
-            )
+        decided = promote_(
+            **about,
+            promote=promote,
+            league=league.outputs["league"],
+            registration=registration,
+            code=deployment.code("promote"),
+        )
+        with_ledger(acting(decided, deployment), deployment)
+        return Decided(league=league.outputs["league"], decision=decided.outputs["decision"])
 
     made: BaseComponent = decide
     return made

@@ -80,7 +80,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_first_run_has_a_champion_and_a_report(finished: Path) -> None:
     decision = read_json(finished / "runs/nsc/promote/decision.json")
     assert decision["promoted"] is True
-    assert (finished / "runs/nsc/evaluate/report.html").stat().st_size > 10_000
+    assert (finished / "runs/nsc/report/report.html").stat().st_size > 10_000
+    leaderboard = (finished / "runs/nsc/report/leaderboard.html").read_text(encoding="utf-8")
+    assert f">v{decision['champion']}<" in leaderboard
+    assert decision["sentence"] in leaderboard
     text = command(finished, "unstained", "summary").stdout
     assert "champion" in text
     assert "report.html" in text

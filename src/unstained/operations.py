@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from unstained.config import ProjectParams, load_params
 from unstained.errors import ParameterError
+from unstained.files import write_text
 
 if TYPE_CHECKING:
     from unstained.registry.registry import Registry
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def compare_study(root: Path, study: str, registry: Registry | None = None) -> League:
-    """Compare all versions of a study and write the table below runs/<study>/league/.
+    """Compare all versions of a study and write table and page below runs/<study>/league/.
 
     Versions are comparable with the newest one.
 
@@ -32,6 +33,7 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     from unstained.config import read_yaml
     from unstained.pipeline.catalogue import resolve_params
     from unstained.registry.leaderboard.candidates import CellFiles
+    from unstained.report.leaderboard.page import leaderboard_page
     from unstained.stages.compare import STAGE, make_league, write_league
 
     project = _project(root, study)
@@ -44,7 +46,8 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     league = make_league(registry or _registry(root), params, study, (), here)
     folder = runs / "league"
     folder.mkdir(parents=True, exist_ok=True)
-    write_league(league, params, {k: folder / out.path for k, out in STAGE.outputs.items()})
+    write_league(league, {k: folder / out.path for k, out in STAGE.outputs.items()})
+    write_text(folder / "leaderboard.html", leaderboard_page(league, params.data))
     return league
 
 

@@ -28,7 +28,7 @@ def print_summary(root: Path) -> None:
             continue
         console.print(render_league(read_json(league)))
         console.print(read_json(decision)["sentence"], highlight=False, markup=False)
-        for path in ("evaluate/report.html", "compare/league.html"):
+        for path in ("report/report.html", "report/leaderboard.html"):
             console.print(str(runs / path), highlight=False, soft_wrap=True)
         console.print()
     for study in sorted(project.studies.keys() - set(project.active)):

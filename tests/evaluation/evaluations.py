@@ -15,8 +15,10 @@ from unstained.evaluation.results import (
     ControlResult,
     Evaluation,
     ModelResult,
+    Resampled,
     choose_best,
     evaluate_model,
+    gains_over,
     score_output,
 )
 from unstained.statistics.intervals import resample_groups
@@ -36,7 +38,7 @@ RIGHT = {
 def evaluate_params(**changes: object) -> EvaluateParams:
     """The project's parameters, with few resamples."""
     return load_params(ROOT / "params.yaml").evaluate.model_copy(
-        update={"bootstrap": 100, "examples_per_class": 2, **changes}
+        update={"bootstrap": 100, **changes}
     )
 
 
@@ -134,17 +136,19 @@ def make_evaluation(
             output = ControlOutput(logits / logits.sum(1, keepdims=True), truth * 0.3)
             scores = score_output(output, labels, truth, sampling, described, params)
             results.append(ControlResult(name, split, main, scores, logits.argmax(axis=1)))
+    best, resampled = choose_best(models), Resampled(sampling.groups, sampling.caveat)
     return Evaluation(
         data=described,
         params=params,
         seed=0,
         cells=cells,
         models=models,
-        best=choose_best(models),
+        best=best,
         controls=tuple(results),
+        gains=gains_over(results, best, cells, params, 0),
         grouped=grouped,
-        samplings={"test": sampling, "external": sampling},
-        population={("train", name): (100, 5) for name in CLASSES},
+        resampled={"test": resampled, "external": resampled},
+        population={"train": dict.fromkeys(CLASSES, (100, 5))},
         audit={"findings": audit or []},
         simulated=simulated,
         provenance=(("Data hash", "abc123"),),

@@ -100,6 +100,22 @@ def test_what_normalises_every_pixel_makes_all_that_sees_cells_stale(copy: Code)
     assert stale(copy, copy.source / "unstained/imaging/background.py") >= SEES_CELLS
 
 
+@pytest.mark.parametrize(
+    ("name", "users"),
+    [
+        ("report/study/verdict.py", {"report"}),
+        ("report/leaderboard/page.py", {"report"}),
+        ("report/gallery.py", {"report"}),
+        ("report/page.py", {"report", "companions", "explain", "uncertainty"}),
+        ("report/templates/report.css", {"report", "companions", "explain", "uncertainty"}),
+    ],
+)
+def test_an_edit_of_a_page_neither_evaluates_nor_compares_again(
+    copy: Code, name: str, users: set[str]
+) -> None:
+    assert stale(copy, copy.source / "unstained" / name) == users
+
+
 def test_files_beside_modules_belong_to_them(copy: Code) -> None:
     (template,) = copy.source.rglob("report.css")
     room = next(parent for parent in template.parents if (parent / "__init__.py").exists())

@@ -20,7 +20,16 @@ from unstained.pipeline.freshness import code_digest
 
 OVERLAYS = ("local", "gpu", "prod")
 IMAGE = "registry.example.org/lab/train@sha256:" + "5e" * 32
-NEVER_CACHED = {"fetch", "nominate", "register", "compare", "promote", "monitor", "report-run"}
+NEVER_CACHED = {
+    "fetch",
+    "nominate",
+    "register",
+    "compare",
+    "promote",
+    "report",
+    "monitor",
+    "report-run",
+}
 
 
 @pytest.fixture(autouse=True)

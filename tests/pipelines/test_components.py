@@ -13,7 +13,7 @@ from unstained.pipeline.contract import Stage
 from unstained.pipeline.pod import ARTIFACTS
 
 NAMES = (*STAGES, *OPERATIONS)
-SHOWN = {"metrics", "curves", "page", "summary"}
+SHOWN = {"metrics", "curves", "page", "leaderboard", "summary"}
 """Outputs that are for the Kubeflow UI alone."""
 
 
@@ -47,10 +47,11 @@ def test_outputs_are_the_stage_and_what_the_ui_shows(name: str) -> None:
     assert outputs & SHOWN, f"{name} shows nothing in the Kubeflow UI"
 
 
-def test_the_evaluation_shows_curves_and_the_report() -> None:
-    outputs = component("evaluate").component_spec.outputs
-    assert outputs["curves"].type == "system.ClassificationMetrics@0.0.1"
-    assert outputs["page"].type == "system.HTML@0.0.1"
+def test_curves_and_pages_are_of_the_types_that_the_ui_draws() -> None:
+    curves = component("evaluate").component_spec.outputs["curves"]
+    assert curves.type == "system.ClassificationMetrics@0.0.1"
+    pages = component("report").component_spec.outputs
+    assert {pages[name].type for name in ("page", "leaderboard")} == {"system.HTML@0.0.1"}
 
 
 @pytest.mark.parametrize("path", sorted(Path("components").glob("*.py")), ids=lambda p: p.stem)

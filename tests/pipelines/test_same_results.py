@@ -176,8 +176,8 @@ def test_no_pixel_is_an_artifact_of_the_pipeline(by_pipeline: tuple[Path, Result
 
 def test_the_ui_gets_curves_metrics_and_pages(by_pipeline: tuple[Path, Results]) -> None:
     place, _ = by_pipeline
-    report = (place / "evaluate" / "page").read_text(encoding="utf-8")
-    assert "<html" in report
+    for name in ("page", "leaderboard"):
+        assert "<html" in (place / "report" / name).read_text(encoding="utf-8")
     output = json.loads((place / "evaluate" / "executor_output.json").read_text())
     curves = output["artifacts"]["curves"]["artifacts"][0]["metadata"]
     assert curves["confusionMatrix"]["annotationSpecs"]

@@ -46,7 +46,6 @@ EVALUATE = EvaluateParams(
     confidence=0.95,
     ece_bins=15,
     conformal_alpha=0.1,
-    examples_per_class=2,
 )
 
 

@@ -63,7 +63,6 @@ def make_inputs(root: Path, model: str = "cg_recnet") -> Inputs:
     history = "epoch,step,train_loss,val_loss,val_r\n1,10,1.5,1.2,\n2,20,1.0,0.9,0.5\n"
     (root / "history.csv").write_text(history)
     (root / "trials.csv").write_text("trial,value\n0,1.0\n")
-    (root / "report.html").write_text("<title>report</title>")
     (root / "confusion.csv").write_text("model,actual,predicted\n")
     test = frame[frame.part == "test"]
     curves = []
@@ -77,7 +76,6 @@ def make_inputs(root: Path, model: str = "cg_recnet") -> Inputs:
         "parity": "parity.json",
         "history": "history.csv",
         "trials": "trials.csv",
-        "report": "report.html",
         "metrics": "metrics.json",
         "predictions": "predictions",
         "confusion": "confusion.csv",
@@ -158,7 +156,7 @@ def test_run_shows_params_metrics_steps_and_files(home: Home) -> None:
     paths = {
         f.path for folder in ("", "plots", "tables") for f in client.list_artifacts(run_id, folder)
     }
-    assert {"report.html", "plots/confusion.png", "plots/roc.png", "tables/trials.csv"} <= paths
+    assert {"plots/confusion.png", "plots/roc.png", "tables/trials.csv"} <= paths
     about = client.get_model_version(NAME, "1").description
     assert "| test_macro_f1 | 0.9 |" in about
     assert "simulated cells" in about

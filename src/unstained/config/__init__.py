@@ -32,6 +32,7 @@ from unstained.config.stages import (
     MonitorParams,
     PromoteParams,
     RegisterParams,
+    ReportParams,
     SplitParams,
     ValidateParams,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "ProportionParams",
     "Range",
     "RegisterParams",
+    "ReportParams",
     "SimulateParams",
     "SplitParams",
     "StudyData",

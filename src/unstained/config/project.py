@@ -19,6 +19,7 @@ from unstained.config.stages import (
     MonitorParams,
     PromoteParams,
     RegisterParams,
+    ReportParams,
     SplitParams,
     ValidateParams,
 )
@@ -67,6 +68,7 @@ class ProjectParams(Params):
     register_: RegisterParams = Field(alias="register")
     compare: CompareParams
     promote: PromoteParams
+    report: ReportParams
     monitor: MonitorParams
     companions: CompanionsParams
     explain: ExplainParams

@@ -48,13 +48,12 @@ class SplitParams(Params):
 
 
 class EvaluateParams(Params):
-    """Metrics, intervals, controls, calibration, explanation."""
+    """Metrics, intervals, controls, calibration."""
 
     bootstrap: Count
     confidence: Fraction
     ece_bins: Count
     conformal_alpha: Fraction
-    examples_per_class: Count
 
 
 class ExportParams(Params):
@@ -99,6 +98,12 @@ class PromoteParams(Params):
     max_ece: Fraction
     min_class_recall: Annotated[float, Field(ge=0, le=1)]
     max_latency_ms: Positive = Field(description="median latency of a batch of one")
+
+
+class ReportParams(Params):
+    """Pages of a study."""
+
+    examples_per_class: Count = Field(description="cells of each class that the report shows")
 
 
 class MonitorParams(Params):

@@ -117,6 +117,7 @@ def _classify(x: Floats, y: Labels, test: Floats, classes: int, seed: int) -> Fl
         TREES, min_samples_leaf=MIN_LEAF, random_state=seed, n_jobs=-1
     ).fit(x, y)
     probabilities = np.zeros((len(test), classes))
+    forest.set_params(n_jobs=1)  # threads would add up the trees in any order
     probabilities[:, forest.classes_] = forest.predict_proba(test)
     return probabilities
 
@@ -132,6 +133,7 @@ def _regress(x: Floats, y: Floats, test: Floats, seed: int) -> Floats:
     forest = ExtraTreesRegressor(
         TREES, min_samples_leaf=MIN_LEAF, max_features=TRIED, random_state=seed, n_jobs=-1
     ).fit(x, scaled[:, 0] if scaled.shape[1] == 1 else scaled)
+    forest.set_params(n_jobs=1)  # see _classify
     return np.asarray(forest.predict(test).reshape(len(test), -1) * spread + mean)
 
 

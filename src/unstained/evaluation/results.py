@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +25,10 @@ from unstained.statistics.metrics import (
     log_losses,
     macro_f1,
 )
+from unstained.statistics.paired import PairedResult, compare_predictions
+
+PER_CELL: Final = {"per_cell": True}
+"""Mark of fields that the prediction table keeps, see `record`."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,10 @@ class ModelResult:
     validation_cells: Labels
     temperature: float
     thresholds: Floats
-    logits: Floats
-    probabilities: Floats
-    targets: Floats
-    sets: np.ndarray
+    logits: Floats = field(metadata=PER_CELL)
+    probabilities: Floats = field(metadata=PER_CELL)
+    targets: Floats = field(metadata=PER_CELL)
+    sets: np.ndarray = field(metadata=PER_CELL)
     class_only_r: Floats
     parts: Mapping[str, PartResult]
 
@@ -101,13 +105,29 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class ControlResult:
-    """One control under one partition; `main` where the models were trained under it too."""
+    """One control under one partition; `main` where the models were trained under it too.
+
+    `predicted` holds its decisions on the partition's test cells.
+    """
 
     name: str
     split: str
     main: bool
     scores: Scores
     predicted: Labels
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """What the intervals of a part rest on.
+
+    Attributes:
+        groups: number of groups that were resampled; 0 where cells were.
+        caveat: what a reader must know of the intervals, or ''.
+    """
+
+    groups: int
+    caveat: str
 
 
 @dataclass(frozen=True)
@@ -120,9 +140,10 @@ class Evaluation:
         cells: validation, test and external cells.
         models: best first by macro-F1 on test cells; `best` was chosen on validation cells.
         controls: all controls under all partitions.
+        gains: control on the models' test cells -> best model minus it, in balanced accuracy.
         grouped: whether the models' test groups are apart from their training groups.
-        samplings: part -> bootstrap weights.
-        population: (part, class) -> (cells, groups), parts and classes in order.
+        resampled: part -> what its intervals rest on.
+        population: part -> class -> (cells, groups).
         audit: content of the audit's audit.json.
         simulated: whether the simulator made the cells.
         provenance: facts on origin, in reading order.
@@ -135,9 +156,10 @@ class Evaluation:
     models: tuple[ModelResult, ...]
     best: ModelResult
     controls: tuple[ControlResult, ...]
+    gains: Mapping[str, PairedResult]
     grouped: bool
-    samplings: Mapping[str, Resampling]
-    population: Mapping[tuple[str, str], tuple[int, int]]
+    resampled: Mapping[str, Resampled]
+    population: Mapping[str, Mapping[str, tuple[int, int]]]
     audit: Mapping[str, Any]
     simulated: bool
     provenance: tuple[tuple[str, str], ...]
@@ -270,6 +292,39 @@ def choose_best(models: Sequence[ModelResult]) -> ModelResult:
     Ties go to the smaller validation log loss, then to the first.
     """
     return max(models, key=lambda model: (model.validation_macro_f1, -model.validation_loss))
+
+
+def gains_over(
+    controls: Sequence[ControlResult],
+    best: ModelResult,
+    cells: Cells,
+    params: EvaluateParams,
+    seed: int,
+) -> dict[str, PairedResult]:
+    """Best model minus each control on the models' test cells, in balanced accuracy.
+
+    Args:
+        controls: under all partitions.
+        best: the model.
+        cells: validation, test and external cells.
+        params: resamples and confidence.
+        seed: of the resamples.
+    """
+    test = cells.of("test")
+    return {
+        control.name: compare_predictions(
+            cells.labels[test],
+            control.predicted,
+            best.probabilities[test].argmax(axis=1),
+            cells.group[test],
+            "balanced_accuracy",
+            params.bootstrap,
+            1 - params.confidence,
+            seed,
+        )
+        for control in controls
+        if control.main
+    }
 
 
 def part_numbers(part: PartResult) -> dict[str, Any]:

@@ -33,13 +33,15 @@ def class_means(store: CellStore, part: np.ndarray, data: StudyData) -> Floats:
 
 def population(
     store: CellStore, part: np.ndarray, data: StudyData
-) -> dict[tuple[str, str], tuple[int, int]]:
-    """Cells and groups of each (part, class), parts and classes in order."""
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """Cells and groups of each class in each part."""
     table = store.columns("label", "group").assign(part=part)
     counted = table.groupby(["part", "label"], observed=True)["group"].agg(["size", "nunique"])
-    found = {(str(p), str(c)): (int(n), int(g)) for (p, c), n, g in counted.itertuples()}
-    order = [(p, c) for p in ("train", "val", "test", "external") for c in data.class_names]
-    return {key: found[key] for key in order if key in found}
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for (name, label), cells, groups in counted.itertuples():
+        if label in data.class_names:
+            found.setdefault(str(name), {})[str(label)] = (int(cells), int(groups))
+    return found
 
 
 def metrics_content(evaluation: Evaluation) -> Any:

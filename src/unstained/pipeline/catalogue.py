@@ -23,6 +23,7 @@ STAGES: Final = (
     "register",
     "compare",
     "promote",
+    "report",
 )
 """The stages of every study, in the order in which they run."""
 

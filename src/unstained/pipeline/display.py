@@ -11,7 +11,9 @@ from typing import Any, Final
 from unstained.files import write_text
 from unstained.pipeline.contract import Report
 
-PAGES: Final = ("report.html", "league.html")
+PAGES: Final = {"page": "report.html", "leaderboard": "leaderboard.html"}
+"""Display artifact -> page of the stage."""
+
 POINTS: Final = 200
 """Points of a ROC curve at the most."""
 
@@ -22,8 +24,8 @@ def show(report: Report, home: Path, given: Mapping[str, Any]) -> None:
     Args:
         report: what the stage said.
         home: the stage's directory, with its outputs.
-        given: the component's arguments; `metrics`, `curves`, `page` and `summary` are used where
-            they are there.
+        given: the component's arguments; `metrics`, `curves`, `summary` and the keys of PAGES are
+            used where they are there.
     """
     if "metrics" in given:
         for name, value in report.metrics.items():
@@ -31,11 +33,10 @@ def show(report: Report, home: Path, given: Mapping[str, Any]) -> None:
                 given["metrics"].log_metric(name, float(value))
     if "summary" in given:
         _write(Path(given["summary"].path), _markdown(report))
-    if "page" in given:
-        page = next(home / name for name in PAGES if (home / name).is_file())
-        place = Path(given["page"].path)
+    for key in PAGES.keys() & given.keys():
+        place = Path(given[key].path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(page, place)
+        shutil.copyfile(home / PAGES[key], place)
     if "curves" in given:
         _show_curves(home, given["curves"])
 

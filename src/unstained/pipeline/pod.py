@@ -39,6 +39,7 @@ ARTIFACTS: Final = {
     "register": "registration",
     "compare": "league",
     "promote": "decision",
+    "report": "pages",
     "monitor": "watch",
 }
 """Stage -> name of the artifact that holds its directory, as output and as input of others."""

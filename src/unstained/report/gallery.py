@@ -36,7 +36,11 @@ class _Pictures:
 
 
 def examples(
-    evaluation: Evaluation, model: ModelResult, trained: TrainedModel, store: CellStore
+    evaluation: Evaluation,
+    model: ModelResult,
+    trained: TrainedModel,
+    store: CellStore,
+    per_class: int,
 ) -> Section:
     """The section with example cells.
 
@@ -45,12 +49,12 @@ def examples(
         model: whose calls are shown; the best one that gives activation maps, else the best.
         trained: the same model, to be run.
         store: the cells.
+        per_class: right calls of each class that are shown; wrong ones twice as many in all.
     """
     test = evaluation.cells.of("test")
     called = model.probabilities[test].argmax(axis=1)
     right = called == evaluation.cells.labels[test]
     rng = np.random.default_rng(evaluation.seed)
-    per_class = evaluation.params.examples_per_class
     chosen = _typical(evaluation.cells.labels[test], right, per_class, rng)
     confidence = model.probabilities[test].max(axis=1)
     wrong = np.flatnonzero(~right)

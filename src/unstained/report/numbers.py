@@ -10,7 +10,7 @@ import numpy as np
 from unstained.evaluation.controls import SHORTCUTS
 from unstained.evaluation.results import ControlResult, Evaluation
 from unstained.statistics.intervals import HALF_A_POINT, Estimate
-from unstained.statistics.paired import PairedResult, compare_predictions
+from unstained.statistics.paired import PairedResult
 
 CONTROL_WORDS: Final = {
     "majority": "always naming the commonest class",
@@ -69,17 +69,7 @@ def listed(names: Sequence[str]) -> str:
 
 def against_control(evaluation: Evaluation, control: ControlResult) -> PairedResult:
     """Best model minus a control in balanced accuracy, on the same test cells."""
-    cells, test = evaluation.cells, evaluation.cells.of("test")
-    return compare_predictions(
-        cells.labels[test],
-        control.predicted,
-        evaluation.best.probabilities[test].argmax(axis=1),
-        cells.group[test],
-        "balanced_accuracy",
-        evaluation.params.bootstrap,
-        1 - evaluation.params.confidence,
-        evaluation.seed,
-    )
+    return evaluation.gains[control.name]
 
 
 def strongest_shortcut(evaluation: Evaluation) -> ControlResult:

@@ -64,7 +64,6 @@ STAGE = Stage(
                 "template": "bar_horizontal",
             },
         ),
-        "page": Output("league.html"),
     },
     per="study",
 )
@@ -83,8 +82,8 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     new = read_registrations(inputs["registrations"], job.models)
     cells = CellFiles(inputs["store"], inputs["split"])
     league = make_league(job.registry, params, job.study, new, cells)
-    write_league(league, params, outputs)
-    show_in_mlflow(job.registry, league, outputs["page"])
+    write_league(league, outputs)
+    show_in_mlflow(job.registry, league)
     leader = league["entries"][0]
     metrics: dict[str, Scalar] = {
         "leader": leader["version"],
@@ -177,18 +176,16 @@ def _table(
     return league
 
 
-def write_league(league: League, params: CompareStageParams, outputs: Mapping[str, Path]) -> None:
-    """Write league.json, league.csv and league.html."""
+def write_league(league: League, outputs: Mapping[str, Path]) -> None:
+    """Write league.json and league.csv."""
     from unstained.registry.standings import as_csv
-    from unstained.report.leaderboard.page import league_page
 
     write_json(outputs["league"], league)
     write_text(outputs["table"], as_csv(league))
-    write_text(outputs["page"], league_page(league, params.data))
 
 
-def show_in_mlflow(registry: Registry, league: League, page: Path) -> None:
-    """Tag every version with its place in the league; the page goes to the runs of new ones."""
+def show_in_mlflow(registry: Registry, league: League) -> None:
+    """Tag every version with its place in the league."""
     from unstained.registry.standings import place
 
     held = {version.version: version for version in registry.versions(league["name"])}
@@ -196,8 +193,6 @@ def show_in_mlflow(registry: Registry, league: League, page: Path) -> None:
         said = place(league, entry)
         if held[entry["version"]].tags.get("league") != said:
             registry.tag_version(league["name"], entry["version"], {"league": said})
-        if entry["new"]:
-            registry.attach(held[entry["version"]], page, "league")
 
 
 def _reference(

@@ -1,4 +1,4 @@
-"""Evaluate: every model of a study on held-out cells, beside controls, with a report."""
+"""Evaluate: every model of a study on held-out cells, beside controls."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from unstained.evaluation.control_runs import Partition
     from unstained.evaluation.predictions import Cells
     from unstained.evaluation.results import Evaluation, ModelResult
-    from unstained.models.trained import TrainedModel
-    from unstained.report.page import Section
 
 
 class EvaluateStageParams(Params):
@@ -48,7 +46,8 @@ STAGE = Stage(
     outputs={
         "predictions": Output("predictions"),
         "calibration": Output("calibration"),
-        "metrics": Output("metrics.json", "metrics"),
+        "metrics": Output("metrics.json"),
+        "evaluation": Output("evaluation.json"),
         "confusion": Output(
             "confusion.csv",
             "plots",
@@ -74,14 +73,13 @@ STAGE = Stage(
                 "template": "scatter",
             },
         ),
-        "report": Output("report.html"),
     },
     per="study",
 )
 
 
 def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
-    """Evaluate all models and write predictions, calibration, metrics, curves and the report.
+    """Evaluate all models and write predictions, calibration, metrics, curves and the record.
 
     The best model is chosen on validation cells. Test and external cells choose nothing.
 
@@ -91,28 +89,24 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     """
     from unstained.data.splits.parts import read_split
     from unstained.data.store.cell_store import CellStore
+    from unstained.evaluation.record import evaluation_content
     from unstained.evaluation.tables import curve_tables, metrics_content
-    from unstained.report.page import render
-    from unstained.report.study.appendix import build_page
-    from unstained.report.study.findings import findings
 
     store = CellStore.open(inputs["store"])
     split = read_split(store, inputs["split"])
     evaluation = _evaluate(params, store, split, inputs, job)
     _write_models(evaluation, outputs)
     write_json(outputs["metrics"], metrics_content(evaluation))
+    write_json(outputs["evaluation"], evaluation_content(evaluation))
     for key, table in curve_tables(evaluation).items():
         write_text(outputs[key], table.to_csv(index=False, lineterminator="\n"))
-    section = _examples(evaluation, store, inputs["trained"])
-    write_text(outputs["report"], render(build_page(evaluation, section)))
     flat: dict[str, Scalar] = {"best_model": evaluation.best.name}
     flat["simulated"] = evaluation.simulated
     for model in evaluation.models:
         for name in ("macro_f1", "accuracy"):
             value = model.test.scores.overall[name].value
             flat[f"{model.name}_{name}"] = round(value, 6)
-    items = [item for item in findings(evaluation) if item.tone == "bad"]
-    return Report(flat, tuple(f"{item.title}. {item.text}" for item in items))
+    return Report(flat)
 
 
 def _evaluate(
@@ -120,7 +114,7 @@ def _evaluate(
 ) -> Evaluation:
     from unstained.evaluation.control_runs import run_controls
     from unstained.evaluation.predictions import select_cells
-    from unstained.evaluation.results import Evaluation, choose_best
+    from unstained.evaluation.results import Evaluation, Resampled, choose_best, gains_over
     from unstained.evaluation.tables import class_means, population
     from unstained.statistics.intervals import resample_groups
 
@@ -154,8 +148,11 @@ def _evaluate(
         models=tuple(models),
         best=best,
         controls=controls,
+        gains=gains_over(controls, best, cells, params.evaluate, seed),
         grouped=next(control.split for control in controls if control.main) == "grouped",
-        samplings=samplings,
+        resampled={
+            name: Resampled(found.groups, found.caveat) for name, found in samplings.items()
+        },
         population=population(store, part, data),
         audit=read_json(inputs["audit"]),
         simulated=store.manifest["source"] == "simulator",
@@ -192,33 +189,12 @@ def _run_model(
     from unstained.evaluation.predictions import learnt_values, load_model, predict
     from unstained.evaluation.results import evaluate_model
 
-    model = load_model(_model_path(trained, name), store, params.data)
+    model = load_model(trained / name / "model", store, params.data)
     outputs = predict(model, store, cells.rows, name)
     result = evaluate_model(
         name, learnt_values(model), outputs, cells, samplings, means, params.data, params.evaluate
     )
     return result, model.spec.scale
-
-
-def _model_path(trained: Path, name: str) -> Path:
-    return trained / name / "model"
-
-
-def _examples(evaluation: Evaluation, store: CellStore, trained: Path) -> Section:
-    """The section of example cells: of the best model that tells where it looks, else of the best.
-
-    Best on validation cells, as everywhere.
-    """
-    from unstained.evaluation.predictions import load_model
-    from unstained.evaluation.results import choose_best
-    from unstained.report.gallery import examples
-
-    def load(name: str) -> TrainedModel:
-        return load_model(_model_path(trained, name), store, evaluation.data)
-
-    with_maps = [model for model in evaluation.models if load(model.name).spec.has_cam]
-    chosen = choose_best(with_maps) if with_maps else evaluation.best
-    return examples(evaluation, chosen, load(chosen.name), store)
 
 
 def _write_models(evaluation: Evaluation, outputs: Outputs) -> None:

@@ -46,7 +46,6 @@ STAGE = Stage(
         "parity": Input("export", "parity"),
         "history": Input("train", "history"),
         "trials": Input("tune", "trials"),
-        "report": Input("evaluate", "report"),
         "metrics": Input("evaluate", "metrics"),
         "predictions": Input("evaluate", "predictions"),
         "confusion": Input("evaluate", "confusion"),
@@ -112,7 +111,6 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
             "latency_ms": repr(metrics["latency_ms"]),
         },
         files={
-            "report.html": inputs["report"],
             "tables/metrics.json": inputs["metrics"],
             "tables/trials.csv": inputs["trials"],
             "tables/roc.csv": inputs["roc"],

@@ -49,7 +49,7 @@ def test_a_training_arrives_with_all_sections(
     assert given["study"] == "nsc"
     assert [model["model"] for model in given["models"]] == ["resnet50"]
     assert given["train"]["epochs"] == 16
-    assert given["promotion"] is True
+    assert given["promote"]["mode"] == "enforce"
     assert "#/runs/details/" in done.stdout
 
 

@@ -1,11 +1,20 @@
-"""The league table as a page: who leads, what is significant, how it was compared."""
+"""The leaderboard as a page: who is champion and why, who leads, what is significant."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from unstained.config import StudyData
-from unstained.registry.standings import Entry, League, Versus, findings, metric_words, number
+from unstained.registry.standings import (
+    Entry,
+    League,
+    Versus,
+    find_entry,
+    findings,
+    metric_words,
+    number,
+)
 from unstained.report.figures import ForestRow, forest
 from unstained.report.page import (
     Block,
@@ -24,16 +33,27 @@ from unstained.report.page import (
 from unstained.statistics.intervals import Estimate
 
 
-def league_page(league: League, data: StudyData) -> str:
-    """The page as one HTML file."""
-    sections = [_standings(league, data), _differences(league), _method(league)]
+def leaderboard_page(
+    league: League, data: StudyData, decision: Mapping[str, Any] | None = None
+) -> str:
+    """The page as one HTML file.
+
+    Args:
+        league: all comparable versions.
+        data: titles and classes of the study.
+        decision: content of decision.json, where the gate was asked about this table.
+    """
+    champion = league["champion"] if decision is None else decision.get("champion")
+    sections = [_standings(league, data, champion), _differences(league), _method(league)]
+    if decision and decision.get("criteria"):
+        sections.insert(0, _gate(decision))
     if league["not_comparable"]:
         sections.append(_others(league))
     page = Page(
-        title=f"{data.title}: league of models",
+        title=f"{data.title}: leaderboard",
         question="Which registered model is best on the same test cells, and is it really better?",
         kicker=f"Study {league['study']}, registered model {league['name']}",
-        verdict=_verdict(league),
+        verdict=_verdict(league, champion, decision),
         sections=sections,
         simulated=league["simulated"],
         footer=f"Data {league['data_digest'][:12]}, split {league['split_digest'][:12]}.",
@@ -41,26 +61,65 @@ def league_page(league: League, data: StudyData) -> str:
     return render(page)
 
 
-def _verdict(league: League) -> Verdict:
-    first, *rest = findings(league)
-    leader, champion = league["entries"][0], league["champion"]
+def _verdict(league: League, champion: int | None, decision: Mapping[str, Any] | None) -> Verdict:
+    sentences = findings(league)
+    if decision:
+        sentences = [_sentence(decision["sentence"]), *sentences]
+    first, *rest = sentences
+    leader = league["entries"][0]
     metric = metric_words(league)
     tiles = (
+        Tile("champion", *_champion(league, champion)),
         Tile(f"{metric} of the leader", f"{leader['value']:.3f}", _span(leader)),
-        Tile("champion", "none" if champion is None else f"v{champion}", "serves predictions"),
         Tile("versions compared", str(len(league["entries"])), _cells(league)),
     )
     return Verdict("neutral", first, tuple(rest), tiles)
 
 
-def _standings(league: League, data: StudyData) -> Section:
+def _champion(league: League, champion: int | None) -> tuple[str, str]:
+    """What is said of the champion in large and in small letters."""
+    if champion is None:
+        return "none", "no version serves predictions"
+    entry = find_entry(league, champion)
+    model = f"{entry['model']}, " if entry else ""
+    return f"v{champion}", f"{model}serves predictions"
+
+
+def _sentence(text: str) -> str:
+    """A sentence with its full stop, and a capital letter unless it begins with a version."""
+    version = text[:1] == "v" and text[1:2].isdigit()
+    return f"{text if version else text[0].upper() + text[1:]}."
+
+
+def _gate(decision: Mapping[str, Any]) -> Section:
+    """What the challenger was held against."""
+    rows = tuple(
+        (
+            Cell(found["name"]),
+            Cell("passed" if found["passed"] else "refused", strong=not found["passed"]),
+            Cell(found["sentence"]),
+        )
+        for found in decision["criteria"]
+    )
+    challenger = f"v{decision['challenger']} {decision['model']}"
+    return Section(
+        key="gate",
+        title="The gate",
+        short="Gate",
+        lead=f"The best of the new versions on the validation cells, {challenger}, was held "
+        "against these conditions.",
+        blocks=(Table(f"Conditions for {challenger}", ("condition", "", "found"), rows),),
+    )
+
+
+def _standings(league: League, data: StudyData, champion: int | None) -> Section:
     metric = metric_words(league)
     targets = list(league["entries"][0]["r"])
     measures = ("accuracy", "worst class", "calibration error", *(f"r {t}" for t in targets))
     table = Table(
         caption=f"Versions by {metric} on the test cells",
         columns=("version", metric, *measures, "ms a cell"),
-        rows=tuple(_standing(entry, targets) for entry in league["entries"]),
+        rows=tuple(_standing(league, entry, targets, champion) for entry in league["entries"]),
         note="Worst class: lowest recall of any class. Calibration error: mean difference between "
         "stated confidence and the fraction right. Milliseconds: median time of the ONNX graph "
         "for one cell.",
@@ -88,11 +147,18 @@ def _standings(league: League, data: StudyData) -> Section:
     )
 
 
-def _standing(entry: Entry, targets: list[str]) -> tuple[Cell, ...]:
-    aliases = [*entry["aliases"], *(["new"] if entry["new"] else [])]
-    strong = "champion" in entry["aliases"]
+def _standing(
+    league: League, entry: Entry, targets: list[str], champion: int | None
+) -> tuple[Cell, ...]:
+    held, strong = entry["version"], entry["version"] == champion
+    marks = {
+        "champion": strong,
+        "champion before": held == league["champion"] != champion,
+        "new": entry["new"],
+    }
+    said = ", ".join(word for word, applies in marks.items() if applies)
     return (
-        Cell(_name(entry), ", ".join(aliases), strong=strong),
+        Cell(_name(entry), said, strong=strong),
         Cell(f"{entry['value']:.3f}", _span(entry), shade=entry["value"], strong=strong),
         Cell(f"{entry['accuracy']:.3f}"),
         Cell(f"{entry['min_class_recall']:.3f}"),
@@ -110,7 +176,8 @@ def _differences(league: League) -> Section:
     blocks += _differences_to(league, f"{word}, v{league['leader']}", pairs)
     if not leads:
         pairs = [(entry, entry["versus_champion"]) for entry in league["entries"]]
-        blocks += _differences_to(league, f"champion, v{league['champion']}", pairs)
+        opponent = f"champion when this was compared, v{league['champion']}"
+        blocks += _differences_to(league, opponent, pairs)
     if not blocks:
         blocks.append(Text(("There is only one version: nothing to compare it with yet.",)))
     caveats = sorted({test["caveat"] for test in league["tests"] if test["caveat"]})

@@ -156,7 +156,7 @@ def external_section(evaluation: Evaluation) -> Section | None:
         "Fraction of external cells called right, beside the test cells of the same class",
         ("", "Cells", "Recall, external", "Recall, test", "Set holds the class"),
         tuple(rows),
-        _sentence(evaluation.samplings["external"].caveat),
+        _sentence(evaluation.resampled["external"].caveat),
     )
     return Section(
         "external",
@@ -174,17 +174,17 @@ def _sentence(caveat: str) -> str:
 
 def data_section(evaluation: Evaluation) -> Section:
     """Cells and groups of each class in each part."""
-    parts = [part for part in PARTS if any(key[0] == part for key in evaluation.population)]
+    parts = [part for part in PARTS if part in evaluation.population]
     rows = []
     for name in evaluation.data.class_names:
         cells = [Cell(name)]
         for part in parts:
-            count, groups = evaluation.population.get((part, name), (0, 0))
+            count, groups = evaluation.population[part].get(name, (0, 0))
             cells.append(Cell(f"{count:,}", f"{groups:,} groups") if count else Cell("–"))
         rows.append(tuple(cells))
     total = [Cell("all", strong=True)]
     for part in parts:
-        count = sum(value[0] for key, value in evaluation.population.items() if key[0] == part)
+        count = sum(cells for cells, _ in evaluation.population[part].values())
         total.append(Cell(f"{count:,}", strong=True))
     table = Table(
         f"Cells, and {evaluation.group_word} they come from",

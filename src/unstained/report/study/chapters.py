@@ -117,7 +117,7 @@ def _models_table(
         "Below each number its interval. Models are trained once, for the first partition; "
         "controls for both. ROC-AUC is the mean over classes, one against the rest."
     )
-    if evaluation.samplings["test"].groups < FEW_GROUPS:
+    if evaluation.resampled["test"].groups < FEW_GROUPS:
         note += (
             " A control that knows nothing is right or wrong for whole groups at a time, so with "
             "few groups it may lie far from guessing, on either side."

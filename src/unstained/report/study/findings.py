@@ -81,7 +81,7 @@ def _partition(evaluation: Evaluation) -> Iterator[Finding]:
             f"Cells were split at random, so test cells come from {evaluation.group_word} that the "
             "model knows. Expect less on new ones; set split.strategy to grouped to see how much.",
         )
-    caveat = evaluation.samplings["test"].caveat
+    caveat = evaluation.resampled["test"].caveat
     if caveat:
         yield Finding("caution", "Few groups", caveat[0].upper() + caveat[1:] + ".")
 

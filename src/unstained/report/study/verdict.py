@@ -68,7 +68,7 @@ def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
 
 
 def _tested(evaluation: Evaluation, balanced: Estimate) -> str:
-    cells, groups = evaluation.best.test.scores.cells, evaluation.samplings["test"].groups
+    cells, groups = evaluation.best.test.scores.cells, evaluation.resampled["test"].groups
     where = (
         f"{cells:,} cells from {groups} {evaluation.group_word} that it never saw in training"
         + (", within recordings that it knows" if evaluation.data.group == "block" else "")

@@ -1,0 +1,169 @@
+"""An evaluation in files, and the one reader that puts it together again.
+
+What is known of each cell stands in the prediction tables, everything else in one JSON file, whose
+keys are the fields of the dataclasses. Floats are written in full, so that what is read equals what
+was found, bit for bit. NaN is null.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from unstained.config import EvaluateParams, StudyData
+from unstained.data.store.cell_store import CellStore
+from unstained.errors import StageInputError
+from unstained.evaluation.predictions import Cells
+from unstained.evaluation.results import PER_CELL, Evaluation, ModelResult
+from unstained.files import read_json
+from unstained.predictions import Predictions, read_predictions
+
+NOT_RECORDED: Final = ("data", "params", "seed", "cells", "audit", "best")
+"""Fields of an `Evaluation` that come from parameters and other files."""
+
+
+def evaluation_content(evaluation: Evaluation) -> dict[str, Any]:
+    """Content of evaluation.json."""
+    content = {
+        item.name: to_plain(getattr(evaluation, item.name))
+        for item in fields(evaluation)
+        if item.name not in NOT_RECORDED
+    }
+    return content | {"best": evaluation.best.name}
+
+
+def read_evaluation(
+    record: Path,
+    predictions: Path,
+    audit: Path,
+    store: CellStore,
+    data: StudyData,
+    params: EvaluateParams,
+    seed: int,
+) -> Evaluation:
+    """The evaluation that these files were written from.
+
+    Args:
+        record: evaluation.json.
+        predictions: directory with the prediction table of every model.
+        audit: the audit's audit.json.
+        store: the cells.
+        data: names of classes and targets.
+        params: as evaluated.
+        seed: as evaluated.
+
+    Raises:
+        StageInputError: a table holds cells that the store lacks.
+    """
+    content = read_json(record)
+    hints = typing.get_type_hints(Evaluation)
+    tables = {
+        model["name"]: read_predictions(predictions / f"{model['name']}.parquet")
+        for model in content["models"]
+    }
+    models = tuple(
+        from_plain(ModelResult, model, per_cell(tables[model["name"]], data))
+        for model in content["models"]
+    )
+    given = {
+        name: from_plain(hints[name], content[name]) for name in content.keys() - {"models", "best"}
+    }
+    return Evaluation(
+        data=data,
+        params=params,
+        seed=seed,
+        cells=_cells(next(iter(tables.values())), store, data, predictions),
+        models=models,
+        best=next(model for model in models if model.name == content["best"]),
+        audit=read_json(audit),
+        **given,
+    )
+
+
+def per_cell(found: Predictions, data: StudyData) -> dict[str, np.ndarray]:
+    """What a prediction table holds of a `ModelResult`."""
+    return {
+        "logits": found.classes.logits,
+        "probabilities": found.classes.probabilities,
+        "targets": _columns([found.values[name].predicted for name in data.target_names], found),
+        "sets": found.classes.sets,
+    }
+
+
+def _columns(values: list[np.ndarray], found: Predictions) -> np.ndarray:
+    """(N, M) numbers of M targets; (N, 0) without any."""
+    return np.stack(values, axis=1) if values else np.empty((len(found), 0))
+
+
+def _cells(found: Predictions, store: CellStore, data: StudyData, source: Path) -> Cells:
+    """The evaluated cells, with their rows in the store."""
+    ids = store.columns("cell_id")["cell_id"]
+    places = dict(zip(ids, range(len(ids)), strict=True))
+    missing = [name for name in found.cell_id if name not in places]
+    if missing:
+        raise StageInputError(
+            f"{source} holds the cell {missing[0]}, which the store lacks",
+            "run the stage evaluate again",
+        )
+    return Cells(
+        rows=np.array([places[name] for name in found.cell_id], np.int64),
+        part=found.part,
+        cell_id=found.cell_id,
+        group=found.group,
+        labels=found.classes.labels,
+        targets=_columns([found.values[name].truth for name in data.target_names], found),
+    )
+
+
+def to_plain(value: Any) -> Any:
+    """Plain data of dataclasses, mappings, sequences, arrays and numbers, without rounding."""
+    if is_dataclass(value):
+        kept = [item.name for item in fields(value) if item.metadata != PER_CELL]
+        return {name: to_plain(getattr(value, name)) for name in kept}
+    if isinstance(value, Mapping):
+        return {key: to_plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(inner) for inner in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return to_plain(value.tolist())
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def from_plain(kind: Any, content: Any, given: Mapping[str, Any] | None = None) -> Any:
+    """The object of a type that plain data was made of.
+
+    Args:
+        kind: a dataclass, or the annotation of one of its fields.
+        content: see `to_plain`.
+        given: values of fields that the plain data lack.
+
+    Raises:
+        TypeError: the annotation is none that this function knows.
+    """
+    if is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        found = {name: from_plain(hints[name], inner) for name, inner in content.items()}
+        return typing.cast("Any", kind)(**found, **(given or {}))
+    origin, inside = typing.get_origin(kind), typing.get_args(kind)
+    if origin is np.ndarray:
+        return np.array(content, dtype=typing.get_args(inside[1])[0])
+    if origin is tuple:
+        kinds = [inside[0]] * len(content) if inside[-1] is Ellipsis else inside
+        return tuple(from_plain(k, inner) for k, inner in zip(kinds, content, strict=True))
+    if origin is not None and issubclass(origin, Mapping):
+        return {key: from_plain(inside[1], inner) for key, inner in content.items()}
+    if origin is types.UnionType and type(None) in inside:
+        (other,) = (k for k in inside if k is not type(None))
+        return None if content is None else from_plain(other, content)
+    if kind is float:
+        return math.nan if content is None else float(content)
+    if kind in (int, str, bool):
+        return content
+    raise TypeError(f"cannot read {kind!r} from a record")

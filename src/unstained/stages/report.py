@@ -1,0 +1,120 @@
+"""Report: the pages of a study, from what the earlier stages wrote; nothing is computed anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unstained.config import (
+    CommonParams,
+    EvaluateParams,
+    Params,
+    RegisterParams,
+    ReportParams,
+    StudyData,
+)
+from unstained.files import read_json, write_text
+from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+
+if TYPE_CHECKING:
+    from unstained.data.store.cell_store import CellStore
+    from unstained.evaluation.results import Evaluation
+    from unstained.models.trained import TrainedModel
+    from unstained.report.page import Section
+
+FOLDER = "report"
+"""Where the pages lie among the artifacts of a run in MLflow."""
+
+
+class ReportStageParams(Params):
+    """Parameters of the stage."""
+
+    common: CommonParams
+    data: StudyData
+    evaluate: EvaluateParams
+    register_: RegisterParams
+    report: ReportParams
+
+
+STAGE = Stage(
+    name="report",
+    params=ReportStageParams,
+    sections={
+        "common": "common",
+        "data": "studies.{study}.data",
+        "evaluate": "evaluate",
+        "register_": "register",
+        "report": "report",
+    },
+    inputs={
+        "store": Input("ingest", "store"),
+        "audit": Input("validate", "audit"),
+        "trained": Input("train", "model", every_model=True),
+        "evaluation": Input("evaluate", "evaluation"),
+        "predictions": Input("evaluate", "predictions"),
+        "registrations": Input("register", "registration", every_model=True),
+        "league": Input("compare", "league"),
+        "decision": Input("promote", "decision"),
+    },
+    outputs={
+        "report": Output("report.html"),
+        "leaderboard": Output("leaderboard.html"),
+    },
+    per="study",
+)
+
+
+def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+    """Write the study's report and the leaderboard, and attach both to this run's versions.
+
+    Raises:
+        StageInputError: predictions or models are of other cells than the store.
+        RegistryError: MLflow failed, or lacks a version of this run.
+    """
+    from unstained.data.store.cell_store import CellStore
+    from unstained.evaluation.record import read_evaluation
+    from unstained.registry.registration import read_registrations
+    from unstained.report.leaderboard.page import leaderboard_page
+    from unstained.report.page import render
+    from unstained.report.study.appendix import build_page
+    from unstained.report.study.findings import findings
+
+    store = CellStore.open(inputs["store"])
+    evaluation = read_evaluation(
+        inputs["evaluation"],
+        inputs["predictions"],
+        inputs["audit"],
+        store,
+        params.data,
+        params.evaluate,
+        params.common.seed,
+    )
+    section = _examples(evaluation, store, inputs["trained"], params.report.examples_per_class)
+    write_text(outputs["report"], render(build_page(evaluation, section)))
+    league, decision = read_json(inputs["league"]), read_json(inputs["decision"])
+    write_text(outputs["leaderboard"], leaderboard_page(league, params.data, decision))
+    name = params.register_.name_of(job.study)
+    for number in read_registrations(inputs["registrations"], job.models):
+        version = job.registry.version(name, number)
+        for page in STAGE.outputs:
+            job.registry.attach(version, outputs[page], FOLDER)
+    bad = [item for item in findings(evaluation) if item.tone == "bad"]
+    notes = (*(f"{item.title}. {item.text}" for item in bad), decision["sentence"])
+    return Report({"champion": decision.get("champion"), "warnings": len(bad)}, notes)
+
+
+def _examples(evaluation: Evaluation, store: CellStore, trained: Path, per_class: int) -> Section:
+    """The section of example cells: of the best model that tells where it looks, else of the best.
+
+    Best on validation cells, as everywhere.
+    """
+    from unstained.evaluation.predictions import load_model
+    from unstained.evaluation.results import choose_best
+    from unstained.report.gallery import examples
+
+    def load(name: str) -> TrainedModel:
+        return load_model(trained / name / "model", store, evaluation.data)
+
+    with_maps = [model for model in evaluation.models if load(model.name).spec.has_cam]
+    chosen = choose_best(with_maps) if with_maps else evaluation.best
+    return examples(evaluation, chosen, load(chosen.name), store, per_class)
