@@ -61,6 +61,10 @@ companions: setup ## Every model on every fold with every seed, then tables and 
 .PHONY: test
 test: check pytest ## Install what the tests need, lint, check types and layers, run the tests.
 
+.PHONY: test-all
+test-all: export UNSTAINED_TEST_ALL := 1
+test-all: test ## The same with the tests that take minutes: images.
+
 .PHONY: check
 check: $(DEV_STAMP) ## Lint, formatting, types, import contracts.
 	@ruff check .
@@ -70,7 +74,7 @@ check: $(DEV_STAMP) ## Lint, formatting, types, import contracts.
 
 .PHONY: pytest
 pytest: $(DEV_STAMP) ## The test suite.
-	@python -m pytest -n $(or $(TEST_WORKERS),2) --dist loadgroup
+	@python -m pytest -n $(or $(TEST_WORKERS),2) --dist loadgroup --no-loadscope-reorder --durations=20
 
 .PHONY: bench
 bench: $(DEV_STAMP) ## Benchmarks, as ratios from one run (tests/bench).

@@ -14,6 +14,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Two workers on two cores: a second thread each only waits for the first.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that
 # interrupt a child would then see it run to its end.
@@ -21,6 +23,37 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+SLOWEST = (
+    "s3",
+    "end-to-end",
+    "grid",
+    "tests/stages/test_companions.py",
+    "tests/stages/test_uncertainty.py",
+    "tests/stages/test_explain.py",
+    "tests/simulate/test_learnability.py",
+)
+"""Groups of tests that start first, so that no worker ends with minutes of them alone."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one worker, which builds its fixtures once; skip those that take
+    minutes unless all are asked for.
+    """
+
+    def group(item: pytest.Item) -> str:
+        mark = item.get_closest_marker("xdist_group")
+        return str(mark.args[0]) if mark else item.nodeid.partition("::")[0]
+
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(group(item)))
+        if item.get_closest_marker("minutes") and os.environ.get("UNSTAINED_TEST_ALL") != "1":
+            item.add_marker(pytest.mark.skip(reason="takes minutes: `make test-all`"))
+    places = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(group(item), len(places)))
 
 
 @pytest.fixture(scope="session")

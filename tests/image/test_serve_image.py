@@ -1,7 +1,7 @@
 """The serving image, built and run as in a cluster: no privilege, nothing writable but /tmp.
 
-Takes minutes and fetches packages, so it runs only when asked for: UNSTAINED_IMAGE_TESTS=1, with
-podman, runc and mmdebstrap installed.
+Takes minutes and fetches packages, so it runs only with `make test-all`, with podman, runc and
+mmdebstrap installed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from tests.serving.artifacts import export_artifact
 from unstained.artifact.artifact import artifact_digest
 from unstained.artifact.inference import open_session, run_session
 from unstained.artifact.padding import pad_batch
+
+pytestmark = pytest.mark.minutes
 
 TAG = "localhost/unstained-serve:test"
 COMMIT = "0123456789abcdef"
@@ -51,8 +53,6 @@ print([str(path) for path in Path("/tmp").rglob("*") if path.is_file()])
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
-    if os.environ.get("UNSTAINED_IMAGE_TESTS") != "1":
-        pytest.skip("building an image takes minutes: set UNSTAINED_IMAGE_TESTS=1")
     if missing := missing_tools():
         pytest.skip(f"not on this machine: {', '.join(missing)}")
     with configured():
