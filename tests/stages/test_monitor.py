@@ -75,8 +75,8 @@ def test_cells_of_the_same_kind_are_no_drift(tmp_path: Path) -> None:
     watched.promote()
     content, report = watched.watch()
     assert content["cells"] == watched.new.sum()
-    assert content["acquisitions"] == 18
-    assert report.metrics["drifted"] == 0
+    assert content["groups"] == 18
+    assert report.metrics["drifted_images"] == report.metrics["drifted_composition"] == 0
     assert report.notes == ("no drift was found",)
 
 
@@ -85,12 +85,21 @@ def test_what_is_compared_equals_a_naive_computation(tmp_path: Path) -> None:
     watched.promote()
     content, _ = watched.watch()
     shifts = {shift["quantity"]: shift for shift in content["shifts"]}
-    confidence = watched.probabilities.max(axis=1)
-    expected = stats.ks_2samp(confidence[watched.new], confidence[~watched.new]).statistic
-    assert shifts["confidence"]["distance"] == pytest.approx(expected, abs=0.02)
-    called = watched.probabilities.argmax(axis=1) == 1
-    assert shifts["called b"]["new"] == pytest.approx(called[watched.new].mean())
+    named = {"fractions of classes", "background", "contrast", "focus", "confidence"}
+    assert set(shifts) == {*named, "predicted DNA"}
+    assert shifts["fractions of classes"]["distance"] == pytest.approx(0.0)
+    confidence, labels = watched.probabilities.max(axis=1), watched.store.labels(CLASSES)
+    naive = [
+        stats.ks_2samp(
+            confidence[watched.new & (labels == k)], confidence[~watched.new & (labels == k)]
+        ).statistic
+        for k in range(len(CLASSES))
+    ]
+    assert shifts["confidence"]["distance"] <= max(naive) + 0.03
     assert shifts["predicted DNA"]["new"] == pytest.approx(watched.means[watched.new].mean())
+    table = watched.store.columns("background", "std")
+    contrast = (table["std"] / table["background"])[watched.new].mean()
+    assert shifts["contrast"]["new"] == pytest.approx(contrast, rel=1e-5)
 
 
 def test_brighter_cells_are_a_drift(tmp_path: Path) -> None:
@@ -100,7 +109,47 @@ def test_brighter_cells_are_a_drift(tmp_path: Path) -> None:
     content, report = watched.watch()
     drifted = [shift["quantity"] for shift in content["shifts"] if shift["drifted"]]
     assert drifted == ["predicted DNA"]
-    assert report.notes == ("new cells differ from the test cells in: predicted DNA",)
+    assert report.notes[0].startswith(
+        "cells look otherwise than the test cells of the same classes"
+    )
+    assert "in: predicted DNA;" in report.notes[0]
+
+
+def test_cells_of_one_class_are_another_mix_and_not_another_image(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, known=4)
+    labels = watched.store.labels(CLASSES)
+    kept = watched.new & (labels == 1)
+    groups = watched.store.columns("group")["group"].to_numpy()
+    watched.known = sorted(set(groups[~kept]))  # of the others nothing is new
+    watched.promote()
+    content, report = watched.watch(permutations=2000)
+    assert content["groups"] == 8
+    assert report.metrics["drifted_images"] == 0
+    assert report.metrics["drifted_composition"] == 1
+    assert report.notes[0].startswith("the mix of classes is another one")
+
+
+@pytest.mark.parametrize(
+    ("column", "factor", "cause"),
+    [("background", 1.5, "background"), ("sharpness", 0.3, "focus"), ("std", 1.6, "contrast")],
+)
+def test_a_change_at_the_instrument_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str, factor: float, cause: str
+) -> None:
+    watched = Watched(tmp_path)
+    watched.promote()
+    new = set(watched.store.columns("cell_id")["cell_id"][watched.new])
+    columns = CellStore.columns
+
+    def changed(store: CellStore, *names: str) -> pd.DataFrame:
+        table = columns(store, *names)
+        if column in table and "cell_id" in table:
+            table.loc[table["cell_id"].isin(new), column] *= factor
+        return table
+
+    monkeypatch.setattr(CellStore, "columns", changed)
+    _, report = watched.watch()
+    assert cause in report.notes[0].split(";")[0]
 
 
 def test_a_champion_that_is_right_less_often_is_told(tmp_path: Path) -> None:
@@ -119,7 +168,7 @@ def test_one_acquisition_is_too_few(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.promote()
     _, report = watched.watch(max_cells=1)
-    assert report.notes[0].startswith("too few acquisitions to detect a drift")
+    assert report.notes[0].startswith("whether images have changed cannot be told from 1 new")
 
 
 def test_nothing_new_is_said(tmp_path: Path) -> None:

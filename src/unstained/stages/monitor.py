@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from unstained.config import CommonParams, MonitorParams, Params, RegisterParams, StudyData
 from unstained.errors import RegistryError, StageInputError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from unstained.data.store.cell_store import CellStore
-    from unstained.evaluation.drift import Drift
+    from unstained.evaluation.drift import Drift, Sample
     from unstained.evaluation.scores import Scores
     from unstained.predictions import Predictions
     from unstained.registry.submission import RegisteredVersion
@@ -57,7 +57,7 @@ STAGE = Stage(
 
 
 def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
-    """Compare new cells with the champion's test cells.
+    """Compare new cells with the champion's test cells: their composition, and their images.
 
     Raises:
         RegistryError: there is no champion.
@@ -71,10 +71,9 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
 
     store = CellStore.open(inputs["store"])
     version = _champion(job, params)
-    before = job.registry.predictions(version)
-    before = before.of("test")
+    before = job.registry.predictions(version).of("test")
     after = _ask(job, version, store, params)
-    drift = _compare(before, after, params)
+    drift = _compare(store, before, after, params)
     known = np.isin(before.classes.labels, after.classes.labels)
     alike = before.take(np.flatnonzero(known))
     scores = {"before": _scores(alike, params), "now": _scores(after, params)}
@@ -84,14 +83,18 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         "version": version.version,
         "data_digest": store.digest,
         "cells": len(after),
-        "acquisitions": len(set(after.group)),
+        "groups": drift.groups,
+        "group": params.data.group,
         "smallest_p": drift.smallest_p,
         "shifts": shifts,
         "balanced_accuracy": {k: plain(asdict(s.overall[SCORE])) for k, s in scores.items()},
     }
     write_json(outputs["watch"], content)
     write_text(outputs["table"], pd.DataFrame(shifts).to_csv(index=False, lineterminator="\n"))
-    return Report(_metrics(version, drift, scores), _notes(version, drift, scores, params))
+    return Report(
+        _metrics(version, drift, scores),
+        _notes(version, drift, scores, len(set(before.group)), params),
+    )
 
 
 def _champion(job: Job, params: MonitorStageParams) -> RegisteredVersion:
@@ -151,27 +154,55 @@ def _ask(
         return artifact_predictions(artifact, store, rows, part, params.data, title)
 
 
-def _quantities(found: Predictions, params: MonitorStageParams) -> Mapping[str, Any]:
-    """What is watched: calls, confidence, predicted targets."""
-    import numpy as np
+def _sample(found: Predictions, store: CellStore, params: MonitorStageParams) -> Sample:
+    """What is watched: statistics of images where the store has them, confidence, predictions."""
+    from unstained.evaluation.drift import Sample
 
-    predicted = found.classes.predicted
-    watched = {"confidence": found.classes.confidence}
-    for k, name in enumerate(params.data.class_names):
-        watched[f"called {name}"] = (predicted == k).astype(np.float64)
+    watched = dict(image_statistics(store, found.cell_id))
+    watched["confidence"] = found.classes.confidence
     for name in params.data.target_names:
         watched[f"predicted {name}"] = found.values[name].predicted
-    return watched
+    return Sample(watched, found.group, found.classes.predicted)
 
 
-def _compare(before: Predictions, after: Predictions, params: MonitorStageParams) -> Drift:
+def image_statistics(store: CellStore, cell_id: np.ndarray) -> Mapping[str, np.ndarray]:
+    """Background, contrast and focus of cells, from the store's table of cells.
+
+    Args:
+        store: the cells.
+        cell_id: (N,) names.
+
+    Returns:
+        background (counts), contrast (spread of the counts over their background) and focus (power
+        of fine structure, as the Laplacian's variance, over that of all structure), (N,) each;
+        empty where a cell is not in the store.
+    """
+    table = store.columns("cell_id", "background", "std", "sharpness").set_index("cell_id")
+    if not set(cell_id) <= set(table.index):
+        return {}
+    rows = table.loc[cell_id]
+    background = rows["background"].to_numpy(float)
+    contrast = rows["std"].to_numpy(float) / background.clip(min=1.0)
+    focus = rows["sharpness"].to_numpy(float) / (contrast**2).clip(min=1e-12)
+    return {"background": background, "contrast": contrast, "focus": focus}
+
+
+def _compare(
+    store: CellStore, before: Predictions, after: Predictions, params: MonitorStageParams
+) -> Drift:
+    from dataclasses import replace
+
     from unstained.evaluation.drift import compare_samples
 
+    old, new = (_sample(found, store, params) for found in (before, after))
+    common = [name for name in new.quantities if name in old.quantities]
+    old, new = (replace(s, quantities={k: s.quantities[k] for k in common}) for s in (old, new))
+    if (before.classes.labels >= 0).all() and (after.classes.labels >= 0).all():
+        old = replace(old, classes=before.classes.labels)
+        new = replace(new, classes=after.classes.labels)
     return compare_samples(
-        _quantities(before, params),
-        _quantities(after, params),
-        before.group,
-        after.group,
+        old,
+        new,
         permutations=params.monitor.permutations,
         alpha=params.monitor.alpha,
         least=params.monitor.least_distance,
@@ -194,7 +225,11 @@ def _scores(found: Predictions, params: MonitorStageParams) -> Scores:
 def _metrics(
     version: RegisteredVersion, drift: Drift, scores: Mapping[str, Scores]
 ) -> dict[str, Scalar]:
-    found: dict[str, Scalar] = {"champion": version.version, "drifted": len(drift.drifted)}
+    found: dict[str, Scalar] = {
+        "champion": version.version,
+        "drifted_images": len(drift.drifted("images")),
+        "drifted_composition": len(drift.drifted("composition")),
+    }
     for key, score in scores.items():
         found[f"{SCORE}_{key}"] = round(score.overall[SCORE].value, 6)
     found["largest_distance"] = round(max(shift.distance for shift in drift.shifts), 6)
@@ -205,6 +240,7 @@ def _notes(
     version: RegisteredVersion,
     drift: Drift,
     scores: Mapping[str, Scores],
+    reference_groups: int,
     params: MonitorStageParams,
 ) -> tuple[str, ...]:
     notes = []
@@ -214,13 +250,44 @@ def _notes(
             f"v{version.version} is right less often: balanced accuracy {now.value:.3f} "
             f"({now.low:.3f} to {now.high:.3f}) on new cells, {then.value:.3f} when it was tested"
         )
-    if drift.drifted:
-        notes.append(f"new cells differ from the test cells in: {', '.join(drift.drifted)}")
-    elif drift.smallest_p > params.monitor.alpha:
+    return (*notes, *drift_notes(drift, reference_groups, params))
+
+
+def drift_notes(drift: Drift, reference_groups: int, params: MonitorStageParams) -> tuple[str, ...]:
+    """What changed, by its cause, in sentences.
+
+    Args:
+        drift: what was found.
+        reference_groups: groups of the champion's test cells.
+        params: of the stage.
+    """
+    from unstained.evaluation.drift import groups_that_would_do
+
+    word = "blocks of tiles" if params.data.group == "block" else "acquisitions"
+    notes = []
+    if drift.drifted("images"):
         notes.append(
-            "too few acquisitions to detect a drift: the smallest adjusted p-value possible is "
-            f"{drift.smallest_p:.3f}"
+            "cells look otherwise than the test cells of the same classes, in: "
+            f"{', '.join(drift.drifted('images'))}; find out what changed at the instrument or in "
+            "the preparation, and train again on such cells"
         )
-    else:
+    if drift.drifted("composition"):
+        notes.append(
+            "the mix of classes is another one than among the test cells; this alone makes no "
+            "model wrong, but counts of classes need the correction for composition"
+        )
+    if drift.unknown:
+        names = ", ".join(params.data.class_names[k] for k in drift.unknown)
+        notes.append(f"the test cells hold none of class {names}: these are not compared")
+    if not drift.drifted("images") and drift.smallest_p > params.monitor.alpha:
+        enough = groups_that_would_do(reference_groups, params.monitor.alpha, len(drift.shifts))
+        notes.append(
+            f"whether images have changed cannot be told from {drift.groups} new {word}: the "
+            f"smallest adjusted p-value possible is {drift.smallest_p:.3f}; about {enough} of each "
+            "class could tell"
+        )
+    if not notes:
         notes.append("no drift was found")
+    if params.data.group == "block":
+        notes.append("blocks of tiles were compared, which are parts of recordings")
     return tuple(notes)
