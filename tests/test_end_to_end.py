@@ -14,16 +14,21 @@ import pytest
 from tests.config.test_config import edit
 from tests.conftest import ROOT
 from unstained.files import read_json
+from unstained.pipeline.catalogue import STAGES
+from unstained.pipeline.freshness import own_code
 
 pytestmark = pytest.mark.xdist_group("end-to-end")
 
 RECIPE = ("studies", "nsc", "recipes", "demo")
 
 
-def command(project: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a program of the environment in the project."""
+def command(
+    project: Path, *words: str, check: bool = True, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the environment in the project, with further environment variables."""
     bin_directory = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{bin_directory}:{os.environ['PATH']}", "COLUMNS": "200"}
+    environment |= variables
     environment.pop("MLFLOW_TRACKING_URI", None)
     done = subprocess.run(
         words, cwd=project, env=environment, capture_output=True, text=True, check=False
@@ -71,9 +76,12 @@ def make_project(path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project after its first `dvc repro`."""
+    """A project after its first `dvc repro`; beside it lies what each stage imported."""
     project = make_project(tmp_path_factory.mktemp("e2e") / "project")
-    command(project, "dvc", "repro")
+    trace = project.parent / "trace"
+    trace.mkdir()
+    path = os.pathsep.join(filter(None, (str(ROOT / "tests/trace"), os.environ.get("PYTHONPATH"))))
+    command(project, "dvc", "repro", PYTHONPATH=path, UNSTAINED_TRACE=str(trace))
     return project
 
 
@@ -87,6 +95,28 @@ def test_first_run_has_a_champion_and_a_report(finished: Path) -> None:
     text = command(finished, "unstained", "summary").stdout
     assert "champion" in text
     assert "report.html" in text
+
+
+PLUMBING = """
+import json, sys
+import unstained.cli, unstained.pipeline.runner, unstained.registry.registry
+from unstained.pipeline.catalogue import STAGES, stage_definition
+definitions = [stage_definition(name) for name in STAGES]
+print(json.dumps(sorted(name for name in sys.modules if name.startswith("unstained"))))
+"""
+
+
+def test_no_import_of_a_stage_is_uncovered(finished: Path) -> None:
+    """What stages really imported is what dvc.yaml's dependencies are derived from.
+
+    Left out is what the command and the runner import themselves: the definitions of stages too.
+    """
+    plumbing = set(json.loads(command(finished, sys.executable, "-c", PLUMBING).stdout))
+    traces = sorted((finished.parent / "trace").iterdir())
+    assert {path.name.partition("-")[0] for path in traces} == set(STAGES)
+    for path in traces:
+        loaded = set(read_json(path)) - plumbing
+        assert loaded <= own_code().modules(path.name.partition("-")[0]), path.name
 
 
 def test_second_run_does_nothing(finished: Path) -> None:

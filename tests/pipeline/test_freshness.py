@@ -17,6 +17,7 @@ from unstained.pipeline.catalogue import COMPANIONS, OPERATIONS, STAGES
 from unstained.pipeline.freshness import NOT_FOLLOWED, PACKAGE, Code, own_code
 
 NAMES = (*STAGES, *COMPANIONS, *OPERATIONS)
+WRITE_PAGES = {"report", "companions", "explain", "uncertainty"}
 SEES_CELLS = {"ingest", "validate", "tune", "train", "evaluate", "export"}
 
 
@@ -116,6 +117,13 @@ def test_an_edit_of_a_page_neither_evaluates_nor_compares_again(
     assert stale(copy, copy.source / "unstained" / name) == users
 
 
+def test_an_edit_of_a_page_writes_pages_again_and_nothing_else(copy: Code) -> None:
+    pages = [*(copy.source / "unstained/report").rglob("*.*")]
+    assert {path.suffix for path in pages} >= {".py", ".css", ".j2"}
+    found = {name for path in pages if path.suffix != ".pyc" for name in stale(copy, path)}
+    assert found == WRITE_PAGES
+
+
 def test_files_beside_modules_belong_to_them(copy: Code) -> None:
     (template,) = copy.source.rglob("report.css")
     room = next(parent for parent in template.parents if (parent / "__init__.py").exists())
@@ -178,6 +186,17 @@ def test_every_kind_of_import_is_followed(tiny: Path) -> None:
     expected = {"", "stages", "stages.one", "plain", "member", "room", "behind", "room.relative",
                 "not_for_types", "lazy", "deep", "deep.inner"}  # fmt: skip
     assert Code(tiny).modules("one") == {f"{PACKAGE}.{name}".rstrip(".") for name in expected}
+
+
+BORROWERS = {"replicate", "enrol"}
+"""Stages that still read another stage's module."""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in BORROWERS])
+def test_no_stage_reads_the_module_of_another(name: str) -> None:
+    """A helper that two stages need lies in a room below them: it brings no other code along."""
+    stages = {f"{PACKAGE}.stages.{other}" for other in NAMES if other != name}
+    assert not own_code().modules(name) & stages
 
 
 def computed_imports(path: Path) -> Iterator[int]:
