@@ -32,10 +32,9 @@ BOOSTING = BoostingParams(
 )
 
 
-def network_params(architecture: str) -> NetworkParams:
-    return NetworkParams.model_validate(
-        {"architecture": architecture, "width": 0.125, "depth": (1, 1, 1, 1), "stem_stride": 2}
-    )
+def network_params(architecture: str, **changes: object) -> NetworkParams:
+    sizes = {"width": 0.125, "depth": (1, 1, 1, 1), "stem_stride": 2}
+    return NetworkParams.model_validate({"architecture": architecture, **sizes, **changes})
 
 
 def export_params(**changes: object) -> ExportParams:

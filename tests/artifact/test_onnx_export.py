@@ -43,7 +43,7 @@ class Case(NamedTuple):
 
 KINDS: dict[str, tuple[ModelParams, str, int]] = {
     "resnet50": (network_params("resnet50"), "uint16", 0),
-    "cg_recnet": (network_params("cg_recnet"), "uint8", 1),
+    "cg_recnet": (network_params("cg_recnet", output_stride=8), "uint8", 1),
     "features_boosting": (BOOSTING, "uint16", 1),
 }
 

@@ -84,6 +84,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Done:
     edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=10)
     edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
     edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
+    edit(params, *RECIPE, "models", "resnet50", "output_stride", value=32)
     edit(params, *RECIPE, "models", "features_boosting", "iterations", value=10)
     edit(params, *RECIPE, "train", "epochs", value=2)
     edit(params, "evaluate", "bootstrap", value=40)
@@ -94,7 +95,8 @@ def done(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Done:
     for model in TRAINED:
         run_stage("replicate", "nsc", model, root=root, replicate=FIRST)
     variant(root, "resnet50_other_split", partition="reference")
-    variant(root, "resnet50_standardised", input={"view": "standardised", "side": 96})
+    seen = {"view": "standardised", "side": 96}
+    variant(root, "resnet50_standardised", input=seen, output_stride=8)  # maps of 12 x 12 points
     return Done(root, run_stage("explain", "nsc", root=root))
 
 
