@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.synthetic import make_store
+from unstained.artifact.padding import pad_batch
 from unstained.data.canvas import contrast_scale, iter_canvases, load_canvases, place
-from unstained.imaging.background import border_background
+from unstained.imaging.background import border_background, white_level
+from unstained.imaging.placement import centred
 from unstained.imaging.preprocess import Preprocess
 
 
@@ -55,6 +57,22 @@ def test_placement(h: int, canvas: int) -> None:
             assert inside == (top <= i < bottom and left <= j < right)
             wanted = image[0, y, x] if inside else cells.background[0, 0]
             assert int(cells.counts[0, 0, i, j]) == int(wanted)
+
+
+def test_white_is_the_level_of_stained_cells_and_what_lies_around_them() -> None:
+    images = [
+        np.random.default_rng(3).integers(0, 256, (3, h, 30)).astype(np.uint8) for h in (20, 41)
+    ]
+    cells = place(images, 32, white_level("rgb", np.dtype(np.uint8)))
+    found = cells.contrast(slice(None), 0.2)
+    graph = Preprocess(32, 0.2, 255.0)
+    for image, one in zip(images, found, strict=True):
+        expected = centred(image, (32, 32), 255) / np.float32(255) - np.float32(1)
+        np.testing.assert_array_equal(one.numpy(), expected / np.float32(0.2))
+        assert torch.equal(graph(torch.from_numpy(image[None]))[0], one)
+    padded = graph(torch.from_numpy(pad_batch(images, 255.0)))
+    assert torch.equal(padded, found)
+    assert white_level("background", np.dtype(np.uint8)) is None
 
 
 def test_dark_image_has_finite_contrast() -> None:

@@ -12,9 +12,13 @@ from unstained.data.audit.probes import (
     CORNER,
     background_statistics,
     brightness_statistics,
+    in_words,
+    probe_names,
+    probe_statistics,
     read_probes,
     size_statistics,
 )
+from unstained.imaging.axes import COLOURS, Axes
 
 
 def test_background_statistics_recover_what_was_planted() -> None:
@@ -55,6 +59,30 @@ def test_probes_of_rows_are_probes_of_their_images(tmp_path: Path) -> None:
     rows = np.array([1, 4, 5, 11, 17])
     found = read_probes(store, rows)
     for position, image in enumerate(store.images(rows)):
-        expected = background_statistics(image[:1])
+        expected = background_statistics(image)
         np.testing.assert_allclose(found["background"][position], expected[0], rtol=1e-6)
         assert found["size"][position, 0] == image.shape[1]
+
+
+def test_probes_of_colour_and_of_frames() -> None:
+    images = np.random.default_rng(9).integers(0, 256, (4, 6, 20, 30)).astype(np.uint8)
+    axes = Axes(COLOURS, 2)
+    found = probe_statistics(images, axes)
+    assert tuple(found) == probe_names(axes)
+    assert tuple(found) == (
+        "background", "brightness_red", "brightness_green", "brightness_blue", "colour", "size"
+    )  # fmt: skip
+    green = (brightness_statistics(images[:, 1]) + brightness_statistics(images[:, 4])) / 2
+    np.testing.assert_allclose(found["brightness_green"], green, rtol=1e-6)
+    level = background_statistics(images[:, 2])[:, 0] + background_statistics(images[:, 5])[:, 0]
+    np.testing.assert_allclose(found["background"][:, 8], level / 2, rtol=1e-6)
+    ends = (slice(5), slice(-5, None))
+    rim = [images[:, :, y, x].reshape(4, 2, 3, -1) for y in ends for x in ends]
+    expected = np.concatenate(rim, axis=3).mean(axis=(1, 3))
+    np.testing.assert_allclose(found["colour"][:, :3], expected, rtol=1e-6)
+    whole = images.reshape(4, 2, 3, -1).mean(axis=(1, 3))
+    np.testing.assert_allclose(found["colour"][:, 3:], whole, rtol=1e-6)
+    several = ("background", "brightness_Ch1", "brightness_Ch9", "size")
+    assert probe_names(Axes(("Ch1", "Ch9"))) == several
+    assert in_words({"brightness": "counts"}, "brightness_red") == "counts in channel red"
+    assert in_words({"brightness": "counts"}, "brightness") == "counts"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.synthetic import make_store
 from unstained.config import ValidateParams
-from unstained.data.audit.probes import PROBES, read_probes
+from unstained.data.audit.probes import probe_names, read_probes
 from unstained.data.audit.shortcuts import ProbeResult, audit_shortcuts, deal, sample_rows
 
 
@@ -190,7 +190,7 @@ def test_images_with_and_without_a_planted_lamp(tmp_path: Path, seed: int, confo
         tmp_path / "s", seed=seed, confound=confound, groups_per_class=8, cells_per_group=12
     )
     probes = read_probes(store, np.arange(len(store)))
-    assert tuple(probes) == PROBES
+    assert tuple(probes) == probe_names(store.axes)
     labels, groups = store.labels(("a", "b", "c")), store.columns("group")["group"].to_numpy()
     results = audit_shortcuts(probes, labels, groups, params(), seed)
     verdicts = {r.probe: r.verdict for r in results if r.scheme == "grouped"}

@@ -9,7 +9,7 @@ import numpy as np
 from tests.conftest import ROOT
 from tests.synthetic import asked
 from unstained.config import EvaluateParams, StudyData, load_params
-from unstained.evaluation.controls import CONTROLS, ControlOutput
+from unstained.evaluation.controls import ControlOutput, control_names
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.results import (
     ControlResult,
@@ -131,7 +131,7 @@ def make_evaluation(
         shares = {**RIGHT, **(controls or {})}
         if split == "random":
             shares["features"] = random_features
-        for number, name in enumerate(CONTROLS):
+        for number, name in enumerate(control_names(described.axes)):
             logits = calls(labels, shares[name], 10 + number)
             output = ControlOutput(logits / logits.sum(1, keepdims=True), truth * 0.3)
             scores = score_output(output, labels, truth, sampling, described, params)

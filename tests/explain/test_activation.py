@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from unstained.explain import activation as explanation
+from unstained.imaging.pictures import grey_picture, grey_range
 
 
 @pytest.mark.parametrize(("side", "layers"), [(64, 5), (64, 3), (40, 4), (48, 4)])
@@ -74,7 +75,7 @@ def test_class_map_is_picked_by_cell() -> None:
 
 def test_pictures_keep_grey_where_there_is_no_evidence() -> None:
     contrast = np.linspace(-1, 1, 64).reshape(8, 8)
-    grey = explanation.grey_picture(contrast, explanation.grey_range(contrast))
+    grey = grey_picture(contrast, grey_range(contrast))
     assert (grey.min(), grey.max()) == (0, 255)
     evidence = np.zeros((8, 8))
     evidence[2, 3], evidence[5, 5] = 2.0, -1.0
@@ -87,5 +88,5 @@ def test_pictures_keep_grey_where_there_is_no_evidence() -> None:
 
 def test_no_positive_evidence_and_no_contrast_are_drawn() -> None:
     flat = np.zeros((8, 8))
-    grey = explanation.grey_picture(flat, explanation.grey_range(flat))
+    grey = grey_picture(flat, grey_range(flat))
     assert np.array_equal(explanation.evidence_picture(grey, flat - 1)[:, :, 0], grey)

@@ -21,6 +21,7 @@ from unstained.explain.measure import MAP, NothingToExplainError, measure
 from unstained.explain.results import Explained
 from unstained.explain.saliency import CONTROLS
 from unstained.explain.tables import cascade_table, explanations_table
+from unstained.imaging.axes import Axes
 from unstained.models.networks.resnet import ResNet
 from unstained.models.networks.vit import ViT
 from unstained.models.outputs import Outputs
@@ -74,7 +75,7 @@ def sample(count: int = 48) -> Sample:
     ends = torch.tensor([0, 0, SIDE, SIDE], dtype=torch.int16)
     canvases = Canvases(images + 1, torch.ones(count, 1), ends.expand(count, 4))
     groups = np.array([f"g{number % 12:02d}" for number in range(count)])
-    return Sample(canvases, masks, labels, groups, groups)
+    return Sample(canvases, Axes(("Ch1",)), masks, labels, groups, groups)
 
 
 @pytest.fixture(scope="module")

@@ -97,8 +97,19 @@ def test_three_copies_of_a_grey_image_are_three_channels(name):
         torch.testing.assert_close(copies(grey).logits, plain(grey.expand(-1, 3, -1, -1)).logits)
 
 
+def test_a_colour_image_enters_as_it_is_where_grey_ones_are_copied():
+    models = []
+    for grey_as in ("three", "one"):
+        torch.manual_seed(0)
+        models.append(build_model(parse(TINY["resnet50"], grey_as=grey_as), 3, 1, channels=3))
+    image = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        found, plain = (model.eval()(image).logits for model in models)
+    assert torch.equal(found, plain)
+
+
 def test_only_grey_images_are_copied():
-    with pytest.raises(ParameterError, match="the images have 2 channels"):
+    with pytest.raises(ParameterError, match="the images have 2 planes"):
         build_model(parse(TINY["resnet50"], grey_as="three"), 3, 1, channels=2)
 
 

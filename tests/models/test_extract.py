@@ -83,8 +83,8 @@ def test_channels_stand_side_by_side():
     expected = torch.cat([single(images[:, :1]), single(images[:, 1:])], dim=1)
     assert torch.equal(both, expected)
     names = Features(channels=2).names
-    assert names[0] == "channel0_" + single.names[0]
-    assert names[len(single.names)] == "channel1_" + single.names[0]
+    assert names[0] == "plane0_" + single.names[0]
+    assert names[len(single.names)] == "plane1_" + single.names[0]
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, -3.0, 1e4])

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from unstained.data.store.blocks import by_size
@@ -69,6 +70,16 @@ class Canvases:
         # A tensor divisor: CUDA multiplies by the reciprocal of a Python number, which rounds
         # differently from the graph's division.
         return unscaled / torch.full((), scale, dtype=torch.float32, device=unscaled.device)
+
+    def plain(self, scale: float = 1.0) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """What masks are found on: contrast in units of `scale`, the mean over planes.
+
+        Returns:
+            (N, S, S) contrast, and (N, S, S) where the canvas lies within the image.
+        """
+        every = slice(None)
+        contrast = self.contrast(every, scale).numpy().astype(np.float64).mean(axis=1)
+        return contrast, self.valid(every)[:, 0].numpy()
 
 
 def place(images: Sequence[np.ndarray], canvas: int, white: float | None = None) -> Canvases:

@@ -11,7 +11,6 @@ from unstained.config import EvaluateParams, StudyData
 from unstained.data.audit.shortcuts import sample_rows
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.controls import (
-    CONTROLS,
     TRAINING_CELLS,
     is_grouped,
     read_control_inputs,
@@ -96,7 +95,7 @@ def _run_partition(
     (labels, targets, group), (train, test) = cells, places
     sampling = resample_groups(group[test], labels[test], params.bootstrap, seed)
     results = []
-    for name in CONTROLS:
+    for name in inputs:
         output = run_control(
             inputs[name], labels, targets, train, test, len(data.class_names), seed
         )

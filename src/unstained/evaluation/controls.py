@@ -13,24 +13,23 @@ from typing import Final
 import numpy as np
 import torch
 
-from unstained.data.audit.probes import read_probes
+from unstained.data.audit.probes import in_words, probe_names, read_probes
 from unstained.data.canvas import iter_canvases
 from unstained.data.store.cell_store import CellStore
+from unstained.imaging.axes import Axes
 from unstained.models.features.extract import Features
 from unstained.progress import progress
 from unstained.statistics.metrics import Floats, Labels
 
-CONTROLS: Final = {
+KINDS: Final = {
     "majority": "the commonest training class, whatever the image",
     "background": "pixels around the cell: level, gradient, noise",
     "brightness": "mean, spread, percentiles of counts",
+    "colour": "mean colour of the rim and of the image",
     "size": "height and width of the image crop",
     "features": "measured shape and texture, decision trees",
 }
-"""Name -> what it sees."""
-
-SHORTCUTS: Final = ("background", "brightness", "size")
-"""Controls that cannot see morphology."""
+"""Kind -> what it sees."""
 
 TRAINING_CELLS: Final = 20_000
 """Training cells of a control at the most; more change it little and cost memory."""
@@ -50,6 +49,21 @@ class ControlOutput:
 
     probabilities: Floats
     targets: Floats
+
+
+def control_names(axes: Axes) -> tuple[str, ...]:
+    """Controls of a study: which there are depends on what its images hold."""
+    return ("majority", *probe_names(axes), "features")
+
+
+def what_it_sees(control: str) -> str:
+    """Of the cell, in words."""
+    return in_words(KINDS, control)
+
+
+def is_shortcut(control: str) -> bool:
+    """Whether a control looks at the image but cannot see morphology."""
+    return control not in ("majority", "features")
 
 
 def read_control_inputs(

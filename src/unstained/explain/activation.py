@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from unstained.config import BoostingParams
+from unstained.imaging.pictures import Picture, along, as_colour
 from unstained.models.trained import ModelSpec
 from unstained.statistics.metrics import Floats, Labels, divide
 
@@ -80,37 +81,27 @@ def evidence_lift(maps: Floats, masks: np.ndarray) -> Floats:
     return divide(inside, masks.mean((1, 2)), np.nan)
 
 
-def grey_range(contrast: Floats) -> tuple[float, float]:
-    """Contrast shown as black and as white, the same for all cells of a report."""
-    low, high = np.percentile(contrast, [0.2, 99.8])
-    return float(low), float(max(high, low + 1e-6))
-
-
-def grey_picture(contrast: Floats, limits: tuple[float, float]) -> np.ndarray:
-    """Contrast (S, S) to grey (S, S) uint8."""
-    low, high = limits
-    return np.asarray(np.rint(255 * np.clip((contrast - low) / (high - low), 0, 1)), np.uint8)
-
-
-def evidence_picture(grey: np.ndarray, evidence: Floats) -> np.ndarray:
+def evidence_picture(picture: Picture, evidence: Floats) -> Picture:
     """Positive evidence laid over a cell.
 
     Args:
-        grey: (S, S) uint8.
-        evidence: (S, S) activation map; scaled by its own maximum, negative values are not shown.
+        picture: (S, W) or (S, W, 3) uint8, a strip of squares.
+        evidence: (S, S) activation map, laid over each square; scaled by its own maximum, negative
+            values are not shown.
 
     Returns:
-        (S, S, 3) uint8.
+        (S, W, 3) uint8.
     """
     positive = np.maximum(evidence, 0.0)
     peak = positive.max()
-    strength = (positive / peak if peak > 0 else positive)[:, :, None] * OPACITY
-    mixed = grey[:, :, None] * (1 - strength) + HEAT * strength
+    share = positive / peak if peak > 0 else positive
+    strength = along(share, picture)[:, :, None] * OPACITY
+    mixed = as_colour(picture) * (1 - strength) + HEAT * strength
     return np.asarray(np.rint(mixed), np.uint8)
 
 
 def png(picture: np.ndarray) -> bytes:
-    """A picture (S, S) or (S, S, 3) uint8 as PNG."""
+    """A picture (S, W) or (S, W, 3) uint8 as PNG."""
     from PIL import Image
 
     buffer = io.BytesIO()

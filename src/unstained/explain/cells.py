@@ -10,6 +10,7 @@ import numpy.typing as npt
 from unstained.config import StudyData
 from unstained.data.canvas import Canvases, load_canvases
 from unstained.data.store.cell_store import CellStore
+from unstained.imaging.axes import Axes
 from unstained.imaging.masks import cell_masks
 from unstained.statistics.metrics import Labels
 
@@ -20,12 +21,14 @@ class Sample:
 
     Attributes:
         canvases: N cells.
+        axes: frames and channels of their planes.
         masks: (N, S, S) bool, the cell; empty where none stands out from the background.
         labels: (N,) classes.
         groups, cell_id: (N,) names.
     """
 
     canvases: Canvases
+    axes: Axes
     masks: npt.NDArray[np.bool_]
     labels: Labels
     groups: np.ndarray
@@ -59,10 +62,9 @@ def read_sample(
     group = names["group"].to_numpy(str)
     rows = test[dealt(labels[test], group[test], per_class, seed)]
     canvases = load_canvases(store, rows, data.canvas)
-    contrast = canvases.contrast(slice(None), 1.0)[:, 0].numpy().astype(np.float64)
-    masks = cell_masks(contrast, canvases.valid(slice(None))[:, 0].numpy())
+    masks = cell_masks(*canvases.plain())
     cell_id = names["cell_id"].to_numpy(str)[rows]
-    return Sample(canvases, masks, labels[rows], group[rows], cell_id)
+    return Sample(canvases, store.axes, masks, labels[rows], group[rows], cell_id)
 
 
 def dealt(labels: Labels, groups: np.ndarray, per_class: int, seed: int) -> Labels:

@@ -137,7 +137,9 @@ def _turned(
 ) -> dict[str, dict[str, Floats]]:
     """Stability of the maps, and of maps drawn anew at random every time: what chance gives."""
     rng = np.random.default_rng([seed, 2])
-    chance = sanity.stability(lambda cells: rng.random(cells[:, 0].shape), images, top=top)
+    chance = sanity.stability(
+        lambda cells: rng.random((len(cells), *cells.shape[2:])), images, top=top
+    )
     own = sanity.stability(lambda cells: explain(network, cells), images, top=top)
     pairs = {MAP: own, "random": chance}
     overlap, correlation = TURNED

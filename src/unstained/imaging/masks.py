@@ -47,7 +47,7 @@ def cell_masks(contrast: Floats, valid: Masks | None = None) -> Masks:
     """Masks of the cells nearest the middle of their images.
 
     Args:
-        contrast: (N, H, W) brightfield in any unit.
+        contrast: (N, H, W) in any unit: of brightfield, or the mean over planes.
         valid: (N, H, W) where the canvas lies within the image; None: everywhere.
 
     Returns:

@@ -35,13 +35,14 @@ class Network(nn.Module, ABC):
 
     Attributes:
         weights: what it is to start from, see models/imagenet.py.
-        images: channels of the first layer: C, or 3 where a grey image is copied.
+        images: channels of the first layer: C, or 3 where a grey image is copied. Three planes
+            enter as they are.
         pretrained: name of the ImageNet weights (models/imagenet.py).
         first_kernel: state-dict name of the first layer's kernel.
         smallest: the least side of an image in pixels.
 
     Raises:
-        ParameterError: `grey_as: three` for images that are not grey.
+        ParameterError: `grey_as: three` for images that are neither grey nor have three planes.
     """
 
     pretrained: ClassVar[str]
@@ -50,9 +51,9 @@ class Network(nn.Module, ABC):
 
     def __init__(self, params: NetworkBase, channels: int) -> None:
         super().__init__()
-        if params.grey_as == "three" and channels != 1:
+        if params.grey_as == "three" and channels not in (1, 3):
             raise ParameterError(
-                f"model.grey_as is three, but the images have {channels} channels",
+                f"model.grey_as is three, but the images have {channels} planes",
                 "set model.grey_as to one; copies are made of single-channel images only",
             )
         self.weights = params.weights

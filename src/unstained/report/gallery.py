@@ -13,6 +13,7 @@ from unstained.evaluation.predictions import activation_maps
 from unstained.evaluation.results import Evaluation, ModelResult
 from unstained.explain import activation as explanation
 from unstained.imaging.masks import cell_masks
+from unstained.imaging.pictures import Picture, cell_pictures, panels
 from unstained.models.trained import TrainedModel
 from unstained.report.numbers import percent
 from unstained.report.page import Block, Card, Gallery, Section, Text, png_picture
@@ -27,9 +28,9 @@ MOST_MISTAKES: Final = 12
 
 @dataclass(frozen=True)
 class _Pictures:
-    """Cells on canvases: contrast (n, S, S), masks (n, S, S), evidence (n, S, S) or None."""
+    """Cells on canvases: n pictures, masks (n, S, S), evidence (n, S, S) or None."""
 
-    contrast: Floats
+    pictures: list[Picture]
     masks: np.ndarray
     evidence: Floats | None
     map_side: int
@@ -100,15 +101,17 @@ def _typical(labels: Labels, right: np.ndarray, count: int, rng: np.random.Gener
 
 def _read(trained: TrainedModel, store: CellStore, rows: Labels, called: Labels) -> _Pictures:
     canvases = load_canvases(store, rows, trained.spec.canvas)
-    scale, side = trained.spec.scale, trained.spec.canvas
-    contrast = canvases.contrast(slice(None), scale)[:, 0].numpy().astype(np.float64)
+    scale = trained.spec.scale
+    contrast = canvases.contrast(slice(None), scale).numpy().astype(np.float64)
     evidence, map_side = None, 0
     if trained.spec.has_cam:
         maps = explanation.of_class(activation_maps(trained, store, rows), called)
         map_side = maps.shape[-1]
-        evidence = explanation.enlarge(maps, side, explanation.seen_side(trained.spec))
-    valid = canvases.valid(slice(None))[:, 0].numpy()
-    return _Pictures(contrast, cell_masks(contrast, valid), evidence, map_side)
+        evidence = explanation.enlarge(
+            maps, trained.spec.canvas, explanation.seen_side(trained.spec)
+        )
+    drawn = cell_pictures(contrast, trained.spec.axes, scale)
+    return _Pictures(drawn, cell_masks(*canvases.plain(scale)), evidence, map_side)
 
 
 def _note(pictures: _Pictures) -> str:
@@ -154,18 +157,18 @@ def _cards(
     evaluation: Evaluation, model: ModelResult, index: Labels, pictures: _Pictures
 ) -> tuple[Card, ...]:
     names, cells = evaluation.data.class_names, evaluation.cells
-    limits = explanation.grey_range(pictures.contrast)
     cards = []
     for position, cell in enumerate(index):
         truth, call = names[cells.labels[cell]], names[model.probabilities[cell].argmax()]
         confidence = percent(float(model.probabilities[cell].max()))
-        grey = explanation.grey_picture(pictures.contrast[position], limits)
+        picture = pictures.pictures[position]
+        width = WIDTH * panels(picture)
         alt = f"Brightfield picture of a cell of class {truth}"
-        shown = [png_picture(explanation.png(grey), alt, WIDTH)]
+        shown = [png_picture(explanation.png(picture), alt, width)]
         if pictures.evidence is not None:
-            laid = explanation.evidence_picture(grey, pictures.evidence[position])
+            laid = explanation.evidence_picture(picture, pictures.evidence[position])
             alt = f"The same cell, evidence for {call} in orange"
-            shown.append(png_picture(explanation.png(laid), alt, WIDTH))
+            shown.append(png_picture(explanation.png(laid), alt, width))
         right = truth == call
         title = truth if right else f"{truth}, called {call}"
         text = f"{confidence} sure; {cells.cell_id[cell]}"

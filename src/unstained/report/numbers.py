@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.evaluation.controls import SHORTCUTS
+from unstained.evaluation.controls import is_shortcut
 from unstained.evaluation.results import ControlResult, Evaluation
 from unstained.statistics.intervals import HALF_A_POINT, Estimate
 from unstained.statistics.paired import PairedResult
@@ -16,6 +16,7 @@ CONTROL_WORDS: Final = {
     "majority": "always naming the commonest class",
     "background": "the pixels around the cell alone",
     "brightness": "overall brightness and contrast alone",
+    "colour": "mean colour alone",
     "size": "the size of the image crop alone",
     "features": "hand-crafted shape and texture features",
 }
@@ -74,5 +75,5 @@ def against_control(evaluation: Evaluation, control: ControlResult) -> PairedRes
 
 def strongest_shortcut(evaluation: Evaluation) -> ControlResult:
     """The control without morphology that does best on the models' test cells."""
-    names = [control for control in evaluation.main_controls if control.name in SHORTCUTS]
+    names = [control for control in evaluation.main_controls if is_shortcut(control.name)]
     return max(names, key=lambda control: control.scores.overall["balanced_accuracy"].value)

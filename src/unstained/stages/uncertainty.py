@@ -111,8 +111,8 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
         write_text(outputs[name], table.round(6).to_csv(index=False, lineterminator="\n"))
     page = build_page(
         results,
-        strange=stranger_gallery(strangers, params.data.canvas),
-        doubted=suspect_gallery(results.suspects, store, params.data.canvas),
+        strange=stranger_gallery(strangers, params.data),
+        doubted=suspect_gallery(results.suspects, store, params.data),
         provenance=provenance(
             params,
             store,
@@ -297,7 +297,9 @@ def _strangers(context: _Context) -> Strangers:
         rows = np.sort(drawn[: own.strangers])
     groups = store.columns("group")["group"].to_numpy(str)[rows]
     images = store.images(rows)
-    return strangers_from_cells(images, groups, own.strangers, own.blur_px, context.seed)
+    return strangers_from_cells(
+        images, groups, own.strangers, own.blur_px, context.seed, store.white
+    )
 
 
 def _simulated(params: UncertaintyStageParams, simulate: SimulateParams) -> Strangers:

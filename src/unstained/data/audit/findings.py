@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from unstained.data.audit.probes import in_words
 from unstained.data.audit.shortcuts import MIN_GROUPS, ProbeResult
 from unstained.statistics.evidence import groups_needed
 
@@ -26,6 +27,7 @@ WORTH_KNOWING: Final = 0.05
 WHAT: Final = {
     "background": "the corners of the image",
     "brightness": "brightness and contrast (mean, spread and percentiles of the counts)",
+    "colour": "mean colour (of the corners and of the whole image)",
     "size": "the size of the crop",
 }
 
@@ -183,12 +185,13 @@ def shortcut_findings(
     for probe, result in grouped.items():
         check = f"shortcut: {probe}"
         if probe in constant:
-            text = f"Every cell is alike in {WHAT[probe]}: it cannot tell the class."
+            text = f"Every cell is alike in {in_words(WHAT, probe)}: it cannot tell the class."
             findings.append(Finding("ok", check, text, result.balanced_accuracy))
         elif result.balanced_accuracy is None:
             text = (
-                f"Whether {WHAT[probe]} alone tells the class is not identifiable: a class has "
-                f"fewer than {MIN_GROUPS} groups, so class and acquisition cannot be told apart."
+                f"Whether {in_words(WHAT, probe)} alone tells the class is not identifiable: a "
+                f"class has fewer than {MIN_GROUPS} groups, so class and acquisition cannot be "
+                "told apart."
             )
             findings.append(Finding("failure", check, text))
         else:
@@ -204,7 +207,7 @@ def _grouped_finding(result: ProbeResult, check: str, meaning: str, confidence: 
         f"balanced accuracy {reached:.2f} ({confidence:.0%} interval {low:.2f} to {high:.2f}) in "
         f"groups it was not trained on; chance is {result.chance:.2f}"
     )
-    what = WHAT[result.probe]
+    what = in_words(WHAT, result.probe)
     if result.verdict == "none found":
         text = f"A classifier that sees only {what} does not tell the class: {numbers}."
         return Finding("ok", check, text, reached, (low, high))
@@ -242,7 +245,7 @@ def _meaning(result: ProbeResult, levels: dict[str, float]) -> str:
             "brightness but neither gradients nor noise. Record the classes alike, or several "
             "classes in each acquisition."
         )
-    if result.probe == "brightness":
+    if not result.probe.startswith("size"):
         return (
             f"{_brightness_cause(result)} A model has learnt morphology only as far "
             "as it exceeds this score."
@@ -275,9 +278,9 @@ def _leak_finding(random: ProbeResult, grouped: ProbeResult) -> Finding:
     difference, low, high = random.gain or (0.0, 0.0, 0.0)
     check = f"random split: {random.probe}"
     numbers = (
-        f"With {WHAT[random.probe]} alone, a random split gives {random.balanced_accuracy:.2f} and "
-        f"held-out groups {grouped.balanced_accuracy:.2f} (difference {difference:+.2f}, interval "
-        f"{low:+.2f} to {high:+.2f})"
+        f"With {in_words(WHAT, random.probe)} alone, a random split gives "
+        f"{random.balanced_accuracy:.2f} and held-out groups {grouped.balanced_accuracy:.2f} "
+        f"(difference {difference:+.2f}, interval {low:+.2f} to {high:+.2f})"
     )
     if random.verdict == "none found":
         text = f"{numbers}: a random split hardly flatters this probe."

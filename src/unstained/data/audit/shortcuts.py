@@ -54,7 +54,7 @@ class ProbeResult:
     """What one probe reached under one scheme of cross-validation.
 
     Attributes:
-        probe: 'background', 'brightness' or 'size'.
+        probe: its name, see `data.audit.probes.probe_names`.
         scheme: 'grouped' (held-out groups) or 'random' (held-out cells of known groups).
         balanced_accuracy, low, high: mean recall over classes and its interval; None where not
             identifiable.

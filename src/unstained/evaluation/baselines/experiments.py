@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import torch
 
 from unstained.config import Experiment, ModelParams
 from unstained.data.canvas import load_canvases
@@ -154,15 +155,13 @@ def hidden_cells(
         radius: of the disc in pixels.
         classes: names.
     """
-    canvases, every = load_canvases(store, rows, canvas), slice(None)
-    contrast = canvases.contrast(every, 1.0)[:, 0]
-    valid = canvases.valid(every)[:, 0].numpy()
-    masks = cell_masks(contrast.double().numpy(), valid)
+    contrast, valid = load_canvases(store, rows, canvas).plain()
+    masks = cell_masks(contrast, valid)
     around, beyond, far = (
-        around_disc(contrast, r).numpy().astype(bool)
+        around_disc(torch.from_numpy(contrast), r).numpy().astype(bool)
         for r in (radius, radius + RIM_PX, radius + 2 * RIM_PX)
     )
-    square = contrast.double().square().numpy()
+    square = np.square(contrast)
     labels = store.labels(classes)[rows]
     light = {}
     for k, name in enumerate(classes):

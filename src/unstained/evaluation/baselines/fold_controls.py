@@ -12,7 +12,7 @@ from unstained.data.canvas import contrast_scale
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.baselines.tables import SHOWN, mean_and_sd
 from unstained.evaluation.control_runs import Partition, run_controls
-from unstained.evaluation.controls import CONTROLS
+from unstained.evaluation.controls import control_names
 from unstained.evaluation.scores import Scores
 
 
@@ -38,7 +38,8 @@ def fold_controls(
     scale = contrast_scale(store, np.flatnonzero(parts[0] == "train"), data.canvas)
     partitions = [Partition(part, main=True) for part in parts]
     found = run_controls(store, partitions, scale, data, params, seed)
-    return {name: tuple(one.scores for one in found if one.name == name) for name in CONTROLS}
+    names = control_names(data.axes)
+    return {name: tuple(one.scores for one in found if one.name == name) for name in names}
 
 
 def controls_table(controls: Mapping[str, Sequence[Scores]]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from unstained.imaging.background import border_background
+from unstained.imaging.background import levels
 from unstained.imaging.masks import cell_masks
 from unstained.imaging.placement import centred
 from unstained.statistics.metrics import Floats
@@ -68,16 +68,22 @@ class Strangers:
 
 
 def strangers_from_cells(
-    images: Sequence[np.ndarray], groups: np.ndarray, count: int, blur_px: float, seed: int
+    images: Sequence[np.ndarray],
+    groups: np.ndarray,
+    count: int,
+    blur_px: float,
+    seed: int,
+    white: float | None = None,
 ) -> Strangers:
     """Strange cells made from ordinary ones.
 
     Args:
-        images: (C, h, w) raw counts of test cells; the first channel is brightfield.
+        images: (C, h, w) raw counts of test cells.
         groups: (N,) acquisition of each. Doublets are made within one, under one lamp.
         count: cells of each kind, drawn without replacement while they last.
         blur_px: standard deviation of the blur.
         seed: equal seeds, equal cells.
+        white: counts of white, where contrast is relative to it (imaging/background.py).
     """
     generator = np.random.default_rng(seed)
     found: list[np.ndarray] = []
@@ -95,8 +101,8 @@ def strangers_from_cells(
         for index in np.sort(drawn):
             mates = np.flatnonzero((groups == groups[index]) & (np.arange(len(images)) != index))
             partner = int(generator.choice(mates)) if len(mates) else int(index)
-            made = make(_segment(images[index]), _segment(images[partner]))
-            found.append(_counts(made, images[index]))
+            made = make(_segment(images[index], white), _segment(images[partner], white))
+            found.append(_counts(made, images[index], white))
             kinds.append(kind)
             origins.append(str(groups[index]))
     return Strangers(found, np.array(kinds), np.array(origins), "made from cells")
@@ -121,14 +127,14 @@ _Maker = Callable[[_Segmented, _Segmented], Floats]
 """From a cell and its partner to a relative image (C, h, w)."""
 
 
-def _segment(image: np.ndarray) -> _Segmented:
-    relative = image / np.maximum(border_background(image), 1.0)[:, None, None] - 1.0
-    return _Segmented(relative, cell_masks(relative[:1])[0])
+def _segment(image: np.ndarray, white: float | None) -> _Segmented:
+    relative = image / np.maximum(levels(image, white), 1.0)[:, None, None] - 1.0
+    return _Segmented(relative, cell_masks(relative.mean(axis=0, keepdims=True))[0])
 
 
-def _counts(relative: Floats, like: np.ndarray) -> np.ndarray:
+def _counts(relative: Floats, like: np.ndarray, white: float | None) -> np.ndarray:
     """A relative image (C, h, w) in the counts of another image."""
-    level = np.maximum(border_background(like), 1.0)[:, None, None]
+    level = np.maximum(levels(like, white), 1.0)[:, None, None]
     most = np.iinfo(like.dtype).max
     return np.asarray(np.clip(np.rint((relative + 1.0) * level), 0, most), like.dtype)
 

@@ -29,7 +29,7 @@ class Features(nn.Module):
     """Contrast (B, C, S, S) to features (B, C * F), float64; exports to ONNX.
 
     Args:
-        channels: C.
+        channels: C planes (imaging/axes.py).
     """
 
     def __init__(self, channels: int = 1) -> None:
@@ -38,7 +38,7 @@ class Features(nn.Module):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the C * F features, in order, led by the channel where there are several."""
+        """Names of the C * F features, in order, led by the plane's number where several."""
         one = plane_features(torch.zeros(1, 16, 16, dtype=torch.float64))
         names = []
         for name, values in one.items():
@@ -46,7 +46,7 @@ class Features(nn.Module):
             names += [name] if values.ndim == 1 else [f"{name}_{k}" for k in range(count)]
         if self.channels == 1:
             return tuple(names)
-        return tuple(f"channel{c}_{name}" for c in range(self.channels) for name in names)
+        return tuple(f"plane{c}_{name}" for c in range(self.channels) for name in names)
 
     def forward(self, contrast: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) contrast to (B, C * F) float64."""

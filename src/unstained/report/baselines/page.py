@@ -18,7 +18,7 @@ from unstained.evaluation.baselines.verdicts import (
     league_of,
     pooled_decisions,
 )
-from unstained.evaluation.controls import CONTROLS, SHORTCUTS
+from unstained.evaluation.controls import is_shortcut, what_it_sees
 from unstained.evaluation.scores import Scores
 from unstained.report.baselines import plots
 from unstained.report.baselines.cost import cost_section
@@ -176,14 +176,14 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _control_cell(name: str) -> Cell:
-    return Cell(f"{name} control", CONTROLS[name])
+    return Cell(f"{name} control", what_it_sees(name))
 
 
 def _worth(models: pd.DataFrame, controls: pd.DataFrame) -> str:
     """The first of the models beside the controls."""
     first = models.iloc[0]
     value = controls.set_index("control")[METRIC]
-    blind = str(value[list(SHORTCUTS)].idxmax())
+    blind = str(value[[name for name in value.index if is_shortcut(str(name))]].idxmax())
     lost = models.loc[models[METRIC] <= value["features"], "model"].astype(str).tolist()
     return (
         f"{first['model']} reaches a macro-F1 of {first[METRIC]:.3f}. Without a look at the "

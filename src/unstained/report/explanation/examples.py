@@ -6,8 +6,8 @@ import numpy as np
 
 from unstained.config.explain import ExplainParams
 from unstained.evaluation.baselines.verdicts import ABLATION
-from unstained.explain.activation import grey_picture, grey_range
 from unstained.explain.results import Explained
+from unstained.imaging.pictures import cell_pictures
 from unstained.report.explanation import plots
 from unstained.report.numbers import listed
 from unstained.report.page import Plots, Section, Text, svg_picture
@@ -34,8 +34,8 @@ def examples_section(found: Explained, params: ExplainParams, scale: float) -> S
     if not names:
         return Section("examples", title, short, lead, (Text(("No model here has a map.",)),))
     sample = found.sample
-    contrast = sample.canvases.contrast(slice(None), scale)[:, 0].numpy().astype(np.float64)
-    limits = grey_range(contrast)
+    contrast = sample.canvases.contrast(slice(None), scale).numpy().astype(np.float64)
+    drawn = cell_pictures(contrast, sample.axes, scale)
     chosen = sample.first_of_each_class(params.examples_per_class)
     blocks = []
     for k, label in enumerate(found.class_names):
@@ -44,7 +44,7 @@ def examples_section(found: Explained, params: ExplainParams, scale: float) -> S
             continue
         examples = [
             plots.Example(
-                grey_picture(contrast[cell], limits),
+                drawn[cell],
                 sample.masks[cell],
                 tuple(_shown(found, name, int(cell)) for name in names),
             )

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from unstained.explain.activation import evidence_picture
+from unstained.imaging.pictures import Picture, along, as_colour
 from unstained.report.figures import COLOURS, INK, LINES, QUIET, STYLE, new_panel, to_svg
 from unstained.statistics.metrics import Floats
 
@@ -78,9 +79,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Example:
-    """A cell: grey (S, S) uint8, mask (S, S) bool, and what each network says of it."""
+    """A cell: its picture, mask (S, S) bool, and what each network says of it."""
 
-    grey: npt.NDArray[np.uint8]
+    picture: Picture
     mask: npt.NDArray[np.bool_]
     shown: tuple[Shown, ...]
 
@@ -99,10 +100,10 @@ def example_panel(examples: Sequence[Example], names: Sequence[str]) -> str:
         figure = Figure(figsize=size, layout=pads)
         grid = figure.subplots(len(examples), columns, squeeze=False)
         for row, example in zip(grid, examples, strict=True):
-            pictures = [example.grey[:, :, None].repeat(3, axis=2)]
-            pictures += [evidence_picture(example.grey, one.evidence) for one in example.shown]
+            pictures = [as_colour(example.picture)]
+            pictures += [evidence_picture(example.picture, one.evidence) for one in example.shown]
             for axes, picture in zip(row, pictures, strict=True):
-                _picture(axes, picture, example.mask)
+                _picture(axes, picture, along(example.mask, picture))
             for axes, one in zip(row[1:], example.shown, strict=True):
                 sign, colour = ("✓", COLOURS[2]) if one.right else ("✗", COLOURS[1])
                 text = f"{sign} {one.called} {100 * one.probability:.0f} %"
@@ -112,7 +113,7 @@ def example_panel(examples: Sequence[Example], names: Sequence[str]) -> str:
         return to_svg(figure)
 
 
-def _picture(axes: Axes, picture: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> None:
+def _picture(axes: Axes, picture: Picture, mask: npt.NDArray[np.bool_]) -> None:
     axes.imshow(picture, interpolation="none")
     if mask.any():
         axes.contour(mask, levels=[0.5], colors=[COLOURS[4]], linewidths=0.9)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.evaluation.controls import CONTROLS
+from unstained.evaluation.controls import what_it_sees
 from unstained.evaluation.results import ControlResult, Evaluation, ModelResult
 from unstained.evaluation.scores import Scores
 from unstained.report import figures
@@ -105,7 +105,7 @@ def _control_rows(evaluation: Evaluation) -> Iterator[tuple[Cell, ...]]:
     for control in controls_best_first(evaluation):
         other = _reference(evaluation, control)
         last = number(other.scores.overall["balanced_accuracy"]) if other else Cell("–")
-        name = Cell(f"{control.name} control", CONTROLS[control.name])
+        name = Cell(f"{control.name} control", what_it_sees(control.name))
         yield (name, *_score_cells(control.scores), last)
 
 

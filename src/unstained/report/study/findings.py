@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from unstained.data.audit.probes import in_words
 from unstained.evaluation.conformal import fewest_cells
-from unstained.evaluation.controls import SHORTCUTS
+from unstained.evaluation.controls import is_shortcut
 from unstained.evaluation.results import Evaluation
 from unstained.report.numbers import (
     CONTROL_WORDS,
@@ -88,14 +89,14 @@ def _partition(evaluation: Evaluation) -> Iterator[Finding]:
 
 def _controls(evaluation: Evaluation) -> Iterator[Finding]:
     for control in evaluation.main_controls:
-        if control.name not in (*SHORTCUTS, "features"):
+        if control.name == "majority":
             continue
         gain = against_control(evaluation, control)
-        words = CONTROL_WORDS[control.name]
+        words = in_words(CONTROL_WORDS, control.name)
         numbers = f"Gain of {evaluation.best.name} in balanced accuracy: {points(gain)}."
         if clearly_better(gain):
             continue
-        shortcut = control.name in SHORTCUTS
+        shortcut = is_shortcut(control.name)
         yield Finding(
             "bad" if shortcut else "caution",
             f"Not clearly better than {words}",

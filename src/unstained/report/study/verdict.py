@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from unstained.data.audit.probes import in_words
 from unstained.evaluation.results import ControlResult, Evaluation
 from unstained.report.numbers import (
     CONTROL_WORDS,
@@ -45,7 +46,7 @@ def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
     elif not clearly_better(beaten):
         tone = "bad"
         answer = (
-            f"Not shown: {CONTROL_WORDS[shortcut.name]} may serve as well "
+            f"Not shown: {in_words(CONTROL_WORDS, shortcut.name)} may serve as well "
             f"({percent(shortcut.scores.overall['balanced_accuracy'].value)}) as the best model "
             f"({reached})."
         )
@@ -93,8 +94,8 @@ def _beside_controls(evaluation: Evaluation, beaten: PairedResult, shortcut: Con
         judgement = "worse" if gain.high < 0 else "not clearly better"
     return (
         f"Without seeing the cell's shape one reaches at most {level}, from "
-        f"{CONTROL_WORDS[shortcut.name]}: the model gains {points(beaten)}. Hand-crafted features "
-        f"with decision trees reach {reached}: the model is {judgement}, {points(gain)}."
+        f"{in_words(CONTROL_WORDS, shortcut.name)}: the model gains {points(beaten)}. Hand-crafted "
+        f"features with decision trees reach {reached}: the model is {judgement}, {points(gain)}."
     )
 
 

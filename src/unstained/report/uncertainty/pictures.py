@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from unstained.config import StudyData
 from unstained.data.canvas import place
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.uncertainty.results import records
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, Strangers
-from unstained.explain.activation import grey_picture, grey_range, png
+from unstained.explain.activation import png
+from unstained.imaging.background import white_level
+from unstained.imaging.pictures import cell_pictures, panels
 from unstained.report.numbers import percent
 from unstained.report.page import Card, Gallery, Picture, png_picture
 
@@ -22,15 +25,19 @@ MOST_SUSPECTS = 12
 
 
 def _pictures(
-    images: Sequence[np.ndarray], canvas: int, words: Sequence[str]
+    images: Sequence[np.ndarray], data: StudyData, words: Sequence[str]
 ) -> list[tuple[Picture]]:
-    contrast = place(images, canvas).contrast(slice(None), 1.0)[:, 0].numpy().astype(np.float64)
-    limits = grey_range(contrast)
-    shown = [png(grey_picture(image, limits)) for image in contrast]
-    return [(png_picture(image, alt, WIDTH),) for image, alt in zip(shown, words, strict=True)]
+    white = white_level(data.normalise, images[0].dtype)
+    canvases = place(images, data.canvas, white)
+    contrast = canvases.contrast(slice(None), 1.0).numpy().astype(np.float64)
+    drawn = cell_pictures(contrast, data.axes)
+    return [
+        (png_picture(png(one), alt, WIDTH * panels(one)),)
+        for one, alt in zip(drawn, words, strict=True)
+    ]
 
 
-def stranger_gallery(strangers: Strangers, canvas: int) -> Gallery:
+def stranger_gallery(strangers: Strangers, data: StudyData) -> Gallery:
     """Some cells of each kind."""
     kinds = sorted(set(strangers.kinds.tolist()), key=lambda kind: (kind == CONTROL, kind))
     chosen = [
@@ -40,7 +47,7 @@ def stranger_gallery(strangers: Strangers, canvas: int) -> Gallery:
     ]
     names = [str(strangers.kinds[index]) for index in chosen]
     alts = [f"Brightfield picture of a cell of kind {name}" for name in names]
-    pictures = _pictures([strangers.images[index] for index in chosen], canvas, alts)
+    pictures = _pictures([strangers.images[index] for index in chosen], data, alts)
     cards = tuple(
         Card(picture, name, str(strangers.groups[index]))
         for picture, name, index in zip(pictures, names, chosen, strict=True)
@@ -53,7 +60,7 @@ def _step(strangers: Strangers, kind: str) -> int:
     return max(1, int((strangers.kinds == kind).sum()) // EXAMPLES | 1)
 
 
-def suspect_gallery(suspects: pd.DataFrame, store: CellStore, canvas: int) -> Gallery | None:
+def suspect_gallery(suspects: pd.DataFrame, store: CellStore, data: StudyData) -> Gallery | None:
     """The labels doubted most; None where none is."""
     shown = suspects.head(MOST_SUSPECTS)
     if not len(shown):
@@ -69,6 +76,6 @@ def suspect_gallery(suspects: pd.DataFrame, store: CellStore, canvas: int) -> Ga
             f"{row['gate']}; {row['cell_id']}",
             "caution",
         )
-        for picture, row in zip(_pictures(store.images(rows), canvas, alts), rows_of, strict=True)
+        for picture, row in zip(_pictures(store.images(rows), data, alts), rows_of, strict=True)
     )
     return Gallery("Labels doubted most by all models together", cards)
