@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from unstained.config import ClassesParams, ProportionParams, ValueParams
 from unstained.predictions import (
+    ONLY,
     ClassPredictions,
     Predictions,
+    SharePredictions,
     ValuePredictions,
     read_predictions,
     write_predictions,
@@ -19,47 +25,92 @@ from unstained.predictions import (
 CELLS = 30
 
 
+def drawn_classes(rng: np.random.Generator, classes: int) -> ClassPredictions:
+    """Any predictions of classes, some of them unknown."""
+    logits = rng.normal(size=(CELLS, classes))
+    odds = np.exp(logits)
+    return ClassPredictions(
+        labels=np.arange(CELLS) % (classes + 1) - 1,
+        logits=logits,
+        probabilities=odds / odds.sum(axis=1, keepdims=True),
+        sets=rng.random((CELLS, classes)) > 0.5,
+    )
+
+
 @pytest.fixture
 def made() -> Predictions:
-    """Predictions in no order of cell_id, with an unknown class and missing values."""
+    """Predictions in no order of cell_id, with unknown classes and missing values."""
     rng = np.random.default_rng(0)
-    logits = rng.normal(size=(CELLS, 11))  # ten and more columns, so that text order is not theirs
-    odds = np.exp(logits)
     truth = rng.normal(size=CELLS)
     truth[::4] = np.nan
+    shares = rng.dirichlet([1, 1, 1], CELLS)
+    shares[::5] = np.nan
     return Predictions(
         cell_id=np.array([f"g{k % 3}/{k}" for k in rng.permutation(CELLS)]),
         group=np.array([f"g{k % 3}" for k in range(CELLS)]),
         part=np.array(["val", "test", "external"])[np.arange(CELLS) % 3],
-        classes=ClassPredictions(
-            labels=np.arange(CELLS) % 12 - 1,
-            logits=logits,
-            probabilities=odds / odds.sum(axis=1, keepdims=True),
-            sets=rng.random((CELLS, 11)) > 0.5,
-        ),
+        by_class={ONLY: drawn_classes(rng, 11)},  # ten and more: text order is not theirs
         values={
             "DNA": ValuePredictions(truth, rng.normal(size=CELLS)),
             "set_2": ValuePredictions(truth, rng.normal(size=CELLS)),
         },
+        shares={
+            "mix": SharePredictions(("a", "b_1", "c"), shares, rng.dirichlet([1, 1, 1], CELLS))
+        },
     )
 
 
-def test_what_is_written_is_read(made: Predictions, tmp_path: Path) -> None:
-    path = tmp_path / "predictions.parquet"
-    write_predictions(path, made)
+def several(made: Predictions) -> Predictions:
+    """Two classes tasks and nothing else."""
+    rng = np.random.default_rng(1)
+    tasks = {"phase": drawn_classes(rng, 4), "phase_2": drawn_classes(rng, 12)}
+    return Predictions(made.cell_id, made.group, made.part, tasks)
+
+
+def without_classes(made: Predictions) -> Predictions:
+    """Values and shares alone."""
+    return Predictions(made.cell_id, made.group, made.part, {}, made.values, made.shares)
+
+
+@pytest.mark.parametrize("change", [lambda made: made, several, without_classes])
+def test_what_is_written_is_read(
+    made: Predictions, change: Callable[[Predictions], Predictions], tmp_path: Path
+) -> None:
+    wanted, path = change(made), tmp_path / "predictions.parquet"
+    write_predictions(path, wanted)
     found = read_predictions(path)
     for name in ("cell_id", "group", "part"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(made, name))
-    for name in ("labels", "logits", "probabilities", "sets"):
-        np.testing.assert_array_equal(getattr(found.classes, name), getattr(made.classes, name))
-    assert list(found.values) == ["DNA", "set_2"]
-    for name, values in made.values.items():
-        np.testing.assert_array_equal(found.values[name].truth, values.truth)
-        np.testing.assert_array_equal(found.values[name].predicted, values.predicted)
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    for kind, fields in (
+        ("by_class", ("labels", "logits", "probabilities", "sets")),
+        ("values", ("truth", "predicted")),
+        ("shares", ("parts", "truth", "predicted")),
+    ):
+        held, expected = getattr(found, kind), getattr(wanted, kind)
+        assert list(held) == list(expected)
+        for task, name in itertools.product(expected, fields):
+            np.testing.assert_array_equal(
+                getattr(held[task], name), getattr(expected[task], name), f"{kind} {task} {name}"
+            )
+
+
+def test_a_task_is_found_by_its_name(made: Predictions) -> None:
+    lineage = ClassesParams(kind="classes", name="lineage", names=("a", "b"), column="label")
+    phase = lineage.model_copy(update={"name": "phase"})
+    value = ValueParams(kind="value", name="DNA", column="DNA")
+    mix = ProportionParams(kind="proportion", name="mix", parts=("a", "b"), columns=("a", "b"))
+    assert made.of_task(value) is made.values["DNA"]
+    assert made.of_task(mix) is made.shares["mix"]
+    assert made.of_task(lineage) is made.classes  # the only classes task, whatever its name
+    two = several(made)
+    assert two.of_task(phase) is two.by_class["phase"]
+    assert two.of_task(lineage) is None
+    assert without_classes(made).of_task(lineage) is None
+    assert made.of_task(value.model_copy(update={"name": "lineage"})) is None
 
 
 def test_columns_are_those_that_other_tools_know(made: Predictions, tmp_path: Path) -> None:
-    write_predictions(tmp_path / "p.parquet", made)
+    write_predictions(tmp_path / "p.parquet", replace(made, shares={}))
     table = pd.read_parquet(tmp_path / "p.parquet")
     numbers = range(11)
     assert list(table) == [

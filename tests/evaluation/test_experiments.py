@@ -23,7 +23,7 @@ from unstained.evaluation.baselines.experiments import (
     outcomes,
 )
 from unstained.evaluation.baselines.grid import Grid, ReplicateResult
-from unstained.predictions import ClassPredictions, Predictions
+from unstained.predictions import ONLY, ClassPredictions, Predictions
 from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.page import Table, Text
 
@@ -56,7 +56,8 @@ EXPERIMENTS = tuple(
 def _said(cell_id: np.ndarray, labels: np.ndarray) -> Predictions:
     """Predictions of which only names and labels matter."""
     logits, same = np.eye(3)[labels], np.full(len(labels), "test")
-    return Predictions(cell_id, cell_id, same, ClassPredictions(labels, logits, logits, logits > 0))
+    found = ClassPredictions(labels, logits, logits, logits > 0)
+    return Predictions(cell_id, cell_id, same, {ONLY: found})
 
 
 def grid(low: float = 0.4) -> Grid:

@@ -13,6 +13,7 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from unstained.statistics import paired
+from unstained.statistics.metric import class_metric
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
@@ -66,11 +67,12 @@ def test_permutation_by_group_equals_brute_force(seed: int) -> None:
     truth, groups = rng.integers(0, 3, 60), rng.integers(0, 6, 60)
     one = np.where(rng.random(60) < 0.5, truth, rng.integers(0, 3, 60))
     two = np.where(rng.random(60) < 0.8, truth, rng.integers(0, 3, 60))
-    found, floor = paired.permutation_test(truth, one, two, groups, "macro_f1", 64, 0)
+    metric = class_metric("macro_f1", 3)
+    found, floor = paired.permutation_test(truth, one, two, groups, metric, 64, 0)
     assert found == pytest.approx(brute_force(truth, one, two, groups))
     differing = len(np.unique(groups[one != two]))
     assert floor == pytest.approx(2 / 2**differing)
-    drawn, _ = paired.permutation_test(truth, one, two, groups, "macro_f1", 63, 0)
+    drawn, _ = paired.permutation_test(truth, one, two, groups, metric, 63, 0)
     assert drawn == pytest.approx(found, abs=0.25)
 
 
@@ -95,7 +97,9 @@ def test_rejects_at_its_rate_when_models_are_alike_within_groups() -> None:
         one, two = (
             (rng.random(400) < np.repeat(rng.beta(0.5, 0.5, 20), 20)).astype(int) for _ in range(2)
         )
-        by_group, _ = paired.permutation_test(truth, one, two, groups, "accuracy", 300, seed)
+        by_group, _ = paired.permutation_test(
+            truth, one, two, groups, class_metric("accuracy", 3), 300, seed
+        )
         rejected["group"] += by_group <= 0.05
         rejected["cell"] += paired.mcnemar((two > one).sum(), (one > two).sum()) <= 0.05
     assert rejected["group"] <= 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from unstained.config.base import Count, Params, Positive
 from unstained.config.tasks import (
@@ -53,6 +53,9 @@ class StudyData(Params):
     tasks: Annotated[tuple[TaskParams, ...], BeforeValidator(named_tasks), Field(min_length=1)] = (
         Field(description="what is asked of a cell, by name and in order (config/tasks.py)")
     )
+    primary: str | None = Field(
+        default=None, description="task that models are chosen and promoted by; None: the first"
+    )
     group: Literal["acquisition", "block"]
     block_size: Count = Field(default=30, description="tiles a block, where group is 'block'")
     canvas: Annotated[int, Field(ge=16, le=512)] = Field(
@@ -70,6 +73,18 @@ class StudyData(Params):
             if len(set(names)) < len(names):
                 raise ValueError(f"a {what} is named twice: {', '.join(names)}")
         return tasks
+
+    @model_validator(mode="after")
+    def _primary_is_a_task(self) -> StudyData:
+        if self.primary is not None and self.primary not in [task.name for task in self.tasks]:
+            names = ", ".join(task.name for task in self.tasks)
+            raise ValueError(f"primary: there is no task {self.primary!r} (known: {names})")
+        return self
+
+    @property
+    def primary_task(self) -> TaskParams:
+        """The task that models are chosen and promoted by."""
+        return next(t for t in self.tasks if self.primary in (None, t.name))
 
     def with_rules(self, rules: tuple[ClassRule, ...]) -> StudyData:
         """The same study, its first classes task told by other rules."""

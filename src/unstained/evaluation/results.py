@@ -14,7 +14,7 @@ from unstained.evaluation.calibration import Reliability
 from unstained.evaluation.controls import ControlOutput
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.scores import Scores, score_classes, score_target
-from unstained.predictions import ClassPredictions, Predictions, ValuePredictions
+from unstained.predictions import ONLY, ClassPredictions, Predictions, ValuePredictions
 from unstained.statistics import regression
 from unstained.statistics.conformal import prediction_sets
 from unstained.statistics.intervals import Resampling
@@ -98,7 +98,9 @@ class ModelResult:
             cell_id=cells.cell_id,
             group=cells.group,
             part=cells.part,
-            classes=ClassPredictions(cells.labels, self.logits, self.probabilities, self.sets),
+            by_class={
+                ONLY: ClassPredictions(cells.labels, self.logits, self.probabilities, self.sets)
+            },
             values={name: ValuePredictions(truth, found) for name, truth, found in values},
         )
 

@@ -18,7 +18,7 @@ from unstained.artifact.padding import pad_batch
 from unstained.config import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.files import read_json
-from unstained.predictions import ClassPredictions, Predictions, ValuePredictions
+from unstained.predictions import ONLY, ClassPredictions, Predictions, ValuePredictions
 from unstained.progress import progress
 from unstained.statistics.conformal import prediction_sets
 
@@ -95,12 +95,14 @@ def artifact_predictions(
         cell_id=names["cell_id"].to_numpy(str),
         group=names["group"].to_numpy(str),
         part=part,
-        classes=ClassPredictions(
-            labels=store.labels(data.class_names)[rows],
-            logits=found["logits"],
-            probabilities=found["probabilities"],
-            sets=prediction_sets(found["probabilities"], thresholds),
-        ),
+        by_class={
+            ONLY: ClassPredictions(
+                labels=store.labels(data.class_names)[rows],
+                logits=found["logits"],
+                probabilities=found["probabilities"],
+                sets=prediction_sets(found["probabilities"], thresholds),
+            )
+        },
         values={name: ValuePredictions(known, said) for name, known, said in values},
     )
 

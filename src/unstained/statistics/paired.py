@@ -1,7 +1,8 @@
 """Is one model better than another on the same cells? Tests that respect pairs and groups.
 
-- `compare_predictions`: difference of a metric with a bootstrap interval by group, a permutation
-  test that exchanges the two models' predictions group by group, and McNemar's test by cell.
+- `compare`, and `compare_predictions` for classes: difference of a metric with a bootstrap
+  interval by group, a permutation test that exchanges the two models' predictions group by
+  group, and, for classes, McNemar's test by cell.
 - `corrected_resampled_t`: differences over cross-validation folds, whose training sets overlap.
 - `adjust`: p-values of several comparisons.
 
@@ -15,14 +16,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from scipy import stats
 
 from unstained.statistics.intervals import percentile_interval, resample_groups
-from unstained.statistics.metrics import DECISION_METRICS, Floats, Labels, unit_confusions
+from unstained.statistics.metric import Metric, class_metric
+from unstained.statistics.metrics import Floats, Labels
 
 CORRECTIONS: Final = ("bonferroni", "fdr_bh", "holm")
 
@@ -39,8 +41,9 @@ class PairedResult:
         p_permutation: two-sided p-value of the permutation test by group (by cell without groups).
         p_floor: smallest p-value that this permutation test can return.
         p_mcnemar: two-sided p-value of McNemar's test on right and wrong cells, which takes cells
-            as independent and is therefore too optimistic where groups are correlated.
-        n_discordant: cells that exactly one of the models predicts right.
+            as independent and is therefore too optimistic where groups are correlated; None where
+            no classes are predicted.
+        n_discordant: cells whose class exactly one of the models predicts; None likewise.
         n_groups: groups that were exchanged and resampled; 0 where cells were.
         caveat: what a reader must know of the interval, or ''.
     """
@@ -50,8 +53,8 @@ class PairedResult:
     high: float
     p_permutation: float
     p_floor: float
-    p_mcnemar: float
-    n_discordant: int
+    p_mcnemar: float | None
+    n_discordant: int | None
     n_groups: int
     caveat: str
 
@@ -66,10 +69,10 @@ def compare_predictions(
     alpha: float,
     seed: int,
 ) -> PairedResult:
-    """Compare two models' decisions on the same cells.
+    """Compare two models' predicted classes on the same cells, with McNemar's test too.
 
     Args:
-        truth: (N,) classes 0..K-1.
+        truth: (N,) classes 0..K-1, -1 where not known.
         first: (N,) predicted classes of the first model.
         second: (N,) predicted classes of the second model.
         groups: (N,) group of each cell, or None where cells are independent.
@@ -81,68 +84,105 @@ def compare_predictions(
     Raises:
         ValueError: unknown metric, no cells, or lengths that differ.
     """
-    if metric not in DECISION_METRICS:
-        raise ValueError(f"unknown metric {metric!r} (known: {', '.join(DECISION_METRICS)})")
+    chosen = class_metric(metric, _classes(truth, first, second))
+    found = compare(truth, first, second, groups, truth, chosen, resamples, alpha, seed)
+    known = truth >= 0
+    right_one, right_two = (known & (said == truth) for said in (first, second))
+    return replace(
+        found,
+        p_mcnemar=mcnemar(int((right_one & ~right_two).sum()), int((right_two & ~right_one).sum())),
+        n_discordant=int((right_one != right_two).sum()),
+    )
+
+
+def compare(
+    truth: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    groups: np.ndarray | None,
+    strata: Labels,
+    metric: Metric,
+    resamples: int,
+    alpha: float,
+    seed: int,
+) -> PairedResult:
+    """Compare two models' predictions of any kind of task on the same cells.
+
+    Args:
+        truth: (N, ...) what `metric` takes as truth.
+        first: predictions of the first model, likewise.
+        second: predictions of the second model.
+        groups: (N,) group of each cell, or None where cells are independent.
+        strata: (N,) what groups are resampled within, see `resample_groups`.
+        metric: the metric.
+        resamples: bootstrap resamples, and permutations unless all of them can be enumerated.
+        alpha: 1 - confidence of the interval.
+        seed: equal seeds give equal results.
+
+    Raises:
+        ValueError: no cells, or lengths that differ.
+    """
     if not len(truth) == len(first) == len(second) or not len(truth):
         raise ValueError("truth and both predictions must have the same number of cells, not 0")
-    score = DECISION_METRICS[metric]
-    classes = int(max(truth.max(), first.max(), second.max())) + 1
-    sampling = resample_groups(groups, truth, resamples, seed)
-    one = unit_confusions(truth, first, sampling.unit, sampling.units, classes)
-    two = unit_confusions(truth, second, sampling.unit, sampling.units, classes)
-    samples = score(sampling.totals(two)) - score(sampling.totals(one))
+    sampling = resample_groups(groups, strata, resamples, seed)
+    one, two = (
+        metric.unit_sums(truth, said, sampling.unit, sampling.units) for said in (first, second)
+    )
+    samples = metric.value(sampling.totals(two)) - metric.value(sampling.totals(one))
     low, high = percentile_interval(samples, 1 - alpha)
     p_value, floor = permutation_test(truth, first, second, groups, metric, resamples, seed)
-    right_one, right_two = first == truth, second == truth
     return PairedResult(
-        difference=float(score(two.sum(0)) - score(one.sum(0))),
+        difference=float(metric.value(two.sum(0)) - metric.value(one.sum(0))),
         low=float(low),
         high=float(high),
         p_permutation=p_value,
         p_floor=floor,
-        p_mcnemar=mcnemar(int((right_one & ~right_two).sum()), int((right_two & ~right_one).sum())),
-        n_discordant=int((right_one != right_two).sum()),
+        p_mcnemar=None,
+        n_discordant=None,
         n_groups=sampling.groups,
         caveat=sampling.caveat,
     )
 
 
+def _classes(*labels: Labels) -> int:
+    """Classes that occur among some labels; averages leave out what does not."""
+    return int(max(found.max() for found in labels)) + 1
+
+
 def permutation_test(
-    truth: Labels,
-    first: Labels,
-    second: Labels,
+    truth: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
     groups: np.ndarray | None,
-    metric: str,
+    metric: Metric,
     resamples: int,
     seed: int,
 ) -> tuple[float, float]:
     """Two-sided permutation test of a metric's difference, exchanging predictions by group.
 
     All 2^G exchanges are enumerated when there are no more than `resamples` of them; otherwise
-    that many are drawn, and the observed one counts as one more (Phipson & Smyth 2010).
+    that many are drawn, and the observed one counts as one more (Phipson & Smyth 2010). An
+    exchange for which the metric is undefined counts as extreme.
 
     Returns:
-        (p-value, smallest p-value possible).
+        (p-value, smallest p-value possible); (1, 1) where nothing differs or nothing is defined.
     """
-    score = DECISION_METRICS[metric]
-    classes = int(max(truth.max(), first.max(), second.max())) + 1
     names = np.arange(len(truth)) if groups is None else np.asarray(groups, dtype=str)
     _, unit = np.unique(names, return_inverse=True)
     differs = np.zeros(unit.max() + 1, dtype=bool)
-    differs[unit[first != second]] = True
-    if not differs.any():
-        return 1.0, 1.0
+    differs[unit[(first != second).reshape(len(first), -1).any(axis=1)]] = True
     index = np.where(differs, np.cumsum(differs), 0)[unit]  # 0: both models agree, never matters
     units = int(differs.sum()) + 1
-    one = unit_confusions(truth, first, index, units, classes)
-    two = unit_confusions(truth, second, index, units, classes)
+    one, two = (metric.unit_sums(truth, said, index, units) for said in (first, second))
+    observed = abs(float(metric.value(two.sum(0)) - metric.value(one.sum(0))))
+    if not differs.any() or math.isnan(observed):
+        return 1.0, 1.0
     total, change = one.sum(0) + two.sum(0), (two - one)[1:]
-    observed = abs(float(score(two.sum(0)) - score(one.sum(0))))
     extreme, drawn, exact = 0, 0, len(change) <= math.log2(max(resamples, 1))
     for signs in _exchanges(len(change), resamples, exact, seed):
         shift = np.tensordot(signs, change, axes=1)
-        values = np.abs(score((total + shift) / 2) - score((total - shift) / 2))
-        extreme += int((values >= observed - 1e-12).sum())
+        values = np.abs(metric.value((total + shift) / 2) - metric.value((total - shift) / 2))
+        extreme += int((~(values < observed - 1e-12)).sum())
         drawn += len(signs)
     if exact:
         return extreme / drawn, 2.0 / drawn

@@ -11,12 +11,14 @@ import numpy as np
 from unstained.statistics.metrics import Floats, Labels, divide
 
 
-def moments(truth: Floats, predicted: Floats) -> Floats:
+def moments(truth: Floats, predicted: Floats, centre: float | None = None) -> Floats:
     """What each cell adds to the sums of the metrics below.
 
     Args:
         truth: (N,) true values, NaN where not recorded.
         predicted: (N,) predictions.
+        centre: what both are shifted by, so that sums of two models can be exchanged; None for
+            each one's own mean.
 
     Returns:
         (N, 8): 1, x, y, x², y², xy, (truth - predicted)², |truth - predicted| with x and y the
@@ -25,8 +27,9 @@ def moments(truth: Floats, predicted: Floats) -> Floats:
     known = ~np.isnan(truth)
     truth, predicted = np.where(known, truth, 0.0), np.where(known, predicted, 0.0)
     count = max(1, int(known.sum()))
-    x = np.where(known, truth - truth.sum() / count, 0.0)
-    y = np.where(known, predicted - predicted.sum() / count, 0.0)
+    shifts = [v.sum() / count if centre is None else centre for v in (truth, predicted)]
+    x = np.where(known, truth - shifts[0], 0.0)
+    y = np.where(known, predicted - shifts[1], 0.0)
     error = truth - predicted
     columns = [known.astype(float), x, y, x * x, y * y, x * y, error**2, np.abs(error)]
     return np.stack(columns, axis=1)

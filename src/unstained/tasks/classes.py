@@ -10,6 +10,7 @@ import numpy as np
 
 from unstained.config import ClassesParams
 from unstained.errors import StoreError
+from unstained.statistics.metric import Metric, class_metric
 
 if TYPE_CHECKING:
     import torch
@@ -22,11 +23,13 @@ class Classes:
     Attributes:
         params: names or rules, column, weight.
         head: which linear layer of a network it reads (models/outputs.py).
+        metrics: what predictions are scored by; the first chooses between models.
         truth_width: columns of the truth: the class's number, NaN where unknown.
     """
 
     params: ClassesParams
     head: ClassVar = "logits"
+    metrics: ClassVar[tuple[str, ...]] = ("macro_f1", "balanced_accuracy", "accuracy")
     truth_width: ClassVar[int] = 1
 
     @property
@@ -43,6 +46,10 @@ class Classes:
     def width(self) -> int:
         """Columns of the head: K."""
         return len(self.names)
+
+    def metric(self, name: str) -> Metric:
+        """A metric of predicted classes (N,) against labels (N,), -1 where unknown."""
+        return class_metric(name, self.width)
 
     def truth(self, table: Mapping[str, Any]) -> np.ndarray:
         """Class numbers (N, 1) float64 of a cell table's rows, NaN where the label is null.

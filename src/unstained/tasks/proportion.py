@@ -10,6 +10,7 @@ import numpy as np
 
 from unstained.config import ProportionParams
 from unstained.errors import StoreError
+from unstained.statistics.metric import SHARE_METRICS, Metric
 
 if TYPE_CHECKING:
     import torch
@@ -25,10 +26,12 @@ class Proportion:
     Attributes:
         params: parts, columns, weight.
         head: which linear layer of a network it reads (models/outputs.py).
+        metrics: what predictions are scored by; the first chooses between models.
     """
 
     params: ProportionParams
     head: ClassVar = "logits"
+    metrics: ClassVar[tuple[str, ...]] = ("mae", "divergence", "r")
 
     @property
     def name(self) -> str:
@@ -49,6 +52,10 @@ class Proportion:
     def truth_width(self) -> int:
         """Columns of the truth: P."""
         return len(self.names)
+
+    def metric(self, name: str) -> Metric:
+        """A metric of predicted shares (N, P) against true ones (N, P), NaN where not recorded."""
+        return SHARE_METRICS[name]
 
     def truth(self, table: Mapping[str, Any]) -> np.ndarray:
         """Shares (N, P) float64 of a cell table's rows; a row is NaN where one is not recorded.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from unstained.config import ValueParams
+from unstained.statistics.metric import VALUE_METRICS, Metric
 
 if TYPE_CHECKING:
     import torch
@@ -21,11 +22,13 @@ class Value:
     Attributes:
         params: column, transform, unit, weight.
         head: which linear layer of a network it reads (models/outputs.py).
+        metrics: what predictions are scored by; the first chooses between models.
         width: columns of the head. truth_width: columns of the truth, the transformed value.
     """
 
     params: ValueParams
     head: ClassVar = "targets"
+    metrics: ClassVar[tuple[str, ...]] = ("r2", "r", "mae")
     width: ClassVar[int] = 1
     truth_width: ClassVar[int] = 1
 
@@ -33,6 +36,10 @@ class Value:
     def name(self) -> str:
         """Name of the task."""
         return self.params.name
+
+    def metric(self, name: str) -> Metric:
+        """A metric of predicted values (N,) against true ones (N,), NaN where not recorded."""
+        return VALUE_METRICS[name]
 
     def truth(self, table: Mapping[str, Any]) -> np.ndarray:
         """Transformed values (N, 1) float64 of a cell table's rows, NaN where not recorded.
