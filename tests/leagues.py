@@ -22,12 +22,12 @@ def entry(**changes: Any) -> Entry:
         "low": 0.75,
         "high": 0.85,
         "validation": 0.8,
-        "accuracy": 0.82,
-        "balanced_accuracy": 0.81,
-        "macro_f1": 0.8,
         "ece": 0.02,
         "recalls": {"a": 0.9, "b": 0.7},
-        "r": {"DNA": 0.9},
+        "tasks": {
+            "blob": {"macro_f1": 0.8, "balanced_accuracy": 0.81, "accuracy": 0.82},
+            "DNA": {"r2": 0.8, "r": 0.9, "mae": 0.5},
+        },
         "parity_passed": True,
         "latency_ms": 4.0,
         "versus_leader": None,
@@ -35,7 +35,7 @@ def entry(**changes: Any) -> Entry:
     }
     values |= changes
     known = [value for value in values["recalls"].values() if value is not None]
-    return cast("Entry", values | {"min_class_recall": min(known)})
+    return cast("Entry", values | {"min_class_recall": min(known, default=None)})
 
 
 def paired(first: int, second: int, difference: float, p: float = 0.5, **changes: Any) -> Test:
@@ -58,11 +58,15 @@ def paired(first: int, second: int, difference: float, p: float = 0.5, **changes
 
 def league(*entries: dict[str, Any], **changes: Any) -> League:
     """A table of the given entries, best first by `value`."""
-    rows = sorted((entry(**e) for e in entries), key=lambda e: -e["value"])
+    sign = -1 if changes.get("higher_is_better", True) else 1
+    rows = sorted((entry(**e) for e in entries), key=lambda e: sign * e["value"])
     values: dict[str, Any] = {
         "study": "toy",
         "name": "unstained-toy",
+        "task": "blob",
         "metric": "macro_f1",
+        "metric_words": "macro F1",
+        "higher_is_better": True,
         "alpha": 0.05,
         "confidence": 0.95,
         "correction": "holm",

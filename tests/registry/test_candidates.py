@@ -82,10 +82,12 @@ def test_champion_is_asked_about_the_new_cells(tmp_path: Path) -> None:
     images = grown.store.images(range(len(grown.store)))
     called = np.array([toy_logits(image[None], BIAS)[0].argmax() for image in images])
     test = (grown.split["part"] == "test").to_numpy()
-    assert entry["accuracy"] == pytest.approx((called == grown.labels)[test].mean())
+    assert entry["tasks"]["blob"]["accuracy"] == pytest.approx(
+        (called == grown.labels)[test].mean()
+    )
     means = np.array([image.mean() for image in images])[test]
     dna = grown.store.columns("marker_DNA")["marker_DNA"].to_numpy()[test]
-    assert entry["r"]["DNA"] == pytest.approx(np.corrcoef(means, dna)[0, 1], abs=1e-4)
+    assert entry["tasks"]["DNA"]["r"] == pytest.approx(np.corrcoef(means, dna)[0, 1], abs=1e-4)
     assert any("asked about these for the comparison" in line for line in findings(table))
 
 

@@ -88,7 +88,7 @@ def test_terminal_shows_every_version_and_marks_the_champion() -> None:
     assert list(rows) == ["v3", "v2", "v1"]
     assert all(part in rows["v1"] for part in ("features", "champion", "-0.060*", "p 0.010"))
     assert "-0.010 " in rows["v2"]
-    assert all(part in rows["v3"] for part in ("0.750-0.850", "leader", "new", "DNA 0.900"))
+    assert all(part in rows["v3"] for part in ("0.750-0.850", "leader", "new", "DNA r 0.900"))
     assert "(simulated cells)" in text
     assert "Champion when this was compared: v1." in text
 

@@ -83,14 +83,18 @@ def test_numbers_equal_scikit_learn_and_scipy(table: League) -> None:
     entry = find_entry(table, 2)
     assert entry is not None
     assert entry["value"] == pytest.approx(f1_score(test.label, test.predicted, average="macro"))
-    assert entry["accuracy"] == pytest.approx(accuracy_score(test.label, test.predicted))
+    assert entry["tasks"]["blob"]["accuracy"] == pytest.approx(
+        accuracy_score(test.label, test.predicted)
+    )
     assert entry["validation"] == pytest.approx(f1_score(val.label, val.predicted, average="macro"))
     recalls = recall_score(test.label, test.predicted, average=None)
     assert list(entry["recalls"].values()) == pytest.approx(list(recalls))
     assert list(entry["recalls"]) == list(CLASSES)
     assert entry["min_class_recall"] == pytest.approx(recalls.min())
     known = test[test.target_DNA.notna()]
-    assert entry["r"]["DNA"] == pytest.approx(pearsonr(known.target_DNA, known.predicted_DNA)[0])
+    assert entry["tasks"]["DNA"]["r"] == pytest.approx(
+        pearsonr(known.target_DNA, known.predicted_DNA)[0]
+    )
     assert entry["ece"] == pytest.approx(expected_calibration_error(test, bins=15))
     assert entry["latency_ms"] == 3.5
     assert entry["low"] < entry["value"] < entry["high"]
@@ -237,7 +241,7 @@ def test_predictions_for_other_cells_or_labels_are_left_out(tmp_path: Path) -> N
     table = make_league(registry, compare_params(), STUDY, ())
     assert [entry["version"] for entry in table["entries"]] == [3]
     assert [other["version"] for other in table["not_comparable"]] == [1, 2]
-    assert "other cells or other class labels" in table["not_comparable"][0]["reason"]
+    assert "other cells or other true classes and values" in table["not_comparable"][0]["reason"]
 
 
 def test_order_of_cells_does_not_matter(tmp_path: Path) -> None:

@@ -15,7 +15,16 @@ from typing import Any
 
 from unstained.config import PromoteParams
 from unstained.errors import RegistryError
-from unstained.registry.standings import Entry, League, Test, find_entry, find_test, metric_words
+from unstained.registry.standings import (
+    Entry,
+    League,
+    Test,
+    find_entry,
+    find_test,
+    gain,
+    has_classes,
+    metric_words,
+)
 
 
 @dataclass(frozen=True)
@@ -96,11 +105,12 @@ def decide(
     if number == champion:
         sentence = f"{name} stays champion: it is the best of this run on the validation cells"
         return Decision(number, model, champion, (), sentence)
+    classes = has_classes(league)
     criteria = (
         _better(league, challenger, champion, params.alpha),
-        _calibrated(challenger, params.max_ece),
+        *([_calibrated(challenger, params.max_ece)] if classes else []),
         _parity(challenger),
-        _floor(challenger, params.min_class_recall),
+        *([_floor(challenger, params.min_class_recall)] if classes else []),
         _latency(challenger, params.max_latency_ms),
         _not_withdrawn(challenger, withdrawn),
     )
@@ -132,7 +142,13 @@ def choose_challenger(league: League, new: Sequence[int]) -> Entry:
             f"compare again: unstained run compare {league['study']}",
         )
     present = [entry for entry in entries if entry is not None]
-    return max(present, key=lambda entry: (entry["validation"], -entry["version"]))
+    return max(present, key=lambda entry: (_validation(league, entry), -entry["version"]))
+
+
+def _validation(league: League, entry: Entry) -> float:
+    """An entry's gain on the validation cells; least where they do not determine it."""
+    value = entry["validation"]
+    return -math.inf if value is None else gain(league, value)
 
 
 def _better(league: League, challenger: Entry, champion: int | None, alpha: float) -> Criterion:
@@ -152,8 +168,9 @@ def _better(league: League, challenger: Entry, champion: int | None, alpha: floa
             f"v{champion} became champion after the league of {league['study']} was made",
             f"compare again: unstained run compare {league['study']}",
         )
-    p = one_sided(test)
-    passed = test["difference"] > 0 and p < alpha
+    better = gain(league, test["difference"]) > 0
+    p = one_sided(test, better=better)
+    passed = better and p < alpha
     sentence = (
         f"its {metric} is {abs(test['difference']):.4f} "
         f"{'above' if test['difference'] >= 0 else 'below'} that of v{champion} on the same cells "
@@ -168,20 +185,24 @@ def _better(league: League, challenger: Entry, champion: int | None, alpha: floa
     return Criterion("better", passed, p, alpha, sentence)
 
 
-def one_sided(test: Test) -> float:
-    """P-value of 'the first is better', from the two-sided permutation test."""
+def one_sided(test: Test, *, better: bool) -> float:
+    """P-value of 'the first is better', from the two-sided permutation test.
+
+    Args:
+        test: of the pair.
+        better: whether the first was better on these cells.
+    """
     half = test["p"] / 2
-    return half if test["difference"] > 0 else 1 - half
+    return half if better else 1 - half
 
 
 def _calibrated(entry: Entry, limit: float) -> Criterion:
-    return Criterion(
-        "calibrated",
-        entry["ece"] <= limit,
-        entry["ece"],
-        limit,
-        f"expected calibration error {entry['ece']:.3f} (limit {limit:g})",
-    )
+    error = entry["ece"]
+    if error is None:
+        sentence = "no test cell has a known class, so its calibration is unknown"
+        return Criterion("calibrated", False, None, limit, sentence)
+    sentence = f"expected calibration error {error:.3f} (limit {limit:g})"
+    return Criterion("calibrated", error <= limit, error, limit, sentence)
 
 
 def _parity(entry: Entry) -> Criterion:
@@ -197,6 +218,9 @@ def _floor(entry: Entry, limit: float) -> Criterion:
         unknown = sorted(set(entry["recalls"]) - set(known))
         sentence = f"class {unknown[0]} has no test cells, so its recall is unknown"
         return Criterion("rare class", False, None, limit, sentence)
+    if not known:
+        sentence = "no test cell has a known class, so no recall is known"
+        return Criterion("rare class", True, None, limit, sentence)
     worst = min(known, key=lambda name: (known[name], name))
     sentence = f"lowest recall {known[worst]:.3f}, of class {worst} (limit {limit:g})"
     return Criterion("rare class", known[worst] >= limit, known[worst], limit, sentence)

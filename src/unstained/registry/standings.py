@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+SHOWN: Final = ("macro_f1", "r", "mae")
+"""Metrics of which the first that a task has is shown of it beside the league's own."""
 
 
 class Test(TypedDict):
@@ -24,8 +27,8 @@ class Test(TypedDict):
     high: float
     p: float
     p_floor: float
-    p_mcnemar: float
-    n_discordant: int
+    p_mcnemar: float | None
+    n_discordant: int | None
     n_groups: int
     caveat: str
 
@@ -38,7 +41,7 @@ class Versus(TypedDict):
     high: float
     p: float
     p_adjusted: float
-    p_mcnemar: float
+    p_mcnemar: float | None
 
 
 class Entry(TypedDict):
@@ -46,8 +49,9 @@ class Entry(TypedDict):
 
     `value` with `low` and `high` is the league's metric on the test cells, `validation` the same
     metric on the validation cells. A `rescored` champion was evaluated on other cells and
-    asked about these for the comparison. `recalls` and `r` are None where the test cells do not
-    determine them.
+    asked about these for the comparison. `ece`, `recalls` and `min_class_recall` are of the first
+    classes task, None and empty without one; `tasks` holds every task's metrics. A number is None
+    where the test cells do not determine it.
     """
 
     version: int
@@ -61,14 +65,11 @@ class Entry(TypedDict):
     value: float
     low: float
     high: float
-    validation: float
-    accuracy: float
-    balanced_accuracy: float
-    macro_f1: float
-    ece: float
+    validation: float | None
+    ece: float | None
     recalls: dict[str, float | None]
-    min_class_recall: float
-    r: dict[str, float | None]
+    min_class_recall: float | None
+    tasks: dict[str, dict[str, float | None]]
     parity_passed: bool
     latency_ms: float
     versus_leader: Versus | None
@@ -92,7 +93,10 @@ class League(TypedDict):
 
     study: str
     name: str
+    task: str
     metric: str
+    metric_words: str
+    higher_is_better: bool
     alpha: float
     confidence: float
     correction: str
@@ -135,7 +139,12 @@ def reverse(test: Test) -> Test:
 
 def metric_words(league: League) -> str:
     """The metric as it is written in a sentence, e.g. 'macro F1'."""
-    return league["metric"].replace("_", " ").replace("f1", "F1")
+    return league["metric_words"]
+
+
+def gain(league: League, difference: float) -> float:
+    """A difference in the league's metric, positive where the first of the two is better."""
+    return difference if league["higher_is_better"] else -difference
 
 
 def findings(league: League) -> list[str]:
@@ -188,9 +197,9 @@ def findings(league: League) -> list[str]:
 def is_worse(league: League, entry: Entry) -> bool:
     """Whether an entry is significantly worse than the leader, all comparisons counted."""
     versus = entry["versus_leader"]
-    return (
-        versus is not None and versus["p_adjusted"] < league["alpha"] and versus["difference"] < 0
-    )
+    if versus is None or versus["p_adjusted"] >= league["alpha"]:
+        return False
+    return gain(league, versus["difference"]) < 0
 
 
 def place(league: League, entry: Entry) -> str:
@@ -226,10 +235,11 @@ def _row(entry: Entry) -> dict[str, object]:
         "model": entry["model"],
         "aliases": " ".join(entry["aliases"]),
     }
-    names = ("value", "low", "high", "validation", "accuracy", "balanced_accuracy", "macro_f1")
-    row |= {name: entry[name] for name in (*names, "ece", "min_class_recall")}  # type: ignore[literal-required]
+    names = ("value", "low", "high", "validation", "ece", "min_class_recall")
+    row |= {name: entry[name] for name in names}  # type: ignore[literal-required]
     row |= {f"recall_{name}": value for name, value in entry["recalls"].items()}
-    row |= {f"r_{name}": value for name, value in entry["r"].items()}
+    for task, metrics in entry["tasks"].items():
+        row |= {f"{name}_{task}": value for name, value in metrics.items()}
     row |= {"parity_passed": entry["parity_passed"], "latency_ms": entry["latency_ms"]}
     for name, versus in (("leader", leader), ("champion", champion)):
         row[f"difference_to_{name}"] = versus["difference"] if versus else None
@@ -254,7 +264,14 @@ def render_league(league: League) -> Group:
     metric = metric_words(league)
     for heading in ("", "model"):
         table.add_column(heading, no_wrap=True)
-    for heading in (metric, "to leader", "worst\nclass", "ECE", "ms", "r"):
+    classes = ("worst\nclass", "ECE") if has_classes(league) else ()
+    for heading in (
+        metric,
+        "to leader",
+        *classes,
+        "ms",
+        *(["tasks"] if side_tasks(league) else []),
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in league["entries"]:
         champion = "champion" in entry["aliases"]
@@ -274,10 +291,42 @@ def _cells(league: League, entry: Entry) -> list[str]:
         "\n".join([entry["model"], *([", ".join(marks)] if marks else [])]),
         f"{entry['value']:.3f}\n{entry['low']:.3f}-{entry['high']:.3f}",
         difference,
-        f"{entry['min_class_recall']:.3f}",
-        f"{entry['ece']:.3f}",
+        *([number(entry["min_class_recall"]), number(entry["ece"])] if has_classes(league) else []),
         f"{entry['latency_ms']:.1f}",
-        "\n".join(f"{name} {number(value)}" for name, value in entry["r"].items()),
+        *(["\n".join(side_numbers(league, entry))] if side_tasks(league) else []),
+    ]
+
+
+def has_classes(league: League) -> bool:
+    """Whether the study has a classes task, and so recalls and a calibration error."""
+    return bool(league["entries"][0]["recalls"])
+
+
+def accuracy(entry: Entry) -> float | None:
+    """Accuracy of the first classes task, None without one."""
+    return next((m["accuracy"] for m in entry["tasks"].values() if "accuracy" in m), None)
+
+
+def has_mcnemar(league: League) -> bool:
+    """Whether the league is ordered by predicted classes, which McNemar's test compares."""
+    return any(test["p_mcnemar"] is not None for test in league["tests"])
+
+
+def side_tasks(league: League) -> dict[str, str]:
+    """Tasks that the league is not ordered by -> the metric that is shown of them."""
+    tasks = league["entries"][0]["tasks"]
+    return {
+        task: next(name for name in SHOWN if name in metrics)
+        for task, metrics in tasks.items()
+        if task != league["task"]
+    }
+
+
+def side_numbers(league: League, entry: Entry) -> list[str]:
+    """'GFAP r 0.912' for each task that the league is not ordered by."""
+    return [
+        f"{task} {name.replace('_', ' ')} {number(entry['tasks'][task][name])}"
+        for task, name in side_tasks(league).items()
     ]
 
 

@@ -125,7 +125,7 @@ def make_league(
     versions = [version for version in everything if not version.is_replicate]
     ours = {v.version: v.test_cells for v in versions if not missing_tag(v)}
     reference = _reference(registry.uri, name, ours, new)
-    candidates, others = sort_out(registry, versions, reference)
+    candidates, others = sort_out(registry, versions, reference, params.data)
     champion = registry.alias(name, CHAMPION)
     if cells is not None and champion is not None:
         admit(registry, registry.version(name, champion), cells, candidates, others, params)
@@ -143,17 +143,21 @@ def _table(
     replicates: int,
 ) -> League:
     """The table of comparable versions, every entry with its tests."""
-    from unstained.registry.leaderboard.scoring import paired_tests, score, versus
+    from unstained.registry.leaderboard.scoring import league_metric, paired_tests, score, versus
 
-    first, targets = candidates[0], params.data.target_names
-    entries = [score(candidate, params, new, targets) for candidate in candidates]
-    entries.sort(key=lambda entry: (-entry["value"], entry["version"]))
+    first, metric = candidates[0], league_metric(params)
+    sign = -1 if metric.higher else 1
+    entries = [score(candidate, params, new) for candidate in candidates]
+    entries.sort(key=lambda entry: (sign * entry["value"], entry["version"]))
     numbers = [entry["version"] for entry in entries]
     pairs = _pairs(numbers, {numbers[0], champion, *new})
     league: League = {
         "study": study,
         "name": first.version.name,
-        "metric": params.compare.metric,
+        "task": params.data.primary_task.name,
+        "metric": metric.name,
+        "metric_words": metric.words,
+        "higher_is_better": metric.higher,
         "alpha": params.compare.alpha,
         "confidence": 1 - params.compare.alpha,
         "correction": params.compare.correction,

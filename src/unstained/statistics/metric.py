@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from unstained.statistics import regression, shares
+from unstained.statistics.intervals import Estimate, Resampling, estimate
 from unstained.statistics.metrics import DECISION_METRICS, Floats, Labels, unit_confusions
 
 UnitSums = Callable[[np.ndarray, np.ndarray, Labels, int], Floats]
@@ -37,9 +38,19 @@ class Metric:
         unit = np.zeros(len(truth), dtype=np.int64)
         return float(self.value(self.unit_sums(truth, predicted, unit, 1)[0]))
 
-    def better(self, value: float, than: float) -> bool:
-        """Whether a value is better than another."""
-        return value > than if self.higher else value < than
+    def estimate(
+        self, truth: np.ndarray, predicted: np.ndarray, sampling: Resampling, confidence: float
+    ) -> Estimate:
+        """The metric of some cells with its interval.
+
+        Args:
+            truth: (N, ...) what is known.
+            predicted: (N, ...) what was predicted.
+            sampling: bootstrap weights of these N cells.
+            confidence: of the interval.
+        """
+        sums = self.unit_sums(truth, predicted, sampling.unit, sampling.units)
+        return estimate(self.value, sums, sampling, confidence)[0]
 
 
 def _class_sums(classes: int) -> UnitSums:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from unstained.config import StudyData, TaskParams
 from unstained.predictions import Predictions
 from unstained.registry.registry import Registry
 from unstained.registry.standings import NotComparable
@@ -55,7 +56,10 @@ class CellFiles:
 
 
 def sort_out(
-    registry: Registry, versions: Sequence[RegisteredVersion], reference: tuple[str, str]
+    registry: Registry,
+    versions: Sequence[RegisteredVersion],
+    reference: tuple[str, str],
+    data: StudyData,
 ) -> tuple[list[Candidate], list[NotComparable]]:
     """Load the predictions of all versions that share the reference's test cells.
 
@@ -63,6 +67,7 @@ def sort_out(
         registry: where they are.
         versions: all versions of a study.
         reference: data and split digest of the versions of interest.
+        data: the study, for its primary task.
     """
     found: list[Candidate] = []
     others: list[NotComparable] = []
@@ -70,8 +75,10 @@ def sort_out(
         reason = _why_not(version, reference)
         if not reason:
             candidate = _load(registry, version)
-            if found and not _same_cells(candidate, found[0]):
-                reason = "its predictions hold other cells or other class labels"
+            if candidate.test.of_task(data.primary_task) is None:
+                reason = f"it does not predict {data.primary_task.name}"
+            elif found and not _same_cells(candidate, found[0], data.primary_task):
+                reason = "its predictions hold other cells or other true classes and values"
             else:
                 found.append(candidate)
         if reason:
@@ -153,7 +160,8 @@ def rescore(
         part = wanted.loc[table["cell_id"].iloc[rows]].to_numpy(str)
         found = artifact_predictions(artifact, store, rows, part, params.data, description)
     candidate = _candidate(version, found, rescored=True)
-    return candidate if _same_cells(candidate, like) else "the cells on disk are other ones"
+    same = _same_cells(candidate, like, params.data.primary_task)
+    return candidate if same else "the cells on disk are other ones"
 
 
 def missing_tag(version: RegisteredVersion) -> str:
@@ -179,9 +187,12 @@ def _candidate(version: RegisteredVersion, found: Predictions, *, rescored: bool
     return Candidate(version, found.of("test"), found.of("val"), rescored)
 
 
-def _same_cells(one: Candidate, two: Candidate) -> bool:
+def _same_cells(one: Candidate, two: Candidate, task: TaskParams) -> bool:
+    first, second = (candidate.test.of_task(task) for candidate in (one, two))
     return (
-        np.array_equal(one.test.cell_id, two.test.cell_id)
+        first is not None
+        and second is not None
+        and np.array_equal(one.test.cell_id, two.test.cell_id)
         and np.array_equal(one.test.group, two.test.group)
-        and np.array_equal(one.test.classes.labels, two.test.classes.labels)
+        and np.array_equal(first.truth, second.truth, equal_nan=True)
     )

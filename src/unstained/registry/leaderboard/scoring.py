@@ -8,40 +8,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unstained.config import ClassesParams, TaskParams
 from unstained.evaluation.calibration import reliability
-from unstained.evaluation.scores import Scores, score_classes, score_target
 from unstained.registry.leaderboard.candidates import Candidate
 from unstained.registry.standings import Entry, Test, Versus, find_test
-from unstained.statistics.intervals import resample_groups
-from unstained.statistics.metrics import DECISION_METRICS, confusion_matrix
-from unstained.statistics.paired import adjust, compare_predictions
+from unstained.statistics.intervals import Resampling, resample_groups
+from unstained.statistics.metric import Metric
+from unstained.statistics.metrics import confusion_matrix, recall
+from unstained.statistics.paired import adjust, compare, compare_predictions
+from unstained.tasks.classes import Classes
+from unstained.tasks.proportion import Proportion
+from unstained.tasks.study import Task, Tasks, task_of
+from unstained.tasks.value import Value
 
 if TYPE_CHECKING:
-    from unstained.predictions import ClassPredictions, Predictions
+    from unstained.predictions import Predictions
     from unstained.registry.standings import League
     from unstained.stages.compare import CompareStageParams
 
 
-def score(
-    candidate: Candidate, params: CompareStageParams, new: Iterable[int], names: Sequence[str]
-) -> Entry:
+def score(candidate: Candidate, params: CompareStageParams, new: Iterable[int]) -> Entry:
     """A version's line in the league, not yet compared with the others.
 
     Args:
         candidate: the version.
-        params: metric, resamples, alpha; class names and seed.
+        params: metric, resamples, alpha; tasks and seed.
         new: versions of this run.
-        names: continuous targets.
     """
-    version, test = candidate.version, candidate.test
-    scores = _scores(candidate, params, names)
-    value = scores.overall[params.compare.metric]
-    recalls = {found.name: known(found.recall.value) for found in scores.classes}
+    version, test, confidence = candidate.version, candidate.test, 1 - params.compare.alpha
+    metric = league_metric(params)
+    sampling = _resample(test, params)
+    value = metric.estimate(*_pair(test, params.data.primary_task), sampling, confidence)
+    recalls, ece = _class_scores(candidate, params)
+    defined = [recall for recall in recalls.values() if recall is not None]
     return {
         "version": version.version,
         "model": version.model,
@@ -54,17 +57,11 @@ def score(
         "value": value.value,
         "low": value.low,
         "high": value.high,
-        "validation": _decision_metric(candidate.validation.classes, params),
-        "accuracy": scores.overall["accuracy"].value,
-        "balanced_accuracy": scores.overall["balanced_accuracy"].value,
-        "macro_f1": scores.overall["macro_f1"].value,
-        "ece": reliability(
-            test.classes.probabilities, test.classes.labels, params.evaluate.ece_bins
-        ).error,
+        "validation": known(metric.of(*_pair(candidate.validation, params.data.primary_task))),
+        "ece": ece,
         "recalls": recalls,
-        "min_class_recall": min(recall for recall in recalls.values() if recall is not None),
-        "r": {found.name: known(found.r.value) for found in scores.targets}
-        | {name: None for name in names if name not in test.values},
+        "min_class_recall": min(defined, default=None),
+        "tasks": {task.name: _metrics(test, task) for task in Tasks.of(params.data.tasks).all},
         "parity_passed": version.tags["parity_passed"] == "true",
         "latency_ms": float(version.tags["latency_ms"]),
         "versus_leader": None,
@@ -72,31 +69,51 @@ def score(
     }
 
 
-def _scores(candidate: Candidate, params: CompareStageParams, names: Sequence[str]) -> Scores:
-    test, classes = candidate.test, params.data.class_names
-    labels = test.classes.labels
-    sampling = resample_groups(test.group, labels, params.compare.resamples, params.common.seed)
-    confidence = 1 - params.compare.alpha
-    found = score_classes(labels, test.classes.probabilities, classes, sampling, confidence)
-    targets = tuple(
-        score_target(
-            name,
-            "",
-            test.values[name].truth,
-            test.values[name].predicted,
-            labels,
-            sampling,
-            confidence,
-        )
-        for name in names
-        if name in test.values
-    )
-    return replace(found, targets=targets)
+def league_metric(params: CompareStageParams) -> Metric:
+    """What versions are ordered and tested by: a metric of the study's primary task."""
+    task, chosen = task_of(params.data.primary_task), params.compare
+    match task:
+        case Classes():
+            return task.metric(chosen.metric)
+        case Value():
+            return task.metric(chosen.value_metric)
+        case Proportion():
+            return task.metric(chosen.proportion_metric)
 
 
-def _decision_metric(found: ClassPredictions, params: CompareStageParams) -> float:
-    counts = confusion_matrix(found.labels, found.predicted, len(params.data.class_names))
-    return float(DECISION_METRICS[params.compare.metric](counts))
+def _pair(found: Predictions, task: TaskParams) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and predictions of a task that the candidate is known to have."""
+    said = found.of_task(task)
+    assert said is not None  # noqa: S101  (`sort_out` left out who has no predictions of it)
+    return said.truth, said.predicted
+
+
+def _resample(found: Predictions, params: CompareStageParams) -> Resampling:
+    return resample_groups(found.group, found.strata, params.compare.resamples, params.common.seed)
+
+
+def _metrics(found: Predictions, task: Task) -> dict[str, float | None]:
+    """All metrics of a task; None where it is not predicted or the cells do not determine it."""
+    said = found.of_task(task.params)
+    if said is None:
+        return dict.fromkeys(task.metrics)
+    return {name: known(task.metric(name).of(said.truth, said.predicted)) for name in task.metrics}
+
+
+def _class_scores(
+    candidate: Candidate, params: CompareStageParams
+) -> tuple[dict[str, float | None], float | None]:
+    """Recall of each class of the first classes task, and the calibration error."""
+    names = params.data.class_names
+    if not candidate.test.by_class or not names:
+        return {}, None
+    found = candidate.test.classes
+    found = found.take(np.flatnonzero(found.known))
+    if not len(found.labels):
+        return dict.fromkeys(names), None
+    recalls = recall(confusion_matrix(found.labels, found.predicted, len(names)))
+    error = reliability(found.probabilities, found.labels, params.evaluate.ece_bins).error
+    return {name: known(float(value)) for name, value in zip(names, recalls, strict=True)}, error
 
 
 def paired_tests(
@@ -110,16 +127,15 @@ def paired_tests(
 def _test(
     one: Predictions, two: Predictions, first: int, second: int, params: CompareStageParams
 ) -> Test:
-    found = compare_predictions(
-        one.classes.labels,
-        two.classes.predicted,
-        one.classes.predicted,
-        one.group,
-        params.compare.metric,
-        params.compare.resamples,
-        params.compare.alpha,
-        params.common.seed,
-    )
+    task, how = params.data.primary_task, params.compare
+    truth, after = _pair(one, task)
+    _, before = _pair(two, task)
+    settings = (how.resamples, how.alpha, params.common.seed)
+    if isinstance(task, ClassesParams):
+        found = compare_predictions(truth, before, after, one.group, how.metric, *settings)
+    else:
+        metric = league_metric(params)
+        found = compare(truth, before, after, one.group, one.strata, metric, *settings)
     return {
         "first": first,
         "second": second,

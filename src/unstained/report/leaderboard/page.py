@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unstained.config import StudyData
+from unstained.config import ClassesParams, StudyData
 from unstained.registry.standings import (
     Entry,
     League,
     Versus,
+    accuracy,
     find_entry,
     findings,
+    gain,
+    has_classes,
+    has_mcnemar,
     metric_words,
     number,
+    side_tasks,
 )
 from unstained.report.figures import ForestRow, forest
 from unstained.report.page import (
@@ -31,6 +36,16 @@ from unstained.report.page import (
     svg_picture,
 )
 from unstained.statistics.intervals import Estimate
+
+MCNEMAR = (
+    "McNemar's test on cells that only one of the two models calls right. It takes cells "
+    "as independent and is too optimistic where groups differ; shown for comparison."
+)
+
+CLASSES_NOTE = (
+    "Worst class: lowest recall of any class. Calibration error: mean difference between stated "
+    "confidence and the fraction right. "
+)
 
 
 def leaderboard_page(
@@ -114,21 +129,35 @@ def _gate(decision: Mapping[str, Any]) -> Section:
 
 def _standings(league: League, data: StudyData, champion: int | None) -> Section:
     metric = metric_words(league)
-    targets = list(league["entries"][0]["r"])
-    measures = ("accuracy", "worst class", "calibration error", *(f"r {t}" for t in targets))
+    shown = side_tasks(league)
+    classes = has_classes(league)
+    measures = ["accuracy", "worst class", "calibration error"] if classes else []
+    measures += [f"{name.replace('_', ' ')} {task}" for task, name in shown.items()]
     table = Table(
         caption=f"Versions by {metric} on the test cells",
         columns=("version", metric, *measures, "ms a cell"),
-        rows=tuple(_standing(league, entry, targets, champion) for entry in league["entries"]),
-        note="Worst class: lowest recall of any class. Calibration error: mean difference between "
-        "stated confidence and the fraction right. Milliseconds: median time of the ONNX graph "
-        "for one cell.",
+        rows=tuple(_standing(league, entry, champion) for entry in league["entries"]),
+        note=(CLASSES_NOTE if classes else "")
+        + "Milliseconds: median time of the ONNX graph for one cell.",
     )
+    blocks: tuple[Block, ...] = (table,)
+    if isinstance(data.primary_task, ClassesParams):
+        blocks += (_forest(league, 1 / len(data.primary_task.class_names)),)
+    return Section(
+        key="standings",
+        title="Standings",
+        short="Standings",
+        lead=f"All versions predict the same {_cells(league)}.",
+        blocks=blocks,
+    )
+
+
+def _forest(league: League, chance: float) -> Plots:
+    metric = metric_words(league)
     rows = [
         ForestRow(_name(e), Estimate(e["value"], e["low"], e["high"]), None, is_model=True)
         for e in league["entries"]
     ]
-    chance = 1 / len(data.class_names)
     plot = svg_picture(
         forest(rows, metric, chance, "", ""),
         "; ".join(f"{_name(e)} {e['value']:.3f}, {_span(e)}" for e in league["entries"]),
@@ -138,18 +167,10 @@ def _standings(league: League, data: StudyData, champion: int | None) -> Section
         f"{metric} with {league['confidence']:.0%} intervals. Intervals that overlap do not "
         "mean that models are equal: the pairs below are the finer comparison."
     )
-    return Section(
-        key="standings",
-        title="Standings",
-        short="Standings",
-        lead=f"All versions predict the same {_cells(league)}.",
-        blocks=(table, Plots(caption, (plot,))),
-    )
+    return Plots(caption, (plot,))
 
 
-def _standing(
-    league: League, entry: Entry, targets: list[str], champion: int | None
-) -> tuple[Cell, ...]:
+def _standing(league: League, entry: Entry, champion: int | None) -> tuple[Cell, ...]:
     held, strong = entry["version"], entry["version"] == champion
     marks = {
         "champion": strong,
@@ -157,13 +178,13 @@ def _standing(
         "new": entry["new"],
     }
     said = ", ".join(word for word, applies in marks.items() if applies)
+    of_classes = (accuracy(entry), entry["min_class_recall"], entry["ece"])
+    shade = entry["value"] if has_mcnemar(league) else None
     return (
         Cell(_name(entry), said, strong=strong),
-        Cell(f"{entry['value']:.3f}", _span(entry), shade=entry["value"], strong=strong),
-        Cell(f"{entry['accuracy']:.3f}"),
-        Cell(f"{entry['min_class_recall']:.3f}"),
-        Cell(f"{entry['ece']:.3f}"),
-        *(Cell(number(entry["r"][name])) for name in targets),
+        Cell(f"{entry['value']:.3f}", _span(entry), shade=shade, strong=strong),
+        *([Cell(number(value)) for value in of_classes] if has_classes(league) else []),
+        *(Cell(number(entry["tasks"][t][name])) for t, name in side_tasks(league).items()),
         Cell(f"{entry['latency_ms']:.1f}", "" if entry["parity_passed"] else "parity failed"),
     )
 
@@ -196,19 +217,21 @@ def _differences_to(
     league: League, opponent: str, pairs: Sequence[tuple[Entry, Versus | None]]
 ) -> list[Block]:
     rows = tuple(_difference(league, entry, found) for entry, found in pairs if found is not None)
-    columns = ("version", "difference", "p", "p adjusted", "p McNemar", "verdict")
+    mcnemar = ["p McNemar"] if has_mcnemar(league) else []
+    columns = ("version", "difference", "p", "p adjusted", *mcnemar, "verdict")
     return [Table(f"Each version minus the {opponent}", columns, rows)] if rows else []
 
 
 def _difference(league: League, entry: Entry, found: Versus) -> tuple[Cell, ...]:
     significant = found["p_adjusted"] < league["alpha"]
-    side = "better" if found["difference"] > 0 else "worse"
+    side = "better" if gain(league, found["difference"]) > 0 else "worse"
+    mcnemar = [] if found["p_mcnemar"] is None else [Cell(_p(found["p_mcnemar"]))]
     return (
         Cell(_name(entry)),
         Cell(f"{found['difference']:+.4f}", f"{found['low']:+.4f} to {found['high']:+.4f}"),
         Cell(_p(found["p"])),
         Cell(_p(found["p_adjusted"])),
-        Cell(_p(found["p_mcnemar"])),
+        *mcnemar,
         Cell(f"significantly {side}" if significant else "not distinguishable", strong=significant),
     )
 
@@ -227,11 +250,7 @@ def _method(league: League) -> Section:
             f"The same, adjusted for the number of versions compared ({league['correction']}); "
             f"below {league['alpha']:g} a difference is called significant.",
         ),
-        (
-            "p McNemar",
-            "McNemar's test on cells that only one of the two models calls right. It takes cells "
-            "as independent and is too optimistic where groups differ; shown for comparison.",
-        ),
+        *([("p McNemar", MCNEMAR)] if has_mcnemar(league) else []),
         (
             "difference",
             f"Difference in {metric_words(league)} with a "
