@@ -85,6 +85,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Done:
     edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
     edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
     edit(params, *RECIPE, "models", "resnet50", "output_stride", value=32)
+    edit(params, *RECIPE, "models", "resnet50", "channels", value=[64, 128, 256, 512])
     edit(params, *RECIPE, "models", "features_boosting", "iterations", value=10)
     edit(params, *RECIPE, "train", "epochs", value=2)
     edit(params, "evaluate", "bootstrap", value=40)
