@@ -82,8 +82,12 @@ def test_commands_parameters_and_outputs_of_a_stage_of_each_kind(repository: Pat
     assert main["train"]["cmd"] == "unstained run train ${item.study} --model ${item.model}"
     assert main["train"]["matrix"] == {"study": "${active}", "model": "${models}"}
     assert "runs/${item.study}/tune/${item.model}/best.json" in main["train"]["deps"]
-    assert main["train"]["outs"] == ["runs/${item.study}/train/${item.model}/model"]
-    assert main["train"]["metrics"] == ["runs/${item.study}/train/${item.model}/report.json"]
+    home = "runs/${item.study}/train/${item.model}"
+    assert main["train"]["outs"] == [f"{home}/model", f"{home}/report.json"]
+    shown = {name for name, entry in main.items() if "metrics" in entry}
+    assert shown == {"register"}
+    summary = "runs/${item.study}/register/${item.model}/summary.json"
+    assert main["register"]["metrics"] == [summary]
     (history,) = main["train"]["plots"]
     assert history["runs/${item.study}/train/${item.model}/history.csv"]["y"] == "val_loss"
     assert {"common", "recipe"} < set(main["train"]["params"])

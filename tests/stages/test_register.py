@@ -41,6 +41,7 @@ METRICS = {
     "cells": 120,
     "macro_f1": 0.9,
     "accuracy": 0.91,
+    "interval": {"macro_f1": {"low": 0.85, "high": 0.93}},
     "ece": 0.031,
     "class": {"a": {"recall": 0.8, "roc_auc": None}},
     "target": {"DNA": {"r": 0.7}},
@@ -97,7 +98,8 @@ class Home:
 
     def run(self, registry: Registry) -> Mapping[str, Any]:
         job = make_job(self.root, registry, "cg_recnet")
-        return run(PARAMS, self.inputs, {"registration": self.output}, job).as_json()
+        outputs = {"registration": self.output, "summary": self.root / "summary.json"}
+        return run(PARAMS, self.inputs, outputs, job).as_json()
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,18 @@ def test_registration_names_the_version(home: Home) -> None:
     assert (found["run_id"], found["digest"]) == (version.run_id, version.digest)
     assert home.report["metrics"] == {"version": 1, "created": True}
     assert home.report["notes"] == [f"toy/cg_recnet registered as models:/{NAME}/1"]
+
+
+def test_summary_is_the_row_that_dvc_shows(home: Home) -> None:
+    assert read_json(home.root / "summary.json") == {
+        "metric": "macro_f1",
+        "value": 0.9,
+        "low": 0.85,
+        "high": 0.93,
+        "val": 0.88,
+        "ece": 0.031,
+        "ms": 3.25,
+    }
 
 
 def test_version_carries_the_tags_that_comparison_and_gate_need(home: Home) -> None:

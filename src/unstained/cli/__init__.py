@@ -152,7 +152,13 @@ def serve(
     grpc_port: Annotated[int, typer.Option(min=1, max=65535, help="gRPC port.")] = 8081,
 ) -> None:
     """Serve a promoted artifact by the open inference protocol."""
-    from unstained.serving.server import serve as serve_artifact
+    try:
+        from unstained.serving.server import serve as serve_artifact
+    except ModuleNotFoundError as error:
+        raise UnstainedError(
+            f"this environment lacks the package {error.name}, which serving needs",
+            "install the locked one: make setup",
+        ) from error
 
     serve_artifact(directory, port, grpc_port)
 

@@ -117,7 +117,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What a stage says of its run: numbers for `dvc metrics`, sentences for people.
+    """What a stage says of its run: numbers for report.json, sentences for people.
 
     Attributes:
         metrics: flat name -> number or text.

@@ -60,15 +60,12 @@ def entry(stage: Stage, nested: bool) -> dict[str, Any]:
         stage: its definition.
         nested: whether the file lies in a directory of its own.
     """
-    written: dict[str, list[Any]] = {
-        "outs": [],
-        "metrics": [f"{_home(stage)}/{REPORT}"],
-        "plots": [],
-    }
+    written: dict[str, list[Any]] = {"outs": [], "metrics": [], "plots": []}
     kinds = {"data": "outs", "metrics": "metrics", "plots": "plots"}
     for output in stage.outputs.values():
         path = f"{_home(stage)}/{output.path}"
         written[kinds[output.kind]].append({path: dict(output.plot)} if output.plot else path)
+    written["outs"].append(f"{_home(stage)}/{REPORT}")
     matrix, command, parameters = _axes(stage)
     content = {
         "matrix": matrix,

@@ -42,7 +42,7 @@ STAGE = Stage(
     },
     outputs={
         "artifact": Output("artifact"),
-        "parity": Output("parity.json", "metrics"),
+        "parity": Output("parity.json"),
     },
     per="model",
 )

@@ -51,7 +51,10 @@ STAGE = Stage(
         "confusion": Input("evaluate", "confusion"),
         "roc": Input("evaluate", "roc"),
     },
-    outputs={"registration": Output("registration.json")},
+    outputs={
+        "registration": Output("registration.json"),
+        "summary": Output("summary.json", "metrics"),
+    },
     per="model",
 )
 
@@ -68,9 +71,28 @@ def run(params: RegisterStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     submission = make_submission(params, inputs, job)
     version, created = job.registry.register(submission)
     write_json(outputs["registration"], registration_content(version))
+    write_json(outputs["summary"], summary(submission.metrics))
     said = "registered as" if created else "was registered before as"
     note = f"{job.study}/{job.model} {said} {version.uri}"
     return Report({"version": version.version, "created": created}, (note,))
+
+
+def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's row of `dvc metrics show`: few and narrow columns, the same for every model.
+
+    Args:
+        metrics: of the version, see `run_metrics`.
+    """
+    columns = {
+        "value": "test_macro_f1",
+        "low": "test_interval_macro_f1_low",
+        "high": "test_interval_macro_f1_high",
+        "val": "validation_macro_f1",
+        "ece": "test_ece",
+        "ms": "latency_ms",
+    }
+    row = {name: round(metrics[key], 4) for name, key in columns.items()}
+    return {"metric": "macro_f1", **row}
 
 
 def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Submission:

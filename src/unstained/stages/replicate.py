@@ -52,7 +52,7 @@ STAGE = Stage(
     outputs={
         "model": Output("model"),
         "predictions": Output("predictions.parquet"),
-        "numbers": Output("numbers.json", "metrics"),
+        "numbers": Output("numbers.json"),
         "history": Output("history.csv"),
     },
     per="replicate",
