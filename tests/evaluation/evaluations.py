@@ -9,6 +9,7 @@ import numpy as np
 from tests.conftest import ROOT
 from tests.synthetic import asked
 from unstained.config import EvaluateParams, StudyData, load_params
+from unstained.evaluation.beside_controls import explained_by, gains_over
 from unstained.evaluation.controls import ControlOutput, control_names
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.results import (
@@ -18,7 +19,6 @@ from unstained.evaluation.results import (
     Resampled,
     choose_best,
     evaluate_model,
-    gains_over,
     score_output,
 )
 from unstained.statistics.intervals import resample_groups
@@ -146,6 +146,7 @@ def make_evaluation(
         best=best,
         controls=tuple(results),
         gains=gains_over(results, best, cells, params, 0),
+        explained=explained_by(results, best, cells, params, 0),
         grouped=grouped,
         resampled={"test": resampled, "external": resampled},
         population={"train": dict.fromkeys(CLASSES, (100, 5))},

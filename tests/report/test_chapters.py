@@ -88,7 +88,7 @@ def test_studies_without_targets_have_no_markers() -> None:
     cells = replace(cells, targets=np.empty((len(cells), 0)))
     data, params = study(tasks=asked(CLASSES)), evaluate_params()
     model = make_model(cells, data, params)
-    evaluation = make_evaluation(cells=cells, models=(model,), targets=())
+    evaluation = make_evaluation(cells=cells, models=(model,), tasks=asked(CLASSES))
     found = build_page(evaluation, EXAMPLES)
     assert "markers" not in [section.key for section in found.sections]
     assert len(found.verdict.tiles) == 3

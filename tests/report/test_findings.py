@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def titles(evaluation: Evaluation, tone: str) -> str:
         ({"right": 0.97}, "good", "Yes, almost always: the best model calls 9"),
         ({"right": 0.85}, "good", "Yes, mostly: the best model calls 8"),
         ({"right": 0.68, "controls": {"features": 0.5}}, "caution", "In part: "),
-        ({"right": 0.34}, "bad", "No: the best model calls 3"),
+        ({"right": 0.34}, "bad", "Not shown: the best model calls 3"),
         ({"right": 0.9, "controls": {"background": 0.9}}, "bad", "Not shown: the pixels around"),
         ({"right": 0.9, "simulated": True}, "caution", "Yes, mostly"),
         ({"right": 0.9, "grouped": False}, "caution", "Yes, mostly"),
@@ -53,9 +55,10 @@ def test_verdict_names_cells_groups_controls_and_markers() -> None:
     assert "240 cells from 12 acquisitions that it never saw" in text
     assert "overall brightness and contrast alone" in text
     assert "the model is clearly better, +2" in text
+    assert "Less than half of the model's excess over guessing can be had from" in text
     assert "DNA with r = 1.00 (1.00 within classes)" in text
     equal = make_evaluation(controls={"features": 0.9})
-    assert "not clearly better" in " ".join(verdict(equal, ()).sentences)
+    assert "not shown to be better" in " ".join(verdict(equal, ()).sentences)
     worse = make_evaluation(right=0.6, controls={"features": 0.9})
     assert "the model is worse, −" in " ".join(verdict(worse, ()).sentences)
 
@@ -76,6 +79,7 @@ def test_good_situation_has_no_warning_and_worst_come_first() -> None:
         ({"controls": {"features": 0.95}}, "caution", "hand-crafted shape and texture"),
         ({"random_features": 0.9}, "caution", "random split would promise more"),
         ({"right": 0.3}, "caution", "mostly missed"),
+        ({"controls": {"brightness": 0.78}}, "caution", "may be had without shape"),
         ({"cells": make_cells(groups=6)}, "caution", "Few groups"),
         ({"cells": make_cells(groups=12, cells=2)}, "caution", "Too few validation cells"),
     ],
@@ -97,7 +101,8 @@ def test_wrong_certainty_and_missing_sets_are_named() -> None:
     model = make_model(cells, data, params, logits=logits)
     found = {item.title: item.text for item in findings(make_evaluation(models=(model,)))}
     assert "Stated confidence is off" in found
-    assert "beta 4" in found["Sets of classes miss the truth too often"]
+    missed = found["Sets of classes miss the truth too often"]
+    assert re.search(r"for 4\d\xa0% \(.*\) of beta, where 90\xa0% was promised", missed)
     assert "alpha" not in found["Sets of classes miss the truth too often"]
     assert "beta 4" in found["Some classes are mostly missed"]
 

@@ -108,6 +108,39 @@ def wilson(successes: float, trials: int, confidence: float) -> Estimate:
     return Estimate(rate, max(0.0, min(rate, low)), min(1.0, max(rate, high)))
 
 
+def coverage_by_group(
+    sets: Sets, labels: Labels, groups: np.ndarray, confidence: float
+) -> tuple[Estimate, int]:
+    """Coverage of some cells with an interval over their groups, which is honest for few groups.
+
+    Coverage is the ratio of two sums over groups (Cochran 1977, Sampling Techniques, eq. 2.39);
+    Student's t with one degree of freedom less than there are groups makes up for their small
+    number. The interval is never narrower than Wilson's, which counts cells as independent.
+
+    Args:
+        sets: (N, K).
+        labels: (N,) classes.
+        groups: (N,) acquisition of each cell.
+        confidence: of the interval.
+
+    Returns:
+        (fraction, number of groups); no interval (NaN) from fewer than two groups.
+    """
+    if not len(labels):
+        return Estimate(math.nan, math.nan, math.nan), 0
+    covered = sets[np.arange(len(labels)), labels]
+    _, unit = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    cells, hits = np.bincount(unit), np.bincount(unit, weights=covered)
+    count, rate = len(cells), float(covered.mean())
+    if count < 2:
+        return Estimate(rate, math.nan, math.nan), count
+    variance = count / (count - 1) * float(((hits - rate * cells) ** 2).sum()) / len(labels) ** 2
+    half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * math.sqrt(variance)
+    by_cell = wilson(int(covered.sum()), len(labels), confidence)
+    low, high = min(rate - half, by_cell.low), max(rate + half, by_cell.high)
+    return Estimate(rate, max(0.0, low), min(1.0, high)), count
+
+
 def class_coverage(
     sets: Sets, labels: Labels, class_names: Sequence[str], confidence: float
 ) -> tuple[PartCoverage, ...]:

@@ -17,6 +17,7 @@ from unstained.evaluation.scores import Scores, score_classes, score_target
 from unstained.predictions import ONLY, ClassPredictions, Predictions, ValuePredictions
 from unstained.statistics import regression
 from unstained.statistics.conformal import prediction_sets
+from unstained.statistics.evidence import Share
 from unstained.statistics.intervals import Resampling
 from unstained.statistics.metrics import (
     Floats,
@@ -25,7 +26,7 @@ from unstained.statistics.metrics import (
     log_losses,
     macro_f1,
 )
-from unstained.statistics.paired import PairedResult, compare_predictions
+from unstained.statistics.paired import PairedResult
 
 PER_CELL: Final = {"per_cell": True}
 """Mark of fields that the prediction table keeps, see `record`."""
@@ -143,6 +144,7 @@ class Evaluation:
         models: best first by macro-F1 on test cells; `best` was chosen on validation cells.
         controls: all controls under all partitions.
         gains: control on the models' test cells -> best model minus it, in balanced accuracy.
+        explained: the same -> share of the best model's excess over guessing that it reaches.
         grouped: whether the models' test groups are apart from their training groups.
         resampled: part -> what its intervals rest on.
         population: part -> class -> (cells, groups).
@@ -159,6 +161,7 @@ class Evaluation:
     best: ModelResult
     controls: tuple[ControlResult, ...]
     gains: Mapping[str, PairedResult]
+    explained: Mapping[str, Share]
     grouped: bool
     resampled: Mapping[str, Resampled]
     population: Mapping[str, Mapping[str, tuple[int, int]]]
@@ -294,39 +297,6 @@ def choose_best(models: Sequence[ModelResult]) -> ModelResult:
     Ties go to the smaller validation log loss, then to the first.
     """
     return max(models, key=lambda model: (model.validation_macro_f1, -model.validation_loss))
-
-
-def gains_over(
-    controls: Sequence[ControlResult],
-    best: ModelResult,
-    cells: Cells,
-    params: EvaluateParams,
-    seed: int,
-) -> dict[str, PairedResult]:
-    """Best model minus each control on the models' test cells, in balanced accuracy.
-
-    Args:
-        controls: under all partitions.
-        best: the model.
-        cells: validation, test and external cells.
-        params: resamples and confidence.
-        seed: of the resamples.
-    """
-    test = cells.of("test")
-    return {
-        control.name: compare_predictions(
-            cells.labels[test],
-            control.predicted,
-            best.probabilities[test].argmax(axis=1),
-            cells.group[test],
-            "balanced_accuracy",
-            params.bootstrap,
-            1 - params.confidence,
-            seed,
-        )
-        for control in controls
-        if control.main
-    }
 
 
 def part_numbers(part: PartResult) -> dict[str, Any]:

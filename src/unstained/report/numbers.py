@@ -7,8 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from unstained.evaluation.conformal import coverage_by_group
 from unstained.evaluation.controls import is_shortcut
-from unstained.evaluation.results import ControlResult, Evaluation
+from unstained.evaluation.results import ControlResult, Evaluation, ModelResult
+from unstained.statistics.evidence import Evidence, Share, evidence
 from unstained.statistics.intervals import HALF_A_POINT, Estimate
 from unstained.statistics.paired import PairedResult
 
@@ -48,14 +50,14 @@ def points(found: PairedResult) -> str:
     return f"{value} points ({low} to {high})"
 
 
-def clearly_better(found: PairedResult) -> bool:
-    """Whether the whole interval lies above 0, by half a point at least."""
-    return found.low >= HALF_A_POINT
+def better(found: PairedResult) -> Evidence:
+    """Whether the second model is better, by half a point at least."""
+    return evidence(found.low, found.high, HALF_A_POINT)
 
 
 def interval(low: float, high: float) -> str:
     """An interval of fractions as '80 to 91 %'."""
-    return f"{100 * low:.0f} to {100 * high:.0f}\u00a0%"
+    return f"{100 * low:.0f} to {100 * high:.0f}\u00a0%".replace("-", "−")
 
 
 def span(found: Estimate) -> str:
@@ -71,6 +73,30 @@ def listed(names: Sequence[str]) -> str:
 def against_control(evaluation: Evaluation, control: ControlResult) -> PairedResult:
     """Best model minus a control in balanced accuracy, on the same test cells."""
     return evaluation.gains[control.name]
+
+
+def explained_by(evaluation: Evaluation, control: ControlResult) -> Share:
+    """Share of the best model's excess over guessing that a control reaches, on the same cells."""
+    return evaluation.explained[control.name]
+
+
+def coverage_of(evaluation: Evaluation, model: ModelResult) -> dict[str, tuple[Estimate, int]]:
+    """Coverage of a model's sets among all test cells and of each class, by name.
+
+    Returns:
+        'all test cells' and the classes -> (fraction with its interval over groups, groups). The
+        classes' intervals are widened for their number (Bonferroni).
+    """
+    cells, test = evaluation.cells, evaluation.cells.of("test")
+    names, level = evaluation.data.class_names, evaluation.params.confidence
+    found = {}
+    for k, name in [(None, "all test cells"), *enumerate(names)]:
+        rows = test if k is None else test[cells.labels[test] == k]
+        confidence = level if k is None else 1 - (1 - level) / len(names)
+        found[name] = coverage_by_group(
+            model.sets[rows], cells.labels[rows], cells.group[rows], confidence
+        )
+    return found
 
 
 def strongest_shortcut(evaluation: Evaluation) -> ControlResult:

@@ -112,9 +112,10 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
 def _evaluate(
     params: EvaluateStageParams, store: CellStore, split: pd.DataFrame, inputs: Inputs, job: Job
 ) -> Evaluation:
+    from unstained.evaluation.beside_controls import explained_by, gains_over
     from unstained.evaluation.control_runs import run_controls
     from unstained.evaluation.predictions import select_cells
-    from unstained.evaluation.results import Evaluation, Resampled, choose_best, gains_over
+    from unstained.evaluation.results import Evaluation, Resampled, choose_best
     from unstained.evaluation.tables import class_means, population
     from unstained.statistics.intervals import resample_groups
 
@@ -149,6 +150,7 @@ def _evaluate(
         best=best,
         controls=controls,
         gains=gains_over(controls, best, cells, params.evaluate, seed),
+        explained=explained_by(controls, best, cells, params.evaluate, seed),
         grouped=next(control.split for control in controls if control.main) == "grouped",
         resampled={
             name: Resampled(found.groups, found.caveat) for name, found in samplings.items()

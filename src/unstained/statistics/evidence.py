@@ -60,7 +60,7 @@ def groups_needed(groups: int, low: float, high: float, width: float) -> int:
         high: its upper end.
         width: half the width that is wanted.
     """
-    return max(groups, math.ceil(groups * ((high - low) / 2 / width) ** 2))
+    return max(groups, math.ceil(round(groups * ((high - low) / 2 / width) ** 2, 6)))
 
 
 def explained_share(
@@ -72,11 +72,17 @@ def explained_share(
         part: excess of what may explain.
         whole: excess of what is to be explained, above 0.
         parts: (R,) the first in each resample of groups.
-        wholes: (R,) the second in the same resamples; those without an excess say nothing.
+        wholes: (R,) the second in the same resamples.
         confidence: of the percentile interval.
+
+    Returns:
+        The share; without an interval (NaN) where the second excess is itself not shown, for the
+        share of what may be nothing can be anything.
     """
     usable = wholes > 0
-    shares = parts[usable] / wholes[usable]
     tail = (1 - confidence) / 2
+    if whole <= 0 or np.mean(~usable) > tail:
+        return Share(part / whole if whole > 0 else math.nan, math.nan, math.nan)
+    shares = parts[usable] / wholes[usable]
     low, high = np.quantile(shares, [tail, 1 - tail])
     return Share(part / whole, float(low), float(high))

@@ -7,13 +7,22 @@ from typing import Final
 
 import numpy as np
 
+from unstained.data.audit.probes import in_words
 from unstained.evaluation.controls import what_it_sees
 from unstained.evaluation.results import ControlResult, Evaluation, ModelResult
 from unstained.evaluation.scores import Scores
 from unstained.report import figures
 from unstained.report.figures import ForestRow
-from unstained.report.numbers import decimal, percent
+from unstained.report.numbers import (
+    CONTROL_WORDS,
+    coverage_of,
+    decimal,
+    explained_by,
+    percent,
+    span,
+)
 from unstained.report.page import Block, Cell, Picture, Plots, Section, Table, svg_picture
+from unstained.report.words import share_sentence
 from unstained.statistics.intervals import FEW_GROUPS, Estimate
 from unstained.statistics.metrics import roc_curve
 
@@ -64,6 +73,7 @@ def models_section(evaluation: Evaluation) -> Section:
         (
             Plots(caption, (svg_picture(svg, alt, 826),)),
             _models_table(evaluation, rows, main, reference),
+            _explained_table(evaluation),
         ),
     )
 
@@ -278,16 +288,39 @@ def _coverage_table(evaluation: Evaluation, alpha: float) -> Table:
     rows = [
         (
             Cell(model.name, strong=model.name == evaluation.best.name),
-            *(Cell(percent(value)) for value in model.test.coverage),
+            *(_share(found) for found, _ in coverage_of(evaluation, model).values()),
         )
         for model in evaluation.models
     ]
     cells = evaluation.best.validation_cells
     return Table(
         f"How often the set of a cell holds its true class (promised: {percent(1 - alpha)})",
-        ("", *names),
+        ("", "All", *names),
         tuple(rows),
         "Conformal sets, adjusted class by class on validation cells ("
         + ", ".join(f"{name} {count:,}" for name, count in zip(names, cells, strict=True))
-        + "). The promise holds for cells like those; cells of new groups may differ.",
+        + "). The promise holds for cells like those; cells of new groups may differ. Below each "
+        f"number its interval over {evaluation.group_word}: the promise was missed where it lies "
+        "below the promise altogether.",
+    )
+
+
+def _share(found: Estimate) -> Cell:
+    """A fraction with its interval below."""
+    return Cell(percent(found.value), "" if np.isnan(found.low) else span(found))
+
+
+def _explained_table(evaluation: Evaluation) -> Table:
+    """What controls explain of the best model's excess over guessing."""
+    rows = []
+    for control in controls_best_first(evaluation):
+        if control.name != "majority":
+            found, what = explained_by(evaluation, control), in_words(CONTROL_WORDS, control.name)
+            value = _share(Estimate(found.value, found.low, found.high))
+            rows.append((Cell(f"{control.name} control"), value, Cell(share_sentence(found, what))))
+    return Table(
+        f"Share of the excess of {evaluation.best.name} over guessing that controls reach too",
+        ("", "Share", "What follows"),
+        tuple(rows),
+        f"On the same test cells; intervals resample {evaluation.group_word} for both together.",
     )

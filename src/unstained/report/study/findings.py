@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+
 from unstained.data.audit.probes import in_words
 from unstained.evaluation.conformal import fewest_cells
 from unstained.evaluation.controls import is_shortcut
@@ -12,11 +14,20 @@ from unstained.evaluation.results import Evaluation
 from unstained.report.numbers import (
     CONTROL_WORDS,
     against_control,
-    clearly_better,
+    better,
+    coverage_of,
+    explained_by,
     percent,
-    points,
 )
 from unstained.report.page import Finding, Tone
+from unstained.report.words import (
+    better_sentence,
+    better_title,
+    coverage_sentence,
+    coverage_verdict,
+    share_sentence,
+)
+from unstained.statistics.evidence import Evidence
 
 TOLERATED_ERROR: Final = 0.1
 """Calibration error above which stated confidence misleads."""
@@ -91,22 +102,20 @@ def _controls(evaluation: Evaluation) -> Iterator[Finding]:
     for control in evaluation.main_controls:
         if control.name == "majority":
             continue
-        gain = against_control(evaluation, control)
-        words = in_words(CONTROL_WORDS, control.name)
-        numbers = f"Gain of {evaluation.best.name} in balanced accuracy: {points(gain)}."
-        if clearly_better(gain):
-            continue
+        gain, words = against_control(evaluation, control), in_words(CONTROL_WORDS, control.name)
         shortcut = is_shortcut(control.name)
-        yield Finding(
-            "bad" if shortcut else "caution",
-            f"Not clearly better than {words}",
-            numbers
-            + (
-                " What the model has learnt may not be the cell."
+        if better(gain) != "shown":
+            meaning = (
+                "What the model has learnt may not be the cell."
                 if shortcut
-                else " Simple measurements are enough to reach this score."
-            ),
-        )
+                else "Simple measurements may be enough to reach this score."
+            )
+            text = better_sentence(gain, evaluation.best.name, words, evaluation.group_word)
+            tone: Tone = "bad" if shortcut else "caution"
+            yield Finding(tone, better_title(gain, words), f"{text} {meaning}")
+        elif shortcut and (share := explained_by(evaluation, control)).is_most != "ruled out":
+            title = "Much of the score may be had without shape"
+            yield Finding("caution", title, share_sentence(share, words))
     yield from _flattery(evaluation)
 
 
@@ -155,19 +164,27 @@ def _probabilities(evaluation: Evaluation) -> Iterator[Finding]:
             f"Sets of classes need {fewest_cells(alpha)} validation cells a class; there are fewer "
             f"of {', '.join(few)}. Every set holds these classes.",
         )
-    missed = [
-        f"{name} {percent(value)}"
-        for name, value in zip(names, best.test.coverage, strict=True)
-        if value < 1 - alpha - TOLERATED_ERROR
-    ]
-    if missed:
-        yield Finding(
-            "caution",
-            "Sets of classes miss the truth too often",
-            f"They should hold the true class for {percent(1 - alpha)} of cells of each class, and "
-            f"do for {', '.join(missed)}. New groups differ from those that the sets were "
-            "adjusted on.",
-        )
+    yield from _coverage(evaluation)
+
+
+def _coverage(evaluation: Evaluation) -> Iterator[Finding]:
+    """Whether sets of classes cover what was promised, of all test cells and class by class."""
+    promise, word = 1 - evaluation.params.conformal_alpha, evaluation.group_word
+    parts = coverage_of(evaluation, evaluation.best)
+    told: dict[Evidence, list[str]] = {"shown": [], "undecided": [], "ruled out": []}
+    for who, (found, groups) in parts.items():
+        if not np.isnan(found.value):
+            sentence = coverage_sentence(found, promise, groups, who, word)
+            told[coverage_verdict(found, promise)].append(sentence)
+    cause = " New groups differ from those that the sets were adjusted on."
+    titles: tuple[tuple[Evidence, Tone, str, str], ...] = (
+        ("shown", "caution", "Sets of classes miss the truth too often", cause),
+        ("undecided", "neutral", "Whether sets of classes keep their promise cannot be told", ""),
+        ("ruled out", "good", "Sets of classes keep their promise", ""),
+    )
+    for key, tone, title, more in titles:
+        if told[key]:
+            yield Finding(tone, title, " ".join(told[key]) + more)
 
 
 def _classes(evaluation: Evaluation) -> Iterator[Finding]:

@@ -12,14 +12,17 @@ from unstained.evaluation.results import ControlResult, Evaluation
 from unstained.report.numbers import (
     CONTROL_WORDS,
     against_control,
-    clearly_better,
+    better,
     decimal,
+    explained_by,
     percent,
     points,
     span,
     strongest_shortcut,
 )
 from unstained.report.page import Finding, Tile, Tone, Verdict
+from unstained.report.words import beyond_guessing, guessing_sentence, share_sentence
+from unstained.statistics.evidence import Evidence
 from unstained.statistics.intervals import Estimate
 from unstained.statistics.paired import PairedResult
 
@@ -31,6 +34,12 @@ DEGREES: Final = (
 )
 """Least fraction of the way from guessing to perfect, and how it is called."""
 
+JUDGEMENT: Final[dict[Evidence, str]] = {
+    "shown": "clearly better",
+    "ruled out": "no better",
+    "undecided": "not shown to be better",
+}
+
 
 def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
     """The answer in plain words, its evidence, and the key figures."""
@@ -40,13 +49,15 @@ def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
     shortcut = strongest_shortcut(evaluation)
     beaten = against_control(evaluation, shortcut)
     reached = percent(balanced.value)
-    if balanced.low <= chance:
+    if beyond_guessing(balanced, chance) != "shown":
         tone: Tone = "bad"
-        answer = f"No: the best model calls {reached} of cells right, no better than guessing."
-    elif not clearly_better(beaten):
+        groups = evaluation.resampled["test"].groups
+        answer = guessing_sentence(balanced, chance, groups, evaluation.group_word)
+    elif (told := better(beaten)) != "shown":
         tone = "bad"
+        start, serves = ("No", "serve") if told == "ruled out" else ("Not shown", "may serve")
         answer = (
-            f"Not shown: {in_words(CONTROL_WORDS, shortcut.name)} may serve as well "
+            f"{start}: {in_words(CONTROL_WORDS, shortcut.name)} {serves} as well "
             f"({percent(shortcut.scores.overall['balanced_accuracy'].value)}) as the best model "
             f"({reached})."
         )
@@ -88,14 +99,13 @@ def _beside_controls(evaluation: Evaluation, beaten: PairedResult, shortcut: Con
     gain = against_control(evaluation, features)
     reached = percent(features.scores.overall["balanced_accuracy"].value)
     level = percent(shortcut.scores.overall["balanced_accuracy"].value)
-    if clearly_better(gain):
-        judgement = "clearly better"
-    else:
-        judgement = "worse" if gain.high < 0 else "not clearly better"
+    judgement = "worse" if gain.high < 0 else JUDGEMENT[better(gain)]
+    words = in_words(CONTROL_WORDS, shortcut.name)
+    share = share_sentence(explained_by(evaluation, shortcut), words)
     return (
-        f"Without seeing the cell's shape one reaches at most {level}, from "
-        f"{in_words(CONTROL_WORDS, shortcut.name)}: the model gains {points(beaten)}. Hand-crafted "
-        f"features with decision trees reach {reached}: the model is {judgement}, {points(gain)}."
+        f"Without seeing the cell's shape one reaches at most {level}, from {words}: the model "
+        f"gains {points(beaten)}. {share} Hand-crafted features with decision trees "
+        f"reach {reached}: the model is {judgement}, {points(gain)}."
     )
 
 

@@ -1,0 +1,124 @@
+"""Sentences that follow from intervals: shown, ruled out, or not to be told.
+
+Each takes numbers and returns words; `statistics.evidence` is the rule behind all of them. No
+sentence takes the absence of evidence for evidence of absence: where an interval holds both an
+effect and none, it says that this cannot be told, and how many groups could tell.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from unstained.report.numbers import interval, percent, points
+from unstained.statistics.evidence import Evidence, Share, evidence, groups_needed
+from unstained.statistics.intervals import HALF_A_POINT, Estimate
+from unstained.statistics.paired import PairedResult
+
+TOLERATED_GAP: Final = 0.05
+"""Coverage below the promise that does not matter; also half the width of an interval that tells
+whether a score exceeds another."""
+
+
+def needed(groups: int, low: float, high: float, what: str) -> str:
+    """How many groups would tell, where these do not; empty where more would not help."""
+    if math.isnan(low) or groups < 2:
+        return f"There are too few {what} ({groups}) for an interval."
+    enough = groups_needed(groups, low, high, TOLERATED_GAP)
+    if enough <= groups:
+        return ""
+    return f"With {groups} {what} the interval is wide; about {enough:,} would tell."
+
+
+def share_sentence(share: Share, what: str) -> str:
+    """How much of a model's excess over guessing a control explains."""
+    if math.isnan(share.low):
+        return (
+            f"How much of the model's excess over guessing {what} would explain cannot be told: "
+            "that excess is itself not shown."
+        )
+    numbers = f"{percent(share.value)} (interval {interval(share.low, share.high)})"
+    said = {
+        "shown": f"Most of the model's excess over guessing can be had from {what}: {numbers}.",
+        "ruled out": (
+            f"Less than half of the model's excess over guessing can be had from {what}: {numbers}."
+        ),
+        "undecided": (
+            f"Whether most of the model's excess over guessing can be had from {what} cannot be "
+            f"told: {numbers}."
+        ),
+    }
+    return said[share.is_most]
+
+
+def better_title(gain: PairedResult, what: str) -> str:
+    """Whether a model is better than a control, in a few words."""
+    said: dict[Evidence, str] = {
+        "shown": f"Better than {what}",
+        "ruled out": f"No better than {what}",
+        "undecided": f"Not shown to be better than {what}",
+    }
+    return said[evidence(gain.low, gain.high, HALF_A_POINT)]
+
+
+def better_sentence(gain: PairedResult, name: str, what: str, group_word: str) -> str:
+    """What a model gains over a control, and whether that is told."""
+    numbers = f"Gain of {name} over {what} in balanced accuracy: {points(gain)}."
+    if evidence(gain.low, gain.high, HALF_A_POINT) != "undecided":
+        return numbers
+    more = needed(gain.n_groups, gain.low, gain.high, group_word) if gain.n_groups else ""
+    return f"{numbers} Whether it is better cannot be told. {more}".rstrip()
+
+
+def beyond_guessing(score: Estimate, chance: float) -> Evidence:
+    """Whether a score exceeds guessing."""
+    return evidence(score.low, score.high, chance)
+
+
+def guessing_sentence(score: Estimate, chance: float, groups: int, group_word: str) -> str:
+    """A score that is not shown to exceed guessing."""
+    reached, guess = percent(score.value), percent(chance)
+    if beyond_guessing(score, chance) == "ruled out":
+        return (
+            f"No: the best model calls {reached} of cells right, no better than guessing ({guess})."
+        )
+    more = needed(groups, score.low, score.high, group_word) if groups else ""
+    return (
+        f"Not shown: the best model calls {reached} of cells right "
+        f"({interval(score.low, score.high)}), and guessing would get {guess}. {more}".rstrip()
+    )
+
+
+def coverage_verdict(found: Estimate, promise: float) -> Evidence:
+    """Whether sets miss the truth more often than promised.
+
+    Returns:
+        'shown' where the interval lies below the promise, 'ruled out' where they are short of it
+        by `TOLERATED_GAP` at the most, else 'undecided'.
+    """
+    if evidence(promise - found.high, promise - found.low, 0.0) == "shown":
+        return "shown"
+    told = evidence(promise - found.high, promise - found.low, TOLERATED_GAP)
+    return "ruled out" if told == "ruled out" else "undecided"
+
+
+def coverage_sentence(found: Estimate, promise: float, groups: int, who: str, what: str) -> str:
+    """What sets of classes cover, beside what was promised.
+
+    Args:
+        found: coverage with its interval over groups.
+        promise: coverage that the sets are made for.
+        groups: that the interval comes from.
+        who: whose cells, e.g. 'test cells' or 'G1'.
+        what: word for groups.
+    """
+    bounds = "" if math.isnan(found.low) else f" ({interval(found.low, found.high)})"
+    numbers = f"Sets hold the true class for {percent(found.value)}{bounds} of {who}"
+    promised = f"{percent(promise)} was promised"
+    told = coverage_verdict(found, promise)
+    if told == "shown":
+        return f"{numbers}, where {promised}: the promise was missed."
+    if told == "ruled out":
+        return f"{numbers}; {promised}: the promise was kept."
+    more = needed(groups, found.low, found.high, what)
+    return f"{numbers}; {promised}: whether it was kept cannot be told. {more}".rstrip()
