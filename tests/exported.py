@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from tests.synthetic import asked, blobs, tasks
 from unstained.artifact.onnx_export import export_onnx
 from unstained.artifact.serving_graph import ServingGraph
 from unstained.config import BoostingParams, ExportParams, ModelParams, NetworkParams
 from unstained.data.canvas import place
 from unstained.models.build import build_model
+from unstained.models.features.boosting import Cells as Examples
 from unstained.models.features.boosting import fit_boosting
 from unstained.models.features.extract import Features
 from unstained.models.trained import ModelSpec, TrainedModel
@@ -78,14 +80,14 @@ def trained_model(params: ModelParams, *, targets: int = 1, digest: str = "x") -
         network = build_model(params, len(CLASSES), targets)
         _shake(network)
         _spread_decisions(network)
+    names = ["DNA", *(f"DNA{number}" for number in range(1, targets))][:targets]
+    values = {name: {"column": f"marker_{name}", "unit": "au"} for name in names}
     spec = ModelSpec(
         model=params,
         canvas=CANVAS,
         scale=0.2,
         channels=("Ch1",),
-        class_names=CLASSES,
-        target_names=("DNA",) * targets,
-        target_units=("au",) * targets,
+        tasks=tasks(asked(CLASSES, **values)),
         target_mean=(7.0,) * targets,
         target_std=(3.0,) * targets,
         has_cam=not isinstance(params, BoostingParams),
@@ -139,4 +141,5 @@ def _boosting(params: BoostingParams, targets: int) -> nn.Module:
     features = Features(1)(contrast * torch.rand(48, 1, 1, 1)).numpy()
     labels = rng.integers(0, len(CLASSES), 48)
     values = rng.standard_normal((48, targets))
-    return fit_boosting(features, labels, values, params, seed=0, classes=len(CLASSES))
+    examples = Examples(features, np.column_stack([labels, values]))
+    return fit_boosting(examples, blobs(len(CLASSES), targets), params, seed=0)

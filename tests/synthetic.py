@@ -9,11 +9,15 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import tifffile
+from pydantic import TypeAdapter
 
+from unstained.config import TaskParams
+from unstained.config.tasks import named_tasks
 from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
 from unstained.imaging.axes import Axes
+from unstained.tasks.study import Tasks
 
 
 def asked(classes: Iterable[str] = (), **values: Mapping[str, object]) -> Any:
@@ -21,6 +25,19 @@ def asked(classes: Iterable[str] = (), **values: Mapping[str, object]) -> Any:
     rules = [{"name": name, "pattern": name} for name in classes]
     tasks: dict[str, Any] = {"blob": {"kind": "classes", "rules": rules}} if rules else {}
     return tasks | {name: {"kind": "value", **keys} for name, keys in values.items()}
+
+
+def tasks(asking: Any) -> tuple[TaskParams, ...]:
+    """What `asked` gives, parsed."""
+    parsed = TypeAdapter(tuple[TaskParams, ...]).validate_python(named_tasks(asking))
+    return tuple(parsed)
+
+
+def blobs(classes: int = 3, values: int = 1) -> Tasks:
+    """Some classes 'blob', unless there are none, and some values."""
+    names = [f"class{number}" for number in range(classes)]
+    columns = {f"value{number}": {"column": f"v{number}"} for number in range(values)}
+    return Tasks.of(tasks(asked(names, **columns)))
 
 
 def make_store(

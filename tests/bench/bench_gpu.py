@@ -126,7 +126,7 @@ def plain_seconds(
         steps = [*steps, v2.Resize((network.input.side, network.input.side))]
     loader = folder_loader(folder, v2.Compose(steps), train)
     resized = network.model_copy(update={"input": InputParams()})
-    model = build_model(resized, problem.classes, 1).to(device).train()
+    model = build_model(resized, problem.tasks.logits, 1).to(device).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=train.learning_rate)
     times = []
     for _ in range(rounds + 1):

@@ -93,8 +93,8 @@ def posed(folder: Path, cells: int, data: StudyData) -> tuple[CellStore, Problem
 
 def write_folder(store: CellStore, problem: Problem, folder: Path) -> None:
     """One TIFF a cell in a folder a class."""
-    for row, label in zip(problem.train.rows, problem.train.labels, strict=True):
-        path = folder / "abc"[label] / f"{row}.tif"
+    for row, label in zip(problem.train.rows, problem.train.truth[:, 0], strict=True):
+        path = folder / "abc"[int(label)] / f"{row}.tif"
         path.parent.mkdir(parents=True, exist_ok=True)
         tifffile.imwrite(path, store.images([row])[0][0])
 
@@ -188,7 +188,7 @@ class Repeated:
 def trainer(problem: Problem, train: TrainParams, network: NetworkParams) -> Training:
     """Training as `fit` sets it up on this machine, without checkpoints."""
     seed_torch(0, Purpose.WEIGHTS)
-    model = build_model(network, problem.classes, 1)
+    model = build_model(network, problem.tasks.logits, 1)
     group = Group()
     return Training(model, problem, train, 0, group, choose_compute(train, group), None)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.evaluation.planted import SIDE, StripeDetector, planted
+from tests.synthetic import asked, tasks
 from unstained.config import BoostingParams, NetworkParams, ViTParams, parse
 from unstained.config.explain import ExplainParams
 from unstained.data.canvas import Canvases
@@ -62,7 +63,7 @@ def trained(network: nn.Module, model: object = RESNET) -> TrainedModel:
         canvas=SIDE,
         scale=1.0,
         channels=("Ch1",),
-        class_names=("upright", "level"),
+        tasks=tasks(asked(["upright", "level"])),
         has_cam=True,
         seed=0,
         data_digest="none",

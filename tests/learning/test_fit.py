@@ -145,7 +145,7 @@ def test_a_run_without_the_weights_that_it_wants_is_refused(store, tmp_path, mon
 
 
 def test_a_study_without_targets_trains(store: CellStore):
-    study = STUDY.model_copy(update={"targets": ()})
+    study = STUDY.model_copy(update={"tasks": STUDY.tasks[:1]})
     result = train_small(store, data=study, train={"epochs": 1})
     assert math.isnan(result.history[0].val_r)
     assert result.trained.spec.target_mean == ()

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
+from tests.synthetic import blobs, tasks
 from unstained.learning.objective import Objective, class_weights
 from unstained.models.outputs import Outputs
+from unstained.tasks.study import Tasks
 
 
 def outputs(logits: torch.Tensor, targets: torch.Tensor) -> Outputs:
@@ -30,9 +32,18 @@ def case(count: int = 50, classes: int = 3, targets: int = 2, seed: int = 0):
     )
 
 
+def table(labels: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Truths: class numbers, then values."""
+    return torch.cat([labels[:, None].float(), truth], dim=1)
+
+
+def objective_of(weights: torch.Tensor, target_weight: float, values: int = 2) -> Objective:
+    return Objective(blobs(len(weights), values), target_weight, {"blob": weights})
+
+
 def loss(objective: Objective, *arguments: torch.Tensor) -> torch.Tensor:
     logits, predicted, labels, truth = arguments
-    parts = objective.parts(outputs(logits, predicted), labels, truth)
+    parts = objective.parts(outputs(logits, predicted), table(labels, truth))
     return objective.total(parts.sums, parts.weights)
 
 
@@ -53,7 +64,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def test_plain_loss_equals_log_loss_plus_weighted_smooth_l1():
     logits, predicted, labels, truth = case()
-    mine = loss(Objective(torch.ones(3), 0.3), logits, predicted, labels, truth)
+    mine = loss(objective_of(torch.ones(3), 0.3), logits, predicted, labels, truth)
     expected = log_loss(labels, softmax(logits.double().numpy()))
     expected += 0.3 * naive_smooth_l1(predicted.numpy(), truth.numpy())
     assert mine.item() == pytest.approx(expected, rel=1e-5)
@@ -70,7 +81,7 @@ def test_balanced_weights_equal_scikit_learn():
 def test_weighted_loss_equals_weighted_log_loss():
     logits, predicted, labels, truth = case()
     weights = torch.tensor([0.5, 1.0, 3.0])
-    mine = loss(Objective(weights, 0.0), logits, predicted, labels, truth)
+    mine = loss(objective_of(weights, 0.0), logits, predicted, labels, truth)
     expected = log_loss(
         labels, softmax(logits.double().numpy()), sample_weight=weights[labels].numpy()
     )
@@ -80,7 +91,7 @@ def test_weighted_loss_equals_weighted_log_loss():
 def test_unrecorded_targets_give_neither_loss_nor_gradient():
     logits, predicted, labels, truth = case()
     predicted.requires_grad_(True)
-    loss(Objective(torch.ones(3), 1.0), logits, predicted, labels, truth).backward()
+    loss(objective_of(torch.ones(3), 1.0), logits, predicted, labels, truth).backward()
     missing = truth.isnan()
     assert predicted.grad is not None
     assert torch.count_nonzero(predicted.grad[missing]) == 0
@@ -90,7 +101,7 @@ def test_unrecorded_targets_give_neither_loss_nor_gradient():
 def test_a_batch_without_any_recorded_target_has_a_finite_loss_and_gradient():
     logits, predicted, labels, truth = case()
     predicted.requires_grad_(True)
-    value = loss(Objective(torch.ones(3), 1.0), logits, predicted, labels, truth * torch.nan)
+    value = loss(objective_of(torch.ones(3), 1.0), logits, predicted, labels, truth * torch.nan)
     value.backward()
     assert value.item() == pytest.approx(log_loss(labels, softmax(logits.double().numpy())), 1e-5)
     assert predicted.grad is not None
@@ -101,19 +112,85 @@ def test_a_batch_without_any_recorded_target_has_a_finite_loss_and_gradient():
 def test_extreme_logits_stay_finite_so_softmax_is_applied_once(extreme: float):
     logits = torch.tensor([[extreme, 0.0, 0.0]])
     empty = torch.empty(1, 0)
-    value = loss(Objective(torch.ones(3), 1.0), logits, empty, torch.tensor([0]), empty)
+    value = loss(objective_of(torch.ones(3), 1.0, 0), logits, empty, torch.tensor([0]), empty)
     assert value.item() == pytest.approx(max(0.0, -extreme) + (np.log(2) if extreme < 0 else 0))
 
 
 @settings(max_examples=25, deadline=None)
 @given(border=st.integers(1, 49), seed=st.integers(0, 1000))
 def test_shares_of_a_batch_add_up_to_the_batch(border: int, seed: int):
-    objective = Objective(torch.tensor([0.5, 1.0, 3.0]), 0.7)
+    objective = objective_of(torch.tensor([0.5, 1.0, 3.0]), 0.7)
     logits, predicted, labels, truth = case(seed=seed)
     pieces = [
-        objective.parts(outputs(logits[part], predicted[part]), labels[part], truth[part])
+        objective.parts(outputs(logits[part], predicted[part]), table(labels[part], truth[part]))
         for part in (slice(0, border), slice(border, None))
     ]
     sums, weights = pieces[0].sums + pieces[1].sums, pieces[0].weights + pieces[1].weights
     whole = loss(objective, logits, predicted, labels, truth)
     assert objective.total(sums, weights).item() == pytest.approx(whole.item(), rel=1e-5)
+
+
+def test_a_cell_without_a_class_counts_neither_in_the_mean_nor_in_the_gradient():
+    logits, predicted, labels, truth = case(targets=0)
+    unknown = torch.arange(50) % 4 == 0
+    told = torch.where(unknown, torch.nan, labels.float())
+    logits.requires_grad_(True)
+    mine = loss(objective_of(torch.ones(3), 1.0, 0), logits, predicted, told, truth)
+    mine.backward()
+    known = ~unknown.numpy()
+    expected = log_loss(labels.numpy()[known], softmax(logits.detach().double().numpy())[known])
+    assert mine.item() == pytest.approx(expected, rel=1e-5)
+    assert logits.grad is not None
+    assert torch.count_nonzero(logits.grad[unknown]) == 0
+
+
+SEVERAL = {
+    "phase": {"kind": "classes", "names": ["a", "b"], "weight": 2.0},
+    "age": {"kind": "value", "column": "age", "weight": 0.5},
+    "mix": {"kind": "proportion", "parts": ["x", "y", "z"], "columns": ["x", "y", "z"]},
+    "size": {"kind": "value", "column": "size"},
+    "kind": {"kind": "classes", "names": ["c", "d", "e"]},
+    "half": {"kind": "proportion", "parts": ["p", "q"], "columns": ["p"], "weight": 0.7},
+}
+
+
+def test_several_tasks_add_up_each_over_the_cells_that_have_its_truth():
+    asked = Tasks.of(tasks(SEVERAL))
+    assert (asked.logits, asked.targets) == (2 + 3 + 3 + 1, 2)
+    rng = np.random.default_rng(3)
+    shares = rng.dirichlet([1, 1, 1], 40)
+    half = rng.random(40)
+    columns = [
+        rng.integers(0, 2, 40),
+        rng.normal(size=40),
+        *shares.T,
+        rng.normal(size=40),
+        rng.integers(0, 3, 40),
+        half,
+        1 - half,
+    ]
+    truth = np.stack(columns, axis=1)
+    for number, columns_of_task in enumerate(asked.truth_columns.values()):
+        truth[number::7, columns_of_task] = np.nan
+    logits, predicted = rng.normal(size=(40, 9)), rng.normal(size=(40, 2))
+    found = Objective(asked, 0.3)
+    parts = found.parts(
+        outputs(torch.from_numpy(logits), torch.from_numpy(predicted)),
+        torch.from_numpy(truth.astype(np.float32)),
+    )
+    scores = {
+        "phase": logits[:, :2],
+        "mix": logits[:, 2:5],
+        "kind": logits[:, 5:8],
+        "half": np.concatenate([logits[:, 8:], np.zeros((40, 1))], axis=1),
+    }
+    expected = 0.5 * naive_smooth_l1(predicted[:, 0], truth[:, 1])
+    expected += 0.3 * naive_smooth_l1(predicted[:, 1], truth[:, 5])
+    for name, weight in (("phase", 2.0), ("kind", 1.0), ("mix", 1.0), ("half", 0.7)):
+        wanted = truth[:, asked.truth_columns[name]]
+        known = ~np.isnan(wanted).any(axis=1)
+        if wanted.shape[1] == 1:
+            wanted = np.eye(scores[name].shape[1])[np.nan_to_num(wanted[:, 0]).astype(int)]
+        each = -(wanted * np.log(softmax(scores[name]))).sum(axis=1)
+        expected += weight * each[known].mean()
+    assert found.total(parts.sums, parts.weights).item() == pytest.approx(expected, rel=1e-5)

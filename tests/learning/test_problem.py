@@ -23,8 +23,8 @@ def test_targets_are_standardised_with_training_cells_alone(store: CellStore):
     assert problem.target_mean == pytest.approx([np.nanmean(values[train])], rel=1e-6)
     assert problem.target_std == pytest.approx([np.nanstd(values[train])], rel=1e-6)
     expected = (values[val] - np.nanmean(values[train])) / np.nanstd(values[train])
-    np.testing.assert_allclose(problem.val.targets[:, 0], expected, rtol=1e-4, atol=1e-5)
-    assert np.isnan(problem.train.targets).sum() == np.isnan(values[train]).sum() > 0
+    np.testing.assert_allclose(problem.val.truth[:, 1], expected, rtol=1e-4, atol=1e-5)
+    assert np.isnan(problem.train.truth[:, 1]).sum() == np.isnan(values[train]).sum() > 0
 
 
 def test_statistics_do_not_change_with_the_validation_cells(store: CellStore):
@@ -51,7 +51,7 @@ def test_a_subset_is_drawn_by_seed_and_from_the_training_cells(store: CellStore)
     assert np.array_equal(one.train.rows, again.train.rows)
     assert not np.array_equal(one.train.rows, other.train.rows)
     assert np.array_equal(one.val.rows, val)
-    assert np.array_equal(one.train.labels, store.labels("abc")[one.train.rows])
+    assert np.array_equal(one.train.truth[:, 0], store.labels("abc")[one.train.rows])
 
 
 def test_empty_parts_and_absent_classes_are_named(store: CellStore):
@@ -69,5 +69,5 @@ def test_a_target_without_any_training_value_is_named(store: CellStore):
     train, val = split_rows(store)
     missing = train[np.isnan(store.table["marker_DNA"].to_numpy(float)[train])]
     assert set(store.labels("abc")[missing]) == {0, 1, 2}
-    with pytest.raises(TrainingError, match="target: DNA"):
+    with pytest.raises(TrainingError, match="truth of DNA"):
         pose(store, missing, val, STUDY, 0)

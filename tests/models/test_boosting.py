@@ -3,10 +3,12 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from tests.synthetic import blobs, tasks
 from unstained.config import BoostingParams
 from unstained.errors import TrainingError
 from unstained.models.features.boosting import Cells, FeatureBoosting, fit_boosting
 from unstained.models.features.extract import Features
+from unstained.tasks.study import Tasks
 
 COUNT = len(Features().names)
 PARAMS = BoostingParams(
@@ -32,14 +34,14 @@ def cells(count: int = 240, classes: int = 3, seed: int = 0) -> Cells:
     labels = np.digitize(signal, np.quantile(signal, np.arange(1, classes) / classes))
     targets = np.stack([signal, features[:, 3] ** 2], axis=1)
     targets[::7, 1] = np.nan
-    return Cells(features, labels, targets)
+    return Cells(features, np.column_stack([labels, targets]))
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_probabilities_are_those_of_scikit_learn(classes):
     train, fresh = cells(classes=classes), cells(seed=1)
-    model = HistGradientBoostingClassifier(**OPTIONS).fit(train.features, train.labels)
-    network = fit_boosting(*train, PARAMS, seed=5)
+    model = HistGradientBoostingClassifier(**OPTIONS).fit(train.features, train.truth[:, 0])
+    network = fit_boosting(train, blobs(classes, 2), PARAMS, seed=5)
     scores = network.scores(torch.from_numpy(fresh.features))[:, :classes]
     expected = model.predict_proba(fresh.features)
     np.testing.assert_allclose(scores.softmax(dim=1).numpy(), expected, rtol=0, atol=1e-12)
@@ -48,20 +50,20 @@ def test_probabilities_are_those_of_scikit_learn(classes):
 
 def test_targets_are_those_of_scikit_learn_on_the_cells_that_have_them():
     train, fresh = cells(), cells(seed=1)
-    network = fit_boosting(*train, PARAMS, seed=5)
+    network = fit_boosting(train, blobs(3, 2), PARAMS, seed=5)
     scores = network.scores(torch.from_numpy(fresh.features))[:, 3:].numpy()
     for index in range(2):
-        known = ~np.isnan(train.targets[:, index])
+        known = ~np.isnan(train.truth[:, 1 + index])
         model = HistGradientBoostingRegressor(**OPTIONS)
-        model.fit(train.features[known], train.targets[known, index])
+        model.fit(train.features[known], train.truth[known, 1 + index])
         expected = model.predict(fresh.features)
         np.testing.assert_allclose(scores[:, index], expected, rtol=0, atol=1e-12)
 
 
 def test_a_value_on_a_threshold_goes_the_same_way():
     train = cells()
-    network = fit_boosting(*train, PARAMS, seed=5)
-    model = HistGradientBoostingClassifier(**OPTIONS).fit(train.features, train.labels)
+    network = fit_boosting(train, blobs(3, 2), PARAMS, seed=5)
+    model = HistGradientBoostingClassifier(**OPTIONS).fit(train.features, train.truth[:, 0])
     on_edge = train.features[:100].copy()
     split = network.left != torch.arange(len(network.left))
     for feature, threshold in zip(network.feature[split], network.threshold[split], strict=True):
@@ -71,7 +73,7 @@ def test_a_value_on_a_threshold_goes_the_same_way():
 
 
 def test_a_state_dict_brings_the_trees_to_a_new_model():
-    network = fit_boosting(*cells(), PARAMS, seed=5)
+    network = fit_boosting(cells(), blobs(3, 2), PARAMS, seed=5)
     empty = FeatureBoosting(3, 2)
     features = torch.from_numpy(cells(seed=1).features)
     assert (empty.scores(features) == 0).all()
@@ -80,7 +82,7 @@ def test_a_state_dict_brings_the_trees_to_a_new_model():
 
 
 def test_a_state_dict_of_another_number_of_outputs_is_refused():
-    state = fit_boosting(*cells(), PARAMS, seed=5).state_dict()
+    state = fit_boosting(cells(), blobs(3, 2), PARAMS, seed=5).state_dict()
     with pytest.raises(RuntimeError, match="size mismatch"):
         FeatureBoosting(4, 2).load_state_dict(state)
 
@@ -88,40 +90,70 @@ def test_a_state_dict_of_another_number_of_outputs_is_refused():
 def test_validation_stops_the_growth():
     train = cells()
     noise = np.random.default_rng(9)
-    held = Cells(train.features[:80], noise.integers(0, 3, 80), noise.normal(size=(80, 2)))
+    truth = np.column_stack([noise.integers(0, 3, 80), noise.normal(size=(80, 2))])
+    held = Cells(train.features[:80], truth)
     long = PARAMS.model_copy(update={"iterations": 200})
-    stopped = fit_boosting(*train, long, seed=5, validation=held, patience=3)
+    stopped = fit_boosting(train, blobs(3, 2), long, seed=5, validation=held, patience=3)
     assert len(stopped.root) < 200 * 5 / 4
 
 
 def test_a_target_unknown_in_validation_is_grown_to_the_end():
     train = cells()
-    held = Cells(train.features[:80], train.labels[:80], np.full((80, 2), np.nan))
-    stopped = fit_boosting(*train, PARAMS, seed=5, validation=held, patience=500)
+    held = Cells(train.features[:80], train.truth[:80].copy())
+    held.truth[:, 1:] = np.nan
+    stopped = fit_boosting(train, blobs(3, 2), PARAMS, seed=5, validation=held, patience=500)
     assert len(stopped.root) == 6 * 5
 
 
 def test_a_class_without_cells_is_refused():
     train = cells()
     with pytest.raises(TrainingError, match="class 3 of 4"):
-        fit_boosting(*train, PARAMS, seed=5, classes=4)
+        fit_boosting(train, blobs(4, 2), PARAMS, seed=5)
 
 
 def test_a_target_without_values_is_refused():
     train = cells()
-    train.targets[:, 1] = np.nan
-    with pytest.raises(TrainingError, match="target 1"):
-        fit_boosting(*train, PARAMS, seed=5)
+    train.truth[:, 2] = np.nan
+    with pytest.raises(TrainingError, match="value1 is unknown"):
+        fit_boosting(train, blobs(3, 2), PARAMS, seed=5)
 
 
 def test_no_targets():
     train = cells()
-    network = fit_boosting(train.features, train.labels, np.empty((240, 0)), PARAMS, seed=5)
+    network = fit_boosting(Cells(train.features, train.truth[:, :1]), blobs(3, 0), PARAMS, seed=5)
     outputs = network(torch.randn(2, 1, 24, 24))
     assert outputs.targets.shape == (2, 0)
     assert outputs.embedding.shape == (2, COUNT)
 
 
 def test_same_seed_same_trees():
-    one, two = (fit_boosting(*cells(), PARAMS, seed=5).state_dict() for _ in range(2))
+    one, two = (fit_boosting(cells(), blobs(3, 2), PARAMS, seed=5).state_dict() for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_values_alone():
+    train, fresh = cells(), cells(seed=1)
+    network = fit_boosting(Cells(train.features, train.truth[:, 1:]), blobs(0, 2), PARAMS, seed=5)
+    both = fit_boosting(train, blobs(3, 2), PARAMS, seed=5)
+    features = torch.from_numpy(fresh.features)
+    torch.testing.assert_close(network.scores(features), both.scores(features)[:, 3:])
+    assert network(torch.randn(2, 1, 24, 24)).logits.shape == (2, 0)
+
+
+@pytest.mark.parametrize("columns", [["x"], ["x", "y"], ["x", "y", "z"]])
+def test_shares_are_learnt_and_missing_ones_left_out(columns: list[str]):
+    parts = ["x", "y", "z"][: max(2, len(columns))]
+    mix = Tasks.of(tasks({"mix": {"kind": "proportion", "parts": parts, "columns": columns}}))
+    train, fresh = cells(600), cells(seed=1)
+
+    def shares(features: np.ndarray) -> np.ndarray:
+        odds = np.exp(np.stack([features[:, 0], -features[:, 0], 0 * features[:, 0]], axis=1))
+        return odds[:, : len(parts)] / odds[:, : len(parts)].sum(axis=1, keepdims=True)
+
+    truth = shares(train.features)
+    truth[::3] = np.nan
+    long = PARAMS.model_copy(update={"iterations": 60, "max_features": 1.0})
+    network = fit_boosting(Cells(train.features, truth), mix, long, seed=5)
+    scores = network.scores(torch.from_numpy(fresh.features)).numpy()
+    found = mix.proportions[0].link(scores)
+    assert np.abs(found - shares(fresh.features)).mean() < 0.05

@@ -7,8 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.synthetic import blobs
 from unstained.config import BoostingParams
 from unstained.imaging.preprocess import Preprocess
+from unstained.models.features.boosting import Cells as Examples
 from unstained.models.features.boosting import fit_boosting
 from unstained.models.features.extract import GRID, Features
 
@@ -107,7 +109,8 @@ def test_the_exported_graph_takes_the_same_decisions(tmp_path):
     column = features[:, Features().names.index("mask_area")]
     labels = np.digitize(column, np.quantile(column, [1 / 3, 2 / 3]))
     targets = np.stack([column / column.std(), features[:, 5]], axis=1)
-    network = fit_boosting(features, labels, targets, PARAMS, seed=0)
+    examples = Examples(features, np.column_stack([labels, targets]))
+    network = fit_boosting(examples, blobs(3, 2), PARAMS, seed=0)
     path = tmp_path / "boosting.onnx"
     torch.onnx.export(
         network,
@@ -151,7 +154,8 @@ def test_real_cell_cycle_phases_and_dna_content_are_predicted(jurkat):
     features = torch.cat([Features()(part) for part in contrast.split(64)]).numpy()
     standard = ((dna - dna[~late].mean()) / dna[~late].std())[:, None]
     params = PARAMS.model_copy(update={"iterations": 200, "learning_rate": 0.06})
-    network = fit_boosting(features[~late], labels[~late], standard[~late], params, seed=0)
+    examples = Examples(features[~late], np.column_stack([labels, standard])[~late])
+    network = fit_boosting(examples, blobs(4, 1), params, seed=0)
     scores = network.scores(torch.from_numpy(features[late])).numpy()
     assert (scores[:, :4].argmax(1) == labels[late]).mean() > 0.75
     assert np.corrcoef(scores[:, 4], dna[late])[0, 1] > 0.905

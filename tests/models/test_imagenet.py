@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.models.sizes import FULL, lively, parse, residual
+from tests.synthetic import asked, tasks
 from unstained.errors import ParameterError
 from unstained.models.build import bare_model, build_model
 from unstained.models.imagenet import FOLDER_VARIABLE, HUB_FILE, find_weights, grey_kernel
@@ -151,7 +152,7 @@ def test_a_trained_model_is_loaded_without_the_published_file(published, tmp_pat
         canvas=32,
         scale=1.0,
         channels=("Ch1",),
-        class_names=("a", "b"),
+        tasks=tasks(asked("ab")),
         has_cam=True,
         seed=0,
         data_digest="x",

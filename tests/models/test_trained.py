@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.synthetic import asked, blobs, tasks
 from unstained.config import BoostingParams, NetworkParams
 from unstained.errors import IntegrityError, ParameterError, StageInputError
 from unstained.models.build import build_model
+from unstained.models.features.boosting import Cells as Examples
 from unstained.models.features.boosting import fit_boosting
 from unstained.models.features.extract import Features
 from unstained.models.trained import ModelSpec, TrainedModel, load_trained, save_trained
@@ -47,9 +49,7 @@ def spec(model, **changes) -> ModelSpec:
         "canvas": 24,
         "scale": 0.5,
         "channels": ("Ch1",),
-        "class_names": ("a", "b", "c"),
-        "target_names": ("DNA", "size"),
-        "target_units": ("counts", ""),
+        "tasks": tasks(asked("abc", DNA={"column": "DNA", "unit": "counts"}, size={"column": "s"})),
         "target_mean": (100.0, -2.0),
         "target_std": (10.0, 0.5),
         "has_cam": model is NETWORK,
@@ -69,9 +69,10 @@ def trained(request) -> TrainedModel:
         return TrainedModel(network, spec(NETWORK))
     images = Canvases(60).images
     targets = np.random.default_rng(0).normal(size=(60, 2))
+    truth = np.column_stack([np.arange(60) % 3, targets])
     features = Features()(images).numpy()
     return TrainedModel(
-        fit_boosting(features, np.arange(60) % 3, targets, BOOSTING, 0), spec(BOOSTING)
+        fit_boosting(Examples(features, truth), blobs(3, 2), BOOSTING, 0), spec(BOOSTING)
     )
 
 
@@ -158,10 +159,10 @@ def test_changed_weights_are_refused(saved):
         load_trained(saved)
 
 
-@pytest.mark.parametrize("version", [2, "1", None])
+@pytest.mark.parametrize("version", [1, "2", None])
 def test_another_format_is_refused(saved, version):
     rewrite(saved, lambda content: content.update(format=version))
-    with pytest.raises(StageInputError, match="reads format 1"):
+    with pytest.raises(StageInputError, match="reads format 2"):
         load_trained(saved)
 
 
@@ -198,7 +199,7 @@ def test_a_damaged_description_is_refused(saved, text):
 
 
 def test_a_spec_of_other_sizes_than_the_weights_is_refused(saved):
-    rewrite(saved, lambda content: content["spec"].update(class_names=["a", "b"]))
+    rewrite(saved, lambda content: content["spec"]["tasks"][0]["rules"].pop())
     with pytest.raises(IntegrityError, match="do not fit"):
         load_trained(saved)
 

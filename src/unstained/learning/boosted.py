@@ -48,17 +48,15 @@ def train_boosting(
         _examples(problem, cells, advance) for cells in (problem.train, problem.val)
     )
     network = fit_boosting(
-        train_set.features,
-        train_set.labels,
-        train_set.targets,
+        train_set,
+        problem.tasks,
         model,
         seed,
         validation=val_set,
         patience=train.patience,
-        classes=problem.classes,
     )
     seconds = time.monotonic() - start
-    objective = Objective(torch.ones(problem.classes), train.target_weight)
+    objective = Objective(problem.tasks, train.target_weight)
     scores = _scores(network, val_set, problem.val, objective)
     if not math.isfinite(scores.loss):
         raise DivergedError(
@@ -71,6 +69,7 @@ def train_boosting(
         val_loss=scores.loss,
         val_macro_f1=scores.macro_f1,
         val_r=scores.r,
+        val_share_error=scores.share_error,
         learning_rate=model.learning_rate,
     )
     return network, record, seconds
@@ -86,7 +85,7 @@ def _examples(problem: Problem, cells: Cells, advance: Callable[[int], None]) ->
     for contrast in source.contrasts(batches, STEPS_PER_WINDOW):
         parts.append(features(contrast).numpy())
         advance(len(contrast))
-    return Examples(np.concatenate(parts), cells.labels, cells.targets)
+    return Examples(np.concatenate(parts), cells.truth)
 
 
 @torch.inference_mode()

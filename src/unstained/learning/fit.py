@@ -215,7 +215,7 @@ def _training(
 
 def _fresh(problem: Problem, model: AnyNetworkParams, seed: int) -> nn.Module:
     seed_torch(seed, Purpose.WEIGHTS)
-    return build_model(model, problem.classes, len(problem.target_mean), problem.channels)
+    return build_model(model, problem.tasks.logits, problem.tasks.targets, problem.channels)
 
 
 def _bar(title: str | None, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
@@ -245,9 +245,7 @@ def _spec(
         channels=store.axes.channels,
         frames=store.axes.frames,
         white=store.white,
-        class_names=data.class_names,
-        target_names=data.target_names,
-        target_units=tuple(rule.unit for rule in data.targets),
+        tasks=data.tasks,
         target_mean=tuple(problem.target_mean.tolist()),
         target_std=tuple(problem.target_std.tolist()),
         has_cam=has_cam,

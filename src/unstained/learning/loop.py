@@ -24,7 +24,7 @@ from unstained.learning.checkpoint import Checkpoint, CheckpointStore
 from unstained.learning.compute import Compute
 from unstained.learning.distributed import Group
 from unstained.learning.ema import AveragedNetwork
-from unstained.learning.objective import Objective, class_weights
+from unstained.learning.objective import Objective, balances
 from unstained.learning.optimiser import build_optimiser, optimiser_tensors, set_learning_rate
 from unstained.learning.order import epoch_batches, share_of, window_steps
 from unstained.learning.problem import Problem
@@ -73,9 +73,10 @@ class Training:
         compute.compile(network)
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = build_optimiser(network, train)
-        counts = torch.from_numpy(np.bincount(problem.train.labels, minlength=problem.classes))
-        weights = class_weights(counts, train.class_weights).to(compute.device)
-        self.objective = Objective(weights, train.target_weight)
+        truth = torch.from_numpy(problem.train.truth)
+        balance = balances(problem.tasks, truth, train.class_weights)
+        self.truth = truth.to(compute.device)
+        self.objective = Objective(problem.tasks, train.target_weight, balance).to(compute.device)
         self.losses = torch.zeros(self.steps, device=compute.device)
         self.best = {k: v.clone() for k, v in self.average.network.state_dict().items()}
         self.progress = Progress()
@@ -83,15 +84,13 @@ class Training:
         self._open_data()
 
     def _open_data(self) -> None:
-        """Sources of both parts, and labels and targets of the training cells on the device."""
+        """Sources of both parts."""
         problem, group, device = self.problem, self.group, self.compute.device
         val = problem.val.every(group.rank, group.world)
         self.source = open_source(
             problem, problem.train, self.train.loading, device, group.local_world
         )
         self.val_source = open_source(problem, val, self.train.loading, device, group.local_world)
-        self.labels = torch.from_numpy(problem.train.labels).to(device)
-        self.targets = torch.from_numpy(problem.train.targets).to(device)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The live tensors that, with `progress`, are the run's whole state."""
@@ -181,15 +180,16 @@ class Training:
         seed_torch(self.seed, Purpose.DROPOUT, *counters)
         with self.compute.autocast():
             outputs = self.network(contrast.contiguous(memory_format=torch.channels_last))
-        parts = self.objective.parts(outputs, self.labels[index], self.targets[index])
+        parts = self.objective.parts(outputs, self.truth[index])
+        terms = len(parts.sums)
         everyone = self.group.sum(torch.cat([parts.sums.detach(), parts.weights]))
         self.optimiser.zero_grad(set_to_none=True)
-        self.objective.total(parts.sums, everyone[2:]).backward()  # type: ignore[no-untyped-call]
+        self.objective.total(parts.sums, everyone[terms:]).backward()  # type: ignore[no-untyped-call]
         self.group.sum_gradients(self.parameters)
         nn.utils.clip_grad_norm_(self.parameters, train.clip_norm)
         self.optimiser.step()
         self.average.update(self.network, total)
-        self.losses[progress.step] = self.objective.total(everyone[:2], everyone[2:])
+        self.losses[progress.step] = self.objective.total(everyone[:terms], everyone[terms:])
 
     def _finish_epoch(self) -> None:
         """Validate the averaged weights, note the epoch, decide whether to go on."""
@@ -224,6 +224,7 @@ class Training:
                 val_loss=scores.loss,
                 val_macro_f1=scores.macro_f1,
                 val_r=scores.r,
+                val_share_error=scores.share_error,
                 learning_rate=float(self.optimiser.param_groups[0]["lr"]),
             )
         )

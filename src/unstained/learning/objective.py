@@ -1,18 +1,26 @@
-"""The loss: cross entropy of the classes plus a masked regression loss of the continuous targets.
+"""The loss: a weighted sum over the tasks' losses, each a mean over the cells whose truth is known.
 
-Both parts are kept as a sum and a weight, not as a mean: data-parallel workers then add up the
+Every part is kept as a sum and a weight, not as a mean: data-parallel workers then add up the
 weights of their shares and obtain exactly the gradient of the mean over the global batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 
 from unstained.models.outputs import Outputs
+from unstained.tasks import value
+from unstained.tasks.classes import Classes
+from unstained.tasks.study import Tasks
+from unstained.tasks.value import Value
+
+Columns = slice | list[int]
+Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -20,9 +28,9 @@ class LossParts:
     """Sums over some cells.
 
     Attributes:
-        sums: (2,) weighted sums of the class loss and the target loss.
-        weights: (2,) what to divide them by to obtain means: the class weights' sum and the number
-            of observed target values.
+        sums: (T,) sums of each term's loss.
+        weights: (T,) what to divide them by to obtain means: the class weights' sum, or the number
+            of known truths.
     """
 
     sums: torch.Tensor
@@ -30,42 +38,100 @@ class LossParts:
 
 
 @dataclass(frozen=True)
-class Objective:
-    """Cross entropy + target_weight * smooth L1.
+class Term:
+    """One summand of the loss.
 
     Attributes:
-        class_weights: (K,) weight of each class; all 1 for the plain mean.
-        target_weight: weight of the continuous targets' loss.
+        weight: among the terms.
+        head: of the outputs that it reads, and its columns there.
+        columns: of that head. truth: of the table of truths.
+        loss: from both to a sum and its weight.
     """
 
-    class_weights: torch.Tensor
-    target_weight: float
+    weight: float
+    head: str
+    columns: Columns
+    truth: Columns
+    loss: Loss
 
-    def parts(self, outputs: Outputs, labels: torch.Tensor, targets: torch.Tensor) -> LossParts:
+    def parts(self, outputs: Outputs, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum and weight over some cells, in float32."""
+        found: torch.Tensor = getattr(outputs, self.head)
+        return self.loss(found[:, self.columns].float(), truth[:, self.truth])
+
+
+class Objective:
+    """The loss of a study's tasks.
+
+    Args:
+        tasks: what is learnt.
+        balance: classes task -> (K,) weight of each class; without an entry all weigh 1.
+        target_weight: of the values that have no weight of their own, together one mean.
+
+    Attributes:
+        terms: one a task, in order; values without a weight share the first one's.
+    """
+
+    def __init__(
+        self, tasks: Tasks, target_weight: float, balance: Mapping[str, torch.Tensor] | None = None
+    ) -> None:
+        self.tasks, self.target_weight = tasks, target_weight
+        self.balance = {
+            task.name: (balance or {}).get(task.name, torch.ones(task.width))
+            for task in tasks.classes
+        }
+        self.terms = tuple(self._terms())
+
+    def to(self, device: torch.device | str) -> Objective:
+        """The same on another device."""
+        moved = {name: weights.to(device) for name, weights in self.balance.items()}
+        return Objective(self.tasks, self.target_weight, moved)
+
+    def _terms(self) -> list[Term]:
+        tasks, terms = self.tasks, []
+        shared = [task for task in tasks.values if task.params.weight is None]
+        for task in tasks.all:
+            columns, truth = tasks.head_columns[task.name], tasks.truth_columns[task.name]
+            if isinstance(task, Classes):
+                loss: Loss = partial(task.loss, balance=self.balance[task.name])
+                terms.append(Term(task.params.weight, task.head, columns, truth, loss))
+            elif not isinstance(task, Value):
+                terms.append(Term(task.params.weight, task.head, columns, truth, task.loss))
+            elif task.params.weight is not None:
+                terms.append(Term(task.params.weight, task.head, columns, truth, value.loss))
+            elif task is shared[0]:
+                heads = [tasks.head_columns[one.name].start for one in shared]
+                truths = [tasks.truth_columns[one.name].start for one in shared]
+                places = (_compact(heads), _compact(truths))
+                terms.append(Term(self.target_weight, task.head, *places, value.loss))
+        return terms
+
+    def parts(self, outputs: Outputs, truth: torch.Tensor) -> LossParts:
         """Sums of the losses in float32.
 
         Args:
-            outputs: of the network; logits before softmax, targets in standardised units.
-            labels: (B,) int64 class numbers.
-            targets: (B, M) standardised values; NaN where not recorded, which adds neither loss
-                nor gradient. Smooth L1 has its knee at one standard deviation (Girshick 2015).
+            outputs: of the network; scores before softmax, values in standardised units.
+            truth: (B, W) by `Tasks.truth_columns`, values standardised; NaN where missing, which
+                adds neither loss nor gradient.
         """
-        logits = outputs.logits.float()
-        each = F.cross_entropy(logits, labels, reduction="none")
-        weight = self.class_weights[labels]
-        observed = ~targets.isnan()
-        truth = torch.where(observed, targets, 0.0)
-        predicted = torch.where(observed, outputs.targets.float(), 0.0)
-        regression = F.smooth_l1_loss(predicted, truth, reduction="sum")
+        pairs = [term.parts(outputs, truth) for term in self.terms]
         return LossParts(
-            torch.stack([(weight * each).sum(), regression]),
-            torch.stack([weight.sum(), observed.sum().to(weight.dtype)]),
+            torch.stack([found for found, _ in pairs]), torch.stack([weight for _, weight in pairs])
         )
 
     def total(self, sums: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """The scalar loss for given sums and (possibly global) weights, both (2,)."""
+        """The scalar loss for given sums and (possibly global) weights, both (T,)."""
         means = sums / weights.clamp_min(torch.finfo(weights.dtype).tiny)
-        return means[0] + self.target_weight * means[1]
+        total = self.terms[0].weight * means[0]
+        for term, mean in zip(self.terms[1:], means[1:], strict=True):
+            total = total + term.weight * mean
+        return total
+
+
+def _compact(columns: list[int]) -> Columns:
+    """The same columns as a slice, which needs no copy, where they lie side by side."""
+    start, stop = columns[0], columns[-1] + 1
+    return slice(start, stop) if columns == list(range(start, stop)) else columns
 
 
 def class_weights(counts: torch.Tensor, rule: Literal["none", "balanced"]) -> torch.Tensor:
@@ -83,3 +149,15 @@ def class_weights(counts: torch.Tensor, rule: Literal["none", "balanced"]) -> to
             return torch.ones(len(counts))
         case "balanced":
             return (counts.sum() / (len(counts) * counts)).to(torch.float32)
+
+
+def balances(
+    tasks: Tasks, truth: torch.Tensor, rule: Literal["none", "balanced"]
+) -> dict[str, torch.Tensor]:
+    """Weights of the classes of each classes task, from training truths (N, W)."""
+    found = {}
+    for task in tasks.classes:
+        labels = truth[:, tasks.truth_columns[task.name].start]
+        known = labels[~labels.isnan()].long()
+        found[task.name] = class_weights(torch.bincount(known, minlength=task.width), rule)
+    return found

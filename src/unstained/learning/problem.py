@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unstained.config import StudyData
+from unstained.config import StudyData, TaskParams
 from unstained.data.canvas import contrast_scale
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import TrainingError
 from unstained.learning.randomness import Purpose, host_generator
+from unstained.tasks.classes import Classes
+from unstained.tasks.study import Tasks
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,12 @@ class Cells:
 
     Attributes:
         rows: (N,) int64 rows of the store, ascending.
-        labels: (N,) int64 class numbers.
-        targets: (N, M) float32, standardised, NaN where not recorded.
+        truth: (N, W) float32 by `Tasks.truth_columns`: class numbers, standardised values, shares;
+            NaN where missing.
     """
 
     rows: np.ndarray
-    labels: np.ndarray
-    targets: np.ndarray
+    truth: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -36,7 +38,7 @@ class Cells:
     def every(self, start: int, step: int) -> Cells:
         """Cells start, start + step, start + 2 step, ..."""
         part = slice(start, None, step)
-        return Cells(self.rows[part], self.labels[part], self.targets[part])
+        return Cells(self.rows[part], self.truth[part])
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,14 @@ class Problem:
         canvas: side S in pixels.
         classes: K. channels: C planes (imaging/axes.py).
         scale: standard deviation of contrast over the training cells.
-        target_mean, target_std: (M,) float64 over the training cells where recorded.
+        target_mean, target_std: (M,) float64 of the values over the training cells that have them.
         train, val: the cells.
     """
 
     store_path: Path
     manifest: dict[str, Any]
     canvas: int
-    classes: int
+    asked: tuple[TaskParams, ...]
     channels: int
     scale: float
     target_mean: np.ndarray
@@ -67,6 +69,11 @@ class Problem:
         """The store, with a cache of its own, so that a thread or process can keep it."""
         return CellStore(self.store_path, self.manifest)
 
+    @cached_property
+    def tasks(self) -> Tasks:
+        """What is learnt."""
+        return Tasks.of(self.asked)
+
     @property
     def cell_bytes(self) -> int:
         """Raw bytes of one canvas."""
@@ -76,8 +83,10 @@ class Problem:
     def digest(self) -> str:
         """Sha256 of the data, the cells and the statistics."""
         total = hashlib.sha256(f"{self.manifest['digest']} {self.canvas} {self.scale!r}".encode())
+        for task in self.asked:
+            total.update(task.digest().encode())
         for cells in (self.train, self.val):
-            for values in (cells.rows, cells.labels, cells.targets):
+            for values in (cells.rows, cells.truth):
                 total.update(np.ascontiguousarray(values).tobytes())
         return total.hexdigest()
 
@@ -96,64 +105,81 @@ def pose(
         store: packed cells.
         train_rows: rows of the store, in any order.
         val_rows: likewise.
-        data: the study's classes, targets and canvas.
+        data: the study's tasks and canvas.
         seed: chooses the training cells where there are more than `max_cells`.
         max_cells: training cells used at the most; None for all.
 
     Raises:
-        TrainingError: a part is empty, a class has no training cell, or a target no training value.
+        TrainingError: a part is empty, or a task or class has no training cell.
     """
-    rows = np.sort(np.asarray(train_rows, dtype=np.int64))
+    tasks = Tasks.of(data.tasks)
+    truth = tasks.truth(store.columns(*tasks.columns))
+    told = ~np.isnan(truth).all(axis=1)  # a cell of which nothing is known teaches nothing
+    rows, val = (
+        np.sort(part[told[part]])
+        for part in (np.asarray(given, dtype=np.int64) for given in (train_rows, val_rows))
+    )
     if max_cells is not None and len(rows) > max_cells:
         chosen = host_generator(seed, Purpose.SUBSET).choice(len(rows), max_cells, replace=False)
         rows = rows[np.sort(chosen)]
-    val = np.sort(np.asarray(val_rows, dtype=np.int64))
-    labels = store.labels(data.class_names)
-    _check_parts(rows, val, labels[rows], data.class_names)
-    targets = store.targets(data.targets).astype(np.float64)
-    mean, std = _target_statistics(targets[rows], data.target_names)
-    standardised = ((targets - mean) / std).astype(np.float32)
+    _check_parts(rows, val)
+    _check_truth(tasks, truth[rows])
+    mean, std = _standardise(tasks, truth, rows)
+    learnt = truth.astype(np.float32)
     return Problem(
         store_path=store.path,
         manifest=store.manifest,
         canvas=data.canvas,
-        classes=len(data.class_names),
+        asked=data.tasks,
         channels=store.axes.planes,
         scale=contrast_scale(store, rows, data.canvas),
         target_mean=mean,
         target_std=std,
-        train=Cells(rows, labels[rows], standardised[rows]),
-        val=Cells(val, labels[val], standardised[val]),
+        train=Cells(rows, learnt[rows]),
+        val=Cells(val, learnt[val]),
     )
 
 
-def _check_parts(
-    train: np.ndarray, val: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
-) -> None:
+def _check_parts(train: np.ndarray, val: np.ndarray) -> None:
     for name, rows in (("training", train), ("validation", val)):
         if len(rows) == 0:
             raise TrainingError(
-                f"the split has no {name} cells", "raise its share in split.fractions"
+                f"the split has no {name} cells of which anything is known",
+                "raise its share in split.fractions, or name columns that hold the truth",
             )
-    present = np.bincount(labels, minlength=len(class_names)) > 0
-    missing = [name for name, there in zip(class_names, present, strict=True) if not there]
-    if missing:
-        raise TrainingError(
-            f"no training cell belongs to: {', '.join(missing)}",
-            "raise tune.max_cells or split.fractions, or remove the class from the study",
-        )
 
 
-def _target_statistics(
-    targets: np.ndarray, names: tuple[str, ...]
+def _check_truth(tasks: Tasks, truth: np.ndarray) -> None:
+    """Refuse what cannot be learnt: a task or class of which no training cell is known."""
+    for task in tasks.all:
+        known = truth[:, tasks.truth_columns[task.name]]
+        known = known[~np.isnan(known).any(axis=1)]
+        if not len(known):
+            raise TrainingError(
+                f"no training cell has a truth of {task.name}",
+                "remove the task from the study, or add cells that recorded it",
+            )
+        if isinstance(task, Classes):
+            present = np.bincount(known[:, 0].astype(np.int64), minlength=task.width) > 0
+            missing = [name for name, there in zip(task.names, present, strict=True) if not there]
+            if missing:
+                raise TrainingError(
+                    f"no training cell belongs to: {', '.join(missing)}",
+                    "raise tune.max_cells or split.fractions, or remove the class from the study",
+                )
+
+
+def _standardise(
+    tasks: Tasks, truth: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column, NaN left out; 1 for a constant column."""
-    recorded = (~np.isnan(targets)).sum(axis=0)
-    missing = [name for name, count in zip(names, recorded, strict=True) if count == 0]
-    if missing:
-        raise TrainingError(
-            f"no training cell has a value of target: {', '.join(missing)}",
-            "remove the target from the study, or add cells that recorded it",
-        )
-    mean, std = np.nanmean(targets, axis=0), np.nanstd(targets, axis=0)
-    return mean, np.where(std > 0, std, 1.0)
+    """Subtract each value's mean and divide by its standard deviation, in place.
+
+    Returns:
+        (M,) means and deviations over `rows`, NaN left out; 1 for a constant value.
+    """
+    columns = [tasks.truth_columns[value.name].start for value in tasks.values]
+    values = np.ascontiguousarray(truth[:, columns])
+    mean, std = np.nanmean(values[rows], axis=0), np.nanstd(values[rows], axis=0)
+    std = np.where(std > 0, std, 1.0)
+    truth[:, columns] = (values - mean) / std
+    return mean, std

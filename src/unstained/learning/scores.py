@@ -1,7 +1,9 @@
-"""Validation of a network: loss, macro F1 and Pearson's r of the continuous targets."""
+"""Validation of a network: loss, macro F1 of classes, Pearson's r of values, error of shares."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from unstained.errors import TrainingError
 from unstained.learning.compute import Compute
 from unstained.learning.distributed import Group
 from unstained.learning.objective import Objective
@@ -28,13 +31,15 @@ class Scores:
 
     Attributes:
         loss: the objective over all cells.
-        macro_f1: mean F1 over the classes.
-        r: mean Pearson r over the targets that vary; NaN where there are none.
+        macro_f1: mean F1 over the classes, mean over the classes tasks; NaN without known labels.
+        r: mean Pearson r over the values that vary; NaN where there are none.
+        share_error: mean absolute error of the shares, mean over the proportions; NaN without any.
     """
 
     loss: float
     macro_f1: float
     r: float
+    share_error: float
 
 
 @torch.inference_mode()
@@ -58,7 +63,7 @@ def validate(
     """
     network.eval()
     share = np.arange(group.rank, len(cells), group.world)
-    columns = len(objective.class_weights) + cells.targets.shape[1]
+    columns = objective.tasks.logits + objective.tasks.targets
     table = torch.zeros(len(cells), columns, device=compute.device)
     positions = np.arange(len(share))
     batches = [positions[start : start + BATCH] for start in range(0, len(share), BATCH)]
@@ -71,17 +76,55 @@ def validate(
 
 
 def score(table: torch.Tensor, cells: Cells, objective: Objective) -> Scores:
-    """Scores of outputs (N, K + M), logits before standardised targets, on the host."""
-    classes = len(objective.class_weights)
-    logits, targets = table[:, :classes], table[:, classes:]
-    weights = Objective(objective.class_weights.cpu(), objective.target_weight)
+    """Scores of outputs (N, K + M), logits before standardised values, on the host.
+
+    Raises:
+        TrainingError: no cell has a truth of any task.
+    """
+    tasks, truth = objective.tasks, cells.truth
+    logits, targets = table[:, : tasks.logits], table[:, tasks.logits :]
     outputs = Outputs(logits=logits, targets=targets, cam=None, embedding=logits)
-    parts = weights.parts(outputs, torch.from_numpy(cells.labels), torch.from_numpy(cells.targets))
+    parts = (host := objective.to("cpu")).parts(outputs, torch.from_numpy(truth))
+    if not bool((parts.weights > 0).any()):
+        raise TrainingError(
+            "no validation cell has a truth of any task, so no epoch can be chosen",
+            "raise the validation part's share in split.fractions, or name columns that it has",
+        )
+    heads = {task.name: logits[:, tasks.head_columns[task.name]].numpy() for task in tasks.scored}
+    values = [tasks.truth_columns[task.name].start for task in tasks.values]
     return Scores(
-        loss=float(weights.total(parts.sums, parts.weights)),
-        macro_f1=macro_f1(cells.labels, logits.argmax(dim=1).numpy(), classes),
-        r=mean_r(cells.targets, targets.numpy()),
+        loss=float(host.total(parts.sums, parts.weights)),
+        macro_f1=_mean(
+            _known_f1(truth[:, tasks.truth_columns[task.name].start], heads[task.name])
+            for task in tasks.classes
+        ),
+        r=mean_r(truth[:, values], targets.numpy()),
+        share_error=_mean(
+            _known_error(truth[:, tasks.truth_columns[task.name]], task.link(heads[task.name]))
+            for task in tasks.proportions
+        ),
     )
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Mean of the numbers among some values; NaN without any."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def _known_f1(truth: np.ndarray, logits: np.ndarray) -> float:
+    """Macro F1 over the cells with a known class (NaN in `truth` where unknown)."""
+    known = ~np.isnan(truth)
+    if not known.any():
+        return math.nan
+    labels = truth[known].astype(np.int64)
+    return macro_f1(labels, logits[known].argmax(axis=1), logits.shape[1])
+
+
+def _known_error(truth: np.ndarray, shares: np.ndarray) -> float:
+    """Mean absolute error over the cells whose shares are known."""
+    known = ~np.isnan(truth).any(axis=1)
+    return float(np.abs(truth[known] - shares[known]).mean()) if known.any() else math.nan
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:

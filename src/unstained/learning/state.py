@@ -22,7 +22,8 @@ class EpochRecord:
     Attributes:
         epoch: from 1. step: optimiser steps so far.
         train_loss: mean over the epoch's batches, augmented, of the weights as they were then.
-        val_loss, val_macro_f1, val_r: of the averaged weights; val_r is NaN without targets.
+        val_loss, val_macro_f1, val_r, val_share_error: of the averaged weights, see
+            `learning.scores.Scores`; NaN without such a task.
         learning_rate: at the epoch's last step.
     """
 
@@ -32,6 +33,7 @@ class EpochRecord:
     val_loss: float
     val_macro_f1: float
     val_r: float
+    val_share_error: float
     learning_rate: float
 
 
@@ -63,14 +65,15 @@ class Progress:
         """Plain content; NaN, which JSON lacks, becomes None."""
         content = asdict(self)
         for record in content["history"]:
-            record["val_r"] = None if math.isnan(record["val_r"]) else record["val_r"]
+            for name, value in record.items():
+                record[name] = None if math.isnan(value) else value
         return content
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Progress:
         """What `as_json` gave."""
         rows = [
-            EpochRecord(**{**row, "val_r": math.nan if row["val_r"] is None else row["val_r"]})
+            EpochRecord(**{name: math.nan if v is None else v for name, v in row.items()})
             for row in content["history"]
         ]
         plateau = Plateau(**content["plateau"])

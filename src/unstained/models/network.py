@@ -25,7 +25,10 @@ def scaled(channels: int, width: float) -> int:
 
 
 class Network(nn.Module, ABC):
-    """A network from contrast to an embedding, with a class head `fc` and a head `fc_targets`.
+    """A network from contrast to an embedding, with a head `fc` and a head `fc_targets`.
+
+    `fc` scores classes and proportions, `fc_targets` gives values; a study may need one of them
+    alone (unstained/tasks).
 
     A subclass builds its layers, calls `attach_heads`, and defines `embed`.
 
@@ -64,7 +67,7 @@ class Network(nn.Module, ABC):
     def attach_heads(self, size: int, classes: int, targets: int) -> None:
         """Linear heads on an embedding of `size` features."""
         self.embedding_size = size
-        self.fc = nn.Linear(size, classes)
+        self.fc = nn.Linear(size, classes) if classes else None
         self.fc_targets = nn.Linear(size, targets) if targets else None
 
     def widen(self, contrast: torch.Tensor) -> torch.Tensor:
@@ -89,8 +92,7 @@ class Network(nn.Module, ABC):
 
     def score(self, kept: torch.Tensor) -> torch.Tensor:
         """Logits (B, K) of an embedding after dropout."""
-        logits: torch.Tensor = self.fc(kept)
-        return logits
+        return kept[:, :0] if self.fc is None else self.fc(kept)
 
     def outputs(self, embedding: torch.Tensor, cam: torch.Tensor | None) -> Outputs:
         """Both heads on an embedding (B, D)."""
@@ -137,8 +139,14 @@ class PooledNetwork(Network):
         return self.features(contrast).mean(dim=(2, 3))
 
     def evidence(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights (K, D) and bias (K,) that turn an embedding into logits in evaluation mode."""
-        return self.fc.weight, self.fc.bias
+        """Weights (K, D) and bias (K,) that turn an embedding into logits in evaluation mode.
+
+        Of the values, (M, D) and (M,), where nothing is scored.
+        """
+        head = self.fc_targets if self.fc is None else self.fc
+        if head is None:
+            raise ValueError("a network without outputs has no evidence")
+        return head.weight, head.bias
 
     def forward(self, contrast: torch.Tensor) -> Outputs:
         """(B, C, S, S) contrast to outputs with the class activation map."""

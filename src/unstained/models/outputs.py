@@ -15,11 +15,12 @@ class Outputs(NamedTuple):
     """One forward pass.
 
     Attributes:
-        logits: (B, K) class scores before softmax.
-        targets: (B, M) continuous targets in standardised units while training; the serving graph
-            maps them back to the target's own scale. M may be 0.
-        cam: (B, K, h, w) class activation map: its spatial mean plus the head's bias is the logit.
-            None for models without one.
+        logits: (B, K) scores of classes and proportions before their link (unstained/tasks). K may
+            be 0.
+        targets: (B, M) values in standardised units while training; the serving graph maps them
+            back to the value's own scale. M may be 0.
+        cam: (B, K, h, w) activation map: its spatial mean plus the head's bias is the logit, or the
+            standardised value, M maps, where K is 0. None for models without one.
         embedding: (B, D) features before the head.
     """
 

@@ -7,6 +7,7 @@ holds their digest, which is checked on loading.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -17,14 +18,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from unstained import __version__
-from unstained.config import ModelParams, Params, parse
+from unstained.config import ModelParams, Params, TaskParams, parse
 from unstained.errors import IntegrityError, StageInputError
 from unstained.files import file_sha256, read_json, whole_directory, write_json
 from unstained.imaging.axes import Axes
 from unstained.models.build import bare_model
 from unstained.models.outputs import Outputs
+from unstained.tasks.study import Tasks
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 WEIGHTS: Final = "weights.safetensors"
 DESCRIPTION: Final = "model.json"
 
@@ -37,10 +39,9 @@ class ModelSpec(Params):
         canvas: side S in pixels; scale: contrast's standard deviation (imaging/preprocess.py).
         channels, frames: names of the channels, in order, and images of a cell (imaging/axes.py).
         white: counts of white where contrast is relative to it, else None (imaging/background.py).
-        class_names: K names in logit order.
-        target_names, target_units: M names and units, in output order.
-        target_mean, target_std: training statistics; output * std + mean is the target's own
-            (transformed) scale.
+        tasks: what it was asked, in order (unstained/tasks).
+        target_mean, target_std: of the values' training cells; output * std + mean is the value's
+            own (transformed) scale.
         has_cam: whether the model gives class activation maps.
         package_version: of the code that trained it.
         seed, data_digest: of the training run and of the cells it saw.
@@ -52,9 +53,7 @@ class ModelSpec(Params):
     channels: tuple[str, ...]
     frames: int = 1
     white: float | None = None
-    class_names: tuple[str, ...]
-    target_names: tuple[str, ...] = ()
-    target_units: tuple[str, ...] = ()
+    tasks: tuple[TaskParams, ...]
     target_mean: tuple[float, ...] = ()
     target_std: tuple[float, ...] = ()
     has_cam: bool
@@ -68,11 +67,25 @@ class ModelSpec(Params):
         return Axes(self.channels, self.frames)
 
     @model_validator(mode="after")
-    def _one_entry_a_target(self) -> ModelSpec:
-        lengths = {len(self.target_units), len(self.target_mean), len(self.target_std)}
-        if lengths != {len(self.target_names)}:
-            raise ValueError("target_names, _units, _mean and _std need one entry a target each")
+    def _one_entry_a_value(self) -> ModelSpec:
+        if {len(self.target_mean), len(self.target_std)} != {self.asked.targets}:
+            raise ValueError("target_mean and target_std need one entry a value each")
         return self
+
+    @cached_property
+    def asked(self) -> Tasks:
+        """The tasks, and where they read the outputs."""
+        return Tasks.of(self.tasks)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Classes of the first classes task in logit order; none without such a task."""
+        return self.asked.classes[0].names if self.asked.classes else ()
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of the values in output order."""
+        return tuple(task.name for task in self.asked.values)
 
 
 class Description(Params):
@@ -171,9 +184,7 @@ def load_trained(directory: Path) -> TrainedModel:
             f"{weights} has digest {found}, but {DESCRIPTION} records {description.weights_sha256}",
             "the file was changed or damaged; run `train` again or restore the directory",
         )
-    network = bare_model(
-        spec.model, len(spec.class_names), len(spec.target_names), spec.axes.planes
-    )
+    network = bare_model(spec.model, spec.asked.logits, spec.asked.targets, spec.axes.planes)
     try:
         network.load_state_dict(load_file(weights))
     except RuntimeError as error:

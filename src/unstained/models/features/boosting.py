@@ -17,8 +17,14 @@ from unstained.config import BoostingParams
 from unstained.errors import TrainingError
 from unstained.models.features.extract import Features
 from unstained.models.features.feature_boosting import FeatureBoosting
+from unstained.tasks.classes import Classes
+from unstained.tasks.proportion import Proportion
+from unstained.tasks.study import Tasks
+from unstained.tasks.value import Value
 
 Array = np.ndarray[Any, Any]
+LEAST_SHARE: Final = 1e-3
+"""What a share counts at least where its logarithm is taken."""
 THREADED_ROWS: Final = 100_000
 """Training rows from which on trees are grown with all threads."""
 
@@ -28,13 +34,12 @@ class Cells(NamedTuple):
 
     Attributes:
         features: (N, F) float64.
-        labels: (N,) class indices.
-        targets: (N, M) continuous targets in standardised units; NaN where unknown.
+        truth: (N, W) by `Tasks.truth_columns`: class numbers, standardised values, shares; NaN
+            where missing.
     """
 
     features: Array
-    labels: Array
-    targets: Array
+    truth: Array
 
 
 class Forest(NamedTuple):
@@ -88,50 +93,69 @@ def ensemble(forests: Iterable[Forest]) -> dict[str, torch.Tensor]:
 
 
 def fit_boosting(
-    features: Array,
-    labels: Array,
-    targets: Array,
+    cells: Cells,
+    tasks: Tasks,
     params: BoostingParams,
     seed: int,
     validation: Cells | None = None,
     patience: int = 20,
-    classes: int | None = None,
 ) -> FeatureBoosting:
-    """Grow the trees for all classes jointly, and for each target on the cells that have it.
+    """Grow the trees of each task on the cells that have its truth.
+
+    Classes of a task are grown jointly; each value by itself. Shares are grown as log ratios to the
+    last part, the scores whose softmax they are.
 
     Args:
-        features: (N, C * F) float64, from `Features`.
-        labels: (N,) class indices.
-        targets: (N, M) in standardised units, NaN where unknown.
+        cells: to learn from, features from `Features`.
+        tasks: what is learnt.
         params: sizes of the ensemble.
         seed: of the features drawn at each split.
         validation: cells whose loss stops the growth; without them all `params.iterations` run.
         patience: iterations without a better validation loss before stopping.
-        classes: K; by default one more than the largest label.
 
     Raises:
-        TrainingError: a class has no cells, or a target no known value.
+        TrainingError: a class has no cells, or a task no known truth.
     """
-    classes = int(labels.max()) + 1 if classes is None else classes
-    _refuse_empty(labels, targets, classes)
-    count = targets.shape[1]
+    _refuse_empty(cells.truth, tasks)
     options = _options(params, seed, patience)
-    outputs = np.eye(classes + count)
-    # Two classes have one raw score, the log odds of the second: half of it for, half against.
-    shares = outputs[:classes] if classes > 2 else (outputs[[1]] - outputs[[0]]) / 2
-    held = None if validation is None else (validation.features, validation.labels)
-    model = _grow(HistGradientBoostingClassifier, options, features, labels, held)
-    forests = [forest(model, shares)]
-    for index in range(count):
-        known = ~np.isnan(targets[:, index])
-        held = None if validation is None else _known(validation, index)
-        model = _grow(
-            HistGradientBoostingRegressor, options, features[known], targets[known, index], held
-        )
-        forests.append(forest(model, outputs[[classes + index]]))
-    network = FeatureBoosting(classes, count, channels_of(features))
+    outputs = np.eye(tasks.logits + tasks.targets)
+    forests: list[Forest] = []
+    for task in (*tasks.scored, *tasks.values):
+        own = tasks.head_columns[task.name]
+        shift = tasks.logits if isinstance(task, Value) else 0
+        columns = outputs[own.start + shift : own.stop + shift]
+        place = tasks.truth_columns[task.name]
+        known = _known(cells, place)
+        held = None if validation is None else _known(validation, place)
+        if isinstance(task, Classes):
+            # Two classes have one raw score, the log odds of the second: half for, half against.
+            shares = columns if task.width > 2 else (columns[[1]] - columns[[0]]) / 2
+            model = _grow(HistGradientBoostingClassifier, options, known, held)
+            forests.append(forest(model, shares))
+            continue
+        for number in range(1 if isinstance(task, Value) else len(task.names) - 1):
+            wanted, stop = _number(task, known, number), _number(task, held, number)
+            model = _grow(HistGradientBoostingRegressor, options, wanted, stop)
+            forests.append(forest(model, columns[[number]]))
+    network = FeatureBoosting(tasks.logits, tasks.targets, channels_of(cells.features))
     network.load_state_dict(ensemble(forests))
     return network.eval()
+
+
+def _known(cells: Cells, columns: slice) -> tuple[Array, Array]:
+    """Features, and the truth (n,) or (n, P) in some columns, of the cells that have it."""
+    truth = cells.truth[:, columns]
+    known = ~np.isnan(truth).any(axis=1)
+    chosen = truth[known]
+    return cells.features[known], chosen[:, 0] if chosen.shape[1] == 1 else chosen
+
+
+def _number(task: Value | Proportion, known: tuple[Array, Array] | None, number: int) -> Any:
+    """Features and what one regressor learns: the value, or a part's log ratio to the last part."""
+    if known is None or isinstance(task, Value):
+        return known
+    shares = np.clip(known[1].astype(np.float64), LEAST_SHARE, None)
+    return known[0], np.log(shares[:, number] / shares[:, -1])
 
 
 def channels_of(features: Array) -> int:
@@ -156,13 +180,13 @@ def _options(params: BoostingParams, seed: int, patience: int) -> dict[str, Any]
 def _grow(
     kind: Any,
     options: dict[str, Any],
-    features: Array,
-    values: Array,
+    cells: tuple[Array, Array],
     held: tuple[Array, Array] | None,
 ) -> Any:
     """A fitted scikit-learn model, stopped early by the cells in `held` where there are any."""
     # A few thousand rows a tree are done before OpenMP's threads have met: on two busy cores, two
     # threads took 5 to 25 times as long as one. The trees are the same either way.
+    features, values = cells
     threads = None if len(values) >= THREADED_ROWS else 1
     with threadpool_limits(threads, user_api="openmp"):
         if held is None or not len(held[1]):
@@ -171,21 +195,19 @@ def _grow(
         return model.fit(features, values, X_val=held[0], y_val=held[1])
 
 
-def _known(cells: Cells, index: int) -> tuple[Array, Array]:
-    known = ~np.isnan(cells.targets[:, index])
-    return cells.features[known], cells.targets[known, index]
-
-
-def _refuse_empty(labels: Array, targets: Array, classes: int) -> None:
-    absent = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
-    if len(absent):
-        raise TrainingError(
-            f"class {absent[0]} of {classes} has no training cell",
-            "check the split's summary; a class needs cells in the training part",
-        )
-    unknown = np.flatnonzero(np.isnan(targets).all(axis=0))
-    if len(unknown):
-        raise TrainingError(
-            f"target {unknown[0]} is unknown for every training cell",
-            "remove it from the study's targets, or correct its column",
-        )
+def _refuse_empty(truth: Array, tasks: Tasks) -> None:
+    for task in tasks.all:
+        known = truth[:, tasks.truth_columns[task.name]]
+        known = known[~np.isnan(known).any(axis=1)]
+        if not len(known):
+            raise TrainingError(
+                f"{task.name} is unknown for every training cell",
+                "remove it from the study's tasks, or correct its column",
+            )
+        if isinstance(task, Classes):
+            absent = set(range(task.width)) - set(known[:, 0].astype(int).tolist())
+            if absent:
+                raise TrainingError(
+                    f"class {min(absent)} of {task.width} has no training cell",
+                    "check the split's summary; a class needs cells in the training part",
+                )

@@ -23,7 +23,7 @@ class FeatureBoosting(nn.Module):
     brings them.
 
     Args:
-        classes: K, at least 2.
+        classes: K, may be 0.
         targets: M, may be 0.
         channels: C of the input.
     """

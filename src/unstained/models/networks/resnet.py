@@ -71,7 +71,7 @@ class ResNet(PooledNetwork):
             self.add_module(name, trunk.get_submodule(name))
         self.attach_heads(planes[3] * EXPANSION, classes, targets)
         self.fc_hidden: nn.Linear | None = None
-        if params.preset == "table_swapped":
+        if params.preset == "table_swapped" and classes:
             self.fc_hidden = nn.Linear(self.embedding_size, scaled(1000, params.width))
             self.fc = nn.Linear(self.fc_hidden.out_features, classes)
 
