@@ -52,6 +52,8 @@ def make_store(
     confound: float = 0.0,
     missing_markers: float = 0.0,
     blocks_per_group: int = 1,
+    unlabelled: float = 0.0,
+    share: bool = False,
     height: tuple[int, int] = (37, 57),
     width: tuple[int, int] = (60, 60),
 ) -> CellStore:
@@ -72,6 +74,9 @@ def make_store(
         missing_markers: fraction of cells whose marker is NaN.
         blocks_per_group: blocks of contiguous cells within an acquisition that are groups of their
             own; 1 means the acquisition is the group.
+        unlabelled: fraction of cells whose class the reader does not know.
+        share: tell a column `share` of each cell, 0 to 1, which grows with the blob's area; NaN in
+            the first acquisition of each class.
         height: smallest and largest height.
         width: smallest and largest width.
     """
@@ -80,6 +85,7 @@ def make_store(
         study="synthetic",
         axes=Axes(("Ch1",)),
         markers=("DNA",),
+        told={"share": "float64"} if share else {},
         source="files",
     )
     acquisitions = sorted(
@@ -98,10 +104,17 @@ def make_store(
             ):
                 block = position * blocks_per_group // cells_per_group
                 group = acquisition if blocks_per_group == 1 else f"{acquisition}/b{block:02d}"
+                size = marker
                 if rng.random() < missing_markers:
                     marker = np.nan
                 file = f"{acquisition}/{acquisition}_{position}_Ch1.ome.tif"
-                cells.append(Cell(position, file, group, pixels, (marker,)))
+                told: dict[str, str | float | None] = {}
+                if share:
+                    first = acquisition.endswith("_00")
+                    told["share"] = np.nan if first else 1 / (1 + np.exp(1 - size / 90_000))
+                if (position + 0.5) / cells_per_group < unlabelled:
+                    told["label"] = None
+                cells.append(Cell(position, file, group, pixels, (marker,), told))
             writer.write(Origin(acquisition, classes[label], external), cells)
     return CellStore.open(path)
 

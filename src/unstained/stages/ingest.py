@@ -10,8 +10,7 @@ import csv
 import hashlib
 import os
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from unstained.config import CommonParams, IngestParams, Params, SimulateParams, StudyData
 from unstained.errors import ParameterError, SourceError
+from unstained.files import read_json
 from unstained.pipeline.contract import Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
     refused = sorted(dict.fromkeys(named.refused + found.refused))
     _write_quarantine(outputs["quarantine"], refused)
     size = sum(file.stat().st_size for file in outputs["store"].rglob("*") if file.is_file())
-    return _report(found, refused, size, time.monotonic() - start)
+    labels = read_json(outputs["store"] / "manifest.json")["labels"]
+    return _report(found, labels, refused, size, time.monotonic() - start)
 
 
 def _source(params: IngestStageParams, job: Job) -> Path:
@@ -158,6 +159,7 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
 
     from unstained.data.store.inventory import check_inventory
     from unstained.data.store.packing import pack_all
+    from unstained.data.store.schema import told_columns
     from unstained.data.store.writer import StoreWriter
     from unstained.progress import progress
 
@@ -170,6 +172,7 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
         axes=params.data.axes,
         normalise=params.data.normalise,
         markers=tuple(params.data.markers),
+        told=told_columns(params.data.tasks),
         source="simulator" if params.data.source == "simulator" else "files",
     )
     with (
@@ -218,10 +221,9 @@ def _write_quarantine(path: Path, refused: Iterable[Refused]) -> None:
         writer.writerows((entry.source_file, entry.reason) for entry in refused)
 
 
-def _report(found: _Count, refused: list[Refused], size: int, seconds: float) -> Report:
-    labels: Counter[str] = Counter()
-    for acquisition, tally in found.tallies.items():
-        labels[acquisition.label] += tally.cells
+def _report(
+    found: _Count, labels: Mapping[str, int], refused: list[Refused], size: int, seconds: float
+) -> Report:
     cells = sum(labels.values())
     notes = []
     if refused:

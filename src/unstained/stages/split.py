@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """Cells and groups of one class in one part."""
+    """Cells and groups of one class, or other stratum, in one part."""
 
     part: str
     label: str
@@ -74,30 +74,33 @@ def run(params: SplitStageParams, inputs: Inputs, outputs: Outputs, job: Job) ->
     import pyarrow.parquet as pq
 
     from unstained.data.splits.partition import make_split
+    from unstained.data.splits.strata import strata_of
     from unstained.data.store.cell_store import CellStore
     from unstained.data.store.columns import read_columns
 
     store = CellStore.open(inputs["store"])
-    cells = read_columns(store, "cell_id", "group", "label", "external")
+    strata = strata_of(store, params.data)
+    cells = read_columns(store, "cell_id", "group", "external")
+    cells = cells.append_column("label", strata.column)
     clusters = pq.read_table(inputs["clusters"])
-    result = make_split(cells, clusters, params.split, params.common.seed)
+    result = make_split(cells, clusters, params.split, params.common.seed, strata.required)
     pq.write_table(
         result.table,
         outputs["split"],
         row_group_size=ROWS_AT_ONCE,
         use_dictionary=["part", "reference_part"],
     )
-    summary = summarise(cells, result.table, params.data.class_names)
+    summary = summarise(cells, result.table, strata.names)
     _write_summary(outputs["summary"], summary)
     metrics: dict[str, Scalar] = {"strategy": params.split.strategy, "folds": params.split.folds}
     for row in summary:
         name = f"{row.part}_cells"
         metrics[name] = row.cells + int(metrics.get(name) or 0)
-    deviations = _deviations(summary, params)
+    deviations = _deviations(summary, strata.names, params)
     metrics["largest_deviation"] = round(max(abs(got - want) for *_, got, want in deviations), 4)
     notes = [
-        f"Class {label} has {got:.0%} of its cells in {part}, where {want:.0%} was wanted: its "
-        "groups are too few or too large."
+        f"{'Class' if label in strata.required else 'Stratum'} {label} has {got:.0%} of its cells "
+        f"in {part}, where {want:.0%} was wanted: its groups are too few or too large."
         for label, part, got, want in deviations
         if abs(got - want) > TOLERANCE
     ]
@@ -110,7 +113,7 @@ def summarise(cells: pa.Table, split: pa.Table, class_names: Sequence[str]) -> l
     Args:
         cells: group and label of each cell.
         split: part of each cell, in the same order.
-        class_names: classes in label order.
+        class_names: strata in order (data/splits/strata.py).
 
     Returns:
         One row a part and class; the part 'external' only where there are such cells.
@@ -136,7 +139,7 @@ def summarise(cells: pa.Table, split: pa.Table, class_names: Sequence[str]) -> l
 
 
 def _deviations(
-    summary: Sequence[Row], params: SplitStageParams
+    summary: Sequence[Row], names: Sequence[str], params: SplitStageParams
 ) -> list[tuple[str, str, float, float]]:
     """Class, part, fraction of the class's cells in the part, and the fraction wanted."""
     from unstained.data.splits.partition import PARTS
@@ -144,7 +147,8 @@ def _deviations(
     cells = {(row.label, row.part): row.cells for row in summary}
     return [
         (label, part, cells[label, part] / sum(cells[label, p] for p in PARTS), wanted)
-        for label in params.data.class_names
+        for label in names
+        if any(cells[label, part] for part in PARTS)
         for part, wanted in zip(PARTS, params.split.fractions, strict=True)
     ]
 

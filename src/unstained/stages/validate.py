@@ -82,9 +82,8 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
 def _check_expectations(store: CellStore, params: ValidateStageParams, docs: Path, job: Job) -> int:
     """Write the Data Docs and return how many expectations hold."""
     from unstained.data.audit.expectations import check_table
-    from unstained.data.store.blocks import table_schema
 
-    columns = table_schema(store.markers).names
+    columns = store.schema.names
     minimum = params.validate_.min_cells_per_class
     validation = check_table(store.columns, columns, params.data, minimum)
     if validation.failures:

@@ -62,7 +62,8 @@ def audit_store(
 ) -> Audit:
     """Audit all cells for duplicates and a sample of them for shortcuts.
 
-    External cells are searched for duplicates but take no part in balance and shortcuts.
+    External cells and cells without a class are searched for duplicates but take no part in balance
+    and shortcuts, which only a study with classes has.
 
     Args:
         store: the cells.
@@ -73,20 +74,25 @@ def audit_store(
     """
     ids, cells = _cells(store)
     duplicates = find_duplicates(store, canvas, params.near_duplicate_distance)
-    inner = np.flatnonzero(~cells["external"].to_numpy(bool))
+    known = cells["label"].notna().to_numpy() | (not class_names)
+    inner = np.flatnonzero(~cells["external"].to_numpy(bool) & known)
     groups = cells["group"].cat.codes.to_numpy()
     sample = sample_rows(strings(ids.take(inner)), groups[inner], params.max_cells, seed)
     rows = inner[sample]
     statistics = read_probes(store, rows)
-    labels = store.labels(class_names)[rows]
-    probes = audit_shortcuts(statistics, labels, groups[rows], params, seed)
-    constant = [name for name, values in statistics.items() if not np.ptp(values, axis=0).any()]
     overview = _overview(cells, class_names)
-    findings = [
-        *_population_findings(overview),
-        *duplicate_findings(_duplicate_counts(cells, duplicates)),
-        *shortcut_findings(probes, constant, _by_class(overview, "background"), params.confidence),
-    ]
+    findings = duplicate_findings(_duplicate_counts(cells, duplicates))
+    probes: Sequence[ProbeResult] = ()
+    if class_names:
+        labels = store.labels(class_names)[rows]
+        probes = audit_shortcuts(statistics, labels, groups[rows], params, seed)
+        constant = [name for name, values in statistics.items() if not np.ptp(values, axis=0).any()]
+        levels = _by_class(overview, "background")
+        findings = [
+            *_population_findings(overview),
+            *findings,
+            *shortcut_findings(probes, constant, levels, params.confidence),
+        ]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     content = overview | {
         "duplicates": _pairs(ids, cells, duplicates),
@@ -128,6 +134,7 @@ def _population_findings(overview: dict[str, Any]) -> list[Finding]:
 def _overview(cells: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
     """Numbers of cells and groups, and the table of groups and labels."""
     inner, outer = cells[~cells["external"]], cells[cells["external"]]
+    unknown = int(inner["label"].isna().sum())
     by_class = inner.groupby("label", observed=True)
     counts, outside = by_class.size(), outer.groupby("label", observed=True).size()
     groups, acquisitions = by_class["group"].nunique(), by_class["acquisition"].nunique()
@@ -136,6 +143,7 @@ def _overview(cells: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]
     return {
         "cells": len(inner),
         "external_cells": len(cells) - len(inner),
+        **({"cells_without_class": unknown} if class_names and unknown else {}),
         "classes": [
             {
                 "label": label,
@@ -172,7 +180,8 @@ def _duplicate_counts(cells: pd.DataFrame, found: Duplicates) -> DuplicateCounts
     def differing(column: str) -> int:
         series = cells[column]
         values = (series.cat.codes if column in CATEGORIES else series).to_numpy()
-        return int((values[found.pairs[:, 0]] != values[found.pairs[:, 1]]).sum())
+        first, second = values[found.pairs[:, 0]], values[found.pairs[:, 1]]
+        return int(((first != second) & (first >= 0) & (second >= 0)).sum())  # -1: unknown
 
     return DuplicateCounts(
         exact=int(found.exact.sum()),

@@ -90,7 +90,7 @@ def check_table(
     for names, expectations in _by_columns(every).items():
         if set(names) <= set(columns):
             checks.append(_Check("Cells", partial(read, *names), expectations, cells))
-    if {"label", "external"} <= set(columns):
+    if data.class_names and {"label", "external"} <= set(columns):
         classes = partial(_class_table, read, data)
         naming = partial(_pick, data.class_names)
         checks.append(_Check("Classes", classes, _class_expectations(min_cells), naming))
@@ -210,18 +210,22 @@ def _types() -> list[Any]:
 
 def _identities(data: StudyData) -> list[Any]:
     classes = list(data.class_names)
+    told = ("label",) if data.classes else ()  # rules on directories leave no cell without a class
     filled = [
         gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"Every cell has its {name}")
-        for name in ("cell_id", "acquisition", "group", "label", "source_file", "sha256", "block")
+        for name in ("cell_id", "acquisition", "group", *told, "source_file", "sha256", "block")
     ]
-    return [
-        *filled,
-        gxe.ExpectColumnValuesToBeUnique(column="cell_id", description="No cell_id occurs twice"),
+    known = [
         gxe.ExpectColumnValuesToBeInSet(
             column="label",
             value_set=classes,
             description=f"The label is one of {', '.join(classes)}",
-        ),
+        )
+    ]
+    return [
+        *filled,
+        gxe.ExpectColumnValuesToBeUnique(column="cell_id", description="No cell_id occurs twice"),
+        *(known if classes else ()),
         gxe.ExpectColumnValuesToMatchRegex(
             column="sha256",
             regex="^[0-9a-f]{64}$",

@@ -54,7 +54,7 @@ class JurkatMontage:
         found: dict[str, Acquisition] = {}
         for directory in image_directories(self.source):
             phase = Path(directory).name or self.source.resolve().name
-            rule = classify(phase, directory, self.data.classes)
+            label, external = classify(phase, directory, self.data.classes)
             experiment = Path(directory).parent.as_posix()
             if experiment == ".":
                 experiment = self.source.resolve().name
@@ -66,7 +66,7 @@ class JurkatMontage:
                         f"{title} and {found[name].title} have the same name {name}",
                         "rename one of the directories",
                     )
-                found[name] = Acquisition(name, rule.name, rule.external, directory, title, montage)
+                found[name] = Acquisition(name, label, external, directory, title, montage)
         if not found:
             raise no_images(self.source, "<experiment>/<phase>/Ch<k>_<montage>.tif")
         return [found[name] for name in sorted(found)]

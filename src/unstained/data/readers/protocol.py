@@ -68,7 +68,7 @@ class Acquisition:
 
     Attributes:
         name: unique within the study.
-        label: class name.
+        label: class name; None where directories tell no class.
         external: cells are an external test set.
         directory: holds the files, relative to the source.
         title: name within group names.
@@ -76,7 +76,7 @@ class Acquisition:
     """
 
     name: str
-    label: str
+    label: str | None
     external: bool
     directory: str
     title: str
@@ -169,8 +169,8 @@ def sample_directories(source: Path, data: StudyData) -> list[Acquisition]:
     found = []
     for directory in directories:
         name = source.resolve().name if directory == "." else directory
-        rule = classify(name.rsplit("/", 1)[-1], directory, data.classes)
-        found.append(Acquisition(name, rule.name, rule.external, directory, name))
+        label, external = classify(name.rsplit("/", 1)[-1], directory, data.classes)
+        found.append(Acquisition(name, label, external, directory, name))
     return sorted(found, key=lambda acquisition: acquisition.name)
 
 
@@ -184,8 +184,10 @@ def image_names(directory: Path) -> list[str]:
         )
 
 
-def classify(name: str, directory: str, rules: Sequence[ClassRule]) -> ClassRule:
-    """The first rule whose pattern is found in a sample directory's name.
+def classify(name: str, directory: str, rules: Sequence[ClassRule]) -> tuple[str | None, bool]:
+    """Class and whether external, by the first rule whose pattern is in a sample directory's name.
+
+    Without rules a directory tells no class.
 
     Raises:
         SourceError: no rule matches.
@@ -194,13 +196,15 @@ def classify(name: str, directory: str, rules: Sequence[ClassRule]) -> ClassRule
     for rule in rules:
         try:
             if re.search(rule.pattern, name):
-                return rule
+                return rule.name, rule.external
         except re.error as error:
             raise ParameterError(
                 f"the pattern {rule.pattern!r} of class {rule.name} is no regular expression: "
                 f"{error}",
                 "correct it in studies.<study>.data.classes",
             ) from None
+    if not rules:
+        return None, False
     known = "; ".join(f"{rule.name}: {rule.pattern}" for rule in rules)
     raise SourceError(
         f"directory {directory} matches no class ({known})",

@@ -51,6 +51,7 @@ class _Cells:
         ids: (n,) strings.
         label, group: (n,) codes.
         labels, groups: their names, sorted.
+        required: labels of which every part needs cells.
         linked: (n,) duplicate cluster, -1 without.
     """
 
@@ -60,6 +61,7 @@ class _Cells:
     group: np.ndarray
     groups: list[str]
     linked: np.ndarray
+    required: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,13 @@ def stable_keys(names: Iterable[str], seed: int, purpose: str) -> np.ndarray:
     return np.fromiter((key(name) for name in names), dtype=np.uint64)
 
 
-def make_split(cells: pa.Table, clusters: pa.Table, params: SplitParams, seed: int) -> Split:
+def make_split(
+    cells: pa.Table,
+    clusters: pa.Table,
+    params: SplitParams,
+    seed: int,
+    required: frozenset[str] | None = None,
+) -> Split:
     """Partition cells.
 
     Args:
@@ -106,6 +114,7 @@ def make_split(cells: pa.Table, clusters: pa.Table, params: SplitParams, seed: i
         clusters: cell_id and cluster of cells that have duplicates.
         params: strategy, fractions and number of folds.
         seed: `common.seed`.
+        required: labels of which every part needs cells; all without it.
 
     Raises:
         SplitError: a class has fewer independent units than there are parts, or there are fewer
@@ -115,7 +124,7 @@ def make_split(cells: pa.Table, clusters: pa.Table, params: SplitParams, seed: i
     external = numbers(cells["external"])
     order = np.asarray(pc.sort_indices(cells["cell_id"]))
     inner = order[~external[order]]
-    frame = _frame(cells, inner, linked)
+    frame = _frame(cells, inner, linked, required)
     chosen = params.strategy
     other: Strategy = "grouped" if chosen == "stratified" else "stratified"
     parts, folds, notes = _partition(frame, chosen, params, seed)
@@ -133,10 +142,14 @@ def make_split(cells: pa.Table, clusters: pa.Table, params: SplitParams, seed: i
     return Split(pa.table(columns), (*leaks, *excuse, *notes))
 
 
-def _frame(cells: pa.Table, inner: np.ndarray, linked: np.ndarray) -> _Cells:
+def _frame(
+    cells: pa.Table, inner: np.ndarray, linked: np.ndarray, required: frozenset[str] | None
+) -> _Cells:
     label, labels = encode(cells["label"].take(inner))
     group, groups = encode(cells["group"].take(inner))
-    return _Cells(cells["cell_id"].take(inner), label, labels, group, groups, linked[inner])
+    needed = frozenset(labels) if required is None else required
+    ids = cells["cell_id"].take(inner)
+    return _Cells(ids, label, labels, group, groups, linked[inner], needed)
 
 
 def _spread(count: int, rows: np.ndarray, parts: np.ndarray | None) -> pa.Array:
@@ -160,7 +173,7 @@ def _partition(
     """Part (n,) and fold (n,) of every cell, and notes."""
     units = _units(cells, strategy)
     part = _parts(units, cells, strategy, params, seed)
-    fold, notes = _folds(units, np.flatnonzero(part < 2), cells.labels, params.folds, seed)
+    fold, notes = _folds(units, np.flatnonzero(part < 2), cells, params.folds, seed)
     return part[units.of_cell], fold[units.of_cell], notes
 
 
@@ -175,7 +188,7 @@ def _reference(
     except SplitError as error:
         return None, none, [f"There is no {strategy} partition to compare with: {error.message}."]
     try:
-        fold, _ = _folds(units, np.flatnonzero(part < 2), cells.labels, params.folds, seed)
+        fold, _ = _folds(units, np.flatnonzero(part < 2), cells, params.folds, seed)
     except SplitError as error:
         why = f"The {strategy} partition to compare with has no folds: {error.message}."
         return part[units.of_cell], none, [why]
@@ -190,9 +203,14 @@ def _parts(
     keys = stable_keys(strings(units.names), seed, strategy)
     part = allocate(units.counts, keys, np.array(params.fractions))
     for number, name in enumerate(PARTS):
-        missing = np.flatnonzero(units.counts[part == number].sum(axis=0) == 0)
-        if len(missing):
-            label = cells.labels[missing[0]]
+        held = units.counts[part == number].sum(axis=0)
+        if not held.any():
+            raise SplitError(
+                f"no {strategy} partition with cells in part {name} was found",
+                "add groups, or set split.strategy to stratified",
+            )
+        missing = [cells.labels[at] for at in np.flatnonzero(held == 0)]
+        for label in cells.required.intersection(missing):
             raise SplitError(
                 f"no {strategy} partition with class {label} in part {name} was found",
                 "add groups of this class, or set split.strategy to stratified",
@@ -234,7 +252,7 @@ def _units(cells: _Cells, strategy: Strategy) -> _Units:
 def _require_units(units: _Units, cells: _Cells, strategy: Strategy) -> None:
     available = (units.counts > 0).sum(axis=0)
     for code, (label, number) in enumerate(zip(cells.labels, available, strict=True)):
-        if number >= len(PARTS):
+        if number >= len(PARTS) or label not in cells.required:
             continue
         if strategy == "stratified":
             raise SplitError(
@@ -253,7 +271,7 @@ def _require_units(units: _Units, cells: _Cells, strategy: Strategy) -> None:
 
 
 def _folds(
-    units: _Units, trained: np.ndarray, labels: list[str], folds: int, seed: int
+    units: _Units, trained: np.ndarray, cells: _Cells, folds: int, seed: int
 ) -> tuple[np.ndarray, list[str]]:
     """Fold (U,) of the units in train and val, -1 for others, and notes."""
     fold = np.full(len(units.names), -1, np.int32)
@@ -274,8 +292,8 @@ def _folds(
     notes = [
         f"Class {label} has {number} independent units in train and val, fewer than {folds} folds: "
         "it is absent from some folds."
-        for label, number in zip(labels, few, strict=True)
-        if number < folds
+        for label, number in zip(cells.labels, few, strict=True)
+        if number < folds and label in cells.required
     ]
     return fold, notes
 

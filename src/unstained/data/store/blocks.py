@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -24,9 +25,11 @@ import pyarrow as pa
 import zarr
 from zarr.codecs import BloscCodec
 
-from unstained.data.store.schema import COLUMNS, MARKER_PREFIX
+from unstained.data.store.schema import COLUMNS, LABEL, MARKER_PREFIX
 from unstained.data.store.statistics import pixel_sha256, pixel_statistics
 from unstained.files import file_sha256
+
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 CHUNK: Final = 128
 """Cells an inner chunk: the least that is decompressed for one cell."""
@@ -43,6 +46,8 @@ class Cell:
         pixels: (T, C, h, w) raw counts, uint8 or uint16: frames, channels (imaging/axes.py).
         markers: background-corrected integrated fluorescence in the study's order of markers, NaN
             where not recorded.
+        told: what the reader knows of this very cell, by column of the cell table: a class name or
+            None, a number or NaN. `label` goes before the acquisition's.
     """
 
     object_index: int
@@ -50,6 +55,7 @@ class Cell:
     group: str
     pixels: np.ndarray
     markers: tuple[float, ...] = ()
+    told: Mapping[str, str | float | None] = field(default_factory=dict)
 
     @property
     def planes(self) -> np.ndarray:
@@ -59,17 +65,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class Origin:
-    """What the cells of one acquisition share."""
+    """What the cells of one acquisition share; the label is None where it tells no class."""
 
     acquisition: str
-    label: str
+    label: str | None
     external: bool = False
 
 
-def table_schema(markers: Sequence[str]) -> pa.Schema:
-    """Arrow schema of the cell table: the columns of `data.store.schema`, then one a marker."""
+def table_schema(markers: Sequence[str], told: Mapping[str, str] = NOTHING) -> pa.Schema:
+    """Arrow schema of the cell table: the columns of `data.store.schema`, markers, told columns."""
     fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()]
     fields += [pa.field(MARKER_PREFIX + marker, pa.float64()) for marker in markers]
+    fields += [pa.field(name, pa.type_for_alias(kind)) for name, kind in told.items()]
     return pa.schema(fields)
 
 
@@ -82,7 +89,11 @@ def block_name(acquisition: str, number: int) -> str:
 
 
 def write_block(
-    path: Path, origin: Origin, cells: Sequence[Cell], markers: Sequence[str]
+    path: Path,
+    origin: Origin,
+    cells: Sequence[Cell],
+    markers: Sequence[str],
+    told: Mapping[str, str] = NOTHING,
 ) -> pa.Table:
     """Write one block's array and return its rows of the cell table.
 
@@ -91,13 +102,14 @@ def write_block(
         origin: acquisition, label and whether external.
         cells: at least one cell, ordered by object index, all of one dtype and as many planes.
         markers: names of the cells' marker values.
+        told: further columns and their types, see `told_columns`.
 
     Returns:
-        Table of `table_schema(markers)`, one row a cell.
+        Table of `table_schema(markers, told)`, one row a cell.
     """
     pixels = [cell.planes for cell in cells]
     _write_array(path, pixels)
-    return _rows(path.name, origin, cells, markers, pixels)
+    return _rows(path.name, origin, cells, markers, told, pixels)
 
 
 def _write_array(path: Path, pixels: Sequence[np.ndarray]) -> None:
@@ -124,6 +136,7 @@ def _rows(
     origin: Origin,
     cells: Sequence[Cell],
     markers: Sequence[str],
+    told: Mapping[str, str],
     pixels: Sequence[np.ndarray],
 ) -> pa.Table:
     count = len(cells)
@@ -131,7 +144,7 @@ def _rows(
         "cell_id": [f"{origin.acquisition}/{cell.object_index}" for cell in cells],
         "acquisition": [origin.acquisition] * count,
         "group": [cell.group for cell in cells],
-        "label": [origin.label] * count,
+        "label": [cell.told.get(LABEL, origin.label) for cell in cells],
         "external": [origin.external] * count,
         "source_file": [cell.source_file for cell in cells],
         "object_index": [cell.object_index for cell in cells],
@@ -144,7 +157,10 @@ def _rows(
     columns |= _statistics(pixels)
     for position, marker in enumerate(markers):
         columns[MARKER_PREFIX + marker] = np.array([cell.markers[position] for cell in cells])
-    return pa.Table.from_pydict(columns, schema=table_schema(markers))
+    for name, kind in told.items():
+        unknown = None if kind == "string" else np.nan
+        columns[name] = [cell.told.get(name, unknown) for cell in cells]
+    return pa.Table.from_pydict(columns, schema=table_schema(markers, told))
 
 
 def _statistics(pixels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import zarr
 
@@ -99,13 +100,18 @@ class CellStore:
         """All columns of the cell table; index 0 to N-1."""
         return self.columns()
 
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the cell table and their types."""
+        return table_schema(self.markers, self.manifest.get("told", {}))
+
     def columns(self, *names: str) -> pd.DataFrame:
         """Some columns of the cell table (all without names), read from disk.
 
         Raises:
             StoreError: there is no such column.
         """
-        known = table_schema(self.markers).names
+        known = self.schema.names
         unknown = [name for name in names if name not in known]
         if unknown:
             raise StoreError(
@@ -117,7 +123,7 @@ class CellStore:
         return frame
 
     def labels(self, class_names: Sequence[str]) -> np.ndarray:
-        """Class index of every cell, (N,) int64.
+        """Class index of every cell by the column `label`, (N,) int64; -1 where unknown.
 
         Raises:
             StoreError: a cell has a label that `class_names` lacks.
@@ -129,8 +135,8 @@ class CellStore:
                 f"{self.path} holds cells labelled {', '.join(unknown)}, which is no class",
                 f"name them in the study's classes, or {INGEST_AGAIN}",
             )
-        order = np.array([class_names.index(name) for name in labels.cat.categories], np.int64)
-        return np.asarray(order[labels.cat.codes.to_numpy()])
+        order = [class_names.index(name) for name in labels.cat.categories]
+        return np.array([*order, -1], np.int64)[labels.cat.codes.to_numpy()]
 
     def targets(self, rules: Sequence[TargetRule]) -> np.ndarray:
         """Continuous targets of every cell, (N, M) float32, NaN where not recorded.

@@ -25,14 +25,14 @@ def read_columns(store: CellStore, *names: str) -> pa.Table:
 
 
 def encode(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """Integer codes (n,) int32 of a string column, and the values they mean, sorted."""
+    """Integer codes (n,) int32 of a string column, -1 where null, and their values, sorted."""
     encoded = column.dictionary_encode().unify_dictionaries()
     values = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
     order = sorted(range(len(values)), key=values.__getitem__)
-    rank = np.empty(len(values), np.int32)
+    rank = np.full(len(values) + 1, -1, np.int32)  # the last one is for -1
     rank[order] = np.arange(len(values), dtype=np.int32)
-    codes = [np.asarray(chunk.indices) for chunk in encoded.chunks]
-    return rank[np.concatenate(codes)] if codes else rank, [values[i] for i in order]
+    codes = [np.asarray(chunk.indices.fill_null(-1)) for chunk in encoded.chunks]
+    return rank[np.concatenate(codes)] if codes else rank[:-1], [values[i] for i in order]
 
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:

@@ -46,7 +46,7 @@ def check_inventory(data: StudyData, source: Path, tallies: Mapping[Acquisition,
             f"class {', '.join(empty)} has no cell in {source}",
             "add its directories to the source, or drop it from studies.<study>.data.classes",
         )
-    if data.expected is not None:
+    if data.expected is not None and data.classes:
         remedy = "complete the download, or correct studies.<study>.data.expected"
         _compare("class", data.expected, _sum(own, "label"), remedy)
     if (source / MANIFEST).is_file():
@@ -58,8 +58,8 @@ def _sum(tallies: Mapping[Acquisition, Tally], attribute: str) -> dict[str, Tall
     cells: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for acquisition, tally in tallies.items():
-        cells[getattr(acquisition, attribute)] += tally.cells
-        refused[getattr(acquisition, attribute)] += tally.refused
+        cells[getattr(acquisition, attribute) or ""] += tally.cells
+        refused[getattr(acquisition, attribute) or ""] += tally.refused
     return {name: Tally(cells[name], refused[name]) for name in cells}
 
 

@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from unstained import __version__
 from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
 from unstained.data.store.blocks import Cell, Origin, block_files, block_name, write_block
+from unstained.data.store.schema import told_columns
 from unstained.data.store.writer import FORMAT
 from unstained.errors import SourceError, UnstainedError
 from unstained.files import file_sha256, read_json, write_json
@@ -124,7 +125,8 @@ def _identity(task: Task) -> str:
             state.append((name, status.st_size, status.st_mtime_ns))
         except OSError:
             state.append((name, -1, -1))
-    parts = (FORMAT, __version__, repr(task.acquisition), task.quarantine, task.items, state)
+    told = told_columns(task.reader.data.tasks)
+    parts = (FORMAT, __version__, repr(task.acquisition), task.quarantine, task.items, state, told)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -168,7 +170,8 @@ def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
         path.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(array, ignore_errors=True)
     origin = Origin(task.acquisition.name, task.acquisition.label, task.acquisition.external)
-    table = write_block(array, origin, cells, tuple(task.reader.data.markers))
+    data = task.reader.data
+    table = write_block(array, origin, cells, tuple(data.markers), told_columns(data.tasks))
     pq.write_table(table, rows)
     return record | {"files": block_files(array), "rows": file_sha256(rows)}
 

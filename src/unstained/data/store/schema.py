@@ -5,7 +5,7 @@
 | cell_id | string | unique: `<acquisition>/<object>` |
 | acquisition | string | sample directory or montage: cells recorded together |
 | group | string | what must not be spread over parts: the acquisition, or a block of tiles |
-| label | string | class name |
+| label | string | class of the first classes task, null where unknown or without such a task |
 | external | bool | external test cell: never in train, val or test |
 | source_file | string | path of the image of the first plane, relative to the source |
 | object_index | int64 | object number or tile index within the acquisition |
@@ -17,15 +17,20 @@
 | saturated | float32 | fraction of pixels at the largest value of the recorded bit depth |
 | sharpness | float32 | variance of the Laplacian divided by squared background |
 | marker_<name> | float64 | background-corrected integrated fluorescence, NaN where not recorded |
+| others | string, float64 | classes and numbers that tasks name, null or NaN where unknown |
 
 Background, its deviation and sharpness are means over the planes of a cell (imaging/axes.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from unstained.config import ClassesParams, TaskParams
+
 MARKER_PREFIX: Final = "marker_"
+LABEL: Final = "label"
 
 COLUMNS: Final[dict[str, str]] = {
     "cell_id": "string",
@@ -49,3 +54,13 @@ COLUMNS: Final[dict[str, str]] = {
     "saturated": "float32",
     "sharpness": "float32",
 }
+
+
+def told_columns(tasks: Iterable[TaskParams]) -> dict[str, str]:
+    """Columns beyond the usual ones that tasks name and readers must tell, with their types."""
+    return {
+        column: "string" if isinstance(task, ClassesParams) else "float64"
+        for task in tasks
+        for column in task.columns
+        if column not in COLUMNS and not column.startswith(MARKER_PREFIX)
+    }

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unstained.data.store.blocks import (
+    NOTHING,
     Cell,
     Origin,
     block_files,
@@ -27,6 +28,8 @@ from unstained.errors import StoreError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.imaging.axes import Axes
 
+UNKNOWN: Final = "unknown"
+"""What the manifest counts cells without a label as."""
 FORMAT: Final = 1
 """Version of the store's layout; raised when older code could not read it."""
 
@@ -44,6 +47,7 @@ class StoreWriter:
         axes: frames and channels of the cells.
         normalise: what counts are to be divided by, as in the study's parameters.
         markers: names of the marker columns.
+        told: further columns of the cell table and their types, see `told_columns`.
         source: kind of source, 'simulator' or 'files'.
     """
 
@@ -55,6 +59,7 @@ class StoreWriter:
         axes: Axes,
         normalise: str = "background",
         markers: Sequence[str] = (),
+        told: Mapping[str, str] = NOTHING,
         source: str = "files",
     ) -> None:
         if path.exists() and any(path.iterdir()):
@@ -62,7 +67,7 @@ class StoreWriter:
         (path / "blocks").mkdir(parents=True)
         self.path = path
         self.axes = axes
-        self.markers = tuple(markers)
+        self.markers, self.told = tuple(markers), dict(told)
         self._head: dict[str, Any] = {
             "format": FORMAT,
             "study": study,
@@ -72,7 +77,9 @@ class StoreWriter:
             "normalise": normalise,
             "markers": list(markers),
         }
-        self._table = pq.ParquetWriter(path / "cells.parquet", table_schema(markers))
+        if told:
+            self._head["told"] = dict(told)
+        self._table = pq.ParquetWriter(path / "cells.parquet", table_schema(markers, told))
         self._digest = hashlib.sha256()
         self._blocks: list[dict[str, Any]] = []
         self._counts = {name: Counter[str]() for name in ("label", "acquisition")}
@@ -81,7 +88,7 @@ class StoreWriter:
     def write(self, origin: Origin, cells: Sequence[Cell], number: int = 0) -> None:
         """Write cells of one acquisition as its block `number`."""
         path = self.path / "blocks" / block_name(origin.acquisition, number)
-        self._append(path, write_block(path, origin, cells, self.markers))
+        self._append(path, write_block(path, origin, cells, self.markers, self.told))
 
     def adopt(self, block: Path, rows: pa.Table) -> None:
         """Take over a finished block: its files are linked where possible, else copied.
@@ -107,7 +114,7 @@ class StoreWriter:
         for row in zip(*columns.values(), strict=True):
             self._digest.update(f"{row}\n".encode())
         for name, counter in self._counts.items():
-            counter.update(columns[name])
+            counter.update(value or UNKNOWN for value in columns[name])
         block = {"name": path.name, "cells": rows.num_rows, "files": block_files(path)}
         self._blocks.append(block)
         self._table.write_table(rows, row_group_size=rows.num_rows)
@@ -126,7 +133,7 @@ class StoreWriter:
     @property
     def _digested(self) -> tuple[str, ...]:
         markers = (MARKER_PREFIX + marker for marker in self.markers)
-        return ("acquisition", "object_index", "cell_id", "sha256", "label", *markers)
+        return ("acquisition", "object_index", "cell_id", "sha256", "label", *markers, *self.told)
 
     def close(self) -> dict[str, Any]:
         """Finish the table, write the manifest and return it.
