@@ -65,6 +65,7 @@ def test_it_writes_a_model_and_a_history_of_the_tuned_parameters(inputs, tmp_pat
         "val_loss",
         "val_macro_f1",
         "val_r",
+        "val_share_error",
         "learning_rate",
     ]
     assert [row["epoch"] for row in rows] == ["1", "2"]

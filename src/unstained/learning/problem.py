@@ -113,7 +113,8 @@ def pose(
         TrainingError: a part is empty, or a task or class has no training cell.
     """
     tasks = Tasks.of(data.tasks)
-    truth = tasks.truth(store.columns(*tasks.columns))
+    table = store.columns(*tasks.columns)
+    truth = tasks.truth({name: table[name] for name in tasks.columns})
     told = ~np.isnan(truth).all(axis=1)  # a cell of which nothing is known teaches nothing
     rows, val = (
         np.sort(part[told[part]])

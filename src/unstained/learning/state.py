@@ -72,12 +72,14 @@ class Progress:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Progress:
         """What `as_json` gave."""
-        rows = [
-            EpochRecord(**{name: math.nan if v is None else v for name, v in row.items()})
-            for row in content["history"]
-        ]
+        rows = [EpochRecord(**_numbers(row)) for row in content["history"]]
         plateau = Plateau(**content["plateau"])
         return cls(**{**content, "plateau": plateau, "history": rows})
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the history with NaN in place of None."""
+    return {name: math.nan if value is None else value for name, value in row.items()}
 
 
 def diverged(what: str, value: float, epoch: int, step: int) -> DivergedError:

@@ -104,8 +104,9 @@ def _metrics(result: FitResult) -> dict[str, float | int | None]:
         "best_epoch": result.best_epoch,
         "train_loss": best.train_loss,
         "val_loss": best.val_loss,
-        "val_macro_f1": best.val_macro_f1,
+        "val_macro_f1": None if math.isnan(best.val_macro_f1) else best.val_macro_f1,
         "val_r": None if math.isnan(best.val_r) else best.val_r,
+        **({} if math.isnan(best.val_share_error) else {"val_share_error": best.val_share_error}),
         "parameters": result.parameters,
         "cells_per_second": round(result.cells_per_second, 1),
     }

@@ -48,9 +48,10 @@ def strata_of(store: CellStore, data: StudyData) -> Strata:
         return Strata(column.fill_null(UNKNOWN), names, frozenset(data.class_names))
     task = Tasks.of(data.tasks[:1]).all[0]
     table = store.columns(*task.params.columns, "external")
-    numbers = task.truth(table)[:, 0]
+    numbers = task.truth({name: table[name] for name in task.params.columns})[:, 0]
     inner = numbers[~table["external"].to_numpy(bool) & ~np.isnan(numbers)]
-    edges = np.unique(np.quantile(inner, np.arange(1, QUANTILES) / QUANTILES)) if len(inner) else []
+    cuts = np.arange(1, QUANTILES) / QUANTILES
+    edges: np.ndarray = np.unique(np.quantile(inner, cuts)) if len(inner) else np.empty(0)
     bins = np.searchsorted(edges, numbers, side="right")
     names = tuple(f"{task.name} quantile {number + 1}" for number in range(len(edges) + 1))
     cells = [UNKNOWN if np.isnan(x) else names[at] for x, at in zip(numbers, bins, strict=True)]
