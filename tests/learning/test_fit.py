@@ -80,7 +80,7 @@ def test_the_specification_describes_the_model(store: CellStore, learnt: FitResu
     spec = learnt.trained.spec
     assert spec.class_names == ("a", "b", "c")
     assert spec.target_names == ("DNA",)
-    assert spec.target_units == ("au",)
+    assert [task.unit for task in spec.tasks if task.kind == "value"] == ["au"]
     assert spec.axes == store.axes
     assert spec.data_digest == store.digest
     assert spec.has_cam

@@ -180,7 +180,7 @@ def test_a_missing_key_is_named(saved, key):
 
 
 def test_every_target_needs_its_statistics():
-    with pytest.raises(ValueError, match="one entry a target"):
+    with pytest.raises(ValueError, match="one entry a value"):
         spec(NETWORK, target_std=(1.0,))
 
 

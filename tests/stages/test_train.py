@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -99,7 +100,7 @@ def test_gradient_boosting_and_missing_targets_use_the_same_stage(inputs, tmp_pa
 
 def test_a_run_that_was_still_improving_says_so():
     trained = TrainedModel(build_model(NETWORK, 3, 1), cast("ModelSpec", None))
-    records = [EpochRecord(n, n, 1.0, 1.0 / n, 0.5, 0.5, 0.1) for n in (1, 2, 3)]
+    records = [EpochRecord(n, n, 1.0, 1.0 / n, 0.5, 0.5, math.nan, 0.1) for n in (1, 2, 3)]
     result = FitResult(trained, records, 3, 1.0, 1)
     assert "more train.epochs" in _notes(result, TRAIN)[0]
     assert _notes(dataclasses.replace(result, best_epoch=2), TRAIN) == ()
