@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from unstained.config import load_params, read_yaml
+from unstained.config.tasks import named_tasks
 from unstained.errors import ParameterError
 
 SHARED: Final = (
@@ -71,7 +72,7 @@ def run_arguments(
         "models": [{"model": name, "params": chosen["models"][name]} for name in names],
         "repository": repository,
         "revision": revision,
-        "data": content["studies"][study]["data"],
+        "data": _ordered(content["studies"][study]["data"]),
         "simulate": chosen.get("simulate") or {},
         "split": chosen["split"],
         "tune": chosen["tune"],
@@ -81,6 +82,11 @@ def run_arguments(
     if not promotion:
         arguments["promote"] = content["promote"] | {"mode": "off"}
     return dict(_without_nulls(arguments))
+
+
+def _ordered(data: dict[str, Any]) -> dict[str, Any]:
+    """A study's data with its tasks as a list: Kubeflow sorts the keys of a mapping."""
+    return data | {"tasks": named_tasks(data["tasks"])}
 
 
 def _without_nulls(content: Any) -> Any:
