@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -45,15 +46,27 @@ def wait_for_lines(path: Path, count: int, process: subprocess.Popen[bytes]) -> 
         time.sleep(0.01)
 
 
+def wait_for_a_worker(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """All processes of a search at a moment when one of them trains: between trials none does."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        children = psutil.Process(process.pid).children(recursive=True)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("train" in child.name() for child in children):
+                return children
+        assert process.poll() is None
+        time.sleep(0.02)
+    raise AssertionError("no worker ever trained")
+
+
 def test_killed_search_leaves_no_worker_and_resumes(tmp_path: Path) -> None:
     journal, started = tmp_path / "journal.jsonl", tmp_path / "started"
     process = search_process(tmp_path, 5, 0.2)
     wait_for_lines(journal, 1, process)
-    names = {c: c.name() for c in psutil.Process(process.pid).children(recursive=True)}
-    assert any("train" in name for name in names.values())
+    names = wait_for_a_worker(process)
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(list(names), timeout=SECONDS)
+    _, alive = psutil.wait_procs(names, timeout=SECONDS)
     assert not alive
     finished = [record.params["train.x"] for record in journaled(tmp_path, 5).values()]
     before = started.read_text().splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from components.base import UNBUILT_IMAGE
 from pipelines.arguments import run_arguments
 from pipelines.compiler import GRAPHS, compile_graph
 from pipelines.deployment import load_deployment, require_built
+from unstained.config import StudyData, load_params
 from unstained.errors import ParameterError
 from unstained.pipeline.catalogue import OPERATIONS, STAGES
 from unstained.pipeline.freshness import code_digest
@@ -186,3 +188,11 @@ def test_unknown_names_are_refused(repository: Path, names: dict[str, Any], said
 def test_unknown_clusters_are_refused(repository: Path) -> None:
     with pytest.raises(ParameterError, match="use one of: gpu, local, prod"):
         load_deployment(repository, "gpus")
+
+
+@pytest.mark.parametrize("study", ["nsc", "cellcycle"])
+def test_tasks_keep_their_order_where_keys_are_sorted(repository: Path, study: str) -> None:
+    """Kubeflow carries arguments as protobuf structs, which sort the keys of every mapping."""
+    sent = json.loads(json.dumps(run_arguments(repository, study)["data"], sort_keys=True))
+    project = load_params(repository / "params.yaml")
+    assert StudyData.model_validate(sent).tasks == project.studies[study].data.tasks
