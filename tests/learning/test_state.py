@@ -15,9 +15,16 @@ from unstained.learning.state import DivergedError, EpochRecord, Progress, diver
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(losses=st.lists(FINITE, max_size=5), factor=FINITE, r=st.one_of(FINITE, st.just(math.nan)))
-def test_progress_survives_json_bit_for_bit(losses: list[float], factor: float, r: float):
-    history = [EpochRecord(n, 7 * n, loss, loss, 0.5, r, 0.1) for n, loss in enumerate(losses)]
+SCORE = st.one_of(FINITE, st.just(math.nan))
+
+
+@given(losses=st.lists(FINITE, max_size=5), factor=FINITE, r=SCORE, share_error=SCORE)
+def test_progress_survives_json_bit_for_bit(
+    losses: list[float], factor: float, r: float, share_error: float
+):
+    history = [
+        EpochRecord(n, 7 * n, loss, loss, 0.5, r, share_error, 0.1) for n, loss in enumerate(losses)
+    ]
     best = min(losses, default=None)
     progress = Progress(3, 4, Plateau(factor, best, 2), 1, best, history, finished=True)
     text = json.dumps(progress.as_json(), allow_nan=False)
