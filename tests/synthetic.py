@@ -54,6 +54,7 @@ def make_store(
     blocks_per_group: int = 1,
     unlabelled: float = 0.0,
     share: bool = False,
+    side: bool = False,
     height: tuple[int, int] = (37, 57),
     width: tuple[int, int] = (60, 60),
 ) -> CellStore:
@@ -77,6 +78,8 @@ def make_store(
         unlabelled: fraction of cells whose class the reader does not know.
         share: tell a column `share` of each cell, 0 to 1, which grows with the blob's area; NaN in
             the first acquisition of each class.
+        side: tell a second class of each cell in a column `side`, 'large' or 'small', by the
+            blob's area; null for every fifth cell.
         height: smallest and largest height.
         width: smallest and largest width.
     """
@@ -85,7 +88,7 @@ def make_store(
         study="synthetic",
         axes=Axes(("Ch1",)),
         markers=("DNA",),
-        told={"share": "float64"} if share else {},
+        told={**({"share": "float64"} if share else {}), **({"side": "string"} if side else {})},
         source="files",
     )
     acquisitions = sorted(
@@ -112,6 +115,8 @@ def make_store(
                 if share:
                     first = acquisition.endswith("_00")
                     told["share"] = np.nan if first else 1 / (1 + np.exp(1 - size / 90_000))
+                if side and position % 5:
+                    told["side"] = "large" if size > 90_000 else "small"
                 if (position + 0.5) / cells_per_group < unlabelled:
                     told["label"] = None
                 cells.append(Cell(position, file, group, pixels, (marker,), told))

@@ -10,19 +10,19 @@ from tests.conftest import ROOT
 from tests.synthetic import asked
 from unstained.config import EvaluateParams, StudyData, load_params
 from unstained.evaluation.beside_controls import explained_by, gains_over
-from unstained.evaluation.controls import ControlOutput, control_names
-from unstained.evaluation.predictions import Cells
+from unstained.evaluation.controls import control_names
+from unstained.evaluation.predictions import Cells, answers
 from unstained.evaluation.results import (
     ControlResult,
     Evaluation,
     ModelResult,
     Resampled,
     choose_best,
-    evaluate_model,
-    score_output,
 )
+from unstained.evaluation.scoring import evaluate_model, score_predictions
 from unstained.statistics.intervals import resample_groups
 from unstained.statistics.metrics import Floats, Labels
+from unstained.tasks.study import Tasks
 
 CLASSES = ("alpha", "beta", "gamma")
 RIGHT = {
@@ -74,8 +74,7 @@ def make_cells(*, groups: int = 12, cells: int = 20, external: bool = False) -> 
         part=np.array(part),
         cell_id=np.array([f"{g}/{i}" for i, g in enumerate(names)]),
         group=np.array(names),
-        labels=label,
-        targets=(label + rng.normal(size=len(label)))[:, None],
+        truth={"blob": label, "DNA": label + rng.normal(size=len(label))},
     )
 
 
@@ -124,7 +123,7 @@ def make_evaluation(
     described, params = study(**data), evaluate_params()
     models = models or (make_model(cells, described, params, right=right),)
     test = cells.of("test")
-    labels, truth = cells.labels[test], cells.targets[test]
+    labels, of_test = cells.labels[test], cells.take(test)
     sampling = resample_groups(cells.group[test], labels, 100, 0)
     results = []
     for split, main in (("grouped", grouped), ("random", not grouped)):
@@ -133,10 +132,13 @@ def make_evaluation(
             shares["features"] = random_features
         for number, name in enumerate(control_names(described.axes)):
             logits = calls(labels, shares[name], 10 + number)
-            output = ControlOutput(logits / logits.sum(1, keepdims=True), truth * 0.3)
-            scores = score_output(output, labels, truth, sampling, described, params)
-            results.append(ControlResult(name, split, main, scores, logits.argmax(axis=1)))
-    best, resampled = choose_best(models), Resampled(sampling.groups, sampling.caveat)
+            outputs = {"logits": np.log(logits), "targets": cells.targets[test] * 0.3}
+            said = answers(outputs, of_test, Tasks.of(described.tasks))
+            scores = score_predictions(said, sampling, described, params)
+            predicted = logits.argmax(axis=1).astype(float)
+            results.append(ControlResult(name, split, main, scores, predicted))
+    best = choose_best(models, described)
+    resampled = Resampled(sampling.groups, sampling.caveat)
     return Evaluation(
         data=described,
         params=params,
@@ -145,11 +147,12 @@ def make_evaluation(
         models=models,
         best=best,
         controls=tuple(results),
-        gains=gains_over(results, best, cells, params, 0),
-        explained=explained_by(results, best, cells, params, 0),
+        gains=gains_over(results, best, cells, described, params, 0),
+        explained=explained_by(results, best, cells, described, params, 0),
         grouped=grouped,
         resampled={"test": resampled, "external": resampled},
         population={"train": dict.fromkeys(CLASSES, (100, 5))},
+        missing={},
         audit={"findings": audit or []},
         simulated=simulated,
         provenance=(("Data hash", "abc123"),),

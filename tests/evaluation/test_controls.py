@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tests.synthetic import asked, make_store
-from unstained.config import StudyData, load_params
+from tests.synthetic import asked, blobs, make_store
+from unstained.config import ProportionParams, StudyData, load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation import controls
 from unstained.evaluation.control_runs import Partition, run_controls
+from unstained.evaluation.predictions import Cells
+from unstained.tasks.study import Tasks
 
 CLASSES = ("a", "b", "c")
 PARAMS = load_params(ROOT / "params.yaml").evaluate.model_copy(update={"bootstrap": 40})
@@ -70,18 +72,66 @@ def test_partitions_are_told_apart_and_results_repeat(confounded: CellStore) -> 
         assert first.scores.overall["macro_f1"] == second.scores.overall["macro_f1"]
 
 
+def _run(
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    targets: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    classes: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and values that a control predicts."""
+    names = np.arange(len(labels)).astype(str)
+    truth = {"blob": labels, **{f"value{m}": column for m, column in enumerate(targets.T)}}
+    cells = Cells(np.arange(len(labels)), names, names, names, truth)
+    tasks = blobs(classes, targets.shape[1])
+    found = controls.run_control(inputs, cells, train, test, tasks, 0)
+    values = [found.values[f"value{m}"].predicted for m in range(targets.shape[1])]
+    empty = np.empty((len(test), 0))
+    return found.classes.probabilities, np.stack(values, axis=1) if values else empty
+
+
 def test_missing_targets_and_classes_are_survived() -> None:
     rng = np.random.default_rng(0)
     inputs, labels = rng.normal(size=(60, 3)), np.repeat([0, 2], 30)
     targets = np.full((60, 2), np.nan)
     targets[::2, 0] = inputs[::2, 0]
     train, test = np.arange(0, 60, 3), np.arange(1, 60, 3)
-    found = controls.run_control(inputs, labels, targets, train, test, 4, 0)
-    assert found.probabilities.shape == (20, 4)
-    assert not found.probabilities[:, [1, 3]].any()
-    assert np.allclose(found.probabilities.sum(axis=1), 1)
-    assert np.corrcoef(found.targets[:, 0], inputs[test, 0])[0, 1] > 0.5
-    assert not found.targets[:, 1].any()
+    probabilities, found = _run(inputs, labels, targets, train, test, 4)
+    assert probabilities.shape == (20, 4)
+    assert not probabilities[:, [1, 3]].any()
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert np.corrcoef(found[:, 0], inputs[test, 0])[0, 1] > 0.5
+    assert not found[:, 1].any()
+
+
+def test_cells_of_unknown_class_teach_a_control_nothing() -> None:
+    rng = np.random.default_rng(1)
+    inputs, labels = rng.normal(size=(90, 3)), np.repeat([0, 1, -1], 30)
+    train, test, none = np.arange(0, 90, 2), np.arange(1, 90, 2), np.empty((90, 0))
+    with_unknown, _ = _run(inputs, labels, none, train, test, 2)
+    without, _ = _run(inputs, labels, none, train[labels[train] >= 0], test, 2)
+    assert np.array_equal(with_unknown, without)
+    frequencies, _ = _run(none, labels, none, train, test, 2)
+    assert np.allclose(frequencies, 0.5)
+
+
+def test_shares_are_answered_as_shares() -> None:
+    rng = np.random.default_rng(2)
+    inputs = rng.uniform(size=(120, 2))
+    share = np.stack([inputs[:, 0], 1 - inputs[:, 0]], axis=1)
+    share[:20] = np.nan
+    tasks = Tasks.of(
+        (ProportionParams(kind="proportion", name="mix", parts=("x", "y"), columns=("x",)),)
+    )
+    names = np.arange(120).astype(str)
+    cells = Cells(np.arange(120), names, names, names, {"mix": share})
+    train, test = np.arange(0, 120, 2), np.arange(1, 120, 2)
+    found = controls.run_control(inputs, cells, train, test, tasks, 0).shares["mix"].predicted
+    assert np.allclose(found.sum(axis=1), 1)
+    assert np.corrcoef(found[:, 0], inputs[test, 0])[0, 1] > 0.9
+    nothing = controls.run_control(inputs[:, :0], cells, train, test, tasks, 0).shares["mix"]
+    assert np.allclose(nothing.predicted[:, 0], np.nanmean(share[train, 0]))
 
 
 def test_targets_of_the_same_cells_share_a_forest_and_keep_their_scales() -> None:
@@ -90,7 +140,7 @@ def test_targets_of_the_same_cells_share_a_forest_and_keep_their_scales() -> Non
     targets = np.stack([inputs[:, 0], 1e5 + 1e4 * inputs[:, 1], rng.normal(size=300)], axis=1)
     targets[:10, 2] = np.nan
     train, test = np.arange(0, 300, 2), np.arange(1, 300, 2)
-    found = controls.run_control(inputs, labels, targets, train, test, 3, 0).targets
+    _, found = _run(inputs, labels, targets, train, test, 3)
     for m in (0, 1):
         assert np.corrcoef(found[:, m], targets[test, m])[0, 1] > 0.9
         assert found[:, m].mean() == pytest.approx(targets[test, m].mean(), abs=0.3 * 10 ** (4 * m))
@@ -99,10 +149,9 @@ def test_targets_of_the_same_cells_share_a_forest_and_keep_their_scales() -> Non
 def test_studies_without_targets_have_controls() -> None:
     inputs, labels = np.arange(12.0)[:, None], np.repeat([0, 1], 6)
     for columns in (inputs, inputs[:, :0]):
-        found = controls.run_control(
-            columns, labels, np.empty((12, 0)), np.arange(12), np.arange(12), 2, 0
-        )
-        assert found.targets.shape == (12, 0)
+        everything = np.arange(12)
+        _, found = _run(columns, labels, np.empty((12, 0)), everything, everything, 2)
+        assert found.shape == (12, 0)
 
 
 def test_grouping_is_judged_by_the_cells() -> None:

@@ -50,7 +50,7 @@ def evaluation() -> Evaluation:
     """Two models, external cells, and a class without test cells, whose scores are NaN."""
     cells = make_cells(external=True)
     keep = ~((cells.part == "test") & (cells.labels == 2))
-    cells = type(cells)(**{f.name: getattr(cells, f.name)[keep] for f in fields(cells)})
+    cells = cells.take(np.flatnonzero(keep))
     data, params = make_study(), evaluate_params()
     models = tuple(make_model(cells, data, params, name=n, right=right) for n, right in MODELS)
     return make_evaluation(models=models, cells=cells, simulated=True)
@@ -62,8 +62,7 @@ def written(evaluation: Evaluation, folder: Path) -> Any:
     write_json(folder / "audit.json", evaluation.audit)
     (folder / "predictions").mkdir()
     for model in evaluation.models:
-        found = model.predictions(evaluation.cells, evaluation.data)
-        write_predictions(folder / "predictions" / f"{model.name}.parquet", found)
+        write_predictions(folder / "predictions" / f"{model.name}.parquet", model.predictions)
     return folder / "evaluation.json", folder / "predictions", folder / "audit.json"
 
 

@@ -138,7 +138,7 @@ def test_best_model_is_chosen_on_validation_cells() -> None:
         make_model(cells, data, params, name=name, logits=2.0 * np.eye(3)[chosen])
         for name, chosen in (("cheat", on_test), ("honest", on_val))
     ]
-    assert choose_best(models).name == "honest"
+    assert choose_best(models, data).name == "honest"
 
 
 def test_numbers_in_sentences() -> None:

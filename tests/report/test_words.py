@@ -11,9 +11,11 @@ from unstained.evaluation.conformal import coverage_by_group
 from unstained.report import words
 from unstained.statistics.evidence import Share, explained_share
 from unstained.statistics.intervals import Estimate
+from unstained.statistics.metric import VALUE_METRICS, class_metric
 from unstained.statistics.paired import PairedResult
 
 NAN = math.nan
+BALANCED = class_metric("balanced_accuracy", 3)
 CORNERS = "the pixels around the cell alone"
 
 
@@ -137,7 +139,15 @@ def gain(difference: float, low: float, high: float, groups: int = 6) -> PairedR
 )
 def test_model_beside_a_control(found: PairedResult, title: str, sentence: str) -> None:
     assert words.better_title(found, CORNERS) == title
-    assert plain(words.better_sentence(found, "net", CORNERS, "blocks")) == sentence
+    assert plain(words.better_sentence(found, "net", CORNERS, "blocks", BALANCED)) == sentence
+
+
+def test_gains_of_values_are_no_points() -> None:
+    found = words.better_sentence(
+        gain(0.3, -0.1, 0.6), "net", CORNERS, "blocks", VALUE_METRICS["r2"]
+    )
+    assert plain(found).startswith(f"Gain of net over {CORNERS} in R²: +0.30 (−0.10 to +0.60).")
+    assert "Whether it is better cannot be told." in found
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: mean |confidence - accuracy| over cells."""
+        """Expected calibration error: mean |confidence - accuracy| over cells; NaN without any."""
+        if not self.count.sum():
+            return float("nan")
         gaps = np.abs(self.confidence - self.accuracy)
         return float((gaps * self.count).sum() / self.count.sum())
 
@@ -80,13 +82,10 @@ def reliability(probabilities: Floats, labels: Labels, bins: int) -> Reliability
     Args:
         probabilities: (N, K).
         labels: (N,) classes.
-        bins: number of bins; N where there are fewer cells.
-
-    Raises:
-        ValueError: no cells.
+        bins: number of bins; N where there are fewer cells, none without cells.
     """
     if not len(labels):
-        raise ValueError("a reliability diagram needs cells")
+        return Reliability(np.empty(0), np.empty(0), np.empty(0))
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     parts = np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(labels)))

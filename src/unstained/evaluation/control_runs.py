@@ -16,9 +16,12 @@ from unstained.evaluation.controls import (
     read_control_inputs,
     run_control,
 )
-from unstained.evaluation.results import ControlResult, score_output
+from unstained.evaluation.predictions import Cells, cells_at
+from unstained.evaluation.results import ControlResult
+from unstained.evaluation.scoring import score_predictions
 from unstained.statistics.intervals import resample_groups
 from unstained.statistics.metrics import Floats, Labels
+from unstained.tasks.study import Tasks
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def run_controls(
         store: all cells.
         partitions: with parts 'train' and 'test'.
         scale: standard deviation of contrast over the training cells.
-        data: names of classes and targets.
+        data: the study, for its tasks.
         params: intervals.
         seed: of trees and of resampling.
     """
@@ -58,17 +61,16 @@ def run_controls(
     test = [np.flatnonzero(p.part == "test") for p in partitions]
     rows = np.unique(np.concatenate([*train, *test]))
     inputs = read_control_inputs(store, rows, data.canvas, scale)
-    labels = store.labels(data.class_names)[rows]
-    targets = store.targets(data.targets)[rows].astype(np.float64)
     results: list[ControlResult] = []
     for partition, *places in zip(partitions, train, test, strict=True):
         fit_at, test_at = (np.searchsorted(rows, place) for place in places)
-        inside = partition.part[rows] != "external"
-        grouped = is_grouped(partition.part[rows][inside], group[rows][inside])
+        cells = cells_at(store, rows, partition.part, data)
+        inside = cells.part != "external"
+        grouped = is_grouped(cells.part[inside], cells.group[inside])
         results += _run_partition(
             ("grouped" if grouped else "random", partition.main),
             inputs,
-            (labels, targets, group[rows]),
+            cells,
             (fit_at, test_at),
             data,
             params,
@@ -86,19 +88,20 @@ def _training_rows(part: np.ndarray, cell_id: np.ndarray, group: np.ndarray, see
 def _run_partition(
     head: tuple[str, bool],
     inputs: Mapping[str, Floats],
-    cells: tuple[Labels, Floats, np.ndarray],
+    cells: Cells,
     places: tuple[np.ndarray, np.ndarray],
     data: StudyData,
     params: EvaluateParams,
     seed: int,
 ) -> list[ControlResult]:
-    (labels, targets, group), (train, test) = cells, places
-    sampling = resample_groups(group[test], labels[test], params.bootstrap, seed)
+    train, test = places
+    tasks = Tasks.of(data.tasks)
+    sampling = resample_groups(cells.group[test], cells.strata[test], params.bootstrap, seed)
     results = []
     for name in inputs:
-        output = run_control(
-            inputs[name], labels, targets, train, test, len(data.class_names), seed
-        )
-        scores = score_output(output, labels[test], targets[test], sampling, data, params)
-        results.append(ControlResult(name, *head, scores, output.probabilities.argmax(axis=1)))
+        found = run_control(inputs[name], cells, train, test, tasks, seed)
+        scores = score_predictions(found, sampling, data, params)
+        said = found.of_task(data.primary_task)
+        assert said is not None  # noqa: S101  (a control answers every task)
+        results.append(ControlResult(name, *head, scores, said.predicted.astype(np.float64)))
     return results

@@ -7,7 +7,6 @@ better than 'background' or 'brightness' has not shown that it sees biology.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,10 +15,20 @@ import torch
 from unstained.data.audit.probes import in_words, probe_names, read_probes
 from unstained.data.canvas import iter_canvases
 from unstained.data.store.cell_store import CellStore
+from unstained.evaluation.predictions import Cells
 from unstained.imaging.axes import Axes
 from unstained.models.features.extract import Features
+from unstained.predictions import (
+    ONLY,
+    ClassPredictions,
+    Predictions,
+    SharePredictions,
+    ValuePredictions,
+)
 from unstained.progress import progress
 from unstained.statistics.metrics import Floats, Labels
+from unstained.tasks.classes import Classes
+from unstained.tasks.study import Tasks
 
 KINDS: Final = {
     "majority": "the commonest training class, whatever the image",
@@ -41,14 +50,6 @@ TRIED: Final = 0.3
 
 FEATURE_BATCH: Final = 64
 """Cells whose features are computed at once: larger batches leave the processor's cache."""
-
-
-@dataclass(frozen=True)
-class ControlOutput:
-    """What one control says of test cells: probabilities (N, K) and targets (N, M)."""
-
-    probabilities: Floats
-    targets: Floats
 
 
 def control_names(axes: Axes) -> tuple[str, ...]:
@@ -92,36 +93,67 @@ def read_control_inputs(
 
 def run_control(
     inputs: Floats,
-    labels: Labels,
-    targets: Floats,
+    cells: Cells,
     train: Labels,
     test: Labels,
-    classes: int,
+    tasks: Tasks,
     seed: int,
-) -> ControlOutput:
-    """Train one control and let it predict.
+) -> Predictions:
+    """Train one control and let it predict, for each task from the cells whose truth is known.
 
     Args:
         inputs: (n, F) what it sees; without columns it answers the training frequencies and means.
-        labels: (n,) classes.
-        targets: (n, M) true values, NaN where not recorded.
+        cells: the n cells.
         train: positions of training cells.
         test: positions of test cells.
-        classes: K.
+        tasks: of the study; each has a training cell whose truth is known.
         seed: equal seeds give equal trees.
+
+    Returns:
+        Predictions of the test cells; logits are the probabilities.
     """
-    counts = np.bincount(labels[train], minlength=classes)
-    probabilities = np.tile(counts / counts.sum(), (len(test), 1))
+    by_class: dict[str, ClassPredictions] = {}
+    shares: dict[str, SharePredictions] = {}
+    for task in tasks.scored:
+        truth = cells.truth[task.name]
+        if isinstance(task, Classes):
+            key = ONLY if len(tasks.classes) == 1 else task.name
+            told = train[truth[train] >= 0]
+            said = _frequencies(inputs, truth, told, test, task.width, seed)
+            by_class[key] = ClassPredictions(truth[test], said, said, np.ones(said.shape, bool))
+        else:
+            said = np.clip(_numbers(inputs, truth, train, test, seed), 0.0, None)
+            said = said / np.maximum(said.sum(axis=1, keepdims=True), 1e-12)
+            shares[task.name] = SharePredictions(task.names, truth[test], said)
+    predicted = _numbers(inputs, cells.targets, train, test, seed)
+    values = {
+        value.name: ValuePredictions(cells.truth[value.name][test], column)
+        for value, column in zip(tasks.values, predicted.T, strict=True)
+    }
+    where = (cells.cell_id[test], cells.group[test], cells.part[test])
+    return Predictions(*where, by_class, values, shares)
+
+
+def _frequencies(
+    inputs: Floats, labels: Labels, train: Labels, test: Labels, classes: int, seed: int
+) -> Floats:
+    """Probabilities (N, K) of test cells."""
     if inputs.shape[1]:
-        probabilities = _classify(inputs[train], labels[train], inputs[test], classes, seed)
-    predicted = np.zeros((len(test), targets.shape[1]))
-    recorded, column = np.unique(~np.isnan(targets[train]), axis=1, return_inverse=True)
+        return _classify(inputs[train], labels[train], inputs[test], classes, seed)
+    counts = np.bincount(labels[train], minlength=classes)
+    return np.tile(counts / counts.sum(), (len(test), 1))
+
+
+def _numbers(inputs: Floats, truth: Floats, train: Labels, test: Labels, seed: int) -> Floats:
+    """Predicted numbers (N, M) of test cells; those recorded for the same cells share a forest."""
+    predicted = np.zeros((len(test), truth.shape[1]))
+    recorded, column = np.unique(~np.isnan(truth[train]), axis=1, return_inverse=True)
     for number, known in enumerate(recorded.T):
         if known.any():
             rows, together = train[known], np.flatnonzero(column == number)
-            y = targets[rows][:, together]
+            y = truth[rows][:, together]
             predicted[:, together] = _regress(inputs[rows], y, inputs[test], seed)
-    return ControlOutput(probabilities, predicted)
+    return predicted
 
 
 def _classify(x: Floats, y: Labels, test: Floats, classes: int, seed: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,20 @@ from unstained.data.canvas import iter_canvases, load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.models.trained import TrainedModel, load_trained
+from unstained.predictions import (
+    ONLY,
+    UNKNOWN,
+    ClassPredictions,
+    Predictions,
+    SharePredictions,
+    ValuePredictions,
+)
 from unstained.progress import progress
 from unstained.statistics.metrics import Floats, Labels
+from unstained.tasks.classes import Classes
+from unstained.tasks.proportion import Proportion
+from unstained.tasks.study import Tasks
+from unstained.tasks.value import Value
 
 STREAM_CELLS: Final = 1024
 
@@ -30,19 +43,39 @@ class Cells:
         rows: (N,) rows of the store.
         part: (N,) 'val', 'test' or 'external'.
         cell_id, group: (N,) names.
-        labels: (N,) classes.
-        targets: (N, M) true values, NaN where not recorded.
+        truth: task -> what is known of them, see `Tasks.truths`.
     """
 
     rows: Labels
     part: np.ndarray
     cell_id: np.ndarray
     group: np.ndarray
-    labels: Labels
-    targets: Floats
+    truth: Mapping[str, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def labels(self) -> Labels:
+        """(N,) classes of the first classes task, -1 where unknown or without such a task."""
+        unknown = np.full(len(self), UNKNOWN)
+        return next((t for t in self.truth.values() if t.dtype.kind == "i"), unknown)
+
+    @property
+    def targets(self) -> Floats:
+        """(N, M) true values, NaN where not recorded."""
+        values = [t for t in self.truth.values() if t.dtype.kind == "f" and t.ndim == 1]
+        return np.stack(values, axis=1) if values else np.empty((len(self), 0))
+
+    @property
+    def strata(self) -> Labels:
+        """(N,) what bootstrap resamples of groups are stratified by: see `filled`."""
+        return filled(self.labels, self.group)
+
+    def take(self, rows: np.ndarray) -> Cells:
+        """The cells at some positions."""
+        names = (self.rows[rows], self.part[rows], self.cell_id[rows], self.group[rows])
+        return Cells(*names, {task: truth[rows] for task, truth in self.truth.items()})
 
     def of(self, part: str) -> np.ndarray:
         """Positions of the cells of a part."""
@@ -55,7 +88,7 @@ def select_cells(store: CellStore, part: np.ndarray, data: StudyData) -> Cells:
     Args:
         store: all cells.
         part: (all cells,) their part.
-        data: names of classes and targets.
+        data: the study, for its tasks.
 
     Raises:
         StageInputError: val or test is empty.
@@ -66,15 +99,72 @@ def select_cells(store: CellStore, part: np.ndarray, data: StudyData) -> Cells:
             raise StageInputError(
                 f"the split has no {name} cells", "raise its fraction in split.fractions"
             )
-    names = store.columns("cell_id", "group").iloc[rows]
+    return cells_at(store, rows, part, data)
+
+
+def cells_at(store: CellStore, rows: Labels, part: np.ndarray, data: StudyData) -> Cells:
+    """What is known of the cells in some rows.
+
+    Args:
+        store: all cells.
+        rows: (n,) their rows.
+        part: (all cells,) their part.
+        data: the study, for its tasks.
+    """
+    tasks = Tasks.of(data.tasks)
+    table = store.columns(*dict.fromkeys(("cell_id", "group", *tasks.columns))).iloc[rows]
     return Cells(
         rows=rows,
         part=part[rows],
-        cell_id=names["cell_id"].to_numpy(str),
-        group=names["group"].to_numpy(str),
-        labels=store.labels(data.class_names)[rows],
-        targets=store.targets(data.targets)[rows].astype(np.float64),
+        cell_id=table["cell_id"].to_numpy(str),
+        group=table["group"].to_numpy(str),
+        truth=tasks.truths({name: table[name] for name in tasks.columns}),
     )
+
+
+def filled(labels: Labels, groups: np.ndarray) -> Labels:
+    """Classes for stratifying groups: an unknown one counts as the first known of its group.
+
+    Args:
+        labels: (N,) classes, -1 where unknown.
+        groups: (N,) group of each cell.
+
+    Returns:
+        (N,); 0 throughout a group that has no known class.
+    """
+    known = np.flatnonzero(labels >= 0)
+    names, first = np.unique(groups[known], return_index=True)
+    of_group = dict(zip(names, labels[known][first], strict=True))
+    found = labels.copy()
+    unknown = np.flatnonzero(labels < 0)
+    found[unknown] = [of_group.get(name, 0) for name in groups[unknown]]
+    return found
+
+
+def answers(outputs: Mapping[str, Floats], cells: Cells, tasks: Tasks) -> Predictions:
+    """What a network says of cells as the table of predictions; classes are not yet calibrated.
+
+    Args:
+        outputs: logits (N, K) and targets (N, M) of `predict`.
+        cells: the cells.
+        tasks: of the study.
+    """
+    by_class: dict[str, ClassPredictions] = {}
+    values: dict[str, ValuePredictions] = {}
+    shares: dict[str, SharePredictions] = {}
+    for task in tasks.all:
+        truth, columns = cells.truth[task.name], tasks.head_columns[task.name]
+        scores = np.asarray(outputs[task.head][:, columns])
+        match task:
+            case Classes():
+                key = ONLY if len(tasks.classes) == 1 else task.name
+                everything = np.ones(scores.shape, bool)
+                by_class[key] = ClassPredictions(truth, scores, task.link(scores), everything)
+            case Value():
+                values[task.name] = ValuePredictions(truth, scores[:, 0])
+            case Proportion():
+                shares[task.name] = SharePredictions(task.names, truth, task.link(scores))
+    return Predictions(cells.cell_id, cells.group, cells.part, by_class, values, shares)
 
 
 def load_model(directory: Path, store: CellStore, data: StudyData) -> TrainedModel:
@@ -86,18 +176,18 @@ def load_model(directory: Path, store: CellStore, data: StudyData) -> TrainedMod
     import torch
 
     trained = load_trained(directory)
+    spec = trained.spec
     wanted = {
-        "axes": store.axes,
-        "white": store.white,
-        "class_names": data.class_names,
-        "target_names": data.target_names,
-        "data_digest": store.digest,
+        "axes": (spec.axes, store.axes),
+        "white": (spec.white, store.white),
+        "tasks": (tuple(t.name for t in spec.tasks), tuple(t.name for t in data.tasks)),
+        "class_names": (spec.class_names, data.class_names),
+        "data_digest": (spec.data_digest, store.digest),
     }
-    for name, value in wanted.items():
-        if getattr(trained.spec, name) != value:
+    for name, (found, value) in wanted.items():
+        if found != value:
             raise StageInputError(
-                f"{directory} was trained for {name} {getattr(trained.spec, name)}, "
-                f"the store and parameters say {value}",
+                f"{directory} was trained for {name} {found}, the store and parameters say {value}",
                 "run the train stage again",
             )
     if torch.cuda.is_available():

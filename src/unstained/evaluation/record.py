@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from unstained.config import EvaluateParams, StudyData
+from unstained.config import EvaluateParams, StudyData, TaskParams
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.evaluation.predictions import Cells
@@ -69,7 +69,7 @@ def read_evaluation(
         for model in content["models"]
     }
     models = tuple(
-        from_plain(ModelResult, model, per_cell(tables[model["name"]], data))
+        from_plain(ModelResult, model, {"predictions": tables[model["name"]]})
         for model in content["models"]
     )
     given = {
@@ -87,21 +87,6 @@ def read_evaluation(
     )
 
 
-def per_cell(found: Predictions, data: StudyData) -> dict[str, np.ndarray]:
-    """What a prediction table holds of a `ModelResult`."""
-    return {
-        "logits": found.classes.logits,
-        "probabilities": found.classes.probabilities,
-        "targets": _columns([found.values[name].predicted for name in data.target_names], found),
-        "sets": found.classes.sets,
-    }
-
-
-def _columns(values: list[np.ndarray], found: Predictions) -> np.ndarray:
-    """(N, M) numbers of M targets; (N, 0) without any."""
-    return np.stack(values, axis=1) if values else np.empty((len(found), 0))
-
-
 def _cells(found: Predictions, store: CellStore, data: StudyData, source: Path) -> Cells:
     """The evaluated cells, with their rows in the store."""
     ids = store.columns("cell_id")["cell_id"]
@@ -117,9 +102,17 @@ def _cells(found: Predictions, store: CellStore, data: StudyData, source: Path) 
         part=found.part,
         cell_id=found.cell_id,
         group=found.group,
-        labels=found.classes.labels,
-        targets=_columns([found.values[name].truth for name in data.target_names], found),
+        truth={task.name: _truth(found, task) for task in data.tasks},
     )
+
+
+def _truth(found: Predictions, task: TaskParams) -> np.ndarray:
+    said = found.of_task(task)
+    if said is None:
+        raise StageInputError(
+            f"the table of predictions lacks the task {task.name}", "run the stage evaluate again"
+        )
+    return said.truth
 
 
 def to_plain(value: Any) -> Any:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
 from unstained.config import EvaluateParams, StudyData
-from unstained.evaluation import calibration, conformal
 from unstained.evaluation.calibration import Reliability
-from unstained.evaluation.controls import ControlOutput
 from unstained.evaluation.predictions import Cells
-from unstained.evaluation.scores import Scores, score_classes, score_target
-from unstained.predictions import ONLY, ClassPredictions, Predictions, ValuePredictions
-from unstained.statistics import regression
-from unstained.statistics.conformal import prediction_sets
+from unstained.evaluation.scores import Scores, TaskScores
+from unstained.predictions import Predictions
 from unstained.statistics.evidence import Share
-from unstained.statistics.intervals import Resampling
-from unstained.statistics.metrics import (
-    Floats,
-    Labels,
-    confusion_matrix,
-    log_losses,
-    macro_f1,
-)
+from unstained.statistics.metric import Metric
+from unstained.statistics.metrics import Floats, Labels
 from unstained.statistics.paired import PairedResult
+from unstained.tasks.study import task_of
 
 PER_CELL: Final = {"per_cell": True}
 """Mark of fields that the prediction table keeps, see `record`."""
@@ -41,6 +33,9 @@ class PartResult:
         before, after: reliability without and with temperature scaling.
         coverage: (K,) fraction of each class whose conformal set contains it.
         set_sizes: (K+1,) number of cells with 0, 1, ..., K classes in their set.
+
+    All but `scores` are of the first classes task, over cells whose class is known except for
+    `set_sizes`, and empty without such a task.
     """
 
     scores: Scores
@@ -57,33 +52,42 @@ class PartResult:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """What was fitted on validation cells for one classes task of one model.
+
+    Attributes:
+        task: its name.
+        temperature: of softmax.
+        thresholds: (K,) of conformal sets.
+        validation_cells: (K,) validation cells of each class, whose class is known.
+    """
+
+    task: str
+    temperature: float
+    thresholds: Floats
+    validation_cells: Labels
+
+
+@dataclass(frozen=True)
 class ModelResult:
     """One model.
 
     Attributes:
         name: key in params.yaml.
         parameters: number of learnt values.
-        validation_macro_f1, validation_loss: what the best model is chosen by.
-        validation_cells: (K,) validation cells of each class.
-        temperature, thresholds: fitted on validation cells.
-        logits, probabilities: (N, K) of all evaluated cells, raw and after scaling.
-        targets: (N, M) predictions.
-        sets: (N, K) conformal sets.
+        validation: metric -> number on validation cells; the primary task's metric, which the best
+            model is chosen by, comes first. NaN where nothing is known.
+        calibrated: one entry a classes task, in order.
+        predictions: of all evaluated cells.
         class_only_r: (M,) correlation on test cells of the training mean of the predicted class.
         parts: 'test', and 'external' where there are such cells.
     """
 
     name: str
     parameters: int
-    validation_macro_f1: float
-    validation_loss: float
-    validation_cells: Labels
-    temperature: float
-    thresholds: Floats
-    logits: Floats = field(metadata=PER_CELL)
-    probabilities: Floats = field(metadata=PER_CELL)
-    targets: Floats = field(metadata=PER_CELL)
-    sets: np.ndarray = field(metadata=PER_CELL)
+    validation: Mapping[str, float]
+    calibrated: tuple[Calibrated, ...]
+    predictions: Predictions = field(metadata=PER_CELL)
     class_only_r: Floats
     parts: Mapping[str, PartResult]
 
@@ -92,32 +96,35 @@ class ModelResult:
         """Results on the test cells."""
         return self.parts["test"]
 
-    def predictions(self, cells: Cells, data: StudyData) -> Predictions:
-        """What it says of the evaluated cells, as the table of predictions keeps it."""
-        values = zip(data.target_names, cells.targets.T, self.targets.T, strict=True)
-        return Predictions(
-            cell_id=cells.cell_id,
-            group=cells.group,
-            part=cells.part,
-            by_class={
-                ONLY: ClassPredictions(cells.labels, self.logits, self.probabilities, self.sets)
-            },
-            values={name: ValuePredictions(truth, found) for name, truth, found in values},
-        )
+    @property
+    def first(self) -> Calibrated:
+        """Calibration of the first classes task."""
+        return self.calibrated[0]
+
+    @property
+    def probabilities(self) -> Floats:
+        """(N, K) of the first classes task, after temperature scaling."""
+        return self.predictions.classes.probabilities
+
+    @property
+    def sets(self) -> np.ndarray:
+        """(N, K) conformal sets of the first classes task."""
+        return self.predictions.classes.sets
 
 
 @dataclass(frozen=True)
 class ControlResult:
     """One control under one partition; `main` where the models were trained under it too.
 
-    `predicted` holds its decisions on the partition's test cells.
+    `predicted` holds what it says of the partition's test cells in the primary task: (n,) numbers
+    of classes or values, or (n, P) shares.
     """
 
     name: str
     split: str
     main: bool
     scores: Scores
-    predicted: Labels
+    predicted: Floats
 
 
 @dataclass(frozen=True)
@@ -141,13 +148,16 @@ class Evaluation:
         data, params: of the study.
         seed: common seed.
         cells: validation, test and external cells.
-        models: best first by macro-F1 on test cells; `best` was chosen on validation cells.
+        models: best first by the primary metric on test cells; `best` was chosen on validation
+            cells.
         controls: all controls under all partitions.
-        gains: control on the models' test cells -> best model minus it, in balanced accuracy.
+        gains: control on the models' test cells -> what the best model gains over it, in
+            `beside_controls.yardstick`.
         explained: the same -> share of the best model's excess over guessing that it reaches.
         grouped: whether the models' test groups are apart from their training groups.
         resampled: part -> what its intervals rest on.
-        population: part -> class -> (cells, groups).
+        population: part -> class -> (cells, groups), see `tables.population`.
+        missing: task -> part -> cells whose truth is not known, of all cells.
         audit: content of the audit's audit.json.
         simulated: whether the simulator made the cells.
         provenance: facts on origin, in reading order.
@@ -165,6 +175,7 @@ class Evaluation:
     grouped: bool
     resampled: Mapping[str, Resampled]
     population: Mapping[str, Mapping[str, tuple[int, int]]]
+    missing: Mapping[str, Mapping[str, int]]
     audit: Mapping[str, Any]
     simulated: bool
     provenance: tuple[tuple[str, str], ...]
@@ -173,6 +184,12 @@ class Evaluation:
     def group_word(self) -> str:
         """What a group is called in a sentence."""
         return "acquisitions" if self.data.group == "acquisition" else "blocks of tiles"
+
+    @property
+    def known_test(self) -> Labels:
+        """Positions of the test cells whose class is known, in the first classes task."""
+        test = self.cells.of("test")
+        return np.asarray(test[self.cells.labels[test] >= 0])
 
     @property
     def main_controls(self) -> tuple[ControlResult, ...]:
@@ -184,126 +201,71 @@ class Evaluation:
         return next(control for control in self.main_controls if control.name == name)
 
 
-def evaluate_model(
-    name: str,
-    parameters: int,
-    outputs: Mapping[str, Floats],
-    cells: Cells,
-    samplings: Mapping[str, Resampling],
-    class_means: Floats,
-    data: StudyData,
-    params: EvaluateParams,
-) -> ModelResult:
-    """Calibrate a model on validation cells and score it on the other parts.
+def choose_best(models: Sequence[ModelResult], data: StudyData) -> ModelResult:
+    """The best model by the primary task's metric on validation cells, never on test cells.
 
-    Args:
-        name: of the model.
-        parameters: number of learnt values.
-        outputs: logits (N, K) and targets (N, M) of `cells`.
-        cells: validation, test and external cells.
-        samplings: part -> bootstrap weights of its cells.
-        class_means: (K, M) mean of each target in each class of the training cells.
-        data: names of classes and targets.
-        params: intervals, bins, alpha.
+    Ties go to the smaller log loss where there are classes, then to the first.
     """
-    logits, val = outputs["logits"], cells.of("val")
-    labels = cells.labels[val]
-    temperature = calibration.fit_temperature(logits[val], labels)
-    probabilities = calibration.probabilities(logits, temperature)
-    thresholds = conformal.class_thresholds(probabilities[val], labels, params.conformal_alpha)
-    classes, test = len(data.class_names), cells.of("test")
-    means = class_means[probabilities[test].argmax(axis=1)]
-    partial = ModelResult(
-        name=name,
-        parameters=parameters,
-        validation_macro_f1=float(
-            macro_f1(confusion_matrix(labels, logits[val].argmax(axis=1), classes))
-        ),
-        validation_loss=float(log_losses(labels, probabilities[val]).mean()),
-        validation_cells=np.bincount(labels, minlength=classes),
-        temperature=temperature,
-        thresholds=thresholds,
-        logits=logits,
-        probabilities=probabilities,
-        targets=outputs["targets"],
-        sets=prediction_sets(probabilities, thresholds),
-        class_only_r=np.array(
-            [
-                regression.pearson(regression.moments(truth, mean).sum(axis=0))
-                for truth, mean in zip(cells.targets[test].T, means.T, strict=True)
-            ]
-        ),
-        parts={},
-    )
-    parts = {
-        part: _evaluate_part(partial, cells, cells.of(part), sampling, data, params)
-        for part, sampling in samplings.items()
-    }
-    return replace(partial, parts=parts)
+    _, metric = primary_metric(data)
 
-
-def _evaluate_part(
-    model: ModelResult,
-    cells: Cells,
-    index: np.ndarray,
-    sampling: Resampling,
-    data: StudyData,
-    params: EvaluateParams,
-) -> PartResult:
-    labels, sets = cells.labels[index], model.sets[index]
-    before = calibration.probabilities(model.logits[index])
-    output = ControlOutput(model.probabilities[index], model.targets[index])
-    return PartResult(
-        scores=score_output(output, labels, cells.targets[index], sampling, data, params),
-        before=calibration.reliability(before, labels, params.ece_bins),
-        after=calibration.reliability(output.probabilities, labels, params.ece_bins),
-        coverage=conformal.coverage(sets, labels),
-        set_sizes=np.bincount(sets.sum(axis=1), minlength=sets.shape[1] + 1),
-    )
-
-
-def score_output(
-    output: ControlOutput,
-    labels: Labels,
-    targets: Floats,
-    sampling: Resampling,
-    data: StudyData,
-    params: EvaluateParams,
-) -> Scores:
-    """Scores of classes and continuous targets of a model or a control.
-
-    Args:
-        output: probabilities (n, K) and targets (n, M).
-        labels: (n,) classes.
-        targets: (n, M) true values.
-        sampling: bootstrap weights of these n cells.
-        data: names of classes and targets.
-        params: confidence.
-    """
-    confidence = params.confidence
-    scores = score_classes(labels, output.probabilities, data.class_names, sampling, confidence)
-    found = []
-    for m, rule in enumerate(data.targets):
-        truth, predicted = targets[:, m], output.targets[:, m]
-        found.append(
-            score_target(rule.name, rule.unit, truth, predicted, labels, sampling, confidence)
+    def goodness(model: ModelResult) -> tuple[float, float]:
+        value = model.validation[metric.name] * (1 if metric.higher else -1)
+        loss = model.validation.get("log_loss", math.nan)
+        return (
+            -math.inf if math.isnan(value) else value,
+            -math.inf if math.isnan(loss) else -loss,
         )
-    return replace(scores, targets=tuple(found))
+
+    return max(models, key=goodness)
 
 
-def choose_best(models: Sequence[ModelResult]) -> ModelResult:
-    """The model with the largest macro-F1 on validation cells, never on test cells.
+def primary_metric(data: StudyData) -> tuple[str, Metric]:
+    """The primary task's name, and the metric that chooses between models."""
+    task = task_of(data.primary_task)
+    return task.name, task.metric(task.metrics[0])
 
-    Ties go to the smaller validation log loss, then to the first.
-    """
-    return max(models, key=lambda model: (model.validation_macro_f1, -model.validation_loss))
+
+def test_gain(model: ModelResult, data: StudyData) -> float:
+    """The primary metric on test cells, turned so that larger is better; least where undefined."""
+    name, metric = primary_metric(data)
+    value = model.test.scores.tasks[name].metrics[metric.name].value
+    return -math.inf if math.isnan(value) else value * (1 if metric.higher else -1)
 
 
 def part_numbers(part: PartResult) -> dict[str, Any]:
     """Numbers of one part for metrics.json, not yet rounded."""
     scores = part.scores
+    numbers = class_numbers(part) if scores.classes else {}
     return {
         "cells": scores.cells,
+        **numbers,
+        "target": {
+            found.name: {
+                "r": found.r.value,
+                "r_low": found.r.low,
+                "r_high": found.r.high,
+                "within_class_r": found.within_class_r.value,
+                "r2": found.r2.value,
+                "mae": found.mae.value,
+            }
+            for found in scores.targets
+        },
+        "task": {name: task_numbers(found) for name, found in scores.tasks.items()},
+    }
+
+
+def task_numbers(found: TaskScores) -> dict[str, float]:
+    """Cells whose truth is known, and each metric with the ends of its interval."""
+    numbers = {"known": float(found.known)}
+    for name, value in found.metrics.items():
+        numbers |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+    return numbers
+
+
+def class_numbers(part: PartResult) -> dict[str, Any]:
+    """Numbers of the first classes task."""
+    scores = part.scores
+    return {
         **{name: found.value for name, found in scores.overall.items()},
         "interval": {
             name: {"low": scores.overall[name].low, "high": scores.overall[name].high}
@@ -322,16 +284,5 @@ def part_numbers(part: PartResult) -> dict[str, Any]:
                 "coverage": float(part.coverage[k]),
             }
             for k, found in enumerate(scores.classes)
-        },
-        "target": {
-            found.name: {
-                "r": found.r.value,
-                "r_low": found.r.low,
-                "r_high": found.r.high,
-                "within_class_r": found.within_class_r.value,
-                "r2": found.r2.value,
-                "mae": found.mae.value,
-            }
-            for found in scores.targets
         },
     }

@@ -47,16 +47,32 @@ class TargetScores:
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Decisions, probabilities and continuous targets on the same cells.
+class TaskScores:
+    """One task of any kind.
 
     Attributes:
-        cells: number of cells.
+        known: cells whose truth is known, which alone are scored.
+        metrics: name -> estimate, the task's own metrics, the one that chooses models first.
+    """
+
+    known: int
+    metrics: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Decisions, probabilities and values on the same cells; what is not known is left out.
+
+    `overall`, `classes` and `confusion` are of the first classes task and empty without one.
+
+    Attributes:
+        cells: number of cells, whatever is known of them.
         overall: name -> estimate, the names of `metrics.DECISION_METRICS` and 'roc_auc' (mean over
             classes, one against the rest), 'log_loss', 'brier'.
         classes: one entry a class.
         targets: one entry a continuous target.
         confusion: (K, K) counts, rows actual.
+        tasks: one entry a task.
     """
 
     cells: int
@@ -64,6 +80,7 @@ class Scores:
     classes: tuple[ClassScores, ...]
     targets: tuple[TargetScores, ...]
     confusion: Floats
+    tasks: Mapping[str, TaskScores]
 
 
 def score_classes(
@@ -73,16 +90,20 @@ def score_classes(
     resampling: Resampling,
     confidence: float,
 ) -> Scores:
-    """Score probabilities and the decisions they imply; `targets` is empty.
+    """Score probabilities and the decisions they imply; `targets` and `tasks` are empty.
 
     Args:
-        labels: (N,) classes.
+        labels: (N,) classes, -1 where unknown: such cells are left out.
         probabilities: (N, K); the decision is the most probable class.
         class_names: K names.
         resampling: bootstrap weights of these N cells.
         confidence: of the intervals.
     """
-    classes, unit = len(class_names), resampling.unit
+    cells, known, classes = len(labels), labels >= 0, len(class_names)
+    if not known.all():
+        labels, probabilities = labels[known], probabilities[known]
+        resampling = resampling.over(known)
+    unit = resampling.unit
     predicted = probabilities.argmax(axis=1)
     counts = metrics.unit_confusions(labels, predicted, unit, resampling.units, classes)
 
@@ -97,11 +118,12 @@ def score_classes(
     support = metrics.support(counts.sum(axis=0))
     rows = zip(class_names, support, *columns, areas, strict=True)
     return Scores(
-        cells=len(labels),
+        cells=cells,
         overall=overall,
         classes=tuple(ClassScores(name, int(n), *values) for name, n, *values in rows),
         targets=(),
         confusion=np.asarray(counts.sum(axis=0)),
+        tasks={},
     )
 
 
@@ -112,7 +134,9 @@ def _probability_scores(
     losses = metrics.log_losses(labels, probabilities)
     brier = metrics.brier_scores(labels, probabilities)
     sums = resampling.unit_totals(np.stack([losses, brier, np.ones(len(labels))], axis=1))
-    found = estimate(lambda s: s[..., :2] / s[..., 2:], sums, resampling, confidence)
+    found = estimate(
+        lambda s: metrics.divide(s[..., :2], s[..., 2:], np.nan), sums, resampling, confidence
+    )
     return dict(zip(("log_loss", "brier"), found, strict=True))
 
 
@@ -152,12 +176,14 @@ def score_target(
         unit: of its values.
         truth: (N,) true values, NaN where not recorded.
         predicted: (N,) predictions.
-        labels: (N,) classes, for the within-class correlation.
+        labels: (N,) classes, for the within-class correlation, from cells whose class is known.
         resampling: bootstrap weights of these N cells.
         confidence: of the intervals.
     """
     sums = resampling.unit_totals(regression.moments(truth, predicted))
-    spread = regression.class_moments(truth, predicted, labels, int(labels.max()) + 1)
+    within = np.where(labels >= 0, truth, np.nan)
+    classes = np.maximum(labels, 0)
+    spread = regression.class_moments(within, predicted, classes, int(classes.max()) + 1)
 
     def of_sums(metric: Any) -> Estimate:
         return estimate(metric, sums, resampling, confidence)[0]

@@ -9,18 +9,33 @@ import pandas as pd
 
 from unstained.config import StudyData
 from unstained.data.store.cell_store import CellStore
-from unstained.evaluation.results import ControlResult, Evaluation, part_numbers
+from unstained.evaluation.results import (
+    ControlResult,
+    Evaluation,
+    ModelResult,
+    part_numbers,
+    task_numbers,
+)
 from unstained.evaluation.scores import plain
 from unstained.statistics.metrics import Floats, roc_curve
+from unstained.tasks.study import Tasks
+
+ALL = "cells"
+"""Name of all cells of a part where a study has no classes."""
+
+UNKNOWN_CLASS = "class not known"
 
 
 def class_means(store: CellStore, part: np.ndarray, data: StudyData) -> Floats:
     """Mean of each target in each class of the training cells, (K, M).
 
-    A class without known values gets the mean of all training cells, or 0.
+    A class without known values gets the mean of all training cells, or 0. (0, M) without classes.
     """
     rows = part == "train"
-    labels, targets = store.labels(data.class_names)[rows], store.targets(data.targets)[rows]
+    targets = store.targets(data.targets)[rows]
+    if not data.class_names:
+        return np.empty((0, targets.shape[1]))
+    labels = store.labels(data.class_names)[rows]
     means = np.zeros((len(data.class_names), targets.shape[1]))
     for m, column in enumerate(targets.T.astype(np.float64)):
         known = ~np.isnan(column)
@@ -34,13 +49,34 @@ def class_means(store: CellStore, part: np.ndarray, data: StudyData) -> Floats:
 def population(
     store: CellStore, part: np.ndarray, data: StudyData
 ) -> dict[str, dict[str, tuple[int, int]]]:
-    """Cells and groups of each class in each part."""
-    table = store.columns("label", "group").assign(part=part)
-    counted = table.groupby(["part", "label"], observed=True)["group"].agg(["size", "nunique"])
+    """Cells and groups of each part: of each class of the first classes task, and of none known.
+
+    Without classes all cells of a part count as `ALL`.
+    """
+    groups = store.columns("group")["group"].to_numpy(str)
+    names = [*data.class_names, UNKNOWN_CLASS]
+    labels = store.labels(data.class_names) if data.class_names else np.full(len(groups), -1)
+    kinds = np.array(names if data.class_names else [ALL])[labels]
+    table = pd.DataFrame({"part": part, "label": kinds, "group": groups})
+    counted = table.groupby(["part", "label"])["group"].agg(["size", "nunique"])
     found: dict[str, dict[str, tuple[int, int]]] = {}
-    for (name, label), cells, groups in counted.itertuples():
-        if label in data.class_names:
-            found.setdefault(str(name), {})[str(label)] = (int(cells), int(groups))
+    for (name, label), cells, number in counted.itertuples():
+        found.setdefault(str(name), {})[str(label)] = (int(cells), int(number))
+    return found
+
+
+def missing_truths(
+    store: CellStore, part: np.ndarray, data: StudyData
+) -> dict[str, dict[str, int]]:
+    """Cells whose truth is not known, by task and part; parts without any are left out."""
+    tasks = Tasks.of(data.tasks)
+    table, found = store.columns(*tasks.columns), {}
+    truths = tasks.truths({name: table[name] for name in tasks.columns})
+    for name, truth in truths.items():
+        unknown = truth < 0 if truth.dtype.kind == "i" else np.isnan(truth)
+        cells = unknown.reshape(len(part), -1).any(axis=1)
+        counted = {str(p): int((cells & (part == p)).sum()) for p in np.unique(part)}
+        found[name] = {p: count for p, count in counted.items() if count}
     return found
 
 
@@ -49,16 +85,15 @@ def metrics_content(evaluation: Evaluation) -> Any:
     content: dict[str, Any] = {
         "best_model": evaluation.best.name,
         "simulated": evaluation.simulated,
+        "missing": evaluation.missing,
         "controls": {},
     }
     for model in evaluation.models:
         numbers = part_numbers(model.test)
-        numbers |= {
-            "validation_macro_f1": model.validation_macro_f1,
-            "validation_log_loss": model.validation_loss,
-            "temperature": model.temperature,
-            "parameters": model.parameters,
-        }
+        numbers |= {f"validation_{name}": value for name, value in model.validation.items()}
+        if model.calibrated:
+            numbers["temperature"] = model.first.temperature
+        numbers["parameters"] = model.parameters
         if "external" in model.parts:
             numbers["external"] = part_numbers(model.parts["external"])
         content[model.name] = numbers
@@ -71,29 +106,49 @@ def _control_numbers(control: ControlResult) -> dict[str, Any]:
     overall = control.scores.overall
     numbers: dict[str, Any] = {"same_cells_as_models": control.main}
     for name in ("macro_f1", "accuracy", "balanced_accuracy"):
-        found = overall[name]
-        numbers |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+        for found in [overall[name]] if overall else []:
+            numbers |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     numbers["r"] = {target.name: target.r.value for target in control.scores.targets}
+    numbers["task"] = {name: task_numbers(found) for name, found in control.scores.tasks.items()}
     return numbers
 
 
 def curve_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
-    """Tables 'confusion' (a row a test cell of the best model), 'roc' and 'reliability'."""
-    test, best = evaluation.cells.of("test"), evaluation.best
-    names = np.array(evaluation.data.class_names)
-    labels = evaluation.cells.labels[test]
-    called = best.probabilities[test].argmax(axis=1)
-    confusion = {"model": best.name, "actual": names[labels], "predicted": names[called]}
-    curves, bins = [], []
-    for model in evaluation.models:
-        for k, name in enumerate(names):
-            fpr, tpr = roc_curve(labels == k, model.probabilities[test, k])
-            curves.append(
-                pd.DataFrame({"model": model.name, "class": name, "fpr": fpr, "tpr": tpr})
-            )
-        after = model.test.after
-        columns = {"confidence": after.confidence, "accuracy": after.accuracy, "count": after.count}
-        bins.append(pd.DataFrame({"model": model.name, **columns}))
-    tables = {"confusion": pd.DataFrame(confusion), "roc": pd.concat(curves)}
+    """Tables 'confusion', 'roc' and 'reliability' of the first classes task, over test cells.
+
+    'confusion' has a row a test cell of the best model. Cells of unknown class are left out;
+    without classes the tables have no rows.
+    """
+    names, best = np.array(evaluation.data.class_names), evaluation.best
+    confusion = pd.DataFrame(columns=["model", "actual", "predicted"])
+    curves = [pd.DataFrame(columns=["model", "class", "fpr", "tpr"])]
+    bins = [pd.DataFrame(columns=["model", "confidence", "accuracy", "count"])]
+    if len(names):
+        test = evaluation.known_test
+        columns = {
+            "actual": names[evaluation.cells.labels[test]],
+            "predicted": names[best.probabilities[test].argmax(axis=1)],
+        }
+        confusion = pd.DataFrame({"model": best.name, **columns})
+        curves = [_curves(model, names, evaluation) for model in evaluation.models]
+        bins = [_bins(model) for model in evaluation.models]
+    tables = {"confusion": confusion, "roc": pd.concat(curves)}
     tables["reliability"] = pd.concat(bins).astype({"count": int})
     return {key: table.round(6) for key, table in tables.items()}
+
+
+def _curves(model: ModelResult, names: np.ndarray, evaluation: Evaluation) -> pd.DataFrame:
+    """ROC curves of each class against the rest."""
+    test, found = evaluation.known_test, []
+    for k, name in enumerate(names):
+        positive = evaluation.cells.labels[test] == k
+        fpr, tpr = roc_curve(positive, model.probabilities[test, k])
+        found.append(pd.DataFrame({"model": model.name, "class": name, "fpr": fpr, "tpr": tpr}))
+    return pd.concat(found)
+
+
+def _bins(model: ModelResult) -> pd.DataFrame:
+    """Bins of confidence after temperature scaling."""
+    after = model.test.after
+    columns = {"confidence": after.confidence, "accuracy": after.accuracy, "count": after.count}
+    return pd.DataFrame({"model": model.name, **columns})

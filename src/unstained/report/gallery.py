@@ -52,7 +52,9 @@ def examples(
         store: the cells.
         per_class: right calls of each class that are shown; wrong ones twice as many in all.
     """
-    test = evaluation.cells.of("test")
+    if not len(evaluation.known_test):
+        return _no_examples()
+    test = evaluation.known_test
     called = model.probabilities[test].argmax(axis=1)
     right = called == evaluation.cells.labels[test]
     rng = np.random.default_rng(evaluation.seed)
@@ -83,6 +85,12 @@ def examples(
         f"true relative size. The square is {store_width(evaluation)} wide.",
         tuple(blocks),
     )
+
+
+def _no_examples() -> Section:
+    """Instead of examples, where no test cell has a known class."""
+    said = "No test cell has a class to be called right or wrong, so no cells are shown."
+    return Section("cells", "Example cells", "Example cells", said, ())
 
 
 def store_width(evaluation: Evaluation) -> str:

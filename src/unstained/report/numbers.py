@@ -10,6 +10,7 @@ import numpy as np
 from unstained.evaluation.conformal import coverage_by_group
 from unstained.evaluation.controls import is_shortcut
 from unstained.evaluation.results import ControlResult, Evaluation, ModelResult
+from unstained.report.page import Cell
 from unstained.statistics.evidence import Evidence, Share, evidence
 from unstained.statistics.intervals import HALF_A_POINT, Estimate
 from unstained.statistics.paired import PairedResult
@@ -35,6 +36,14 @@ def decimal(value: float, digits: int = 2) -> str:
         return "–"
     text = f"{value:,.{digits}f}"
     return text.lstrip("-") if not text.strip("-0.,") else text.replace("-", "−")
+
+
+def number(found: Estimate) -> Cell:
+    """An estimate with its interval below."""
+    if np.isnan(found.value):
+        return Cell("–")
+    detail = "" if np.isnan(found.low) else f"{decimal(found.low)} to {decimal(found.high)}"
+    return Cell(decimal(found.value), detail)
 
 
 def p_value(p: float) -> str:
@@ -87,7 +96,7 @@ def coverage_of(evaluation: Evaluation, model: ModelResult) -> dict[str, tuple[E
         'all test cells' and the classes -> (fraction with its interval over groups, groups). The
         classes' intervals are widened for their number (Bonferroni).
     """
-    cells, test = evaluation.cells, evaluation.cells.of("test")
+    cells, test = evaluation.cells, evaluation.known_test
     names, level = evaluation.data.class_names, evaluation.params.confidence
     found = {}
     for k, name in [(None, "all test cells"), *enumerate(names)]:

@@ -13,7 +13,12 @@ from typing import Final
 from unstained.report.numbers import interval, percent, points
 from unstained.statistics.evidence import Evidence, Share, evidence, groups_needed
 from unstained.statistics.intervals import HALF_A_POINT, Estimate
+from unstained.statistics.metric import Metric
+from unstained.statistics.metrics import DECISION_METRICS
 from unstained.statistics.paired import PairedResult
+
+FRACTIONS: Final = frozenset(DECISION_METRICS)
+"""Metrics whose differences are said in points of a hundred."""
 
 TOLERATED_GAP: Final = 0.05
 """Coverage below the promise that does not matter; also half the width of an interval that tells
@@ -61,13 +66,25 @@ def better_title(gain: PairedResult, what: str) -> str:
     return said[evidence(gain.low, gain.high, HALF_A_POINT)]
 
 
-def better_sentence(gain: PairedResult, name: str, what: str, group_word: str) -> str:
+def better_sentence(
+    gain: PairedResult, name: str, what: str, group_word: str, metric: Metric
+) -> str:
     """What a model gains over a control, and whether that is told."""
-    numbers = f"Gain of {name} over {what} in balanced accuracy: {points(gain)}."
+    fraction = metric.name in FRACTIONS
+    size = points(gain) if fraction else signed(gain)
+    numbers = f"Gain of {name} over {what} in {metric.words}: {size}."
     if evidence(gain.low, gain.high, HALF_A_POINT) != "undecided":
         return numbers
     more = needed(gain.n_groups, gain.low, gain.high, group_word) if gain.n_groups else ""
     return f"{numbers} Whether it is better cannot be told. {more}".rstrip()
+
+
+def signed(gain: PairedResult) -> str:
+    """A gain as '+0.31 (+0.12 to +0.50)'."""
+    value, low, high = (
+        f"{part:+.2f}".replace("-", "−") for part in (gain.difference, gain.low, gain.high)
+    )
+    return f"{value} ({low} to {high})"
 
 
 def beyond_guessing(score: Estimate, chance: float) -> Evidence:

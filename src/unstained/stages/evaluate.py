@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,11 +102,27 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
         write_text(outputs[key], table.to_csv(index=False, lineterminator="\n"))
     flat: dict[str, Scalar] = {"best_model": evaluation.best.name}
     flat["simulated"] = evaluation.simulated
+    kept = _headline(params.data)
     for model in evaluation.models:
-        for name in ("macro_f1", "accuracy"):
-            value = model.test.scores.overall[name].value
-            flat[f"{model.name}_{name}"] = round(value, 6)
-    return Report(flat)
+        found = model.test.scores.tasks[params.data.primary_task.name].metrics
+        flat |= {f"{model.name}_{name}": round(found[name].value, 6) for name in kept}
+    return Report(flat, tuple(_missing_notes(evaluation)))
+
+
+def _headline(data: StudyData) -> tuple[str, ...]:
+    """Metrics of the primary task that the stage reports."""
+    from unstained.tasks.study import task_of
+
+    first, *_, last = task_of(data.primary_task).metrics
+    return first, last
+
+
+def _missing_notes(evaluation: Evaluation) -> Iterator[str]:
+    """How many truths are missing, by task."""
+    for task, parts in evaluation.missing.items():
+        if parts:
+            counts = ", ".join(f"{count:,} {part}" for part, count in parts.items())
+            yield f"{task} is not known of some cells, which are left out of it: {counts}"
 
 
 def _evaluate(
@@ -115,8 +131,8 @@ def _evaluate(
     from unstained.evaluation.beside_controls import explained_by, gains_over
     from unstained.evaluation.control_runs import run_controls
     from unstained.evaluation.predictions import select_cells
-    from unstained.evaluation.results import Evaluation, Resampled, choose_best
-    from unstained.evaluation.tables import class_means, population
+    from unstained.evaluation.results import Evaluation, Resampled, choose_best, test_gain
+    from unstained.evaluation.tables import class_means, missing_truths, population
     from unstained.statistics.intervals import resample_groups
 
     seed, data = params.common.seed, params.data
@@ -126,7 +142,7 @@ def _evaluate(
     samplings = {
         name: resample_groups(
             cells.group[cells.of(name)],
-            cells.labels[cells.of(name)],
+            cells.strata[cells.of(name)],
             params.evaluate.bootstrap,
             seed,
         )
@@ -138,8 +154,8 @@ def _evaluate(
     for name in job.models:
         result, scale = _run_model(name, inputs["trained"], store, cells, samplings, means, params)
         models.append(result)
-    best = choose_best(models)
-    models.sort(key=lambda m: (m is not best, -m.test.scores.overall["macro_f1"].value))
+    best = choose_best(models, data)
+    models.sort(key=lambda m: (m is not best, -test_gain(m, data)))
     controls = run_controls(store, partitions, scale, data, params.evaluate, seed)
     return Evaluation(
         data=data,
@@ -149,13 +165,14 @@ def _evaluate(
         models=tuple(models),
         best=best,
         controls=controls,
-        gains=gains_over(controls, best, cells, params.evaluate, seed),
-        explained=explained_by(controls, best, cells, params.evaluate, seed),
+        gains=gains_over(controls, best, cells, data, params.evaluate, seed),
+        explained=explained_by(controls, best, cells, data, params.evaluate, seed),
         grouped=next(control.split for control in controls if control.main) == "grouped",
         resampled={
             name: Resampled(found.groups, found.caveat) for name, found in samplings.items()
         },
         population=population(store, part, data),
+        missing=missing_truths(store, part, data),
         audit=read_json(inputs["audit"]),
         simulated=store.manifest["source"] == "simulator",
         provenance=provenance(
@@ -189,7 +206,7 @@ def _run_model(
 ) -> tuple[ModelResult, float]:
     """The result of one model, and the scale of contrast that it was trained with."""
     from unstained.evaluation.predictions import learnt_values, load_model, predict
-    from unstained.evaluation.results import evaluate_model
+    from unstained.evaluation.scoring import evaluate_model
 
     model = load_model(trained / name / "model", store, params.data)
     outputs = predict(model, store, cells.rows, name)
@@ -201,20 +218,23 @@ def _run_model(
 
 def _write_models(evaluation: Evaluation, outputs: Outputs) -> None:
     """Predictions and calibration of each model."""
-    from unstained.evaluation.scores import plain
+    from unstained.evaluation.record import to_plain
     from unstained.predictions import write_predictions
 
     for model in evaluation.models:
-        found = model.predictions(evaluation.cells, evaluation.data)
-        write_predictions(outputs["predictions"] / f"{model.name}.parquet", found)
+        write_predictions(outputs["predictions"] / f"{model.name}.parquet", model.predictions)
         content = {
-            "temperature": model.temperature,
-            "thresholds": [float(value) for value in model.thresholds],
-            "alpha": evaluation.params.conformal_alpha,
-            "n_val": int(model.validation_cells.sum()),
-            "n_val_per_class": plain(model.validation_cells),
-            "n_test": model.test.scores.cells,
-            "ece_before": model.test.before.error,
-            "ece_after": model.test.after.error,
+            found.task: {
+                "temperature": found.temperature,
+                "thresholds": [float(value) for value in found.thresholds],
+                "alpha": evaluation.params.conformal_alpha,
+                "n_val": int(found.validation_cells.sum()),
+                "n_val_per_class": found.validation_cells.tolist(),
+                "n_test": model.test.scores.tasks[found.task].known,
+            }
+            for found in model.calibrated
         }
-        write_json(outputs["calibration"] / f"{model.name}.json", content)
+        first = next(iter(content.values()), {})
+        if first:
+            first |= {"ece_before": model.test.before.error, "ece_after": model.test.after.error}
+        write_json(outputs["calibration"] / f"{model.name}.json", to_plain(first))

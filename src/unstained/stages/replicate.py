@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from unstained.data.store.cell_store import CellStore
-    from unstained.evaluation.predictions import Cells
     from unstained.evaluation.results import ModelResult
     from unstained.learning.fit import FitResult
 
@@ -89,8 +88,8 @@ def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> 
     )
     save_trained(outputs["model"], result.trained)
     write_history(outputs["history"], result.history)
-    found, cells = _judge(params, store, part, result, str(job.model))
-    write_predictions(outputs["predictions"], found.predictions(cells, params.data))
+    found = _judge(params, store, part, result, str(job.model))
+    write_predictions(outputs["predictions"], found.predictions)
     numbers = _numbers(found, result) | {"fold": job.replicate.fold, "seed": job.replicate.seed}
     numbers["training_cells"] = int((part == "train").sum())
     write_json(outputs["numbers"], numbers)
@@ -100,10 +99,10 @@ def run(params: ReplicateParams, inputs: Inputs, outputs: Outputs, job: Job) -> 
 
 def _judge(
     params: ReplicateParams, store: CellStore, part: np.ndarray, result: FitResult, name: str
-) -> tuple[ModelResult, Cells]:
+) -> ModelResult:
     """The model's result on the held-out fold and the test cells."""
     from unstained.evaluation.predictions import predict, select_cells
-    from unstained.evaluation.results import evaluate_model
+    from unstained.evaluation.scoring import evaluate_model
     from unstained.evaluation.tables import class_means
     from unstained.statistics.intervals import resample_groups
 
@@ -111,13 +110,12 @@ def _judge(
     cells = select_cells(store, part, data)
     test = cells.of("test")
     resamples, seed = params.evaluate.bootstrap, params.common.seed
-    sampling = resample_groups(cells.group[test], cells.labels[test], resamples, seed)
+    sampling = resample_groups(cells.group[test], cells.strata[test], resamples, seed)
     outputs = predict(result.trained, store, cells.rows, name)
     means = class_means(store, part, data)
-    found = evaluate_model(
+    return evaluate_model(
         name, result.parameters, outputs, cells, {"test": sampling}, means, data, params.evaluate
     )
-    return found, cells
 
 
 def _numbers(found: ModelResult, result: FitResult) -> dict[str, Any]:
@@ -129,10 +127,9 @@ def _numbers(found: ModelResult, result: FitResult) -> dict[str, Any]:
         plain(
             {
                 "test": part_numbers(found.test),
-                "validation_macro_f1": found.validation_macro_f1,
-                "validation_log_loss": found.validation_loss,
-                "temperature": found.temperature,
-                "thresholds": found.thresholds,
+                **{f"validation_{name}": value for name, value in found.validation.items()},
+                "temperature": found.first.temperature,
+                "thresholds": found.first.thresholds,
                 "parameters": found.parameters,
                 "epochs": len(result.history),
                 "best_epoch": result.best_epoch,

@@ -116,5 +116,5 @@ def _examples(evaluation: Evaluation, store: CellStore, trained: Path, per_class
         return load_model(trained / name / "model", store, evaluation.data)
 
     with_maps = [model for model in evaluation.models if load(model.name).spec.has_cam]
-    chosen = choose_best(with_maps) if with_maps else evaluation.best
+    chosen = choose_best(with_maps, evaluation.data) if with_maps else evaluation.best
     return examples(evaluation, chosen, load(chosen.name), store, per_class)

@@ -15,7 +15,7 @@ memory and time do not grow with the number of cells.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -66,13 +66,18 @@ class Resampling:
     def caveat(self) -> str:
         """What a reader must know of these intervals; empty when there is nothing to add."""
         if self.lone_classes:
+            what = "there is" if self.groups == 1 else "at least one class has"
             return (
-                "at least one class has a single group: its cells were resampled, so the "
+                f"{what} a single group: its cells were resampled, so the "
                 "intervals leave out how much groups differ and are too narrow"
             )
         if 0 < self.groups < FEW_GROUPS:
             return f"only {self.groups} groups were resampled: read the intervals as rough"
         return ""
+
+    def over(self, rows: np.ndarray) -> Resampling:
+        """The same resamples of some of the N cells, by their positions or a mask."""
+        return replace(self, unit=self.unit[rows])
 
     def totals(self, values: Floats) -> Floats:
         """Sums of per-unit values (U, ...) in each resample (R, ...)."""

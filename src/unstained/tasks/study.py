@@ -99,6 +99,22 @@ class Tasks:
         """Truths (N, W) float64 of a cell table's rows, values transformed, NaN where missing."""
         return np.concatenate([task.truth(table) for task in self.all], axis=1)
 
+    def truths(self, table: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Truth by task of a cell table's rows, as the table of predictions holds it.
+
+        Returns:
+            Classes (N,) int64, -1 where unknown; values (N,) and shares (N, P) float64, NaN where
+            not recorded.
+        """
+        found = {}
+        for task in self.all:
+            truth = task.truth(table)
+            if isinstance(task, Classes):
+                found[task.name] = np.nan_to_num(truth[:, 0], nan=-1).astype(np.int64)
+            else:
+                found[task.name] = truth[:, 0] if isinstance(task, Value) else truth
+        return found
+
     def served(self, task: Task) -> tuple[str, ...]:
         """Names of a task's served outputs: the answer, then, for classes, the logits.
 

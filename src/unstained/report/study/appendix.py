@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from unstained.evaluation.results import Evaluation
-from unstained.report.numbers import percent
+from unstained.report.numbers import number, percent
 from unstained.report.page import (
     Cell,
     Definitions,
@@ -15,24 +15,20 @@ from unstained.report.page import (
     Table,
     origin_section,
 )
+from unstained.report.study.by_task import (
+    PARTS,
+    judged_by_classes,
+    missing_table,
+    tasks_section,
+)
 from unstained.report.study.chapters import (
     classes_section,
     models_section,
-    number,
     probabilities_section,
 )
 from unstained.report.study.findings import findings
 from unstained.report.study.markers import markers_section
 from unstained.report.study.verdict import verdict
-
-PARTS: Final = ("train", "val", "test", "external")
-
-PART_NAMES: Final = {
-    "train": "Training",
-    "val": "Validation",
-    "test": "Test",
-    "external": "External test",
-}
 
 GLOSSARY: Final = (
     (
@@ -104,14 +100,15 @@ def build_page(evaluation: Evaluation, cells: Section) -> Page:
         "Read this before quoting a number. Worst first.",
         (Findings(found),),
     )
+    classes = evaluation.data.class_names
     sections = [
         distrust,
-        models_section(evaluation),
-        classes_section(evaluation),
-        probabilities_section(evaluation),
+        models_section(evaluation) if judged_by_classes(evaluation.data) else None,
+        tasks_section(evaluation),
+        *((classes_section(evaluation), probabilities_section(evaluation)) if classes else ()),
         markers_section(evaluation),
         cells,
-        external_section(evaluation),
+        external_section(evaluation) if classes else None,
         data_section(evaluation),
         Section(
             "terms",
@@ -176,7 +173,9 @@ def data_section(evaluation: Evaluation) -> Section:
     """Cells and groups of each class in each part."""
     parts = [part for part in PARTS if part in evaluation.population]
     rows = []
-    for name in evaluation.data.class_names:
+    kinds = dict.fromkeys(kind for found in evaluation.population.values() for kind in found)
+    more = [kind for kind in kinds if kind not in evaluation.data.class_names]
+    for name in (*evaluation.data.class_names, *more):
         cells = [Cell(name)]
         for part in parts:
             count, groups = evaluation.population[part].get(name, (0, 0))
@@ -188,7 +187,7 @@ def data_section(evaluation: Evaluation) -> Section:
         total.append(Cell(f"{count:,}", strong=True))
     table = Table(
         f"Cells, and {evaluation.group_word} they come from",
-        ("", *(PART_NAMES[part] for part in parts)),
+        ("", *(PARTS[part] for part in parts)),
         (*rows, tuple(total)),
         separators=(len(rows),),
     )
@@ -197,5 +196,5 @@ def data_section(evaluation: Evaluation) -> Section:
         "The cells",
         "The cells",
         "How many cells the models learnt from and were tested on.",
-        (table,),
+        (table, missing_table(evaluation)),
     )

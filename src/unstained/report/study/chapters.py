@@ -15,9 +15,10 @@ from unstained.report import figures
 from unstained.report.figures import ForestRow
 from unstained.report.numbers import (
     CONTROL_WORDS,
+    against_control,
     coverage_of,
-    decimal,
     explained_by,
+    number,
     percent,
     span,
 )
@@ -28,14 +29,6 @@ from unstained.statistics.metrics import roc_curve
 
 PANEL: Final = 298
 """Width in pixels of a square panel."""
-
-
-def number(found: Estimate) -> Cell:
-    """An estimate with its interval below."""
-    if np.isnan(found.value):
-        return Cell("–")
-    detail = "" if np.isnan(found.low) else f"{decimal(found.low)} to {decimal(found.high)}"
-    return Cell(decimal(found.value), detail)
 
 
 def models_section(evaluation: Evaluation) -> Section:
@@ -87,7 +80,7 @@ def controls_best_first(evaluation: Evaluation) -> list[ControlResult]:
     """Controls on the models' test cells, best first."""
     return sorted(
         evaluation.main_controls,
-        key=lambda control: -control.scores.overall["balanced_accuracy"].value,
+        key=lambda control: against_control(evaluation, control).difference,
     )
 
 
@@ -195,7 +188,7 @@ def _confusion(evaluation: Evaluation) -> Block:
 
 
 def _roc(evaluation: Evaluation) -> Block:
-    test, panels = evaluation.cells.of("test"), []
+    test, panels = evaluation.known_test, []
     best = [model.name for model in evaluation.models].index(evaluation.best.name)
     for k, name in enumerate(evaluation.data.class_names):
         positive, curves = evaluation.cells.labels[test] == k, []
@@ -256,7 +249,7 @@ def _calibration_table(evaluation: Evaluation) -> Table:
         rows.append(
             (
                 Cell(model.name, strong=model.name == evaluation.best.name),
-                Cell(f"{model.temperature:.2f}"),
+                Cell(f"{model.first.temperature:.2f}"),
                 Cell(f"{model.test.before.error:.3f}"),
                 Cell(f"{model.test.after.error:.3f}"),
                 number(model.test.scores.overall["log_loss"]),
@@ -292,7 +285,7 @@ def _coverage_table(evaluation: Evaluation, alpha: float) -> Table:
         )
         for model in evaluation.models
     ]
-    cells = evaluation.best.validation_cells
+    cells = evaluation.best.first.validation_cells
     return Table(
         f"How often the set of a cell holds its true class (promised: {percent(1 - alpha)})",
         ("", "All", *names),

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from unstained.data.audit.probes import in_words
+from unstained.evaluation.beside_controls import yardstick
 from unstained.evaluation.conformal import fewest_cells
 from unstained.evaluation.controls import is_shortcut
 from unstained.evaluation.results import Evaluation
@@ -47,12 +48,12 @@ def findings(evaluation: Evaluation) -> tuple[Finding, ...]:
     items = [
         *_origin(evaluation),
         *_partition(evaluation),
+        *_missing(evaluation),
         *_controls(evaluation),
-        *_probabilities(evaluation),
-        *_classes(evaluation),
-        *_external(evaluation),
         *_audit(evaluation),
     ]
+    if evaluation.data.class_names:
+        items += [*_probabilities(evaluation), *_classes(evaluation), *_external(evaluation)]
     return tuple(sorted(items, key=lambda item: ORDER.index(item.tone)))
 
 
@@ -64,12 +65,32 @@ def _origin(evaluation: Evaluation) -> Iterator[Finding]:
             "They show that the method works on cells of known truth. They say nothing about real "
             "cells, and no number here may be quoted as a result about biology.",
         )
-    yield Finding(
-        "neutral",
-        "A cell's class is the directory it was recorded in",
-        "It tells how the sample was treated, sorted or gated, not what this very cell showed. "
-        "Where such a label is wrong, a right call counts as a mistake.",
-    )
+    if evaluation.data.classes:
+        yield Finding(
+            "neutral",
+            "A cell's class is the directory it was recorded in",
+            "It tells how the sample was treated, sorted or gated, not what this very cell showed. "
+            "Where such a label is wrong, a right call counts as a mistake.",
+        )
+
+
+def _missing(evaluation: Evaluation) -> Iterator[Finding]:
+    """Tasks whose truth is not known of some test cells, or of all."""
+    for task, parts in evaluation.missing.items():
+        known = evaluation.best.test.scores.tasks[task].known
+        if not known:
+            yield Finding(
+                "bad",
+                f"Nothing is known of {task} in the test cells",
+                "It was learnt, but no number here says how well.",
+            )
+        elif parts.get("test"):
+            yield Finding(
+                "neutral",
+                f"{task} is not known of all test cells",
+                f"It is scored on the {known:,} cells of which it is; {parts['test']:,} are left "
+                "out. Where truths are missing for a reason, the others may be unlike.",
+            )
 
 
 def _partition(evaluation: Evaluation) -> Iterator[Finding]:
@@ -99,6 +120,7 @@ def _partition(evaluation: Evaluation) -> Iterator[Finding]:
 
 
 def _controls(evaluation: Evaluation) -> Iterator[Finding]:
+    measure = yardstick(evaluation.data)
     for control in evaluation.main_controls:
         if control.name == "majority":
             continue
@@ -110,7 +132,9 @@ def _controls(evaluation: Evaluation) -> Iterator[Finding]:
                 if shortcut
                 else "Simple measurements may be enough to reach this score."
             )
-            text = better_sentence(gain, evaluation.best.name, words, evaluation.group_word)
+            text = better_sentence(
+                gain, evaluation.best.name, words, evaluation.group_word, measure
+            )
             tone: Tone = "bad" if shortcut else "caution"
             yield Finding(tone, better_title(gain, words), f"{text} {meaning}")
         elif shortcut and (share := explained_by(evaluation, control)).is_most != "ruled out":
@@ -121,6 +145,8 @@ def _controls(evaluation: Evaluation) -> Iterator[Finding]:
 
 def _flattery(evaluation: Evaluation) -> Iterator[Finding]:
     """How much a random split would promise, judged by the hand-crafted features."""
+    if not evaluation.data.class_names:
+        return
     found = {
         control.split: control.scores.overall["balanced_accuracy"].value
         for control in evaluation.controls
@@ -154,7 +180,7 @@ def _probabilities(evaluation: Evaluation) -> Iterator[Finding]:
         )
     few = [
         f"{name} ({count})"
-        for name, count in zip(names, best.validation_cells, strict=True)
+        for name, count in zip(names, best.first.validation_cells, strict=True)
         if count < fewest_cells(alpha)
     ]
     if few:

@@ -8,10 +8,12 @@ import numpy as np
 
 from unstained.evaluation.results import Evaluation
 from unstained.evaluation.scores import Scores
+from unstained.evaluation.tables import ALL, UNKNOWN_CLASS
 from unstained.report import figures
-from unstained.report.numbers import decimal
+from unstained.report.numbers import decimal, number
 from unstained.report.page import Cell, Plots, Section, Table, svg_picture
-from unstained.report.study.chapters import PANEL, controls_best_first, number
+from unstained.report.study.chapters import PANEL, controls_best_first
+from unstained.statistics.metrics import Labels
 
 
 def markers_section(evaluation: Evaluation) -> Section | None:
@@ -19,10 +21,10 @@ def markers_section(evaluation: Evaluation) -> Section | None:
     if not evaluation.data.targets:
         return None
     test, panels = evaluation.cells.of("test"), []
-    labels = evaluation.cells.labels[test]
-    for m, found in enumerate(evaluation.best.test.scores.targets):
-        truth, predicted = evaluation.cells.targets[test, m], evaluation.best.targets[test, m]
-        known = ~np.isnan(truth)
+    labels, names = _named(evaluation, test)
+    for found in evaluation.best.test.scores.targets:
+        said = evaluation.best.predictions.values[found.name].take(test)
+        truth, predicted, known = said.truth, said.predicted, said.known
         if not known.any():
             continue
         within = found.within_class_r.value
@@ -30,7 +32,7 @@ def markers_section(evaluation: Evaluation) -> Section | None:
             f"{found.name}: r = {decimal(found.r.value)}, within {decimal(within)}",
             found.unit,
             *(truth[known], predicted[known], labels[known]),
-            evaluation.data.class_names,
+            names,
         )
         alt = f"Predicted against measured {found.name}: correlation {decimal(found.r.value)}."
         panels.append(svg_picture(svg, alt, PANEL))
@@ -52,6 +54,13 @@ def markers_section(evaluation: Evaluation) -> Section | None:
             _details(evaluation),
         ),
     )
+
+
+def _named(evaluation: Evaluation, test: Labels) -> tuple[Labels, tuple[str, ...]]:
+    """Numbers and names by which points are told apart: classes, and cells of none known."""
+    labels, names = evaluation.cells.labels[test], evaluation.data.class_names
+    unknown = (UNKNOWN_CLASS if names else ALL,) if (labels < 0).any() else ()
+    return np.where(labels < 0, len(names), labels), (*names, *unknown)
 
 
 def _correlations(evaluation: Evaluation) -> Table:

@@ -21,6 +21,7 @@ from unstained.report.numbers import (
     strongest_shortcut,
 )
 from unstained.report.page import Finding, Tile, Tone, Verdict
+from unstained.report.study.by_task import judged_by_classes, task_verdict
 from unstained.report.words import beyond_guessing, guessing_sentence, share_sentence
 from unstained.statistics.evidence import Evidence
 from unstained.statistics.intervals import Estimate
@@ -43,6 +44,8 @@ JUDGEMENT: Final[dict[Evidence, str]] = {
 
 def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
     """The answer in plain words, its evidence, and the key figures."""
+    if not judged_by_classes(evaluation.data) or not evaluation.best.test.scores.confusion.sum():
+        return task_verdict(evaluation)
     best, scores = evaluation.best, evaluation.best.test.scores
     balanced = scores.overall["balanced_accuracy"]
     chance = 1 / int((np.array([c.support for c in scores.classes]) > 0).sum())
