@@ -181,7 +181,10 @@ class Predictions:
 
     @property
     def strata(self) -> Labels:
-        """(N,) what bootstrap resamples of groups are stratified by: the first classes, or 0."""
+        """(N,) what bootstrap resamples of groups are stratified by: the first classes, or 0.
+
+        -1 where the class is not known.
+        """
         return self.classes.labels if self.by_class else np.zeros(len(self), dtype=np.int64)
 
     def take(self, rows: np.ndarray) -> Predictions:

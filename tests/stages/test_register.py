@@ -14,12 +14,27 @@ from sklearn.metrics import confusion_matrix, roc_curve
 from tests.registered import CLASSES, NAME, fresh_registry, make_artifact, make_predictions
 from tests.stages.studies import REGISTER, make_job, study_data
 from unstained.artifact.artifact import seal_artifact
+from unstained.config import StudyData
 from unstained.errors import IntegrityError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.pipeline.contract import Inputs
+from unstained.predictions import (
+    ClassPredictions,
+    Predictions,
+    SharePredictions,
+    ValuePredictions,
+)
 from unstained.registry.plots import confusion_figure, roc_figure
 from unstained.registry.registry import Registry
-from unstained.stages.register import STAGE, RegisterStageParams, run
+from unstained.stages.register import (
+    STAGE,
+    RegisterStageParams,
+    figures,
+    headline,
+    run,
+    run_metrics,
+    summary,
+)
 
 PARAMS = RegisterStageParams(data=study_data(), register_=REGISTER)
 
@@ -43,6 +58,10 @@ METRICS = {
     "accuracy": 0.91,
     "interval": {"macro_f1": {"low": 0.85, "high": 0.93}},
     "ece": 0.031,
+    "task": {
+        "blob": {"known": 120, "macro_f1": 0.9, "macro_f1_low": 0.85, "macro_f1_high": 0.93},
+        "DNA": {"known": 100, "r2": 0.5, "r2_low": 0.4, "r2_high": 0.6},
+    },
     "class": {"a": {"recall": 0.8, "roc_auc": None}},
     "target": {"DNA": {"r": 0.7}},
     "external": {"cells": 10, "accuracy": 0.5},
@@ -170,9 +189,15 @@ def test_run_shows_params_metrics_steps_and_files(home: Home) -> None:
     paths = {
         f.path for folder in ("", "plots", "tables") for f in client.list_artifacts(run_id, folder)
     }
-    assert {"plots/confusion.png", "plots/roc.png", "tables/trials.csv"} <= paths
+    assert {
+        "plots/confusion.png",
+        "plots/roc.png",
+        "plots/DNA.png",
+        "tables/trials.csv",
+    } <= paths
     about = client.get_model_version(NAME, "1").description
     assert "| test_macro_f1 | 0.9 |" in about
+    assert "| test_task_DNA_r2 | 0.5 |" in about
     assert "simulated cells" in about
 
 
@@ -208,3 +233,68 @@ def test_roc_figure_names_the_areas() -> None:
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
         "a, area 0.750"
     ]
+
+
+NUMBERS = StudyData.model_validate(
+    {
+        **study_data().model_dump(),
+        "tasks": {
+            "size": {"kind": "value", "column": "marker_DNA"},
+            "mix": {"kind": "proportion", "parts": ["x", "y"], "columns": ["share"]},
+        },
+    }
+)
+
+
+def test_summary_and_headline_are_those_of_the_primary_task() -> None:
+    found = {
+        "task": {
+            "size": {"known": 9, "r2": 0.71234, "r2_low": 0.6, "r2_high": None, "r": 0.8},
+            "mix": {"known": 9, "mae": 0.1},
+        },
+        "validation_r2": 0.7,
+    }
+    metrics = run_metrics(found, {"latency_ms": 2.0})
+    assert summary(metrics, NUMBERS) == {
+        "metric": "r2",
+        "value": 0.7123,
+        "low": 0.6,
+        "high": None,
+        "val": 0.7,
+        "ece": None,
+        "ms": 2.0,
+    }
+    shown = headline(NUMBERS)
+    assert shown[:3] == ("test_task_size_r2", "test_task_size_r", "test_task_size_mae")
+    assert shown[3:] == ("test_task_mix_mae", "latency_ms")
+
+
+def test_numbers_are_drawn_where_they_are_known() -> None:
+    names = np.array(["a", "b", "c"])
+    share = np.array([[0.2, 0.8], [np.nan, np.nan], [0.5, 0.5]])
+    predictions = Predictions(
+        names,
+        names,
+        np.full(3, "test"),
+        values={"size": ValuePredictions(np.array([1.0, 2.0, np.nan]), np.array([1.5, 2.5, 9.0]))},
+        shares={"mix": SharePredictions(("x", "y"), share, np.full((3, 2), 0.5))},
+    )
+    drawn = figures(predictions, pd.DataFrame(columns=["model", "class"]), "net", NUMBERS)
+    assert set(drawn) == {"plots/size.png", "plots/mix.png"}
+    (points,) = drawn["plots/size.png"].axes[0].collections
+    assert points.get_offsets().tolist() == [[1.0, 1.5], [2.0, 2.5]]
+    assert [len(axes.collections[0].get_offsets()) for axes in drawn["plots/mix.png"].axes] == [
+        2,
+        2,
+    ]
+
+
+def test_cells_of_unknown_class_are_in_no_confusion() -> None:
+    names = np.array(["a", "b", "c"])
+    logits = np.eye(3)[[0, 1, 2]]
+    said = ClassPredictions(np.array([0, -1, 2]), logits, logits, logits > 0)
+    predictions = Predictions(names, names, np.full(3, "test"), by_class={"": said})
+    data = study_data()
+    found = figures(predictions, pd.DataFrame(columns=["model", "class"]), "net", data)
+    shown = [int(t.get_text().split("\n")[0]) for t in found["plots/confusion.png"].axes[0].texts]
+    assert shown == [1, 0, 0, 0, 0, 0, 0, 0, 1]

@@ -119,3 +119,16 @@ def test_undefined_resamples_are_left_out() -> None:
 def test_no_cells_are_refused() -> None:
     with pytest.raises(ValueError, match="no cells"):
         resample_groups(np.empty(0, str), np.empty(0, int), 5, 0)
+
+
+def test_cells_of_unknown_class_do_not_mix_the_strata() -> None:
+    groups = np.repeat([f"g{n}" for n in range(8)], 5)
+    labels = np.repeat(np.arange(8) % 2, 5)
+    some = labels.copy()
+    some[::5] = -1
+    whole, partly = (resample_groups(groups, found, 50, 3) for found in (labels, some))
+    assert np.array_equal(whole.weights, partly.weights)
+    assert np.array_equal(whole.unit, partly.unit)
+    nothing = resample_groups(groups, np.full(40, -1), 50, 3)
+    assert nothing.groups == 8
+    assert nothing.lone_classes == ()

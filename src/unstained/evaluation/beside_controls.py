@@ -55,7 +55,7 @@ def explained_by(
     """
     metric, test = yardstick(data), cells.of("test")
     truth, said = _of_primary(best, test, data)
-    sampling = resample_groups(cells.group[test], cells.strata[test], params.bootstrap, seed)
+    sampling = resample_groups(cells.group[test], cells.labels[test], params.bootstrap, seed)
     main = [control for control in controls if control.main]
 
     def reached(predicted: np.ndarray) -> tuple[float, Floats]:
@@ -114,7 +114,7 @@ def gains_over(
                 )
             else:
                 one, two = (other, said) if metric.higher else (said, other)
-                strata = cells.strata[test]
+                strata = cells.labels[test]
                 found[control.name] = compare(truth, one, two, group, strata, metric, *settings)
     return found
 

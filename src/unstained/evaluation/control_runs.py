@@ -96,7 +96,7 @@ def _run_partition(
 ) -> list[ControlResult]:
     train, test = places
     tasks = Tasks.of(data.tasks)
-    sampling = resample_groups(cells.group[test], cells.strata[test], params.bootstrap, seed)
+    sampling = resample_groups(cells.group[test], cells.labels[test], params.bootstrap, seed)
     results = []
     for name in inputs:
         found = run_control(inputs[name], cells, train, test, tasks, seed)

@@ -67,11 +67,6 @@ class Cells:
         values = [t for t in self.truth.values() if t.dtype.kind == "f" and t.ndim == 1]
         return np.stack(values, axis=1) if values else np.empty((len(self), 0))
 
-    @property
-    def strata(self) -> Labels:
-        """(N,) what bootstrap resamples of groups are stratified by: see `filled`."""
-        return filled(self.labels, self.group)
-
     def take(self, rows: np.ndarray) -> Cells:
         """The cells at some positions."""
         names = (self.rows[rows], self.part[rows], self.cell_id[rows], self.group[rows])
@@ -120,25 +115,6 @@ def cells_at(store: CellStore, rows: Labels, part: np.ndarray, data: StudyData) 
         group=table["group"].to_numpy(str),
         truth=tasks.truths({name: table[name] for name in tasks.columns}),
     )
-
-
-def filled(labels: Labels, groups: np.ndarray) -> Labels:
-    """Classes for stratifying groups: an unknown one counts as the first known of its group.
-
-    Args:
-        labels: (N,) classes, -1 where unknown.
-        groups: (N,) group of each cell.
-
-    Returns:
-        (N,); 0 throughout a group that has no known class.
-    """
-    known = np.flatnonzero(labels >= 0)
-    names, first = np.unique(groups[known], return_index=True)
-    of_group = dict(zip(names, labels[known][first], strict=True))
-    found = labels.copy()
-    unknown = np.flatnonzero(labels < 0)
-    found[unknown] = [of_group.get(name, 0) for name in groups[unknown]]
-    return found
 
 
 def answers(outputs: Mapping[str, Floats], cells: Cells, tasks: Tasks) -> Predictions:

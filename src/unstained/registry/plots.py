@@ -1,4 +1,4 @@
-"""Plots that a run in MLflow carries, as figures: confusion counts and ROC curves of one model."""
+"""Plots that a run in MLflow carries: confusion counts, ROC curves, predicted against true."""
 
 from __future__ import annotations
 
@@ -58,4 +58,22 @@ def roc_figure(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
         aspect="equal",
     )
     axes.legend(loc="lower right")
+    return figure
+
+
+def scatter_figure(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Predicted against true numbers, a panel each.
+
+    Args:
+        pairs: name -> true and predicted numbers (N,), none missing.
+    """
+    figure = Figure(figsize=(4 * len(pairs), 4), layout="constrained")
+    for axes, (name, (truth, predicted)) in zip(
+        figure.subplots(1, len(pairs), squeeze=False)[0], pairs.items(), strict=True
+    ):
+        axes.scatter(truth, predicted, s=6, alpha=0.5, linewidths=0)
+        if len(truth):
+            ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
+            axes.plot(ends, ends, color="grey", linewidth=0.8, linestyle="--")
+        axes.set(xlabel="true", ylabel="predicted", title=f"{name}, test cells")
     return figure

@@ -26,7 +26,7 @@ from unstained.config import (
 from unstained.errors import UnstainedError
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
-from unstained.stages.register import HEADLINE, figures, read_history, run_metrics
+from unstained.stages.register import figures, headline, read_history, run_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +205,7 @@ def _submission(
         "training_cells": found.counts["training_cells"],
         FOLD: found.fold,
     }
-    test = found.predictions.of("test").classes
+    test = found.predictions.of("test")
     metrics = run_metrics(found.scores, times) | found.counts
     metrics |= {name: found.numbers[name] for name in ("epochs", "best_epoch")}
     return Submission(
@@ -252,12 +252,12 @@ def _submission(
         },
         figures=figures(
             test,
-            _roc(test, found.name, params.data.class_names),
+            _roc(test.classes, found.name, params.data.class_names),
             found.name,
-            params.data.class_names,
+            params.data,
         ),
         predictions=found.paths["predictions"],
-        headline=[name for name in HEADLINE if name in metrics],
+        headline=[name for name in headline(params.data) if metrics.get(name) is not None],
     )
 
 

@@ -142,7 +142,7 @@ def _evaluate(
     samplings = {
         name: resample_groups(
             cells.group[cells.of(name)],
-            cells.strata[cells.of(name)],
+            cells.labels[cells.of(name)],
             params.evaluate.bootstrap,
             seed,
         )

@@ -11,20 +11,21 @@ from unstained.files import read_json, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from unstained.predictions import ClassPredictions
+    from unstained.predictions import Predictions
     from unstained.registry.submission import Submission
 
-HEADLINE: Final = (
+OF_CLASSES: Final = (
     "test_macro_f1",
     "test_accuracy",
     "test_balanced_accuracy",
     "test_roc_auc",
     "test_ece",
-    "latency_ms",
 )
+"""Metrics of the first classes task that a version's description shows."""
 
 OF_MODEL: Final = ("parameters", "temperature")
 """Numbers in metrics.json that are of the model, not of cells."""
@@ -71,28 +72,50 @@ def run(params: RegisterStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     submission = make_submission(params, inputs, job)
     version, created = job.registry.register(submission)
     write_json(outputs["registration"], registration_content(version))
-    write_json(outputs["summary"], summary(submission.metrics))
+    write_json(outputs["summary"], summary(submission.metrics, params.data))
     said = "registered as" if created else "was registered before as"
     note = f"{job.study}/{job.model} {said} {version.uri}"
     return Report({"version": version.version, "created": created}, (note,))
 
 
-def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def summary(metrics: Mapping[str, Any], data: StudyData) -> dict[str, Any]:
     """A model's row of `dvc metrics show`: few and narrow columns, the same for every model.
 
     Args:
         metrics: of the version, see `run_metrics`.
+        data: the study; the row is about the metric that chooses between its models.
     """
+    from unstained.tasks.study import task_of
+
+    task = task_of(data.primary_task)
+    metric = task.metrics[0]
     columns = {
-        "value": "test_macro_f1",
-        "low": "test_interval_macro_f1_low",
-        "high": "test_interval_macro_f1_high",
-        "val": "validation_macro_f1",
+        "value": f"test_task_{task.name}_{metric}",
+        "low": f"test_task_{task.name}_{metric}_low",
+        "high": f"test_task_{task.name}_{metric}_high",
+        "val": f"validation_{metric}",
         "ece": "test_ece",
         "ms": "latency_ms",
     }
-    row = {name: round(metrics[key], 4) for name, key in columns.items()}
-    return {"metric": "macro_f1", **row}
+    row = {name: metrics.get(key) for name, key in columns.items()}
+    return {"metric": metric} | {
+        name: None if value is None else round(value, 4) for name, value in row.items()
+    }
+
+
+def headline(data: StudyData) -> tuple[str, ...]:
+    """Metrics that a version's description shows: of the primary task, of the others, latency."""
+    from unstained.tasks.study import Tasks
+
+    tasks = Tasks.of(data.tasks)
+    named: list[str] = []
+    for task in sorted(tasks.all, key=lambda task: task.name != data.primary_task.name):
+        if task in tasks.classes[:1]:
+            named += OF_CLASSES
+        else:
+            shown = task.metrics if task.name == data.primary_task.name else task.metrics[:1]
+            named += [f"test_task_{task.name}_{name}" for name in shown]
+    return (*named, "latency_ms")
 
 
 def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Submission:
@@ -139,13 +162,13 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
             "tables/confusion_of_best_model.csv": inputs["confusion"],
         },
         figures=figures(
-            read_predictions(predictions).of("test").classes,
+            read_predictions(predictions).of("test"),
             pd.read_csv(inputs["roc"]),
             model,
-            params.data.class_names,
+            params.data,
         ),
         predictions=predictions,
-        headline=[name for name in HEADLINE if name in metrics],
+        headline=[name for name in headline(params.data) if metrics.get(name) is not None],
     )
 
 
@@ -182,19 +205,43 @@ def read_history(path: Path) -> list[dict[str, float]]:
     ]
 
 
-def figures(
-    test: ClassPredictions, roc: pd.DataFrame, model: str, names: tuple[str, ...]
-) -> dict[str, Figure]:
-    """Confusion matrix and ROC curves of a model on the test cells."""
-    from unstained.registry.plots import confusion_figure, roc_figure
+def figures(test: Predictions, roc: pd.DataFrame, model: str, data: StudyData) -> dict[str, Figure]:
+    """Figures of a model on the test cells whose truth is known, by task.
 
+    Confusion matrices, ROC curves of the first classes task, and predicted against true values and
+    shares.
+    """
+    from unstained.registry.plots import confusion_figure, roc_figure, scatter_figure
+    from unstained.tasks.study import Tasks
+
+    found: dict[str, Figure] = {}
+    tasks = Tasks.of(data.tasks)
+    for number, (task, said) in enumerate(zip(tasks.classes, test.by_class.values(), strict=True)):
+        told = said.take(said.known)
+        end = f"_{task.name}" if number else ""
+        picture = confusion_figure(told.labels, told.predicted, task.names)
+        found[f"plots/confusion{end}.png"] = picture
     curves = roc[roc["model"] == model]
-    return {
-        "plots/confusion.png": confusion_figure(test.labels, test.predicted, names),
-        "plots/roc.png": roc_figure(
+    if len(curves):
+        found["plots/roc.png"] = roc_figure(
             {
                 str(name): (rows["fpr"].to_numpy(), rows["tpr"].to_numpy())
                 for name, rows in curves.groupby("class", sort=False)
             }
-        ),
-    }
+        )
+    for name, columns in _numbers(test).items():
+        found[f"plots/{name}.png"] = scatter_figure(columns)
+    return found
+
+
+def _numbers(test: Predictions) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """True and predicted numbers of each value and each part of a whole, by task."""
+    found = {}
+    for name, value in test.values.items():
+        told = value.take(value.known)
+        found[name] = {name: (told.truth, told.predicted)}
+    for name, share in test.shares.items():
+        known = share.take(share.known)
+        pairs = zip(share.parts, known.truth.T, known.predicted.T, strict=True)
+        found[name] = {part: (truth, predicted) for part, truth, predicted in pairs}
+    return found

@@ -110,7 +110,7 @@ def _judge(
     cells = select_cells(store, part, data)
     test = cells.of("test")
     resamples, seed = params.evaluate.bootstrap, params.common.seed
-    sampling = resample_groups(cells.group[test], cells.strata[test], resamples, seed)
+    sampling = resample_groups(cells.group[test], cells.labels[test], resamples, seed)
     outputs = predict(result.trained, store, cells.rows, name)
     means = class_means(store, part, data)
     return evaluate_model(

@@ -97,7 +97,7 @@ def resample_groups(
 
     Args:
         groups: (N,) group of each cell; None where cells are independent.
-        labels: (N,) class of each cell.
+        labels: (N,) class of each cell, -1 where unknown.
         resamples: R.
         seed: equal seeds give equal weights.
 
@@ -130,10 +130,15 @@ def resample_groups(
 
 
 def _strata(group: Labels, labels: Labels, groups: int) -> Labels:
-    """Stratum of each group: its class where all groups hold one class each, else 0."""
+    """Stratum of each group: its class where all groups hold one class each, else 0.
+
+    Cells of unknown class tell nothing; a group of such cells alone counts to class 0.
+    """
     low, high = np.full(groups, np.iinfo(np.int64).max), np.full(groups, -1)
-    np.minimum.at(low, group, labels)
-    np.maximum.at(high, group, labels)
+    known = labels >= 0
+    np.minimum.at(low, group[known], labels[known])
+    np.maximum.at(high, group[known], labels[known])
+    low[high < 0] = high[high < 0] = 0
     return low if (low == high).all() else np.zeros(groups, dtype=np.int64)
 
 
