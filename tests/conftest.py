@@ -27,7 +27,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SLOWEST = (
     "s3",
-    "end-to-end",
     "grid",
     "tests/stages/test_companions.py",
     "tests/stages/test_uncertainty.py",
@@ -68,6 +67,17 @@ def project(tmp_path: Path) -> Path:
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo at a tiny size after one real `dvc repro`. Whoever changes it puts it back.
+
+    Its tests share the group "s3" (`@pytest.mark.xdist_group("s3")`): one worker makes one run.
+    """
+    from tests.demo import run_demo
+
+    return run_demo(tmp_path_factory.mktemp("demo") / "project")
 
 
 @pytest.fixture(scope="session")

@@ -3,86 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.config.test_config import edit
-from tests.conftest import ROOT
+from tests.demo import command
 from unstained.files import read_json
 from unstained.pipeline.catalogue import STAGES
 from unstained.pipeline.freshness import own_code
 
-pytestmark = pytest.mark.xdist_group("end-to-end")
-
-RECIPE = ("studies", "nsc", "recipes", "demo")
-
-
-def command(
-    project: Path, *words: str, check: bool = True, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a program of the environment in the project, with further environment variables."""
-    bin_directory = str(Path(sys.executable).parent)
-    environment = os.environ | {"PATH": f"{bin_directory}:{os.environ['PATH']}", "COLUMNS": "200"}
-    environment |= variables
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    done = subprocess.run(
-        words, cwd=project, env=environment, capture_output=True, text=True, check=False
-    )
-    if check and done.returncode != 0:
-        pytest.fail(f"{' '.join(words)} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-    return done
-
-
-def make_project(path: Path) -> Path:
-    """A git and DVC project with the demo recipe made tiny."""
-    path.mkdir()
-    for name in ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
-        shutil.copy(ROOT / name, path / name)
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "src", path / "src", ignore=ignore)
-    params = path / "params.yaml"
-    edit(params, "models", value=["resnet50", "features_boosting"])
-    edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=4)
-    edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=16)
-    edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
-    edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
-    edit(params, *RECIPE, "models", "features_boosting", "iterations", value=20)
-    edit(params, *RECIPE, "tune", "executor", value="inline")
-    edit(params, *RECIPE, "tune", "trials", value=2)
-    edit(params, *RECIPE, "tune", "epochs", value=1)
-    edit(params, *RECIPE, "tune", "max_cells", value=60)
-    edit(params, *RECIPE, "train", "epochs", value=2)
-    edit(params, "evaluate", "bootstrap", value=50)
-    edit(params, "compare", "resamples", value=200)
-    edit(params, "promote", "max_ece", value=0.9)
-    edit(params, "promote", "min_class_recall", value=0.0)
-    edit(params, "promote", "max_latency_ms", value=5000.0)
-    for words in (
-        ("git", "init", "-q"),
-        ("git", "config", "user.email", "a@b.c"),
-        ("git", "config", "user.name", "A"),
-        ("dvc", "init", "-q"),
-        ("git", "add", "-A"),
-        ("git", "commit", "-qm", "start"),
-    ):
-        command(path, *words)
-    return path
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project after its first `dvc repro`; beside it lies what each stage imported."""
-    project = make_project(tmp_path_factory.mktemp("e2e") / "project")
-    trace = project.parent / "trace"
-    trace.mkdir()
-    path = os.pathsep.join(filter(None, (str(ROOT / "tests/trace"), os.environ.get("PYTHONPATH"))))
-    command(project, "dvc", "repro", PYTHONPATH=path, UNSTAINED_TRACE=str(trace))
-    return project
+pytestmark = pytest.mark.xdist_group("s3")
 
 
 def test_first_run_has_a_champion_and_a_report(finished: Path) -> None:
@@ -158,5 +90,5 @@ def test_experiment_changes_what_it_says(finished: Path) -> None:
     done = command(finished, "dvc", "exp", "run", "-S", path, "train@nsc-features_boosting")
     assert "Running stage 'train@nsc-features_boosting'" in done.stdout
     assert "Running stage 'ingest@nsc'" not in done.stdout
-    command(finished, "git", "checkout", "-q", "params.yaml")
-    command(finished, "dvc", "checkout", check=False)
+    command(finished, "git", "checkout", "-q", ".")
+    command(finished, "dvc", "checkout")

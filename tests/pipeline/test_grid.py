@@ -18,7 +18,7 @@ import ray
 from filelock import FileLock
 from ruamel.yaml import YAML
 
-from tests.test_end_to_end import RECIPE, command, make_project
+from tests.demo import RECIPE, command, make_project
 from unstained.config import read_yaml
 from unstained.errors import ParameterError, StageInputError, TrainingError
 from unstained.files import read_json

@@ -17,8 +17,8 @@ import pytest
 
 from tests.config.test_config import edit
 from tests.conftest import ROOT
+from tests.demo import COMMIT, RECIPE
 from tests.servers.ceph import S3Server
-from tests.test_end_to_end import RECIPE, make_project
 from unstained.config import load_params
 from unstained.files import read_json, tree_sha256
 from unstained.pipeline.catalogue import STAGES, stage_definition
@@ -101,24 +101,19 @@ def environment(s3: S3Server) -> dict[str, str]:
     return (
         kept
         | s3.environment
-        | {"UNSTAINED_GIT_COMMIT": "c" * 40, "COLUMNS": "200"}
+        | {"UNSTAINED_GIT_COMMIT": COMMIT, "COLUMNS": "200"}
         | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     )
 
 
 @pytest.fixture(scope="module")
-def by_dvc(
-    tmp_path_factory: pytest.TempPathFactory, s3: S3Server, environment: dict[str, str]
-) -> Path:
+def by_dvc(finished: Path, s3: S3Server, environment: dict[str, str]) -> Path:
     """A project after `dvc repro`, pushed to S3 and committed."""
-    project = make_project(tmp_path_factory.mktemp("same") / "dvc")
     remote = f"s3://{s3.new_bucket()}/dvc"
-    command(project, "dvc", "remote", "add", "-d", "lab", remote, environment=environment)
-    command(project, "dvc", "repro", environment=environment)
-    command(project, "dvc", "push", "-q", environment=environment)
-    command(project, "git", "add", "-A", environment=environment)
-    command(project, "git", "commit", "-qm", "a run", environment=environment)
-    return project
+    command(finished, "dvc", "remote", "add", "-d", "lab", remote, environment=environment)
+    command(finished, "dvc", "push", "-q", environment=environment)
+    command(finished, "git", "commit", "-qam", "a remote", environment=environment)
+    return finished
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 from typer.testing import CliRunner
 
 from tests.config.test_config import edit
-from tests.test_end_to_end import RECIPE
+from tests.demo import RECIPE
 from unstained.cli import app
 from unstained.config import load_params
 from unstained.errors import ParameterError

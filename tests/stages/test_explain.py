@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.config.test_config import edit
-from tests.test_end_to_end import RECIPE
+from tests.demo import RECIPE
 from unstained.config import read_yaml
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore

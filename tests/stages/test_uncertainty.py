@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from tests.config.test_config import edit
-from tests.test_end_to_end import RECIPE
+from tests.demo import RECIPE
 from unstained.config import load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, StageInputError
