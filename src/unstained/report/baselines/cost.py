@@ -9,6 +9,9 @@ import numpy as np
 from unstained.evaluation.baselines.grid import Grid
 from unstained.report.baselines import plots
 from unstained.report.page import Picture, Plots, Section, svg_picture
+from unstained.report.prose import Prose
+
+PROSE = Prose(__name__)
 
 
 def cost_section(grid: Grid, metric: str) -> Section | None:
@@ -17,7 +20,7 @@ def cost_section(grid: Grid, metric: str) -> Section | None:
     panels = (
         ("Against work.", f"million multiply-accumulates at {grid.side} px", macs),
         (
-            "Against time: median of a request with one cell to the exported graph, one thread.",
+            PROSE("cost_latency"),
             "milliseconds a cell",
             list(grid.latency.items()),
         ),
@@ -27,7 +30,7 @@ def cost_section(grid: Grid, metric: str) -> Section | None:
         for caption, label, costs in panels
         if len(costs) > 1
     )
-    lead = "Models on the line are beaten by none that costs as much or less."
+    lead = PROSE("cost_lead")
     return Section("cost", "What accuracy costs", "Cost", lead, blocks) if blocks else None
 
 

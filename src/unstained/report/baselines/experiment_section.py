@@ -11,6 +11,9 @@ from unstained.evaluation.baselines.experiments import Hidden, Outcome
 from unstained.evaluation.baselines.grid import Grid
 from unstained.report.numbers import decimal, listed, p_value
 from unstained.report.page import Cell, Section, Table, Text
+from unstained.report.prose import Prose
+
+PROSE = Prose(__name__)
 
 MUCH_LIGHT: Final = 1.1
 """Contrast just outside a disc over that farther out from which cells reach beyond the disc."""
@@ -30,16 +33,12 @@ def experiment_section(
     """
     if not found:
         return None
-    caption = (
-        "Macro-F1, mean over replicates, and its standard deviation. The difference is tested "
-        "across folds (corrected resampled t-test, Holm over the experiments) where both models "
-        "have the same test cells. Compute: multiply-accumulates of training, times the usual."
-    )
+    caption = PROSE("experiment_caption")
     blocks = (
         Table(caption, COLUMNS, tuple(_row(outcome) for outcome in found)),
         Text(tuple(sentence for outcome in found for sentence in _said(grid, outcome, hidden))),
     )
-    lead = "Each changes one thing of a model and keeps folds, seeds and everything else."
+    lead = PROSE("experiment_lead")
     return Section("experiments", "What one change does", "Experiments", lead, blocks)
 
 
@@ -74,11 +73,7 @@ def _said(grid: Grid, outcome: Outcome, hidden: Mapping[str, Hidden]) -> list[st
         return [_background(grid, name, hidden[name])]
     if not outcome.same_cells:
         gap = outcome.changed.mean() - outcome.usual.mean()
-        return [
-            f"{name} is trained and tested on the other partition: {gap:+.3f} against the usual "
-            "one. What a random split adds to a grouped one is what a model knows of acquisitions, "
-            "not of cells that it has not met."
-        ]
+        return [PROSE("other_partition", name=name, gap=f"{gap:+.3f}")]
     return []
 
 
@@ -89,21 +84,18 @@ def _background(grid: Grid, name: str, hidden: Hidden) -> str:
     low = float(grid.scores(name, "test", "interval", "accuracy", "low").mean())
     left = {label: ratio for label, ratio in hidden.light.items() if ratio >= MUCH_LIGHT}
     if low <= common:
-        verdict = "it is no better than that: no shortcut was found there"
+        verdict = PROSE("background_unseen")
     elif left:
-        verdict = (
-            "it is better than that, but just outside the disc the image of "
-            + listed([f"{label} is {ratio:.2f}" for label, ratio in left.items()])
-            + " times as strong as farther out: light of the cells reaches beyond the disc. Raise "
-            "input.hidden_px before you blame the recording"
-        )
+        near = listed([f"{label} is {ratio:.2f}" for label, ratio in left.items()])
+        verdict = PROSE("background_lit", near=near)
     else:
-        verdict = (
-            "it is better than that, so the recording itself tells the class: part of every "
-            "model's score may be that shortcut"
-        )
-    return (
-        f"{name} sees no cell (its disc hides {hidden.share:.2%} of the cells' mask pixels) and "
-        f"reaches an accuracy of {accuracy:.3f} (lower bound {low:.3f}); always naming the "
-        f"commonest class reaches {common:.3f}: {verdict}."
+        verdict = PROSE("background_seen")
+    return PROSE(
+        "background",
+        name=name,
+        share=f"{hidden.share:.2%}",
+        accuracy=f"{accuracy:.3f}",
+        low=f"{low:.3f}",
+        common=f"{common:.3f}",
+        verdict=verdict,
     )

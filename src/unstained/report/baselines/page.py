@@ -38,9 +38,12 @@ from unstained.report.page import (
     origin_section,
     svg_picture,
 )
+from unstained.report.prose import Prose
 from unstained.statistics.folds import AblationAnswer, League, PairedDifference
 from unstained.statistics.metrics import confusion_matrix, macro, roc_auc, roc_curve
 from unstained.studies.nsc.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
+
+PROSE = Prose(__name__)
 
 METRIC = "macro_f1"
 
@@ -130,36 +133,25 @@ def _models(grid: Grid, controls: pd.DataFrame, quoted: bool) -> Section:
         cells += [_spread(found[key], found[f"{key}_sd"]) for key, _ in MEASURES]
         rows.append((*cells, *[Cell("–")] * (3 if quoted else 2)))
     replicates = len(grid.folds) * len(grid.seeds)
-    caption = (
-        f"Mean and standard deviation over {_counted(replicates, 'replicate')} "
-        f"({_counted(len(grid.folds), 'fold')}, {_counted(len(grid.seeds), 'seed')}) on the same "
-        f"{len(grid.labels)} test cells. Precision, recall and F1 are weighted by class size, as "
-        "the paper's are; macro-F1 counts classes equally. Below the line: controls, trained on "
-        "the same cells of each fold."
+    caption = PROSE(
+        "models_caption",
+        replicates=_counted(replicates, "replicate"),
+        folds=_counted(len(grid.folds), "fold"),
+        seeds=_counted(len(grid.seeds), "seed"),
+        cells=len(grid.labels),
     )
-    note = (
-        f"Parameters of the network with its classifier. Multiply-accumulates at {grid.side} "
-        f"pixels, counted by {grid.tool}. A control that knows nothing is right or wrong for whole "
-        "groups at a time: with few groups it may lie far from guessing, on either side."
-    )
+    note = PROSE("models_note", side=grid.side, tool=grid.tool)
     columns = ["model", *(name for _, name in MEASURES), "M parameters", "GMAC"]
     groups = [("", 1), ("weighted", 4), ("", 1), ("size", 2)]
     if quoted:
         columns.append("paper")
         groups.append(("quoted", 1))
-        note += (
-            " The last column is printed in the paper, for other cells under another split: it is "
-            "no competitor."
-        )
+        note = f"{note} {PROSE('models_printed')}"
     blocks = (
         Table(caption, tuple(columns), tuple(rows), note, tuple(groups), separators=(len(table),)),
         Text((_worth(table, controls),)),
     )
-    lead = (
-        "Tables 3 and 4 of the paper, made from these replicates."
-        if quoted
-        else "As tables 3 and 4 of the CG-RecNet paper, for the cells of this study."
-    )
+    lead = PROSE("models_lead_paper") if quoted else PROSE("models_lead")
     return Section("models", "All models", "Models", lead, blocks)
 
 
@@ -185,11 +177,14 @@ def _worth(models: pd.DataFrame, controls: pd.DataFrame) -> str:
     value = controls.set_index("control")[METRIC]
     blind = str(value[[name for name in value.index if is_shortcut(str(name))]].idxmax())
     lost = models.loc[models[METRIC] <= value["features"], "model"].astype(str).tolist()
-    return (
-        f"{first['model']} reaches a macro-F1 of {first[METRIC]:.3f}. Without a look at the "
-        f"cell's shape {value[blind]:.3f} is reached ({blind} control); measured shape and texture "
-        f"with decision trees reach {value['features']:.3f}, "
-        + (f"as much as or more than {listed(lost)}." if lost else "less than every model here.")
+    return PROSE(
+        "worth",
+        model=first["model"],
+        score=f"{first[METRIC]:.3f}",
+        blind_score=f"{value[blind]:.3f}",
+        blind=blind,
+        features=f"{value['features']:.3f}",
+        lost=listed(lost),
     )
 
 
@@ -208,14 +203,11 @@ def _markers(grid: Grid, controls: pd.DataFrame, data: StudyData) -> Section | N
         (_control_cell(str(row["control"])), *(_spread(row[k], row[f"{k}_sd"]) for k in keys))
         for row in controls.sort_values(keys[0], ascending=False).to_dict("records")
     ]
-    caption = (
-        "Pearson's r with the measured stain on the test cells, mean and standard deviation over "
-        "replicates; within classes: of what is left when the class is known."
-    )
+    caption = PROSE("markers_caption")
     columns = ("model", *("r", "within classes") * len(targets))
     groups = (("", 1), *((f"{target.name}, {target.unit}", 2) for target in targets))
     blocks = (Table(caption, columns, tuple(rows), groups=groups, separators=(len(table),)),)
-    lead = "What the stain would have shown, as a number for each cell."
+    lead = PROSE("markers_lead")
     return Section("markers", "Stains, cell by cell", "Stains", lead, blocks)
 
 
@@ -225,25 +217,20 @@ def _ablation(answer: AblationAnswer | None, grid: Grid) -> Section | None:
     steps = [*answer.attention_first, *answer.gate_first, answer.attention, answer.gate]
     steps += [answer.attention_less_gate, answer.interaction]
     rows = tuple(_difference_row(step) for step in steps)
-    caption = (
-        "Macro-F1 gained at each step, in both orders, then the effect of each module averaged "
-        "over the orders, their difference and their interaction. Corrected resampled t-test "
-        "across folds; steps and effects are Holm-adjusted."
-    )
+    caption = PROSE("ablation_caption")
     helps = " and ".join(answer.helps) or "neither"
     larger = (
         f"{answer.larger} adds more"
         if answer.larger
         else "which of the two adds more cannot be told"
     )
-    said = f"Better by a significant step in both orders: {helps}. Of their effects, {larger}."
+    said = PROSE("ablation_answer", helps=helps, larger=larger)
     names = ", ".join(ABLATION)
     return Section(
         "ablation",
         "Attention or gate?",
         "Ablation",
-        "The paper adds attention first and the gate second. Its own parameter counts leave open "
-        "which rows are which.",
+        PROSE("ablation_lead"),
         (Text((said,)), Table(caption, DIFFERENCES, rows, f"Networks: {names}.", ())),
     )
 
@@ -271,8 +258,7 @@ def _differences(grid: Grid, league: League | None) -> Section:
         "differences",
         "Which differences hold",
         "Differences",
-        "A difference of means is not a finding until chance, folds and the number of comparisons "
-        "are taken into account.",
+        PROSE("differences_lead"),
         (across, _decisions_table(grid)),
     )
 
@@ -286,11 +272,7 @@ def _league_table(league: League) -> Table:
         seed = "–" if np.isnan(row.spread.seed) else f"{row.spread.rerun:.3f}"
         texts = (row.model, decimal(row.mean), f"{row.spread.fold:.3f}", seed, behind)
         rows.append(tuple(Cell(text) for text in texts))
-    caption = (
-        "Macro-F1 across folds: mean, standard deviation between folds and between seeds, and the "
-        "corrected resampled t-test against the leader (Holm over all pairs). The test cells are "
-        "the same for all folds: what other test cells would change is not in it."
-    )
+    caption = PROSE("across_folds_caption")
     columns = ("model", "mean", "SD of folds", "SD of seeds", "against the leader")
     return Table(caption, columns, tuple(rows))
 
@@ -307,10 +289,7 @@ def _decisions_table(grid: Grid) -> Table:
         )
         for d in sorted(pooled_decisions(grid), key=lambda d: d.p_holm)
     )
-    caption = (
-        "McNemar's exact test of every pair, on calls of the averaged replicates. It takes cells "
-        "for independent, so cells of one acquisition make it too sure."
-    )
+    caption = PROSE("decisions_caption")
     columns = ("first", "second", "only first right", "only second right", "p", "p (Holm)")
     return Table(caption, columns, rows)
 
@@ -339,7 +318,7 @@ def _figures(grid: Grid, data: StudyData) -> Section:
     panels = [
         svg_picture(
             plots.band_panel(curves, measure, label),
-            f"{label} over epochs, mean over replicates with a band of one SD",
+            PROSE("curves_alt", label=label),
             403,
         )
         for measure, label in (
@@ -354,15 +333,13 @@ def _figures(grid: Grid, data: StudyData) -> Section:
         "figures",
         "Curves, confusions, distributions",
         "Figures",
-        "Curves over epochs, confusions and distributions, as figures 5 to 7 of the paper.",
+        PROSE("figures_lead"),
         (
             Plots("Distribution over replicates; each point is one.", (box,)),
-            Plots("Training over epochs; the band is one standard deviation.", tuple(panels)),
+            Plots(PROSE("curves_caption"), tuple(panels)),
+            Plots(PROSE("roc_caption"), _rocs(grid, data)),
             Plots(
-                "ROC curves of averaged replicates, one class against the rest.", _rocs(grid, data)
-            ),
-            Plots(
-                "Confusion matrices of averaged replicates; rows add up to 1.",
+                PROSE("confusion_caption"),
                 _matrices(grid, data),
             ),
         ),
@@ -404,7 +381,7 @@ def _paper() -> Section:
         "paper",
         "Where the paper contradicts itself",
         "The paper",
-        "What the CG-RecNet paper leaves open, and what is done here.",
+        PROSE("paper_lead"),
         (Definitions(INCONSISTENCIES),),
     )
 

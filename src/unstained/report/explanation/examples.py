@@ -11,6 +11,9 @@ from unstained.imaging.pictures import cell_pictures
 from unstained.report.explanation import plots
 from unstained.report.numbers import listed
 from unstained.report.page import Plots, Section, Text, svg_picture
+from unstained.report.prose import Prose
+
+PROSE = Prose(__name__)
 
 
 def examples_section(found: Explained, params: ExplainParams, scale: float) -> Section:
@@ -25,11 +28,7 @@ def examples_section(found: Explained, params: ExplainParams, scale: float) -> S
     favourite = found.favourite()
     if favourite and favourite not in names:
         names.append(favourite)
-    lead = (
-        "Cells drawn at random from the test part, not chosen. Orange is positive evidence for the "
-        "class that the network called, scaled to each map's own maximum; the blue line is the "
-        "cell's mask."
-    )
+    lead = PROSE("examples_lead")
     title, short = "Where they look", "Examples"
     if not names:
         return Section("examples", title, short, lead, (Text(("No model here has a map.",)),))

@@ -11,8 +11,11 @@ from unstained.explain.activation import FEWEST_POINTS
 from unstained.explain.results import Explained, better, worse
 from unstained.report.numbers import decimal, listed, percent
 from unstained.report.page import Finding, Tile, Tone, Verdict
+from unstained.report.prose import Prose
 from unstained.report.study.findings import ORDER
 from unstained.statistics.intervals import HALF_A_POINT
+
+PROSE = Prose(__name__)
 
 FAITHFUL: Final = ("insertion", "deletion")
 """Measures that ask the model whether a map is right."""
@@ -44,13 +47,9 @@ def verdict(found: Explained) -> Verdict | None:
     answer = (
         f"The maps of {listed(good)} beat every control."
         if good
-        else f"Of {len(every)} networks, none has maps that beat every control."
+        else PROSE("verdict_none", networks=len(every))
     )
-    sentences = (
-        "To beat a control, a map must order the pixels better by insertion and by deletion: by "
-        f"{HALF_A_POINT} at least, with {percent(found.confidence)} intervals over groups that "
-        "leave 0 out.",
-    )
+    sentences = (PROSE("verdict_rule", least=HALF_A_POINT, confidence=percent(found.confidence)),)
     hardest = [found.hardest(model, measure)[0] for model in every for measure in FAITHFUL]
     common = max(CONTROL_WORDS, key=hardest.count)
     groups = len(np.unique(sample.groups))
@@ -116,9 +115,7 @@ def _guessing(found: Explained) -> Iterator[Finding]:
         yield Finding(
             "bad",
             f"{listed(names)}: calls that cannot be told from guessing",
-            f"Balanced accuracy on all test cells: {recall}; guessing gives "
-            f"{1 / len(found.class_names):.2f}. There is nothing in such calls to explain, however "
-            "convincing the map.",
+            PROSE("guessing", recall=recall, chance=f"{1 / len(found.class_names):.2f}"),
         )
 
 
@@ -128,8 +125,7 @@ def _past_the_cell(found: Explained) -> Iterator[Finding]:
         yield Finding(
             "caution",
             f"{_count(names, found.competing)} not clearly drawn to the cell",
-            f"Evidence is no denser inside the cell than outside for {listed(names)}: the interval "
-            "of its lift reaches 1 or less.",
+            PROSE("past_the_cell", names=listed(names)),
         )
 
 
@@ -144,15 +140,13 @@ def _agreement(found: Explained) -> Iterator[Finding]:
         yield Finding(
             "bad",
             f"The activation map of {listed(off)} is not its Grad-CAM",
-            "In a network that ends in a mean and a linear head they must be one. The map that is "
-            "served with the calls does not explain them.",
+            PROSE("maps_differ"),
         )
     elif errors:
         yield Finding(
             "good",
             "The served activation map is Grad-CAM",
-            f"In all {len(errors)} networks that end in a mean and a linear head, the two differ "
-            f"by a fraction of {max(errors.values()):.0e} at most (float64).",
+            PROSE("maps_agree", networks=len(errors), largest=f"{max(errors.values()):.0e}"),
         )
 
 
@@ -167,8 +161,7 @@ def _shuffled(found: Explained) -> Iterator[Finding]:
         yield Finding(
             "caution",
             f"{_count(names, found.competing)} much the same after all weights are shuffled",
-            f"Rank correlation with the intact map: {numbers}. Such a map shows the image and the "
-            "architecture more than what was learnt.",
+            PROSE("shuffled", numbers=numbers),
         )
 
 
@@ -181,8 +174,7 @@ def _coarse(found: Explained) -> Iterator[Finding]:
         yield Finding(
             "caution",
             f"{_count(names, found.competing)} of {text} points: regions, not structures",
-            f"Fewer than {FEWEST_POINTS} points along a side cannot tell the cell from its "
-            f"surroundings: {listed(names)}. A smaller stride or a larger canvas gives more.",
+            PROSE("coarse", fewest=FEWEST_POINTS, names=listed(names)),
         )
 
 
@@ -195,8 +187,7 @@ def _rough(found: Explained) -> Iterator[Finding]:
         yield Finding(
             "neutral",
             f"{empty} of {len(found.sample)} cells have no mask",
-            "Nothing stands out from their background. They count in insertion and deletion, and "
-            "neither in the lift nor in the pointing game.",
+            PROSE("rough"),
         )
 
 

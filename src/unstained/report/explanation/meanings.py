@@ -6,6 +6,9 @@ from unstained.config.explain import ExplainParams
 from unstained.explain.results import Explained
 from unstained.report.numbers import percent
 from unstained.report.page import Definitions, Section
+from unstained.report.prose import Prose
+
+PROSE = Prose(__name__)
 
 
 def meanings_section(found: Explained, params: ExplainParams) -> Section:
@@ -14,42 +17,35 @@ def meanings_section(found: Explained, params: ExplainParams) -> Section:
     items = (
         (
             "map",
-            "Grad-CAM of the class that the network called: how much each place of an image raises "
-            "that class, without the rectifier, so that evidence against it counts as negative.",
+            PROSE("meaning_map"),
         ),
         (
             "insertion",
-            "Pixels are put into an empty image, highest evidence first: the area under the "
-            "probability of the called class, which is large for a map that names what matters.",
+            PROSE("meaning_insertion"),
         ),
         (
             "deletion",
-            "Pixels are replaced by background, highest evidence first: the same area, which is "
-            "small for a map that names what matters.",
+            PROSE("meaning_deletion"),
         ),
         (
             "lift",
-            "How many times as dense positive evidence is inside the cell's mask as an even spread "
-            "would be; 1 is no preference for the cell.",
+            PROSE("meaning_lift"),
         ),
         (
             "pointing game",
-            f"Share of cells where the map's peak lies within {inside} of the cell's mask.",
+            PROSE("meaning_pointing", inside=inside),
         ),
         (
             "randomisation",
-            "Weights are shuffled layer by layer from the head down: a map of what was learnt must "
-            "stop being like the intact one.",
+            PROSE("meaning_randomisation"),
         ),
         (
             "stability",
-            "The cell is turned and mirrored: a map should turn with it.",
+            PROSE("meaning_stability"),
         ),
         (
             "controls",
-            "Maps that know nothing of the network, ordered by the same rule: pixels in random "
-            "order, a Gaussian around the middle of the image (where cells lie), and the pixels' "
-            "own contrast against the background.",
+            PROSE("meaning_controls"),
         ),
         (
             "intervals",

@@ -25,7 +25,10 @@ from unstained.report.page import (
     origin_section,
     svg_picture,
 )
+from unstained.report.prose import Prose
 from unstained.statistics.intervals import Estimate
+
+PROSE = Prose(__name__)
 
 
 def build_page(
@@ -60,7 +63,7 @@ def build_page(
     ]
     return Page(
         title=f"{data.title}: where the models look",
-        question="Do the maps of evidence say what the models decide by?",
+        question=PROSE("question"),
         kicker="unstained · explanations of models",
         verdict=verdict(found),
         sections=tuple(sections),
@@ -70,7 +73,7 @@ def build_page(
 
 
 def _warnings(found: Explained) -> Section:
-    lead = "Made from the numbers below. Until it beats the controls, a map is a guess."
+    lead = PROSE("warnings_lead")
     blocks: tuple[Block, ...] = (Findings(findings(found)),)
     return Section("warnings", "Before you believe a map", "Warnings", lead, blocks)
 
@@ -80,47 +83,35 @@ def _faithful(found: Explained) -> Section:
         ordered_table(
             found,
             "insertion",
-            "Insertion: area under the probability of the called class, larger is better.",
+            PROSE("insertion_caption"),
         ),
         ordered_table(
             found,
             "deletion",
-            "Deletion: area under the probability of the called class, smaller is better.",
+            PROSE("deletion_caption"),
         ),
     )
-    lead = (
-        "The networks themselves are asked. Areas of different networks depend on how sure they "
-        "are; what compares is the distance to the controls. Ordered by contrast, pixels build the "
-        "cell itself, so that this control is hard to beat for any map of few points."
-    )
+    lead = PROSE("faithful_lead")
     return Section("faithful", "Do the maps name what matters?", "Faithfulness", lead, blocks)
 
 
 def _places(found: Explained, params: ExplainParams) -> Section:
     blocks = (
-        ordered_table(found, "lift", "Lift: density of evidence inside the cell, 1 is even."),
+        ordered_table(found, "lift", PROSE("lift_caption")),
         ordered_table(
             found,
             "pointing",
-            "Pointing game: share of peaks on the cell or within "
-            f"{params.pointing_tolerance_px:g} pixels of it.",
+            PROSE("pointing_caption", tolerance=f"{params.pointing_tolerance_px:g}"),
         ),
     )
-    lead = (
-        "Masks come from the roughness of the image alone. Cells lie in the middle of their "
-        "images, so a circle around the middle scores well without knowing anything. Beating it is "
-        "no must: a network may decide by less than the whole cell, or by its edge."
-    )
+    lead = PROSE("places_lead")
     return Section("places", "Does the evidence lie in the cell?", "Places", lead, blocks)
 
 
 def _randomised(found: Explained) -> Section:
     table = cascade_table(found)
     competing = table[table["model"].isin(found.competing)]
-    lead = (
-        "From the head to the stem. Lines must fall towards 0: at 1 a map shows the image and not "
-        "the network. Below 0 it is turned round, which maps of few points are easily."
-    )
+    lead = PROSE("randomised_lead")
     if competing.empty:
         blocks: tuple[Block, ...] = (Text(("No model here has a map.",)),)
         return Section("shuffled", "Do the maps depend on the weights?", "Shuffled", lead, blocks)
@@ -135,14 +126,14 @@ def _randomised(found: Explained) -> Section:
         rows.append(tuple(cells))
     columns = ("model", "rank correlation", "SSIM", "rank correlation", "SSIM", "layers")
     groups = (("", 1), ("head alone shuffled", 2), ("whole network shuffled", 2), ("", 1))
-    caption = "Likeness to the intact network's maps; the control, a map of the image alone, is 1."
+    caption = PROSE("randomised_caption")
     plot = plots.cascade_panel(competing, "spearman", "rank correlation")
     other = plots.cascade_panel(competing, "ssim", "structural similarity")
     pictures = (
-        svg_picture(plot, "Rank correlation with the intact map, by depth of shuffling", 614),
-        svg_picture(other, "Structural similarity with the intact map, likewise", 614),
+        svg_picture(plot, PROSE("rank_alt"), 614),
+        svg_picture(other, PROSE("ssim_alt"), 614),
     )
-    told = "Cascading randomisation: mean over cells, by how far down layers are shuffled."
+    told = PROSE("cascade_caption")
     blocks = (
         Plots(told, pictures),
         Table(caption, columns, (*rows, *unmeasured(found, len(columns))), "", groups),
@@ -162,15 +153,10 @@ def _turned(found: Explained, params: ExplainParams) -> Section:
     columns = ("model", "its map", "random map", "its map", "random map")
     share = f"{100 * params.top:.0f} %"
     groups = (("", 1), (f"overlap of the highest {share}", 2), ("correlation", 2))
-    caption = "Maps of turned and mirrored cells, turned back: mean over seven turns; 1 is perfect."
-    note = (
-        "The circle and the contrast turn with the image and score 1 by construction; a map drawn "
-        "anew at random shows what chance gives."
-    )
+    caption = PROSE("turned_caption")
+    note = PROSE("turned_note")
     table = Table(caption, columns, (*rows, *unmeasured(found, len(columns))), note, groups)
-    lead = (
-        "Cells lie at any angle. A map that changes when the cell is turned shows something else."
-    )
+    lead = PROSE("turned_lead")
     return Section("turned", "Do the maps turn with the cell?", "Turned", lead, (table,))
 
 
@@ -198,13 +184,8 @@ def _methods(found: Explained) -> Section:
         "balanced accuracy",
     )
     groups = (("", 3), ("activation map, relative error", 2), ("all test cells", 1))
-    caption = "The maps: layer, resolution, and whether the cheap map is the true one."
-    note = (
-        "Networks that end in a mean over space and a linear head have a class activation map. It "
-        "must equal Grad-CAM of the last feature map, and its sum and the bias must give the "
-        "logit; both are checked in float64. The others are explained by differentiation at the "
-        "named layer, the last that is a map of the image. Replicates are the first of each model."
-    )
+    caption = PROSE("methods_caption")
+    note = PROSE("methods_note")
     for name, row in zip(found.reasons, unmeasured(found, len(columns)), strict=True):
         rows.append((*row[:-1], _recall(found.recall[name])))
     table = Table(caption, columns, tuple(rows), note, groups)

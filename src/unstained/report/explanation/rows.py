@@ -11,7 +11,10 @@ from unstained.explain.saliency import CONTROLS
 from unstained.report.explanation.findings import CONTROL_NAMES
 from unstained.report.numbers import decimal, listed
 from unstained.report.page import Cell, Table
+from unstained.report.prose import Prose
 from unstained.statistics.intervals import Estimate
+
+PROSE = Prose(__name__)
 
 Row = tuple[Cell, ...]
 
@@ -36,17 +39,8 @@ def ordered_table(found: Explained, measure: str, caption: str) -> Table:
     columns = ("model", "its map", *CONTROL_NAMES.values())
     separators = _experiments_begin(found, ranked)
     groups = (("", 2), ("controls: their value, and the map's gain on them", 3))
-    said = (
-        f"{best} is best: its maps beat their hardest control, and others' intervals lie below its."
-        if best
-        else "None is marked as best: its maps would have to beat their hardest control, and the "
-        "intervals of all others to lie below its."
-    )
-    note = (
-        "A gain is positive where the map is better. Tinted: the map is clearly better than the "
-        "control. Bold: the control is clearly better than the map. Models are in order of their "
-        f"gain on the control that is hardest for them. {said}{_experiments(found)}"
-    )
+    said = PROSE("best_model", best=best) if best else PROSE("no_best_model")
+    note = PROSE("ordered_note", said=said, experiments=_experiments(found))
     return Table(
         caption,
         columns,

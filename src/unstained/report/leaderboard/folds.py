@@ -15,6 +15,9 @@ from unstained.config import load_params
 from unstained.files import file_sha256
 from unstained.pipeline.catalogue import RUNS, replicates_of
 from unstained.pipeline.contract import Replicate
+from unstained.report.prose import Prose
+
+PROSE = Prose(__name__)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -89,7 +92,7 @@ def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None 
 
     table = Table(
         title=f"across {league.folds} folds, seeds: {league.seeds} ({league.metric})",
-        caption="corrected resampled t-test (Nadeau & Bengio 2003), Holm over all pairs",
+        caption=PROSE("folds_test"),
         box=None,
     )
     table.add_column("model", no_wrap=True)

@@ -35,17 +35,10 @@ from unstained.report.page import (
     render,
     svg_picture,
 )
+from unstained.report.prose import Prose
 from unstained.statistics.intervals import Estimate
 
-MCNEMAR = (
-    "McNemar's test on cells that only one of the two models calls right. It takes cells "
-    "as independent and is too optimistic where groups differ; shown for comparison."
-)
-
-CLASSES_NOTE = (
-    "Worst class: lowest recall of any class. Calibration error: mean difference between stated "
-    "confidence and the fraction right. "
-)
+PROSE = Prose(__name__)
 
 
 def leaderboard_page(
@@ -66,7 +59,7 @@ def leaderboard_page(
         sections.append(_others(league))
     page = Page(
         title=f"{data.title}: leaderboard",
-        question="Which registered model is best on the same test cells, and is it really better?",
+        question=PROSE("question"),
         kicker=f"Study {league['study']}, registered model {league['name']}",
         verdict=_verdict(league, champion, decision),
         sections=sections,
@@ -121,8 +114,7 @@ def _gate(decision: Mapping[str, Any]) -> Section:
         key="gate",
         title="The gate",
         short="Gate",
-        lead=f"The best of the new versions on the validation cells, {challenger}, was held "
-        "against these conditions.",
+        lead=PROSE("gate_lead", challenger=challenger),
         blocks=(Table(f"Conditions for {challenger}", ("condition", "", "found"), rows),),
     )
 
@@ -137,8 +129,7 @@ def _standings(league: League, data: StudyData, champion: int | None) -> Section
         caption=f"Versions by {metric} on the test cells",
         columns=("version", metric, *measures, "ms a cell"),
         rows=tuple(_standing(league, entry, champion) for entry in league["entries"]),
-        note=(CLASSES_NOTE if classes else "")
-        + "Milliseconds: median time of the ONNX graph for one cell.",
+        note=PROSE("standings_note", classes=classes),
     )
     blocks: tuple[Block, ...] = (table,)
     if isinstance(data.primary_task, ClassesParams):
@@ -163,10 +154,7 @@ def _forest(league: League, chance: float) -> Plots:
         "; ".join(f"{_name(e)} {e['value']:.3f}, {_span(e)}" for e in league["entries"]),
         720,
     )
-    caption = (
-        f"{metric} with {league['confidence']:.0%} intervals. Intervals that overlap do not "
-        "mean that models are equal: the pairs below are the finer comparison."
-    )
+    caption = PROSE("forest_caption", metric=metric, confidence=format(league["confidence"], ".0%"))
     return Plots(caption, (plot,))
 
 
@@ -200,7 +188,7 @@ def _differences(league: League) -> Section:
         opponent = f"champion when this was compared, v{league['champion']}"
         blocks += _differences_to(league, opponent, pairs)
     if not blocks:
-        blocks.append(Text(("There is only one version: nothing to compare it with yet.",)))
+        blocks.append(Text((PROSE("single_version"),)))
     caveats = sorted({test["caveat"] for test in league["tests"] if test["caveat"]})
     if caveats:
         blocks.append(Text(tuple(f"Note: {caveat}." for caveat in caveats)))
@@ -208,7 +196,7 @@ def _differences(league: League) -> Section:
         key="differences",
         title="Differences",
         short="Differences",
-        lead="The same cells, predicted by two models at a time.",
+        lead=PROSE("differences_lead"),
         blocks=tuple(blocks),
     )
 
@@ -241,24 +229,28 @@ def _method(league: League) -> Section:
     items = [
         (
             "p",
-            "Two-sided permutation test: the two models' predictions are exchanged group by group, "
-            "because cells of one group are not independent."
-            + (f" With these groups it cannot fall below {max(floors):.3g}." if floors else ""),
+            PROSE("method_p", floor=f"{max(floors):.3g}" if floors else ""),
         ),
         (
             "p adjusted",
-            f"The same, adjusted for the number of versions compared ({league['correction']}); "
-            f"below {league['alpha']:g} a difference is called significant.",
+            PROSE(
+                "method_p_adjusted",
+                correction=league["correction"],
+                alpha=format(league["alpha"], "g"),
+            ),
         ),
-        *([("p McNemar", MCNEMAR)] if has_mcnemar(league) else []),
+        *([("p McNemar", PROSE("method_mcnemar"))] if has_mcnemar(league) else []),
         (
             "difference",
-            f"Difference in {metric_words(league)} with a "
-            f"{league['confidence']:.0%} bootstrap interval that resamples groups.",
+            PROSE(
+                "method_difference",
+                metric=metric_words(league),
+                confidence=format(league["confidence"], ".0%"),
+            ),
         ),
         (
             "champion",
-            "The version that serves. It is replaced only through the gate of the stage promote.",
+            PROSE("method_champion"),
         ),
     ]
     return Section(
@@ -282,7 +274,7 @@ def _others(league: League) -> Section:
         key="others",
         title="Not comparable",
         short="Not comparable",
-        lead="Versions that were evaluated on other cells have no place in the table.",
+        lead=PROSE("others_lead"),
         blocks=(Table("Versions left out", ("version", "why"), rows),),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +19,10 @@ from unstained.report.page import (
     Text,
     svg_picture,
 )
+from unstained.report.prose import Prose
 from unstained.report.uncertainty import plots
+
+PROSE = Prose(__name__)
 
 
 def share(row: Row, column: str = "value") -> Cell:
@@ -40,11 +42,13 @@ def model_cell(results: Results, model: str) -> Cell:
 def means(results: Results) -> str:
     """What values and intervals are, as a sentence below tables."""
     over = f"Means over {results.replicas} replicates" if results.replicas > 1 else "One replicate"
-    return (
-        f"{over} of each model, on the same {results.test_cells:,} test cells of "
-        f"{results.test_groups} {results.groups_word}. Small print: "
-        f"{percent(results.confidence)} intervals over {results.groups_word}. Models in order of "
-        "validation score."
+    return PROSE(
+        "means",
+        over=over,
+        test_cells=f"{results.test_cells:,}",
+        test_groups=results.test_groups,
+        groups_word=results.groups_word,
+        confidence=percent(results.confidence),
     )
 
 
@@ -62,19 +66,17 @@ def calibration(results: Results) -> Section:
         cells.append(Cell(decimal(change["change"], 3), limits, strong=change["low"] > 0))
         rows.append(tuple(cells))
     table = Table(
-        "Probabilities before and after temperature scaling, test cells",
+        PROSE("calibration_caption"),
         ("model", "temperature", *("before", "after") * 3, "change of log loss"),
         tuple(rows),
-        means(results) + " Below 0 the last column is an improvement; bold is a clear loss. A "
-        "calibration error has no interval here: resampling could only raise it.",
+        PROSE("calibration_note", means=means(results)),
         (("", 2), ("calibration error", 2), ("log loss", 2), ("Brier score", 2), ("", 1)),
     )
     return Section(
         "calibration",
         "Are stated probabilities true?",
         "Probabilities",
-        "Of calls that a model is 80 % sure of, 80 % should be right. One temperature, fitted on "
-        "the held-out fold, divides all logits; it changes no call.",
+        PROSE("calibration_lead"),
         (table,),
     )
 
@@ -99,21 +101,22 @@ def coverage(results: Results) -> Section:
         cells.append(Cell(percent(worst["coverage"]), text, strong=strong))
         rows.append(tuple(cells))
     svg = plots.coverage_panel(table[table["part"] == "group"], promised, results.data.class_names)
-    alt = f"Coverage of each {results.group_word} by model; the table below names the least."
+    alt = PROSE("coverage_alt", group_word=results.group_word)
     figure = Plots(
-        f"Each point is one {results.group_word}; the dotted line is the promise. Points with a "
-        "dark rim fall clearly short of it.",
+        PROSE("coverage_points", group_word=results.group_word),
         (svg_picture(svg, alt, 787),),
     )
     names = results.data.class_names
     found = Table(
-        f"Fraction of cells whose set holds their class ({percent(promised)} promised)",
+        PROSE("coverage_caption", promised=percent(promised)),
         ("model", "classes a set", "all cells", *names, "SD, points", "the least"),
         tuple(rows),
-        means(results) + " Intervals span those over cells too. Bold: the whole interval lies "
-        f"below the promise. SD: spread of coverage over {results.groups_word}, and what chance "
-        f"alone would give with as many cells. The interval of the least is widened for the "
-        f"choice among {results.test_groups}.",
+        PROSE(
+            "coverage_note",
+            means=means(results),
+            groups_word=results.groups_word,
+            test_groups=results.test_groups,
+        ),
         (
             ("", 2),
             ("fraction covered", 1 + len(names)),
@@ -124,9 +127,7 @@ def coverage(results: Results) -> Section:
         "coverage",
         "Do sets hold the true class as often as promised?",
         "Sets of classes",
-        "Instead of one class a model can name a set. Thresholds of each class come from the "
-        f"held-out fold; the promise holds for cells like those, new {results.groups_word} may "
-        "differ.",
+        PROSE("coverage_lead", groups_word=results.groups_word),
         (figure, found),
     )
 
@@ -156,7 +157,7 @@ def answers(results: Results) -> Section:
             cells.append(Cell(decimal(row["value"], 3), limits))
         rows.append(tuple(cells))
     table = Table(
-        f"Answering only where confidence suffices for {percent(target)} errors",
+        PROSE("answers_caption", target=percent(target)),
         (
             "model",
             "errors, all answered",
@@ -167,36 +168,19 @@ def answers(results: Results) -> Section:
             "excess",
         ),
         tuple(rows),
-        means(results) + " The threshold is chosen on the held-out fold, its effect is measured "
-        "on test cells; bold: clearly more errors than asked for. Silent: replicates that reach "
-        "the target at no threshold and so answer nothing. AURC: mean error rate over all "
-        "coverages, 0 is best; excess: what a perfect order of the same answers would take off.",
+        PROSE("answers_note", means=means(results)),
         (("", 1), ("", 1), ("threshold from validation cells", 3), ("order of answers", 2)),
     )
     svg = plots.risk_panel(results.curves, target, results.best)
-    alt = f"Error rate among answered cells against the fraction answered; best: {results.best}."
-    caption = (
-        "From right to left, the least certain answers are given up. A line that falls steeply "
-        "belongs to a model that knows where it errs."
-    )
+    alt = PROSE("answers_alt", best=results.best)
+    caption = PROSE("answers_curve")
     return Section(
         "answers",
         "Which cells should not be answered?",
         "Abstention",
-        "Cells are answered in order of falling confidence.",
+        PROSE("answers_lead"),
         (Plots(caption, (svg_picture(svg, alt, 710),)), table),
     )
-
-
-MADE: Mapping[str, str] = {
-    "simulated": "Simulated by the instrument that made the study, with a seed of their own, as "
-    "acquisitions of their own: debris, two cells in one image, and cells {defocus:g} µm out of "
-    "focus, half of them either way. Control: ordinary cells of these acquisitions.",
-    "made from cells": "Made from the study's own test cells: two of one {group} pasted side by "
-    "side; debris as a copy of a cell at {debris:g} of its size, as small as fragments are, the "
-    "rest painted over; defocus as a Gaussian blur of {blur:g} px with the camera's "
-    "noise put back. Control: ordinary cells painted over around themselves.",
-}
 
 
 def strangers(results: Results, examples: Gallery) -> Section:
@@ -223,22 +207,24 @@ def strangers(results: Results, examples: Gallery) -> Section:
     columns = [name for kind in kinds if kind != CONTROL for name in ("AUROC", "missed")]
     cells_a_kind = int(table["cells"].iloc[0])
     origin = str(table["origin"].iloc[0])
-    made = MADE[origin].format(
-        defocus=results.params.defocus_um,
-        blur=results.params.blur_px,
-        debris=DEBRIS,
+    made = PROSE(
+        f"strangers_{origin.replace(' ', '_')}",
+        defocus=f"{results.params.defocus_um:g}",
+        blur=f"{results.params.blur_px:g}",
+        debris=f"{DEBRIS:g}",
         group=results.group_word,
     )
     found = Table(
-        f"Telling strange cells from test cells, {cells_a_kind} of each kind, {origin}",
+        PROSE("strangers_caption", cells_a_kind=cells_a_kind, origin=origin),
         ("model", "false alarms", *columns, "AUROC"),
         tuple(rows),
-        f"One replicate of each model ({table['replicate'].iloc[0]}), whose network was run. "
-        "AUROC: chance that a strange cell scores above a test cell; 0.5 is blind, the control "
-        "should stay there. Missed: strange cells that pass where 95 % of test cells pass (false "
-        "positive rate at 95 % true positives). False alarms: test cells above the threshold that "
-        f"{percent(results.params.false_alarms)} of validation cells were to exceed. Small print: "
-        f"{percent(results.confidence)} intervals over {results.groups_word}.",
+        PROSE(
+            "strangers_note",
+            replicate=table["replicate"].iloc[0],
+            false_alarms=percent(results.params.false_alarms),
+            confidence=percent(results.confidence),
+            groups_word=results.groups_word,
+        ),
         (("", 2), *((kind, 1 if kind == CONTROL else 2) for kind in kinds)),
         tuple(lines[1:]),
     )
@@ -246,9 +232,7 @@ def strangers(results: Results, examples: Gallery) -> Section:
         "strangers",
         "Are strange cells noticed?",
         "Strange cells",
-        "A classifier gives every image a class, debris too. Two scores are to notice what no "
-        "class covers: the energy of the logits, and the distance to the "
-        f"{_ordinal(results.params.neighbour)} nearest training cell in the network's last layer.",
+        PROSE("strangers_lead", neighbour=_ordinal(results.params.neighbour)),
         (Text((made,)), examples, found),
     )
 

@@ -15,8 +15,11 @@ from unstained.report.page import (
     Text,
     svg_picture,
 )
+from unstained.report.prose import Prose
 from unstained.report.uncertainty import plots
 from unstained.report.uncertainty.cell_sections import means, model_cell, share
+
+PROSE = Prose(__name__)
 
 
 def composition(results: Results) -> Section:
@@ -41,27 +44,24 @@ def composition(results: Results) -> Section:
     )
     sizes = results.composition["cells"]
     table = Table(
-        "Error of a class's fraction, and how often intervals hold the truth",
+        PROSE("composition_caption"),
         ("model", *("error, points", "held") * len(METHODS)),
         tuple(rows),
-        f"{results.composition['mixture'].nunique()} mixtures of {sizes.min()} to {sizes.max()} "
-        f"test cells, all replicates. Error: mean absolute difference to the true fraction. Held: "
-        f"intervals that hold the truth, {percent(results.confidence)} promised. Mixtures share "
-        "test cells, so their errors are not independent. An interval without width is that of a "
-        "model that says the same of every cell: it has nothing to resample.",
+        PROSE(
+            "composition_note",
+            mixtures=results.composition["mixture"].nunique(),
+            smallest=sizes.min(),
+            largest=sizes.max(),
+            confidence=percent(results.confidence),
+        ),
         (("", 1), *((words, 2) for words in METHODS.values())),
     )
-    caption = (
-        f"{results.best}: each point is one class of one mixture and replicate, with its interval."
-    )
+    caption = PROSE("composition_points", best=results.best)
     return Section(
         "composition",
         "What does a culture consist of?",
         "Composition",
-        "Counting calls is biased where a culture's composition differs from that of the training "
-        "cells. The adjusted count undoes the error rates found on validation cells (Forman 2008); "
-        "the correction for prior shift finds the fractions under which calibrated probabilities "
-        "are likeliest (Saerens et al. 2002, with bias-corrected calibration).",
+        PROSE("composition_lead"),
         (Plots(caption, panels), table),
     )
 
@@ -86,17 +86,14 @@ def rare(results: Results) -> Section:
         f"Cells found where {percent(wanted)} of calls shall be right",
         ("model", *("found", "precision") * len(results.data.class_names)),
         tuple(rows),
-        means(results) + " A cell is called above a threshold on its probability of the class, "
-        "chosen on the held-out fold; bold: precision on test cells is clearly lower than asked "
-        "for. A dash: nothing was called.",
+        PROSE("rare_note", means=means(results)),
         (("", 1), *groups),
     )
     return Section(
         "rare",
-        "How many cells of each class are found, if calls must be precise?",
+        PROSE("rare_title"),
         "Precise calls",
-        "Who sorts or counts a rare class asks for precision first, and then how many cells are "
-        "left.",
+        PROSE("rare_lead"),
         (table,),
     )
 
@@ -122,7 +119,7 @@ def labels(results: Results, doubted: Gallery | None) -> Section:
     unseen = f"cell or its {results.group_word}" if results.apart else "cell"
     audited = int(results.audits["cells"].iloc[0])
     table = Table(
-        f"Labels doubted by models that did not see the {unseen} ({audited:,} cells)",
+        PROSE("labels_caption", unseen=unseen, audited=f"{audited:,}"),
         (
             "model",
             "doubted",
@@ -133,11 +130,7 @@ def labels(results: Results, doubted: Gallery | None) -> Section:
             "agrees with model",
         ),
         tuple(rows),
-        "Doubted: confidently of another class than the label (confident learning, Northcutt et "
-        "al. 2021). Gated: doubted cells that fluorescence assigns to one class; disputed: the "
-        "fraction of them whose label is another class; beside it the same fraction of all gated "
-        "cells: doubts that are worth something exceed it. Last: fluorescence names the class "
-        "that the model suggests.",
+        PROSE("labels_note"),
         (("", 1), ("by the models", 2), ("fluorescence, of the doubted", 4)),
     )
     blocks: list[Block] = [_gating(results), table]
@@ -147,21 +140,14 @@ def labels(results: Results, doubted: Gallery | None) -> Section:
         "labels",
         "Which labels are doubted?",
         "Labels",
-        "A cell is labelled by the culture it came from, but not every cell took the lineage that "
-        "its treatment induces. Each cell outside the test part is judged by the replicates that "
-        "held its fold out.",
+        PROSE("labels_lead"),
         tuple(blocks),
     )
 
 
 def _gating(results: Results) -> Block:
     if not results.gates:
-        return Text(
-            (
-                "No marker of this study was recorded that stands for a class, so doubts cannot be "
-                "checked: hard cells and wrong labels look alike here.",
-            )
-        )
+        return Text((PROSE("no_gates"),))
     kinds = list(dict.fromkeys(kind for row in results.gate_counts.values() for kind in row))
     rows = tuple(
         (Cell(label), *(Cell(f"{counts.get(kind, 0):,}") for kind in kinds))
@@ -172,8 +158,7 @@ def _gating(results: Results) -> Block:
         + (
             "no threshold parts its cells, not used"
             if not gate.usable
-            else f"the populations overlap, so the threshold lets 5 % of the cultures pass that "
-            f"should not show it; {percent(gate.positive)} of the others pass"
+            else PROSE("gate_overlap", positive=percent(gate.positive))
             if gate.by_controls
             else f"two populations, {percent(gate.positive)} positive"
         )
@@ -183,7 +168,6 @@ def _gating(results: Results) -> Block:
         "What fluorescence says of the labelled cells",
         ("label", *kinds),
         rows,
-        f"Gates of log intensity. {'. '.join(words)}. Negative: positive for no marker; ambiguous: "
-        "for those of several classes.",
+        PROSE("gating_note", gates=". ".join(words)),
         (("", 1), ("cells by fluorescence", len(kinds))),
     )

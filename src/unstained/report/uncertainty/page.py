@@ -14,8 +14,11 @@ from unstained.report.page import (
     Verdict,
     origin_section,
 )
+from unstained.report.prose import Prose
 from unstained.report.uncertainty import cell_sections, culture_sections
 from unstained.report.uncertainty.findings import findings
+
+PROSE = Prose(__name__)
 
 
 def build_page(
@@ -35,8 +38,7 @@ def build_page(
     """
     return Page(
         title=f"{results.data.title}: when not to trust a model",
-        question="When should a model not answer, what does it not notice, and which labels does "
-        "it doubt?",
+        question=PROSE("question"),
         kicker="unstained · uncertainty",
         verdict=_verdict(results),
         sections=(
@@ -66,7 +68,7 @@ def _verdict(results: Results) -> Verdict:
     found = findings(results)
     bad = [item for item in found if item.tone == "bad" and "simulated" not in item.title]
     answer = (
-        f"{results.best} knows when it does not know, as far as these cells show."
+        PROSE("verdict_knows", best=results.best)
         if not bad
         else f"{results.best} does not always know when it does not know."
     )

@@ -18,6 +18,9 @@ from unstained.report.figures import (
     new_panel,
     to_svg,
 )
+from unstained.report.prose import Prose
+
+PROSE = Prose(__name__)
 
 
 def risk_panel(curves: pd.DataFrame, target: float, best: str) -> str:
@@ -82,7 +85,7 @@ def coverage_panel(groups: pd.DataFrame, promised: float, classes: Sequence[str]
         axes.set_yticks(range(len(models)), models)
         axes.set_ylim(len(models) - 0.5, -0.5)
         axes.set_xlim(min(0.5, float(groups["coverage"].min()) - 0.03), 1.0)
-        axes.set_xlabel("fraction of an acquisition's cells whose set holds their class")
+        axes.set_xlabel(PROSE("coverage_axis"))
         axes.tick_params(axis="y", length=0)
         figure.legend(loc="outside upper right", ncols=len(kinds))
         return to_svg(figure)
