@@ -50,7 +50,7 @@ def test_every_sentence_is_asked_for_with_its_values(path: Path):
     uses = asked(path.parent)
     assert set(uses) == set(blocks)
     for key, body in blocks.items():
-        needed = meta.find_undeclared_variables(Environment().parse(body))  # noqa: S701
+        needed = meta.find_undeclared_variables(Environment().parse(body))
         for given in uses[key]:
             assert needed <= given, key
             assert key in CHOSEN or given <= needed, key

@@ -20,27 +20,22 @@ from unstained.evaluation.baselines.verdicts import (
 )
 from unstained.evaluation.controls import is_shortcut, what_it_sees
 from unstained.evaluation.scores import Scores
-from unstained.report.baselines import plots
 from unstained.report.baselines.cost import cost_section
 from unstained.report.baselines.experiment_section import experiment_section
-from unstained.report.figures import roc_panel
+from unstained.report.baselines.figures_section import figures_section
 from unstained.report.numbers import decimal, listed, p_value
 from unstained.report.page import (
     Block,
     Cell,
     Definitions,
     Page,
-    Picture,
-    Plots,
     Section,
     Table,
     Text,
     origin_section,
-    svg_picture,
 )
 from unstained.report.prose import Prose
 from unstained.statistics.folds import AblationAnswer, League, PairedDifference
-from unstained.statistics.metrics import confusion_matrix, macro, roc_auc, roc_curve
 from unstained.studies.nsc.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
 
 PROSE = Prose(__name__)
@@ -91,7 +86,7 @@ def build_page(
         _differences(contest, league),
         experiment_section(grid, found, hidden),
         _classes(contest, data),
-        _figures(contest, data),
+        figures_section(contest, data),
         cost_section(contest, METRIC),
         _paper() if _is_the_papers(data) else None,
         origin_section(provenance),
@@ -310,70 +305,6 @@ def _classes(grid: Grid, data: StudyData) -> Section:
     caption = "Mean and standard deviation over replicates."
     blocks = (Table(caption, tuple(columns), tuple(rows)),)
     return Section("classes", "Class by class", "Classes", lead, blocks)
-
-
-def _figures(grid: Grid, data: StudyData) -> Section:
-    boxes = {model: grid.scores(model, "test", METRIC) for model in grid.models}
-    curves = curves_table(grid)
-    panels = [
-        svg_picture(
-            plots.band_panel(curves, measure, label),
-            PROSE("curves_alt", label=label),
-            403,
-        )
-        for measure, label in (
-            ("train_loss", "training loss"),
-            ("val_loss", "validation loss"),
-            ("val_macro_f1", "validation macro-F1"),
-        )
-        if f"{measure}_mean" in curves
-    ]
-    box = svg_picture(plots.box_panel(boxes, "macro-F1"), "Macro-F1 of all replicates", 538)
-    return Section(
-        "figures",
-        "Curves, confusions, distributions",
-        "Figures",
-        PROSE("figures_lead"),
-        (
-            Plots("Distribution over replicates; each point is one.", (box,)),
-            Plots(PROSE("curves_caption"), tuple(panels)),
-            Plots(PROSE("roc_caption"), _rocs(grid, data)),
-            Plots(
-                PROSE("confusion_caption"),
-                _matrices(grid, data),
-            ),
-        ),
-    )
-
-
-def _rocs(grid: Grid, data: StudyData) -> tuple[Picture, ...]:
-    shown = [model for model in grid.models if model in ABLATION] or list(grid.models)[:4]
-    found = []
-    for k, name in enumerate(data.class_names):
-        positive = grid.labels == k
-        lines = []
-        for model in shown:
-            score = grid.pooled(model)[:, k]
-            fpr, tpr = roc_curve(positive, score)
-            area = float(roc_auc(positive, score)[0]) if positive.any() else float("nan")
-            lines.append((model, fpr, tpr, area))
-        svg = roc_panel(name, lines, len(lines) - 1)
-        found.append(svg_picture(svg, f"ROC curves of {name} against the rest", 298))
-    return tuple(found)
-
-
-def _matrices(grid: Grid, data: StudyData) -> tuple[Picture, ...]:
-    found = []
-    for model in grid.models:
-        counts = confusion_matrix(
-            grid.labels, grid.pooled(model).argmax(axis=1), len(data.class_names)
-        )
-        fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        recall = float(macro(np.diagonal(fractions).astype(float)))
-        svg = plots.confusion_panel(model, fractions, data.class_names)
-        alt = f"Confusion matrix of {model}: mean recall {recall:.2f}"
-        found.append(svg_picture(svg, alt, 298))
-    return tuple(found)
 
 
 def _paper() -> Section:
