@@ -10,6 +10,7 @@ from scipy.optimize import approx_fprime
 from sklearn.metrics import log_loss
 
 from unstained.evaluation import calibration
+from unstained.statistics.intervals import resample_groups
 
 
 def draw(temperature: float, cells: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,3 +87,20 @@ def test_without_cells_nothing_is_fitted_and_no_error_known() -> None:
     with pytest.raises(ValueError, match="cells"):
         calibration.fit_temperature(empty, np.empty(0, int))
     assert np.isnan(calibration.reliability(empty, np.empty(0, int), 5).error)
+
+
+@pytest.mark.parametrize(("gap", "least", "most"), [(0.0, 0, 0), (0.1, 0, 3), (0.25, 18, 20)])
+def test_an_error_is_shown_where_it_is_there(gap: float, least: int, most: int) -> None:
+    """Confidence exceeds the fraction right by `gap`; of 20 sets, how many show more than 0.1."""
+    rng, shown = np.random.default_rng(5), 0
+    groups = np.repeat(np.arange(20).astype(str), 30)
+    for seed in range(20):
+        confident = rng.uniform(0.6, 0.95, 600)
+        probabilities = np.stack([confident, 1 - confident], axis=1)
+        labels = (rng.random(600) > confident - gap).astype(int)
+        sampling = resample_groups(groups, labels, 200, seed)
+        found = calibration.error_estimate(probabilities, labels, 10, sampling, 0.95)
+        assert found.value == calibration.reliability(probabilities, labels, 10).error
+        assert found.low <= found.value <= found.high
+        shown += found.low > 0.1
+    assert least <= shown <= most

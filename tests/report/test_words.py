@@ -225,3 +225,77 @@ def test_three_groups_that_differ_keep_the_stated_confidence() -> None:
         found, _ = covered(list(np.clip(rng.normal(0.9, 0.05, 3), 0, 1)), 200)
         wrong += words.coverage_verdict(found, 0.9) == "shown"
     assert wrong <= 30  # 15 are expected; 31 or more happen once in 6,000 times
+
+
+@pytest.mark.parametrize(
+    ("found", "groups", "title", "sentence"),
+    [
+        (
+            Estimate(0.2, 0.14, 0.26),
+            12,
+            "Stated confidence is off",
+            "On test cells it differs from the fraction right by 20 % (14 to 26 %) on average; up "
+            "to 10 % is tolerated.",
+        ),
+        (
+            Estimate(0.04, 0.0, 0.08),
+            12,
+            "Stated confidence can be believed",
+            "On test cells it differs from the fraction right by 4 % (0 to 8 %) on average; up to "
+            "10 % is tolerated.",
+        ),
+        (
+            Estimate(0.09, 0.02, 0.16),
+            4,
+            "Whether stated confidence can be believed cannot be told",
+            "On test cells it differs from the fraction right by 9 % (2 to 16 %) on average; up to "
+            "10 % is tolerated. With 4 blocks the interval is wide; about 8 would tell.",
+        ),
+        (
+            Estimate(NAN, NAN, NAN),
+            0,
+            "Whether stated confidence can be believed cannot be told",
+            "On test cells it differs from the fraction right by – on average; up to 10 % is "
+            "tolerated. There are too few blocks (0) for an interval.",
+        ),
+    ],
+)
+def test_calibration(found: Estimate, groups: int, title: str, sentence: str) -> None:
+    assert words.calibration_title(found, 0.1) == title
+    assert plain(words.calibration_sentence(found, 0.1, groups, "blocks")) == sentence
+
+
+@pytest.mark.parametrize(
+    ("gap", "lost", "flattery"),
+    [
+        (
+            Estimate(0.3, 0.2, 0.4),
+            "External G1 cells are recognised less often",
+            "A random split would promise more",
+        ),
+        (
+            Estimate(0.3, 0.02, 0.5),
+            "Whether external G1 cells are recognised less often cannot be told",
+            "Whether a random split would promise more cannot be told",
+        ),
+        (
+            Estimate(0.0, -0.04, 0.04),
+            "External G1 cells are recognised about as often",
+            "A random split would promise no more",
+        ),
+        (
+            Estimate(0.3, NAN, NAN),
+            "Whether external G1 cells are recognised less often cannot be told",
+            "Whether a random split would promise more cannot be told",
+        ),
+    ],
+)
+def test_gaps(gap: Estimate, lost: str, flattery: str) -> None:
+    assert words.lost_title("G1", gap, 0.1) == lost
+    assert words.flattery_title(gap, 0.1) == flattery
+
+
+def test_gap_in_words() -> None:
+    assert words.gap_words(Estimate(0.123, -0.02, 0.26)) == "12 points (−2 to 26)"
+    assert words.gap_words(Estimate(0.123, NAN, NAN)) == "12 points"
+    assert plain(words.found_words("G1", Estimate(0.4, 0.3, 0.5))) == "G1 40 % (30 to 50 %)"

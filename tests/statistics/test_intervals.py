@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from unstained.statistics.intervals import (
     CELL_BINS,
+    Estimate,
+    difference,
     estimate,
     percentile_interval,
     resample_groups,
@@ -132,3 +134,11 @@ def test_cells_of_unknown_class_do_not_mix_the_strata() -> None:
     nothing = resample_groups(groups, np.full(40, -1), 50, 3)
     assert nothing.groups == 8
     assert nothing.lone_classes == ()
+
+
+def test_a_difference_recovers_the_variances_of_its_parts() -> None:
+    """Symmetric intervals of independent estimates add up as standard errors do."""
+    found = difference(Estimate(0.9, 0.87, 0.93), Estimate(0.6, 0.56, 0.64))
+    assert found.value == pytest.approx(0.3)
+    assert (found.low, found.high) == pytest.approx((0.25, 0.35))
+    assert np.isnan(difference(Estimate(0.9, np.nan, np.nan), Estimate(0.6, 0.5, 0.7)).low)

@@ -6,12 +6,14 @@ arXiv:1706.04599). It changes no decision.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from scipy import optimize, special
 
+from unstained.statistics.intervals import Estimate, Resampling
 from unstained.statistics.metrics import Floats, Labels
 
 INVERSE_TEMPERATURES: Final = (0.02, 20.0)
@@ -74,6 +76,38 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
         options={"xatol": 1e-6},
     )
     return float(1.0 / found.x)
+
+
+def error_estimate(
+    probabilities: Floats, labels: Labels, bins: int, sampling: Resampling, confidence: float
+) -> Estimate:
+    """Expected calibration error with an interval over groups.
+
+    Resampling raises an error that is a mean of absolute values. The lower end is therefore as far
+    below the error as the upper end is above it, which makes up for that: both ends err towards
+    saying too little.
+
+    Args:
+        probabilities: (N, K).
+        labels: (N,) classes, all known.
+        bins: of equal mass; the cells of a bin stay the same in every resample.
+        sampling: bootstrap weights of these N cells.
+        confidence: of the interval.
+    """
+    error = reliability(probabilities, labels, bins).error
+    if not len(labels):
+        return Estimate(error, math.nan, math.nan)
+    confident = probabilities.max(axis=1)
+    bin_of = np.empty(len(labels), np.int64)
+    order = np.argsort(confident, kind="stable")
+    for number, part in enumerate(np.array_split(order, min(bins, len(labels)))):
+        bin_of[part] = number
+    gaps = confident - (probabilities.argmax(axis=1) == labels)
+    sums = sampling.totals(sampling.unit_totals(np.eye(bin_of.max() + 1)[bin_of] * gaps[:, None]))
+    cells = sampling.totals(sampling.unit_totals(np.ones((len(labels), 1))))
+    samples = np.abs(sums).sum(axis=1) / np.maximum(cells[:, 0], 1e-12)
+    high = max(error, float(np.quantile(samples, (1 + confidence) / 2)))
+    return Estimate(error, max(0.0, 2 * error - high), high)
 
 
 def reliability(probabilities: Floats, labels: Labels, bins: int) -> Reliability:

@@ -47,7 +47,7 @@ class Sample:
 def read_sample(
     store: CellStore, part: np.ndarray, data: StudyData, per_class: int, seed: int
 ) -> Sample:
-    """Draw test cells at random, from all groups alike, and read them.
+    """Draw test cells whose class is known at random, from all groups alike, and read them.
 
     Args:
         store: all cells.
@@ -56,8 +56,8 @@ def read_sample(
         per_class: cells of each class, fewer where the test part has fewer.
         seed: of the draw.
     """
-    test = np.flatnonzero(part == "test")
     labels = store.labels(data.class_names)
+    test = np.flatnonzero((part == "test") & (labels >= 0))
     names = store.columns("cell_id", "group")
     group = names["group"].to_numpy(str)
     rows = test[dealt(labels[test], group[test], per_class, seed)]

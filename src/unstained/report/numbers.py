@@ -7,12 +7,13 @@ from typing import Final
 
 import numpy as np
 
+from unstained.evaluation.calibration import error_estimate
 from unstained.evaluation.conformal import coverage_by_group
 from unstained.evaluation.controls import is_shortcut
 from unstained.evaluation.results import ControlResult, Evaluation, ModelResult
 from unstained.report.page import Cell
 from unstained.statistics.evidence import Evidence, Share, evidence
-from unstained.statistics.intervals import HALF_A_POINT, Estimate
+from unstained.statistics.intervals import HALF_A_POINT, Estimate, resample_groups
 from unstained.statistics.paired import PairedResult
 
 CONTROL_WORDS: Final = {
@@ -106,6 +107,23 @@ def coverage_of(evaluation: Evaluation, model: ModelResult) -> dict[str, tuple[E
             model.sets[rows], cells.labels[rows], cells.group[rows], confidence
         )
     return found
+
+
+def calibration_of(evaluation: Evaluation, model: ModelResult) -> tuple[Estimate, int]:
+    """Calibration error of a model on the test cells whose class is known, and their groups."""
+    cells, test, params = evaluation.cells, evaluation.known_test, evaluation.params
+    groups = cells.group[test]
+    if not len(test):
+        return Estimate(float("nan"), float("nan"), float("nan")), 0
+    sampling = resample_groups(groups, cells.labels[test], params.bootstrap, evaluation.seed)
+    found = error_estimate(
+        model.probabilities[test],
+        cells.labels[test],
+        params.ece_bins,
+        sampling,
+        params.confidence,
+    )
+    return found, len(np.unique(groups))
 
 
 def strongest_shortcut(evaluation: Evaluation) -> ControlResult:

@@ -139,3 +139,69 @@ def coverage_sentence(found: Estimate, promise: float, groups: int, who: str, wh
         return f"{numbers}; {promised}: the promise was kept."
     more = needed(groups, found.low, found.high, what)
     return f"{numbers}; {promised}: whether it was kept cannot be told. {more}".rstrip()
+
+
+def calibration_title(found: Estimate, limit: float) -> str:
+    """Whether stated confidence can be believed, in a few words."""
+    said: dict[Evidence, str] = {
+        "shown": "Stated confidence is off",
+        "ruled out": "Stated confidence can be believed",
+        "undecided": "Whether stated confidence can be believed cannot be told",
+    }
+    return said[evidence(found.low, found.high, limit)]
+
+
+def calibration_sentence(found: Estimate, limit: float, groups: int, what: str) -> str:
+    """How far stated confidence lies from the fraction right."""
+    bounds = "" if math.isnan(found.low) else f" ({interval(found.low, found.high)})"
+    said = (
+        f"On test cells it differs from the fraction right by {percent(found.value)}{bounds} on "
+        f"average; up to {percent(limit)} is tolerated."
+    )
+    if evidence(found.low, found.high, limit) != "undecided":
+        return said
+    return f"{said} {needed(groups, found.low, found.high, what)}".rstrip()
+
+
+def missed_title(told: Evidence) -> str:
+    """Whether classes are mostly missed, in a few words; for those told alike."""
+    said: dict[Evidence, str] = {
+        "shown": "Some classes are mostly missed",
+        "ruled out": "No class is mostly missed",
+        "undecided": "Whether some classes are mostly missed cannot be told",
+    }
+    return said[told]
+
+
+def found_words(name: str, recall: Estimate) -> str:
+    """'G1 45 % (30 to 60 %)'."""
+    bounds = "" if math.isnan(recall.low) else f" ({interval(recall.low, recall.high)})"
+    return f"{name} {percent(recall.value)}{bounds}"
+
+
+def lost_title(name: str, lost: Estimate, limit: float) -> str:
+    """Whether external cells of a class are found less often than test cells, in a few words."""
+    said: dict[Evidence, str] = {
+        "shown": f"External {name} cells are recognised less often",
+        "ruled out": f"External {name} cells are recognised about as often",
+        "undecided": f"Whether external {name} cells are recognised less often cannot be told",
+    }
+    return said[evidence(lost.low, lost.high, limit)]
+
+
+def flattery_title(gap: Estimate, limit: float) -> str:
+    """Whether a random split would promise more, in a few words."""
+    said: dict[Evidence, str] = {
+        "shown": "A random split would promise more",
+        "ruled out": "A random split would promise no more",
+        "undecided": "Whether a random split would promise more cannot be told",
+    }
+    return said[evidence(gap.low, gap.high, limit)]
+
+
+def gap_words(gap: Estimate) -> str:
+    """A difference of fractions as '12 points (3 to 21)'."""
+    value, low, high = (
+        f"{100 * part:.0f}".replace("-", "−") for part in (gap.value, gap.low, gap.high)
+    )
+    return f"{value} points" if math.isnan(gap.low) else f"{value} points ({low} to {high})"

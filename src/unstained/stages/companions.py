@@ -77,6 +77,8 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
     from unstained.report.page import render
 
     store = CellStore.open(inputs["store"])
+    if not params.data.class_names:
+        return _without_classes(params, store, outputs, job)
     grid = _read(params, inputs, job)
     contenders = params.companions.contenders
     found = outcomes(
@@ -114,6 +116,22 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
         "best_macro_f1": round(float(best["macro_f1"]), 6),
     }
     return Report(metrics)
+
+
+def _without_classes(
+    params: CompanionsStageParams, store: CellStore, outputs: Outputs, job: Job
+) -> Report:
+    """One sentence in place of page and tables."""
+    from unstained.report.without_classes import write_without_classes
+
+    sentence = write_without_classes(
+        outputs,
+        params.data,
+        "the baselines' tables by class",
+        simulated=store.manifest["source"] == "simulator",
+        provenance=provenance(params, store, job),
+    )
+    return Report({}, (sentence,))
 
 
 def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dict[str, Hidden]:

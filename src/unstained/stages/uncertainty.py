@@ -103,6 +103,8 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
     from unstained.report.uncertainty.pictures import stranger_gallery, suspect_gallery
 
     store = CellStore.open(inputs["store"])
+    if not params.data.class_names:
+        return _without_classes(params, store, outputs, job)
     context = _Context(params, inputs, job, store)
     strangers = _strangers(context)
     results = _results(context, strangers)
@@ -123,6 +125,22 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
     write_text(outputs["page"], render(page))
     notes = tuple(item.title for item in findings(results) if item.tone in ("bad", "caution"))
     return Report(headline(results), notes)
+
+
+def _without_classes(
+    params: UncertaintyStageParams, store: CellStore, outputs: Outputs, job: Job
+) -> Report:
+    """One sentence in place of page and tables."""
+    from unstained.report.without_classes import write_without_classes
+
+    sentence = write_without_classes(
+        outputs,
+        params.data,
+        "abstention, sets of classes and doubted labels",
+        simulated=store.manifest["source"] == "simulator",
+        provenance=provenance(params, store, job),
+    )
+    return Report({}, (sentence,))
 
 
 @dataclass(frozen=True)

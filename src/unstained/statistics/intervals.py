@@ -14,6 +14,7 @@ memory and time do not grow with the number of cells.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -39,6 +40,19 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """First minus second, for estimates from different cells.
+
+    The interval recovers variances from the two intervals, so it need not be symmetric (method of
+    variance estimates recovery, Zou & Donner 2008, Statist. Med. 27:1693); the estimates count as
+    independent. NaN where one has no interval.
+    """
+    value = first.value - second.value
+    below = math.hypot(first.value - first.low, second.high - second.value)
+    above = math.hypot(first.high - first.value, second.value - second.low)
+    return Estimate(value, value - below, value + above)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ class ReplicateResult:
     Attributes:
         name: its directory, e.g. 'fold0-seed42'.
         numbers: content of numbers.json.
-        test: predictions of the test cells, in order of cell_id.
+        test: predictions of the test cells whose class is known, in order of cell_id.
         history: one row an epoch.
-        validation: predictions of the held-out fold, in order of cell_id.
+        validation: predictions of the held-out fold, likewise.
     """
 
     name: str
@@ -135,12 +135,13 @@ def read_grid(
 
 
 def read_replicate(home: Path) -> ReplicateResult:
-    """Read one replicate.
+    """Read one replicate; cells of unknown class are left out.
 
     Args:
         home: its directory.
     """
     found = read_predictions(home / "predictions.parquet")
+    found = found.take(np.flatnonzero(found.classes.known))
     history = pd.read_csv(home / "history.csv")
     return ReplicateResult(
         home.name, read_json(home / "numbers.json"), found.of("test"), history, found.of("val")

@@ -16,6 +16,7 @@ from unstained.report.numbers import (
     CONTROL_WORDS,
     against_control,
     better,
+    calibration_of,
     coverage_of,
     explained_by,
     percent,
@@ -24,11 +25,19 @@ from unstained.report.page import Finding, Tone
 from unstained.report.words import (
     better_sentence,
     better_title,
+    calibration_sentence,
+    calibration_title,
     coverage_sentence,
     coverage_verdict,
+    flattery_title,
+    found_words,
+    gap_words,
+    lost_title,
+    missed_title,
     share_sentence,
 )
-from unstained.statistics.evidence import Evidence
+from unstained.statistics.evidence import Evidence, evidence
+from unstained.statistics.intervals import difference
 
 TOLERATED_ERROR: Final = 0.1
 """Calibration error above which stated confidence misleads."""
@@ -37,6 +46,12 @@ NOTABLE: Final = 0.05
 """Difference in balanced accuracy that is worth a sentence."""
 
 LOW_RECALL: Final = 0.5
+"""Fraction of a class's cells above which most of them are missed."""
+
+TONES: Final[dict[Evidence, Tone]] = {"shown": "caution", "undecided": "neutral"}
+"""Of a fault that is shown, or that cannot be told."""
+
+CALIBRATION_TONES: Final[dict[Evidence, Tone]] = {**TONES, "ruled out": "good"}
 
 ORDER: Final[tuple[Tone, ...]] = ("bad", "caution", "neutral", "good")
 
@@ -148,36 +163,36 @@ def _flattery(evaluation: Evaluation) -> Iterator[Finding]:
     if not evaluation.data.class_names:
         return
     found = {
-        control.split: control.scores.overall["balanced_accuracy"].value
+        control.split: control.scores.overall["balanced_accuracy"]
         for control in evaluation.controls
         if control.name == "features"
     }
-    if len(found) == 2 and found["random"] - found["grouped"] > NOTABLE:
+    if len(found) < 2:
+        return
+    gap = difference(found["random"], found["grouped"])
+    told = evidence(gap.low, gap.high, NOTABLE)
+    if told != "ruled out":
+        meaning = (
+            "The difference is knowledge of the recordings, not of the classes."
+            if told == "shown"
+            else "The intervals are too wide to tell."
+        )
         yield Finding(
-            "caution",
-            "A random split would promise more",
-            f"Hand-crafted features reach {percent(found['random'])} when cells are split at "
-            f"random and {percent(found['grouped'])} on held-out groups. The difference is "
-            "knowledge of the recordings, not of the classes.",
+            TONES[told],
+            flattery_title(gap, NOTABLE),
+            f"Hand-crafted features reach {percent(found['random'].value)} when cells are split at "
+            f"random and {percent(found['grouped'].value)} on held-out groups, "
+            f"{gap_words(gap)} less. {meaning}",
         )
 
 
 def _probabilities(evaluation: Evaluation) -> Iterator[Finding]:
     best, alpha = evaluation.best, evaluation.params.conformal_alpha
-    error = best.test.after.error
     names = evaluation.data.class_names
-    if error > TOLERATED_ERROR:
-        yield Finding(
-            "caution",
-            "Stated confidence is off",
-            f"On test cells it differs from the fraction right by {percent(error)} on average.",
-        )
-    else:
-        yield Finding(
-            "good",
-            "Stated confidence can be believed",
-            f"On test cells it differs from the fraction right by {percent(error)} on average.",
-        )
+    error, groups = calibration_of(evaluation, best)
+    tone = CALIBRATION_TONES[evidence(error.low, error.high, TOLERATED_ERROR)]
+    text = calibration_sentence(error, TOLERATED_ERROR, groups, evaluation.group_word)
+    yield Finding(tone, calibration_title(error, TOLERATED_ERROR), text)
     few = [
         f"{name} ({count})"
         for name, count in zip(names, best.first.validation_cells, strict=True)
@@ -214,31 +229,35 @@ def _coverage(evaluation: Evaluation) -> Iterator[Finding]:
 
 
 def _classes(evaluation: Evaluation) -> Iterator[Finding]:
-    low = [
-        f"{found.name} {percent(found.recall.value)}"
-        for found in evaluation.best.test.scores.classes
-        if found.recall.value < LOW_RECALL
-    ]
-    if low:
-        yield Finding(
-            "caution",
-            "Some classes are mostly missed",
-            f"Of their own cells the best model finds: {', '.join(low)}.",
-        )
+    """Classes of which most cells are missed, and those of which that cannot be told."""
+    told: dict[Evidence, list[str]] = {"shown": [], "undecided": []}
+    for found in evaluation.best.test.scores.classes:
+        missed = evidence(1 - found.recall.high, 1 - found.recall.low, LOW_RECALL)
+        if missed in told and found.support:
+            told[missed].append(found_words(found.name, found.recall))
+    for key, listed in told.items():
+        if listed:
+            text = f"Of their own cells the best model finds: {', '.join(listed)}."
+            yield Finding(TONES[key], missed_title(key), text)
 
 
 def _external(evaluation: Evaluation) -> Iterator[Finding]:
     part = evaluation.best.parts.get("external")
     if part is None:
         return
-    inside = {found.name: found.recall.value for found in evaluation.best.test.scores.classes}
+    inside = {found.name: found.recall for found in evaluation.best.test.scores.classes}
     for found in part.scores.classes:
-        if found.support and found.recall.value < inside[found.name] - 2 * NOTABLE:
+        if not found.support or np.isnan(inside[found.name].value):
+            continue
+        lost = difference(inside[found.name], found.recall)
+        told = evidence(lost.low, lost.high, 2 * NOTABLE)
+        if told != "ruled out":
             yield Finding(
-                "caution",
-                f"External {found.name} cells are recognised less often",
+                TONES[told],
+                lost_title(found.name, lost, 2 * NOTABLE),
                 f"{percent(found.recall.value)} of {found.support:,} external cells, against "
-                f"{percent(inside[found.name])} of the test cells of this class.",
+                f"{percent(inside[found.name].value)} of the test cells of this class, "
+                f"{gap_words(lost)} less.",
             )
 
 
