@@ -13,7 +13,7 @@ from kfp import components, local
 
 from pipelines.narration import COLOURS, Narration
 from unstained.errors import UnstainedError
-from unstained.pipeline.runner import git_commit
+from unstained.pipeline.working_tree import git_commit
 
 STATE: Final = "state"
 ROOT: Final = "runs/pipeline"

@@ -83,7 +83,9 @@ def test_commands_parameters_and_outputs_of_a_stage_of_each_kind(repository: Pat
     assert main["train"]["matrix"] == {"study": "${active}", "model": "${models}"}
     assert "runs/${item.study}/tune/${item.model}/best.json" in main["train"]["deps"]
     home = "runs/${item.study}/train/${item.model}"
-    assert main["train"]["outs"] == [f"{home}/model", f"{home}/report.json"]
+    assert main["train"]["outs"] == [
+        f"{home}/{name}" for name in ("model", "training.json", "report.json")
+    ]
     shown = {name for name, entry in main.items() if "metrics" in entry}
     assert shown == {"register"}
     summary = "runs/${item.study}/register/${item.model}/summary.json"

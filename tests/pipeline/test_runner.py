@@ -16,7 +16,8 @@ from unstained.files import read_json
 from unstained.pipeline import catalogue, freshness, runner
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 from unstained.pipeline.done import is_done, require_inputs
-from unstained.pipeline.runner import Task, git_commit, make_task, run_stage
+from unstained.pipeline.runner import Task, make_task, run_stage
+from unstained.pipeline.working_tree import git_commit, git_remote
 
 
 class ToyParams(Params):
@@ -285,3 +286,8 @@ def test_a_commit_is_dirty_for_any_change_but_that_of_lock_files(tmp_path: Path)
     assert len(git_commit(tmp_path)) == 40
     files[2].write_text("2")
     assert git_commit(tmp_path).endswith("-dirty")
+    assert git_remote(tmp_path) == ""
+    git("remote", "add", "origin", "https://me:secret@example.org/lab/cells.git")
+    assert git_remote(tmp_path) == "https://example.org/lab/cells.git"
+    git("remote", "set-url", "origin", "git@example.org:lab/cells.git")
+    assert git_remote(tmp_path) == "git@example.org:lab/cells.git"

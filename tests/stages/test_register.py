@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from unstained.stages.register import (
     headline,
     run,
     run_metrics,
+    source_tags,
     summary,
 )
 
@@ -70,6 +72,16 @@ METRICS = {
 }
 
 
+TRAINING = {
+    "started": "2026-03-01T10:00:00.250+00:00",
+    "finished": "2026-03-01T10:02:05.500+00:00",
+    "seconds": 125.25,
+    "entry": "unstained run train toy --model cg_recnet",
+    "git_commit": "abc-dirty",
+    "git_remote": "https://example.org/lab/cells.git",
+}
+
+
 def make_inputs(root: Path, model: str = "cg_recnet") -> Inputs:
     """Files as export, train, tune and evaluate write them."""
     artifact = make_artifact(root / "artifact")
@@ -82,6 +94,7 @@ def make_inputs(root: Path, model: str = "cg_recnet") -> Inputs:
     write_json(root / "parity.json", {"latency_ms": 3.25})
     history = "epoch,step,train_loss,val_loss,val_r\n1,10,1.5,1.2,\n2,20,1.0,0.9,0.5\n"
     (root / "history.csv").write_text(history)
+    write_json(root / "training.json", TRAINING)
     (root / "trials.csv").write_text("trial,value\n0,1.0\n")
     (root / "confusion.csv").write_text("model,actual,predicted\n")
     test = frame[frame.part == "test"]
@@ -95,6 +108,7 @@ def make_inputs(root: Path, model: str = "cg_recnet") -> Inputs:
         "artifact": "artifact",
         "parity": "parity.json",
         "history": "history.csv",
+        "training": "training.json",
         "trials": "trials.csv",
         "metrics": "metrics.json",
         "predictions": "predictions",
@@ -199,6 +213,41 @@ def test_run_shows_params_metrics_steps_and_files(home: Home) -> None:
     assert "| test_macro_f1 | 0.9 |" in about
     assert "| test_task_DNA_r2 | 0.5 |" in about
     assert "simulated cells" in about
+
+
+def test_run_has_the_times_source_and_commit_of_the_training(home: Home) -> None:
+    run = home.registry.client.get_run(home.registry.version(NAME, 1).run_id)
+    started, ended = (
+        datetime.fromtimestamp(ms / 1000, UTC) for ms in (run.info.start_time, run.info.end_time)
+    )
+    assert started == datetime(2026, 3, 1, 10, 0, 0, 250_000, UTC)
+    assert ended == datetime(2026, 3, 1, 10, 2, 5, 500_000, UTC)
+    assert run.data.metrics["training_seconds"] == 125.25
+    assert {k: v for k, v in run.data.tags.items() if k.startswith("mlflow.source.")} == {
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": "unstained run train toy --model cg_recnet",
+        "mlflow.source.git.commit": "abc",
+        "mlflow.source.git.dirty": "true",
+        "mlflow.source.git.repoURL": "https://example.org/lab/cells.git",
+    }
+    losses = home.registry.client.get_metric_history(run.info.run_id, "val_loss")
+    assert {point.timestamp for point in losses} == {run.info.end_time}
+
+
+def test_metrics_name_the_data_that_they_were_measured_on(home: Home) -> None:
+    client = home.registry.client
+    run = client.get_run(home.registry.version(NAME, 1).run_id)
+    (dataset,) = [entry.dataset for entry in run.inputs.dataset_inputs]
+    assert (dataset.name, dataset.digest) == ("toy", "d" * 32)
+    (output,) = run.outputs.model_outputs
+    metrics = client.get_logged_model(output.model_id).metrics
+    assert "test_macro_f1" in {metric.key for metric in metrics}
+    assert {(m.dataset_name, m.dataset_digest) for m in metrics} == {("toy", "d" * 32)}
+
+
+def test_where_the_code_is_unknown_the_run_says_nothing_of_it() -> None:
+    unknown = TRAINING | {"git_commit": "unknown", "git_remote": ""}
+    assert set(source_tags(unknown)) == {"mlflow.source.type", "mlflow.source.name"}
 
 
 def test_running_again_writes_the_same_file_and_no_version(home: Home) -> None:

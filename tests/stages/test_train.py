@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -17,7 +18,7 @@ from tests.learning.cases import NETWORK, STUDY, TRAIN, small_store
 from tests.learning.test_boosted import MODEL as BOOSTING
 from unstained.config import CommonParams
 from unstained.errors import ParameterError
-from unstained.files import tree_sha256, write_json
+from unstained.files import read_json, tree_sha256, write_json
 from unstained.learning.fit import FitResult
 from unstained.learning.state import EpochRecord
 from unstained.models.build import build_model
@@ -44,7 +45,14 @@ PARAMS = TrainSections(common=CommonParams(seed=3), data=STUDY, model=NETWORK, t
 
 
 def job(scratch: Path) -> Job:
-    names = SimpleNamespace(study="synthetic", model="resnet50", scratch=scratch)
+    names = SimpleNamespace(
+        study="synthetic",
+        model="resnet50",
+        scratch=scratch,
+        replicate=None,
+        git_commit="abc",
+        git_remote="https://example.org/cells.git",
+    )
     return cast("Job", names)
 
 
@@ -83,8 +91,26 @@ def test_the_same_inputs_give_the_same_bytes(inputs, tmp_path: Path):
     for name in ("one", "two"):
         paths = outputs(tmp_path / name / "out")
         run(PARAMS, inputs, paths, job(tmp_path / name / "scratch"))
-        digests.append(tree_sha256(tmp_path / name / "out"))
+        digests.append({key: tree_sha256(paths[key]) for key in ("model", "history")})
     assert digests[0] == digests[1]
+
+
+def test_it_says_when_and_from_what_it_was_trained(inputs, tmp_path: Path):
+    paths, scratch = outputs(tmp_path), tmp_path / "scratch"
+    before = datetime.now(UTC)
+    run(PARAMS, inputs, paths, job(scratch))
+    after = datetime.now(UTC)
+    found = read_json(paths["training"])
+    started, finished = (datetime.fromisoformat(found[key]) for key in ("started", "finished"))
+    millisecond = timedelta(milliseconds=1)
+    assert before - millisecond <= started < finished <= after
+    assert 0 < found["seconds"] <= (finished - started + millisecond).total_seconds()
+    assert found["entry"] == "unstained run train synthetic --model resnet50"
+    assert (found["git_commit"], found["git_remote"]) == ("abc", "https://example.org/cells.git")
+    run(PARAMS, inputs, paths, job(scratch))  # goes on in the same scratch directory
+    again = read_json(paths["training"])
+    assert again["started"] == found["started"]
+    assert again["finished"] > found["finished"]
 
 
 def test_gradient_boosting_and_missing_targets_use_the_same_stage(inputs, tmp_path: Path):

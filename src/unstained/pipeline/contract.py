@@ -100,6 +100,7 @@ class Job:
         registry: the port to MLflow.
         root: the project's root, for the promotion ledger.
         git_commit: commit of the working tree, with '-dirty' where it differs, or 'unknown'.
+        git_remote: address of the repository, without credentials; '' where there is none.
     """
 
     study: str
@@ -111,6 +112,7 @@ class Job:
     registry: Registry
     root: Path
     git_commit: str
+    git_remote: str = ""
     replicate: Replicate | None = None
     replicates: tuple[Replicate, ...] = ()
 

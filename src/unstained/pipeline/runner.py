@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from unstained.pipeline.catalogue import (
 from unstained.pipeline.contract import REPORT, Input, Job, Replicate, Report, Stage
 from unstained.pipeline.freshness import code_digest
 from unstained.pipeline.lock import only_run
+from unstained.pipeline.working_tree import git_commit, git_remote
 
 if TYPE_CHECKING:
     from unstained.registry.registry import Registry
@@ -180,6 +180,7 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
             registry=registry or _default_registry(root),
             root=root,
             git_commit=git_commit(root),
+            git_remote=git_remote(root),
             replicate=task.replicate,
             replicates=task.replicates,
         )
@@ -312,30 +313,6 @@ def _put_in_place(partial: Path, home: Path) -> None:
         home.replace(replaced)
     partial.replace(home)
     shutil.rmtree(replaced, ignore_errors=True)
-
-
-def git_commit(root: Path) -> str:
-    """Commit of the working tree, '-dirty' where it differs (dvc.lock aside), or 'unknown'.
-
-    A container image holds no repository: there UNSTAINED_GIT_COMMIT, set when it was built, says
-    which commit it is.
-    """
-    if built := os.environ.get("UNSTAINED_GIT_COMMIT"):
-        return built
-
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
-        )
-
-    try:
-        head = git("rev-parse", "HEAD")
-    except FileNotFoundError:
-        return "unknown"
-    if head.returncode != 0:
-        return "unknown"
-    changed = git("diff", "--quiet", "HEAD", "--", ".", ":(exclude,glob)**/dvc.lock").returncode
-    return head.stdout.strip() + ("-dirty" if changed else "")
 
 
 def _default_registry(root: Path) -> Registry:

@@ -17,7 +17,14 @@ from unstained.files import file_sha256, whole_directory
 from unstained.registry import runs
 from unstained.registry.connection import connect, explained, global_uri, public
 from unstained.registry.notes import about_model, about_version
-from unstained.registry.submission import REPLICATE, RegisteredVersion, Submission
+from unstained.registry.submission import (
+    FINISHED,
+    REPLICATE,
+    STARTED,
+    RegisteredVersion,
+    Submission,
+    milliseconds,
+)
 from unstained.registry.trials import log_search
 
 if TYPE_CHECKING:
@@ -93,7 +100,12 @@ class Registry:
         with explained(self.uri), global_uri(self.uri):
             experiment = self._experiment(given.experiment)
             runs.remove_unfinished(client, experiment, key, tags[key])
-            run = client.create_run(experiment, tags=tags, run_name=given.run_name).info.run_id
+            run = client.create_run(
+                experiment,
+                start_time=milliseconds(tags, STARTED),
+                tags={**tags, **given.source},
+                run_name=given.run_name,
+            ).info.run_id
             try:
                 version = self._log(experiment, run, given, tags)
             except BaseException:
@@ -281,7 +293,7 @@ class Registry:
         runs.log_dataset(client, run, given.dataset)
         runs.log_files(client, run, given, {PREDICTIONS: given.predictions})
         logged = runs.log_onnx(client, experiment, run, given)
-        runs.log_history(client, run, given.history)
+        runs.log_history(client, run, given.history, when=milliseconds(tags, FINISHED))
         place = client.get_logged_model(logged).artifact_location
         with tempfile.TemporaryDirectory() as temporary:
             self._fetch_artifact(place, tags["artifact_digest"], Path(temporary) / "artifact")

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from unstained.artifact.artifact import GOLDEN_FILE, MODEL_FILE
-from unstained.registry.submission import FOLD, DatasetFacts, Submission, numbers
+from unstained.registry.submission import (
+    FINISHED,
+    FOLD,
+    DatasetFacts,
+    Submission,
+    milliseconds,
+    numbers,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,9 +36,6 @@ EXTRA_FILES: Final = "extra_files"
 EXAMPLE_CELLS: Final = 2
 BATCH: Final = 100
 METRIC_BATCH: Final = 1000
-DIGEST_CHARACTERS: Final = 32
-"""MLflow stores 36 characters of a dataset's digest; the full one is in the profile and tags."""
-
 VERSIONS_TAG: Final = "mlflow.modelVersions"
 
 T = TypeVar("T")
@@ -46,14 +50,26 @@ def log_params(client: MlflowClient, run_id: str, params: Mapping[str, Any]) -> 
 
 
 def log_history(
-    client: MlflowClient, run_id: str, history: Sequence[Mapping[str, float]], step: str = "epoch"
+    client: MlflowClient,
+    run_id: str,
+    history: Sequence[Mapping[str, float]],
+    step: str = "epoch",
+    when: int | None = None,
 ) -> None:
-    """Log the metrics of every epoch; the column `step` holds its number."""
+    """Log the metrics of every epoch.
+
+    Args:
+        client: the connected client.
+        run_id: the run.
+        history: one mapping an epoch.
+        step: the column that holds its number.
+        when: milliseconds since 1970; None means now.
+    """
     from mlflow.entities import Metric
 
-    now = int(time.time() * 1000)
+    when = when or int(time.time() * 1000)
     points = [
-        Metric(name, value, now, int(row[step]))
+        Metric(name, value, when, int(row[step]))
         for row in history
         for name, value in numbers(row).items()
         if name != step
@@ -63,17 +79,23 @@ def log_history(
 
 
 def log_metrics(
-    client: MlflowClient, run_id: str, metrics: Mapping[str, Any], model_id: str | None = None
+    client: MlflowClient,
+    run_id: str,
+    metrics: Mapping[str, Any],
+    model_id: str | None = None,
+    dataset: DatasetFacts | None = None,
 ) -> None:
     """Log final metrics of the run and, where `model_id` is given, of its model.
 
-    In the order given: MLflow's comparison of runs opens with the first metric of a run.
+    In the order given: MLflow's comparison of runs opens with the first metric of a run. Where
+    `dataset` is given, the model's metrics say on which data they were measured.
     """
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
+    name_of, digest = (dataset.name, dataset.short_digest) if dataset else (None, None)
     points = [
-        Metric(name, value, now, 0, model_id=model_id, run_id=run_id)
+        Metric(name, value, now, 0, model_id, name_of, digest, run_id)
         for name, value in numbers(metrics).items()
     ]
     for some in batches(points, METRIC_BATCH):
@@ -92,7 +114,7 @@ def log_dataset(client: MlflowClient, run_id: str, facts: DatasetFacts) -> None:
     }
     dataset = Dataset(
         name=facts.name,
-        digest=facts.data_digest[:DIGEST_CHARACTERS],
+        digest=facts.short_digest,
         source_type="local",
         source=json.dumps({"uri": facts.location}),
         profile=json.dumps(profile, sort_keys=True),
@@ -144,7 +166,8 @@ def log_onnx(client: MlflowClient, experiment_id: str, run_id: str, given: Submi
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
     first = {name: given.metrics[name] for name in given.headline}
-    log_metrics(client, run_id, first | dict(sorted(given.metrics.items())), logged.model_id)
+    metrics = first | dict(sorted(given.metrics.items()))
+    log_metrics(client, run_id, metrics, logged.model_id, given.dataset)
     return str(logged.model_id)
 
 
@@ -166,7 +189,7 @@ def close_run(client: MlflowClient, run_id: str, name: str, version: int) -> Non
         link_version(client, output.model_id, name, version)
     if FOLD not in tags:  # fold and seed tell replicates apart, and stand in their runs' names
         client.update_run(run_id, name=f"{tags['study']}/{tags['model']} v{version}")
-    client.set_terminated(run_id, "FINISHED")
+    client.set_terminated(run_id, "FINISHED", milliseconds(tags, FINISHED))
 
 
 def remove_unfinished(client: MlflowClient, experiment_id: str, key: str, value: str) -> None:

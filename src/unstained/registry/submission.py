@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,10 @@ FOLD: Final = "fold"
 
 SEED: Final = "seed"
 """Tag of a replicate."""
+
+STARTED: Final = "training_started"
+FINISHED: Final = "training_finished"
+"""Tags: when the training began and ended (ISO 8601), which are the run's times in MLflow."""
 
 REPLICATE: Final = "replicate_digest"
 """Tag of a replicate: digest of what was trained and how it is exported, whoever exports it."""
@@ -39,6 +44,11 @@ class DatasetFacts:
     location: str
     profile: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def short_digest(self) -> str:
+        """As MLflow names it, which keeps 36 characters; the full one is in profile and tags."""
+        return self.data_digest[:32]
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -59,6 +69,7 @@ class Submission:
         figures: path in the run's artifacts -> figure.
         predictions: the model's predictions, one row a cell.
         headline: metrics that the version's description shows, best first.
+        source: tags of the run alone, by which MLflow shows program, repository and commit.
     """
 
     experiment: str
@@ -77,6 +88,7 @@ class Submission:
     figures: Mapping[str, Figure]
     predictions: Path
     headline: Sequence[str]
+    source: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_name(self) -> str:
@@ -133,6 +145,11 @@ class RegisteredVersion:
             return f"v{self.version} ({self.model})"
         fold, seed = self.tags[FOLD], self.tags.get(SEED, "?")
         return f"v{self.version} ({self.model}, fold {fold}, seed {seed})"
+
+
+def milliseconds(tags: Mapping[str, str], name: str) -> int | None:
+    """The time in a tag as MLflow counts it, since 1970; None where there is no such tag."""
+    return int(datetime.fromisoformat(tags[name]).timestamp() * 1000) if name in tags else None
 
 
 def flatten(content: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:

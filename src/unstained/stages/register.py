@@ -46,6 +46,7 @@ STAGE = Stage(
         "artifact": Input("export", "artifact"),
         "parity": Input("export", "parity"),
         "history": Input("train", "history"),
+        "training": Input("train", "training"),
         "trials": Input("tune", "trials"),
         "metrics": Input("evaluate", "metrics"),
         "predictions": Input("evaluate", "predictions"),
@@ -124,13 +125,21 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
 
     from unstained.artifact.artifact import CARD_FILE
     from unstained.predictions import read_predictions
-    from unstained.registry.submission import DatasetFacts, Submission, flatten
+    from unstained.registry.submission import (
+        FINISHED,
+        STARTED,
+        DatasetFacts,
+        Submission,
+        flatten,
+    )
 
     model = str(job.model)
     card = read_json(inputs["artifact"] / CARD_FILE)
     evaluation = read_json(inputs["metrics"])
     predictions = inputs["predictions"] / f"{model}.parquet"
+    training = read_json(inputs["training"])
     metrics = run_metrics(evaluation[model], read_json(inputs["parity"]))
+    metrics["training_seconds"] = training["seconds"]
     return Submission(
         experiment=params.register_.experiment,
         name=params.register_.name_of(job.study),
@@ -151,6 +160,8 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
         history=read_history(inputs["history"]),
         tags={
             "git_commit": card["git_commit"],
+            STARTED: training["started"],
+            FINISHED: training["finished"],
             "params_digest": card["params_digest"],
             "parity_passed": str(bool(card["parity"]["passed"])).lower(),
             "latency_ms": repr(metrics["latency_ms"]),
@@ -169,7 +180,21 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
         ),
         predictions=predictions,
         headline=[name for name in headline(params.data) if metrics.get(name) is not None],
+        source=source_tags(training),
     )
+
+
+def source_tags(training: Mapping[str, Any]) -> dict[str, str]:
+    """MLflow's own tags for what a run was made from, of the content of training.json."""
+    commit, mark, _ = training["git_commit"].partition("-dirty")
+    tags = {
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": training["entry"],
+        "mlflow.source.git.commit": "" if commit == "unknown" else commit,
+        "mlflow.source.git.dirty": "true" if mark else "",
+        "mlflow.source.git.repoURL": training["git_remote"],
+    }
+    return {name: value for name, value in tags.items() if value}
 
 
 def run_metrics(found: Mapping[str, Any], parity: Mapping[str, Any]) -> dict[str, Any]:

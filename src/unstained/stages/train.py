@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstained.config import CommonParams, ModelParams, Params, StudyData, TrainParams
-from unstained.files import read_json, whole_file
+from unstained.files import read_json, whole_file, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ STAGE = Stage(
     },
     outputs={
         "model": Output("model"),
+        "training": Output("training.json"),
         "history": Output(
             "history.csv", "plots", {"x": "epoch", "y": "val_loss", "title": "Validation loss"}
         ),
@@ -71,6 +74,7 @@ def run(params: TrainSections, inputs: Inputs, outputs: Outputs, job: Job) -> Re
         params.model, usual, read_json(inputs["best"]), str(inputs["best"])
     )
     store = CellStore.open(inputs["store"])
+    begun, clock = _first_start(job.scratch), time.monotonic()
     result = fit(
         store,
         part_rows(store, inputs["split"], "train"),
@@ -82,9 +86,42 @@ def run(params: TrainSections, inputs: Inputs, outputs: Outputs, job: Job) -> Re
         scratch=job.scratch,
         title=f"train {job.study}/{job.model}",
     )
+    write_json(outputs["training"], _circumstances(job, begun, time.monotonic() - clock))
     save_trained(outputs["model"], result.trained)
     write_history(outputs["history"], result.history)
     return Report(_metrics(result), _notes(result, train))
+
+
+def _first_start(scratch: Path) -> str:
+    """When this training first started: one that was interrupted keeps its start."""
+    mark = scratch / "started.json"
+    if not mark.is_file():
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        write_json(mark, {"started": _now()})
+    return str(read_json(mark)["started"])
+
+
+def _circumstances(job: Job, started: str, seconds: float) -> dict[str, str | float]:
+    """When and from what the model was trained: never part of the model, equal ones stay equal.
+
+    `seconds` are those of the process that ended it; `started` is that of the first.
+    """
+    entry = f"unstained run train {job.study} --model {job.model}"
+    if job.replicate:
+        entry += f" --fold {job.replicate.fold} --seed {job.replicate.seed}"
+    return {
+        "started": started,
+        "finished": _now(),
+        "seconds": round(seconds, 3),
+        "entry": entry,
+        "git_commit": job.git_commit,
+        "git_remote": job.git_remote,
+    }
+
+
+def _now() -> str:
+    """Time in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
