@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from unstained.config import load_params, read_yaml
+from unstained.config.project import load_params
 from unstained.config.tasks import named_tasks
-from unstained.errors import ParameterError
 
-SHARED: Final = (
+SECTIONS: Final = (
     "common",
+    "data",
     "ingest",
     "validate",
+    "split",
+    "tune",
+    "train",
     "evaluate",
     "export",
     "register",
@@ -39,7 +42,7 @@ def run_arguments(
         root: the project's root.
         study: key of params.yaml `studies`.
         recipe: other than params.yaml's.
-        models: other than params.yaml's; keys of the recipe's `models`.
+        models: other than params.yaml's; architectures or variants.
         repository: git address of a DVC project; empty means that the run packs the images itself.
         revision: commit, branch or tag in `repository`.
         promotion: whether the gate is asked at the end; else promote.mode is off.
@@ -48,36 +51,16 @@ def run_arguments(
         ParameterError: params.yaml breaks its schema, or a name is unknown.
     """
     project = load_params(root / "params.yaml")
-    content = read_yaml(root / "params.yaml")
-    if study not in project.studies:
-        known = ", ".join(project.studies)
-        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
-    recipe = recipe or project.recipe
-    recipes = content["studies"][study]["recipes"]
-    if recipe not in recipes:
-        raise ParameterError(
-            f"{study} has no recipe {recipe!r} in params.yaml", f"use one of: {', '.join(recipes)}"
-        )
-    chosen = recipes[recipe]
-    names = models or project.models
-    unknown = [name for name in names if name not in chosen["models"]]
-    if unknown:
-        raise ParameterError(
-            f"{study}, recipe {recipe}, does not define the model {unknown[0]!r}",
-            f"use some of: {', '.join(chosen['models'])}",
-        )
+    content = project.content(study, models or project.models, recipe)
     arguments = {
         "study": study,
-        "recipe": recipe,
-        "models": [{"model": name, "params": chosen["models"][name]} for name in names],
+        "recipe": recipe or project.recipe,
+        "models": [{"model": name, "params": p} for name, p in content["models"].items()],
         "repository": repository,
         "revision": revision,
-        "data": _ordered(content["studies"][study]["data"]),
-        "simulate": chosen.get("simulate") or {},
-        "split": chosen["split"],
-        "tune": chosen["tune"],
-        "train": chosen["train"],
-        **{name: content[name] for name in SHARED},
+        "simulate": content.get("simulate") or {},
+        **{name: content[name] for name in SECTIONS},
+        "data": _ordered(content["data"]),
     }
     if not promotion:
         arguments["promote"] = content["promote"] | {"mode": "off"}

@@ -14,7 +14,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from components.base import UNBUILT_IMAGE
-from unstained.config import Count, Params, parse, read_yaml
+from unstained.config import Count, Params, parse
+from unstained.config.document import read_document
 from unstained.errors import ParameterError
 from unstained.pipeline.freshness import code_digest
 
@@ -98,7 +99,7 @@ def load_deployment(root: Path, overlay: str) -> Deployment:
             f"use one of: {', '.join(known)}",
         )
     path = root / "k8s" / "overlays" / overlay / "pipeline.yaml"
-    content = dict(read_yaml(path))
+    content = dict(read_document(path).content)
     content["image"] = os.environ.get("UNSTAINED_TRAIN_IMAGE") or content.get("image")
     deployment = parse(Deployment, content, str(path))
     if not DIGEST.match(deployment.image):

@@ -13,7 +13,7 @@ import pytest
 from tests.config.test_config import edit
 from tests.conftest import ROOT
 
-RECIPE = ("studies", "nsc", "recipes", "demo")
+RECIPE = ("studies", "nsc", "demo")
 COMMIT = "c" * 40
 """What every run gives as its source's commit, so that all ways of running give equal bytes."""
 

@@ -19,7 +19,7 @@ import pytest
 from tests.config.test_config import edit
 
 UNSTAINED = str(Path(sys.executable).with_name("unstained"))
-RECIPE = ("studies", "nsc", "recipes", "demo")
+RECIPE = ("studies", "nsc", "demo")
 
 
 def run(

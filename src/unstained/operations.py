@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from unstained.config import ProjectParams, load_params
-from unstained.errors import ParameterError
+from unstained.config.project import load_params
 from unstained.files import write_text
 
 if TYPE_CHECKING:
@@ -30,16 +29,13 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
         ParameterError: there is no such study.
         RegistryError: MLflow failed, or holds no version of the study.
     """
-    from unstained.config import read_yaml
-    from unstained.pipeline.catalogue import resolve_params
+    from unstained.pipeline.catalogue import pick_params
     from unstained.registry.leaderboard.candidates import CellFiles
     from unstained.report.leaderboard.page import leaderboard_page
     from unstained.stages.compare import STAGE, make_league, write_league
 
-    project = _project(root, study)
-    names = {"study": study, "recipe": project.recipe, "model": ""}
-    content = read_yaml(root / "params.yaml")
-    params = cast("CompareStageParams", resolve_params(STAGE, content, names))
+    content = load_params(root / "params.yaml").content(study, ())
+    params = cast("CompareStageParams", pick_params(STAGE, content, None))
     runs = root / "runs" / study
     cells = CellFiles(runs / "ingest" / "store", runs / "split" / "split.parquet")
     here = cells if cells.store.exists() and cells.split.exists() else None
@@ -65,7 +61,7 @@ def deployment_study(root: Path, study: str, registry: Registry | None = None) -
     from unstained.registry.registry import CHAMPION
     from unstained.stages.promote import deployment
 
-    name, registry = _project(root, study).register_.name_of(study), registry or _registry(root)
+    name, registry = _name(root, study), registry or _registry(root)
     return deployment(registry, study, name, registry.alias(name, CHAMPION))
 
 
@@ -89,17 +85,14 @@ def rollback_study(root: Path, study: str, reason: str, registry: Registry | Non
     from unstained.registry.ledger import Ledger
     from unstained.registry.promotion import ledger_path, rollback
 
-    name, registry = _project(root, study).register_.name_of(study), registry or _registry(root)
+    name, registry = _name(root, study), registry or _registry(root)
     return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)
 
 
-def _project(root: Path, study: str) -> ProjectParams:
-    """The parameters of a project that has the study."""
+def _name(root: Path, study: str) -> str:
+    """What a study's models are called in the registry."""
     project = load_params(root / "params.yaml")
-    if study not in project.studies:
-        known = ", ".join(project.studies)
-        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
-    return project
+    return project.require_study(study).recipes[project.recipe].register_.name_of(study)
 
 
 def _registry(root: Path) -> Registry:

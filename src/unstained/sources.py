@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from unstained.config import ProjectParams, load_params, parse
+from unstained.config.document import Where, parse_document
+from unstained.config.project import ProjectParams, load_params
 from unstained.errors import ParameterError, SourceError
 from unstained.files import write_text
-
-if TYPE_CHECKING:
-    from ruamel.yaml.nodes import ScalarNode
-    from ruamel.yaml.representer import RoundTripRepresenter
 
 
 def set_source(params_file: Path, study: str, source: str) -> str:
@@ -30,14 +27,8 @@ def set_source(params_file: Path, study: str, source: str) -> str:
         ParameterError: there is no such study, or the result would be no valid params.yaml.
         SourceError: the directory does not exist.
     """
-    from ruamel.yaml import YAML
-
     project = load_params(params_file)
-    if study not in project.studies:
-        raise ParameterError(
-            f"there is no study {study!r} in {params_file}",
-            f"use one of: {', '.join(project.studies)}",
-        )
+    project.require_study(study)
     if source != "simulator":
         path = Path(source).expanduser().resolve()
         if not path.is_dir():
@@ -47,29 +38,27 @@ def set_source(params_file: Path, study: str, source: str) -> str:
         raise ParameterError(
             f"study {study!r} has no simulator", "name the directory of its real images"
         )
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.Representer = _null_spelt_out()
-    content = yaml.load(params_file.read_text(encoding="utf-8"))
-    content["studies"][study]["data"]["source"] = source
-    if study not in content["active"]:
-        content["active"].append(study)
-    parse(ProjectParams, content, str(params_file))
-    text = io.StringIO()
-    yaml.dump(content, text)
-    write_text(params_file, text.getvalue())
+    text = params_file.read_text(encoding="utf-8")
+    changes = {("studies", study, "data", "source"): json.dumps(source)}
+    if study not in project.active:
+        changes["active",] = json.dumps([*project.active, study]).replace('"', "")
+    text = _with_values(text, changes)
+    ProjectParams(parse_document(text, str(params_file)))
+    write_text(params_file, text)
     return f"{study}: source is now {source}; run `dvc repro` (or `make repro`)"
 
 
-def _null_spelt_out() -> type[RoundTripRepresenter]:
-    """Writes null as 'null', as params.yaml has it, and not as nothing."""
-    from ruamel.yaml.representer import RoundTripRepresenter
+def _with_values(text: str, changes: Mapping[Where, str]) -> str:
+    """A YAML text with other values at some keys; every other character stays."""
+    from ruamel.yaml import YAML
 
-    class Representer(RoundTripRepresenter):
-        def represent_none(self, data: None) -> ScalarNode:
-            return self.represent_scalar("tag:yaml.org,2002:null", "null")
-
-    Representer.add_representer(type(None), Representer.represent_none)
-    return Representer
+    root = YAML(typ="safe", pure=True).compose(text)
+    spans = []
+    for where, value in changes.items():
+        node = root
+        for key in where:
+            node = next(inner for name, inner in node.value if name.value == key)
+        spans.append((node.start_mark.index, node.end_mark.index, value))
+    for start, end, value in sorted(spans, reverse=True):
+        text = text[:start] + value + text[end:]
+    return text

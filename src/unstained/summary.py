@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unstained.config import load_params
+from unstained.config.project import load_params
 from unstained.files import read_json
 
 

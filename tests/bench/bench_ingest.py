@@ -24,7 +24,8 @@ import tifffile
 
 from tests.bench.loose import write_cells
 from tests.bench.table import Row, show
-from unstained.config import IngestParams, load_params
+from unstained.config import IngestParams
+from unstained.config.project import load_params
 from unstained.data.readers.images import read_grey
 from unstained.pipeline.contract import Job
 from unstained.stages import ingest
@@ -52,10 +53,11 @@ def run_ingest(source: Path, workers: int) -> None:
     """One ingest of the source into a directory that is removed."""
     root = Path(tempfile.mkdtemp(dir=source.parent))
     project = load_params(ROOT / "params.yaml")
+    sections = project.studies["nsc"].recipes["demo"].sections()
     data = project.studies["nsc"].data.model_copy(update={"source": str(source), "markers": {}})
     options = IngestParams(on_error="fail", workers=workers, cells_per_block=4096)
     params = ingest.IngestStageParams(
-        common=project.common, data=data, simulate=None, ingest=options
+        common=sections.common, data=data, simulate=None, ingest=options
     )
     (root / "scratch").mkdir()
     job = Job("nsc", None, "demo", (), root / "scratch", "", None, root, "")  # type: ignore[arg-type]

@@ -63,9 +63,9 @@ def write_params(project: Path, workers: int) -> None:
     study = content["studies"][STUDY]
     targets = [{"name": column, "column": column} for column in TARGETS]
     study["data"] |= {"source": "loose", "markers": {}, "targets": targets}
-    recipe = study["recipes"]["demo"]
+    recipe = study["demo"]
     recipe["tune"]["trials"] = 1  # keeps the parameters as they are
-    recipe["models"][MODEL] |= {"width": 0.03125, "depth": [1, 1, 1, 1], "stem_stride": 2}
+    recipe["models"][MODEL] = {"width": 0.03125, "depth": [1, 1, 1, 1], "stem_stride": 2}
     recipe["train"] |= {"epochs": 1, "batch_size": 256, "loading": "stream", "compile": "off"}
     with (project / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(content, file)

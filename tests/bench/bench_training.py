@@ -27,7 +27,8 @@ from torchvision.transforms import v2
 
 from tests.bench.table import Row, show
 from tests.synthetic import asked, make_store
-from unstained.config import AugmentParams, NetworkParams, StudyData, TrainParams, load_params
+from unstained.config import AugmentParams, NetworkParams, StudyData, TrainParams
+from unstained.config.project import load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.imaging.preprocess import Preprocess
 from unstained.learning.augment import augment, draw

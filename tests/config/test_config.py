@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from unstained.config import CommonParams, load_params
+from unstained.config import CommonParams
+from unstained.config.project import load_params
 from unstained.errors import ParameterError, SourceError
 from unstained.sources import set_source
 
-RECIPE = ("studies", "nsc", "recipes", "demo")
+RECIPE = ("studies", "nsc", "demo")
 
 
 def edit(path: Path, *keys: object, value: object) -> None:
@@ -20,7 +21,7 @@ def edit(path: Path, *keys: object, value: object) -> None:
     content = yaml.load(path.read_text())
     node = content
     for key in keys[:-1]:
-        node = node[key]
+        node = node.setdefault(key, {})
     node[keys[-1]] = value
     text = io.StringIO()
     yaml.dump(content, text)
@@ -37,7 +38,9 @@ def test_shipped_parameters_are_valid(project: Path) -> None:
 
 def test_typo_is_named_by_its_full_path(project: Path) -> None:
     edit(project / "params.yaml", *RECIPE, "split", "stratgy", value="grouped")
-    with pytest.raises(ParameterError, match=r"split\.stratgy: unknown key"):
+    with pytest.raises(
+        ParameterError, match=r"split\.stratgy .line \d+.: unknown key; did you mean strategy"
+    ):
         load_params(project / "params.yaml")
 
 
@@ -46,10 +49,10 @@ def test_typo_is_named_by_its_full_path(project: Path) -> None:
     [
         ((*RECIPE, "split", "fractions"), [0.7, 0.2, 0.2], "add up to 1"),
         ((*RECIPE, "split", "strategy"), "random", "split.strategy"),
-        (("recipe",), "huge", "has no recipe 'huge'"),
+        (("recipe",), "huge", "there is no recipe 'huge'"),
         (("active",), ["cellcycle"], "unstained source cellcycle PATH"),
-        (("active",), ["nope"], "'nope' is no study"),
-        (("models",), ["vgg"], "does not define"),
+        (("active",), ["nope"], "there is no study 'nope'"),
+        (("models",), ["vgg"], "did you mean vgg16?"),
         (("compare", "alpha"), 1.5, "compare.alpha"),
         ((*RECIPE, "models", "vgg16", "train"), {"lerning_rate": 1}, "models.vgg16.train"),
         ((*RECIPE, "models", "vgg16", "input"), {"view": "background"}, "hidden_px"),
@@ -83,9 +86,9 @@ def test_digest_depends_on_values_alone() -> None:
 
 def test_a_model_changes_only_what_it_names_of_training(project: Path) -> None:
     given = {"learning_rate": 3.0e-4, "augment": {"shift_px": 0}}
-    edit(project / "params.yaml", *RECIPE, "models", "vgg16", "train", value=given)
+    edit(project / "params.yaml", *RECIPE, "models", "resnet50", "train", value=given)
     recipe = load_params(project / "params.yaml").studies["nsc"].recipes["demo"]
-    found = recipe.models["vgg16"].training(recipe.train)
+    found = recipe.models["resnet50"].training(recipe.train)
     assert (found.learning_rate, found.augment.shift_px) == (3.0e-4, 0)
     augment = found.augment.model_copy(update={"shift_px": recipe.train.augment.shift_px})
     usual = {"learning_rate": recipe.train.learning_rate, "augment": augment}

@@ -8,7 +8,8 @@ import numpy as np
 
 from tests.conftest import ROOT
 from tests.synthetic import asked
-from unstained.config import EvaluateParams, StudyData, load_params
+from unstained.config import EvaluateParams, StudyData
+from unstained.config.project import load_params
 from unstained.evaluation.beside_controls import explained_by, gains_over
 from unstained.evaluation.controls import control_names
 from unstained.evaluation.predictions import Cells, answers
@@ -37,8 +38,12 @@ RIGHT = {
 
 def evaluate_params(**changes: object) -> EvaluateParams:
     """The project's parameters, with few resamples."""
-    return load_params(ROOT / "params.yaml").evaluate.model_copy(
-        update={"bootstrap": 100, **changes}
+    return (
+        load_params(ROOT / "params.yaml")
+        .studies["nsc"]
+        .recipes["demo"]
+        .sections()
+        .evaluate.model_copy(update={"bootstrap": 100, **changes})
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.synthetic import asked, blobs, make_store
-from unstained.config import ProportionParams, StudyData, load_params
+from unstained.config import ProportionParams, StudyData
+from unstained.config.project import load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation import controls
 from unstained.evaluation.control_runs import Partition, run_controls
@@ -15,7 +16,13 @@ from unstained.evaluation.predictions import Cells
 from unstained.tasks.study import Tasks
 
 CLASSES = ("a", "b", "c")
-PARAMS = load_params(ROOT / "params.yaml").evaluate.model_copy(update={"bootstrap": 40})
+PARAMS = (
+    load_params(ROOT / "params.yaml")
+    .studies["nsc"]
+    .recipes["demo"]
+    .sections()
+    .evaluate.model_copy(update={"bootstrap": 40})
+)
 DATA = StudyData(
     title="t",
     question="q",

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from unstained.config import read_yaml
+from unstained.config.document import read_document
 from unstained.pipeline.catalogue import COMPANIONS, STAGES, stage_definition
+from unstained.pipeline.configure import CONFIGURE
 from unstained.pipeline.dvc import FILES, dvc_file, folded, write_dvc_files
 from unstained.pipeline.freshness import own_code
 
@@ -17,7 +18,7 @@ ENTRIES = {name: file for file, (*_, stages) in FILES.items() for name in stages
 
 
 def entries(repository: Path, file: str) -> dict[str, Any]:
-    return dict(read_yaml(repository / file)["stages"])
+    return dict(read_document(repository / file).content["stages"])
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -36,7 +37,7 @@ def test_a_file_that_differs_is_written_and_no_other(repository: Path, tmp_path:
 
 
 def test_stages_are_in_the_order_in_which_they_run(repository: Path) -> None:
-    assert tuple(entries(repository, "dvc.yaml")) == STAGES
+    assert tuple(entries(repository, "dvc.yaml")) == (CONFIGURE, *STAGES)
     assert tuple(entries(repository, "companions/dvc.yaml")) == COMPANIONS
 
 
@@ -92,12 +93,12 @@ def test_commands_parameters_and_outputs_of_a_stage_of_each_kind(repository: Pat
     assert main["register"]["metrics"] == [summary]
     (history,) = main["train"]["plots"]
     assert history["runs/${item.study}/train/${item.model}/history.csv"]["y"] == "val_loss"
-    assert {"common", "recipe"} < set(main["train"]["params"])
+    assert "runs/configure/${item.study}/train/${item.model}.json" in main["train"]["deps"]
     assert main["split"]["cmd"] == "unstained run split ${item.study}"
     assert main["split"]["matrix"] == {"study": "${active}"}
-    assert "models" in main["promote"]["params"]
+    assert "runs/configure/${item.study}/promote.json" in main["promote"]["deps"]
     assert grid["replicate"]["wdir"] == ".."
     assert grid["replicate"]["cmd"].endswith("--fold ${item.fold} --seed ${item.seed}")
     assert grid["replicate"]["matrix"]["seed"] == "${companions.seeds}"
-    assert "companions" in grid["companions"]["params"]
+    assert "runs/configure/${item.study}/companions.json" in grid["companions"]["deps"]
     assert "runs/${item.study}/replicate" in grid["companions"]["deps"]

@@ -19,7 +19,7 @@ from filelock import FileLock
 from ruamel.yaml import YAML
 
 from tests.demo import RECIPE, command, make_project
-from unstained.config import read_yaml
+from unstained.config.document import read_document
 from unstained.errors import ParameterError, StageInputError, TrainingError
 from unstained.files import read_json
 from unstained.pipeline.contract import Replicate
@@ -98,11 +98,11 @@ def grown(prepared: Path, failure: TrainingError) -> Path:
 
 def change(root: Path, values: Mapping[tuple[str, ...], Any]) -> None:
     """Set parameters in params.yaml; comments go."""
-    content = read_yaml(root / "params.yaml")
+    content: Any = read_document(root / "params.yaml").content
     for keys, value in values.items():
         node = content
         for key in keys[:-1]:
-            node = node[key]
+            node = node.setdefault(key, {})
         node[keys[-1]] = value
     with (root / "params.yaml").open("w") as file:
         YAML(typ="safe", pure=True).dump(content, file)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tests.synthetic import asked, make_store
-from unstained.config import read_yaml
+from unstained.config.document import read_document
 from unstained.data.remote.pointers import push_store
 from unstained.files import read_json, tree_sha256
 from unstained.pipeline.freshness import code_digest
@@ -46,7 +46,7 @@ def test_fractions_stay() -> None:
 
 
 def arguments(repository: Path, pointer: dict[str, Any], place: Path) -> dict[str, Any]:
-    content = read_yaml(repository / "params.yaml")
+    content = read_document(repository / "params.yaml").content
     return {
         "study": "synthetic",
         "recipe": "demo",
@@ -95,7 +95,7 @@ def test_a_pod_does_what_a_project_does(
     (root / "runs/synthetic/ingest/report.json").write_text(
         f'{{"outputs": {{"store": "{digest}"}}}}'
     )
-    params = read_yaml(repository / "params.yaml")
+    params: Any = read_document(repository / "params.yaml").content
     params["studies"] = {"synthetic": params["studies"]["nsc"] | {"data": SYNTHETIC}}
     params["active"] = ["synthetic"]
     params["validate"] |= {"min_cells_per_class": 2, "folds": 2}

@@ -19,7 +19,7 @@ from tests.config.test_config import edit
 from tests.conftest import ROOT
 from tests.demo import COMMIT, RECIPE
 from tests.servers.ceph import S3Server
-from unstained.config import load_params
+from unstained.config.project import load_params
 from unstained.files import read_json, tree_sha256
 from unstained.pipeline.catalogue import STAGES, stage_definition
 from unstained.pipeline.runner import run_stage

@@ -12,7 +12,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-from unstained.config import load_params
+from unstained.config.project import load_params
 from unstained.simulate.instrument import Recording, record
 from unstained.simulate.lineages import LINEAGES, draw_cell
 from unstained.simulate.plan import plan_study

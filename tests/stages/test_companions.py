@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from tests.config.test_config import edit
 from tests.demo import RECIPE
 from unstained.cli import app
-from unstained.config import load_params
+from unstained.config.project import load_params
 from unstained.errors import ParameterError
 from unstained.files import read_json, tree_sha256
 from unstained.pipeline.contract import Replicate

@@ -17,7 +17,8 @@ from tests.exported import network_params, trained_model
 from tests.learning.cases import STUDY, train_small
 from tests.learning.test_boosted import MODEL as BOOSTING
 from tests.synthetic import make_store
-from unstained.config import CommonParams, StudyData, load_params
+from unstained.config import CommonParams, StudyData
+from unstained.config.project import load_params
 from unstained.data.audit.audit import audit_store
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
@@ -30,11 +31,11 @@ from unstained.statistics.conformal import prediction_sets
 
 MODELS = ("trees", "untrained")
 PARTS = {"00": "train", "01": "train", "02": "val", "03": "test", "04": "external"}
-PROJECT = load_params(ROOT / "params.yaml")
+SECTIONS = load_params(ROOT / "params.yaml").studies["nsc"].recipes["demo"].sections()
 PARAMS = EvaluateStageParams(
     common=CommonParams(seed=3),
     data=STUDY,
-    evaluate=PROJECT.evaluate.model_copy(update={"bootstrap": 60}),
+    evaluate=SECTIONS.evaluate.model_copy(update={"bootstrap": 60}),
 )
 
 
@@ -55,7 +56,7 @@ def make_inputs(folder: Path, data: StudyData = STUDY) -> dict[str, Path]:
     reference[inner] = rng.permutation(part[inner].to_numpy())
     split = pd.DataFrame({"cell_id": cells["cell_id"], "part": part, "reference_part": reference})
     split.sample(frac=1, random_state=0).to_parquet(folder / "split.parquet")
-    audit = audit_store(store, data.class_names, data.canvas, PROJECT.validate_, 3)
+    audit = audit_store(store, data.class_names, data.canvas, SECTIONS.validate_, 3)
     write_json(folder / "audit.json", audit.content)
     trees = train_small(store, model=BOOSTING).trained
     save_trained(folder / "trained" / "trees" / "model", trees)

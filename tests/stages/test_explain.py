@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ import torch
 
 from tests.config.test_config import edit
 from tests.demo import RECIPE
-from unstained.config import read_yaml
+from unstained.config.document import read_document
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
@@ -76,9 +77,8 @@ def done(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Done:
     experiment = {"question": "Bright?", "usual": "resnet50", "changed": "resnet50_standardised"}
     edit(params, "companions", "experiments", value=[experiment])
     edit(params, "companions", "folds", value=[0])
-    recipe = read_yaml(params)["studies"]["nsc"]["recipes"]["demo"]
     for name in MODELS[2:]:  # not trained here: `variant` describes them
-        edit(params, *RECIPE, "models", name, value=recipe["models"]["resnet50"])
+        edit(params, "variants", name, value={"of": "resnet50"})
     edit(params, *RECIPE, "split", "folds", value=3)
     edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=6)
     edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=10)
@@ -224,7 +224,7 @@ def test_a_model_of_other_cells_is_refused(done: Done) -> None:
 def test_without_a_network_the_page_says_so(done: Done, tmp_path: Path) -> None:
     shutil.copytree(done.root, tmp_path / "project")
     params = tmp_path / "project/params.yaml"
-    content = read_yaml(params)
+    content: Any = read_document(params).content
     content["companions"] |= {"models": ["features_boosting"], "experiments": []}
     params.write_text(json.dumps(content))
     alone = Done(params.parent, run_stage("explain", "nsc", root=params.parent))

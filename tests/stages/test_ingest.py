@@ -19,7 +19,8 @@ import pytest
 import tifffile
 
 from tests.synthetic import write_ifc, write_image
-from unstained.config import SimulateParams, load_params
+from unstained.config import SimulateParams
+from unstained.config.project import load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, SourceError, UnstainedError
 from unstained.files import tree_sha256
@@ -40,13 +41,14 @@ def arguments(
 ) -> tuple[ingest.IngestStageParams, dict[str, Path], dict[str, Path], Job]:
     """Arguments of the stage in a project at `root`; `changes` go to data, simulate or ingest."""
     project = load_params(ROOT / "params.yaml")
+    sections = project.studies[study].recipes["demo"].sections()
     data = {"source": source and str(source)} | changes.pop("data", {})
     options = {"workers": workers, "cells_per_block": 64} | changes
     params = ingest.IngestStageParams(
-        common=project.common,
+        common=sections.common,
         data=project.studies[study].data.model_copy(update=data),
         simulate=options.pop("simulate", None),
-        ingest=project.ingest.model_copy(update=options),
+        ingest=sections.ingest.model_copy(update=options),
     )
     for name in ("partial", "scratch"):
         (root / name).mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 
 from tests.config.test_config import edit
 from tests.demo import RECIPE
-from unstained.config import load_params
+from unstained.config.project import load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, StageInputError
 from unstained.evaluation.uncertainty import mixtures

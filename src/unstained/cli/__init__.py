@@ -66,6 +66,15 @@ def run(
 
 
 @app.command()
+def configure() -> None:
+    """Write what each stage is asked for below runs/configure, for DVC to compare."""
+    from unstained.pipeline.configure import configure as write_parameters
+
+    changed = write_parameters(project_root())
+    typer.echo(f"{changed} of the stages' parameters changed", err=True)
+
+
+@app.command()
 def summary() -> None:
     """Print league tables, champions and where the reports are."""
     from unstained.summary import print_summary

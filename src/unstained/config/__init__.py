@@ -1,11 +1,10 @@
-"""Typed parameters: params.yaml parsed into frozen models, unknown keys refused.
+"""Typed parameters: params.yaml composed and parsed into frozen models, unknown keys refused.
 
 Science comes only from params.yaml (or `dvc exp run -S`); deployment facts (addresses,
-credentials) come only from the environment. A study's section holds what its data are; its
-`recipes` hold how they are learnt: `demo` for two cores, `full` for a GPU, `paper` as published.
+credentials) come only from the environment. Each fact stands there once, see `compose`.
 """
 
-from unstained.config.base import Count, Fraction, P, Params, Positive, parse, read_yaml
+from unstained.config.base import Count, Fraction, P, Params, Positive, parse
 from unstained.config.explain import ExplainParams
 from unstained.config.learning import AugmentParams, Range, TrainParams, TuneParams
 from unstained.config.models import (
@@ -21,7 +20,6 @@ from unstained.config.models import (
     ViTParams,
     XceptionParams,
 )
-from unstained.config.project import ProjectParams, StudyParams, StudyRecipe, load_params
 from unstained.config.stages import (
     CompanionsParams,
     CompareParams,
@@ -73,7 +71,6 @@ __all__ = [
     "P",
     "Params",
     "Positive",
-    "ProjectParams",
     "PromoteParams",
     "ProportionParams",
     "Range",
@@ -82,8 +79,6 @@ __all__ = [
     "SimulateParams",
     "SplitParams",
     "StudyData",
-    "StudyParams",
-    "StudyRecipe",
     "TargetRule",
     "TaskParams",
     "TrainParams",
@@ -94,7 +89,5 @@ __all__ = [
     "ValueParams",
     "ViTParams",
     "XceptionParams",
-    "load_params",
     "parse",
-    "read_yaml",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,26 +27,14 @@ class Params(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Partial:
+    """Marks a field that holds what differs from another section, by that section's keys."""
+
+    of: type[Params]
+
+
 P = TypeVar("P", bound=Params)
-
-
-def read_yaml(path: Path) -> Any:
-    """The plain content of a YAML file.
-
-    Raises:
-        ParameterError: the file is missing or no YAML.
-    """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParameterError(
-            f"{path} does not exist", "run from the project's root, or name it with --params"
-        ) from None
-    except YAMLError as error:
-        raise ParameterError(f"{path} is no valid YAML: {error}", "correct the line") from None
 
 
 def parse(kind: type[P], content: Any, where: str) -> P:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from unstained.config.base import Count, Params, Positive
+from unstained.config.base import Count, Params, Partial, Positive
 from unstained.config.learning import TrainParams
 
 Width = Annotated[Positive, Field(description="multiplies every channel count; 1 is the paper's")]
@@ -55,7 +56,7 @@ class NetworkBase(ModelBase):
     """What every network has, whatever its architecture."""
 
     input: InputParams = InputParams()
-    train: dict[str, Any] = Field(
+    train: Annotated[dict[str, Any], Partial(TrainParams)] = Field(
         default_factory=dict, description="what differs from the recipe's `train`, by its keys"
     )
     weights: Literal["none", "imagenet"] = Field(
@@ -202,4 +203,13 @@ AnyNetworkParams = (
 )
 """Models that gradient descent trains."""
 
-ModelParams = Annotated[AnyNetworkParams | BoostingParams, Field(discriminator="architecture")]
+AnyModelParams = AnyNetworkParams | BoostingParams
+
+ModelParams = Annotated[AnyModelParams, Field(discriminator="architecture")]
+
+KINDS: Final[Mapping[str, type[AnyModelParams]]] = {
+    architecture: kind
+    for kind in (*get_args(AnyNetworkParams), BoostingParams)
+    for architecture in get_args(kind.model_fields["architecture"].annotation)
+}
+"""Architecture -> class of its parameters."""

@@ -1,116 +1,254 @@
-"""All of params.yaml."""
+"""All of params.yaml, typed: one way from the file to the parameters of a study."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import ValidationError
 
-from unstained.config.base import Params, parse, read_yaml
-from unstained.config.explain import ExplainParams
-from unstained.config.learning import TrainParams, TuneParams
-from unstained.config.models import ModelParams, NetworkBase
+from unstained.config.base import P, Params
+from unstained.config.compose import Composition, problems_error
+from unstained.config.document import Document, read_document
+from unstained.config.layers import Stated, Tree, plain, shape_of
+from unstained.config.learning import TrainParams
+from unstained.config.models import KINDS, AnyModelParams, NetworkBase
+from unstained.config.nearest import suggestion
+from unstained.config.sections import Sections
 from unstained.config.stages import (
     CompanionsParams,
     CompareParams,
-    EvaluateParams,
-    ExportParams,
-    IngestParams,
-    MonitorParams,
-    PromoteParams,
     RegisterParams,
-    ReportParams,
     SplitParams,
-    ValidateParams,
 )
-from unstained.config.study import CommonParams, SimulateParams, StudyData
-from unstained.config.uncertainty import UncertaintyParams
+from unstained.config.study import SimulateParams, StudyData
+from unstained.errors import ParameterError
+
+T = TypeVar("T")
 
 
-class StudyRecipe(Params):
-    """A protocol for a study: how cells are divided, which models learn, and how."""
-
-    simulate: SimulateParams | None = None
-    split: SplitParams
-    models: dict[str, ModelParams]
-    tune: TuneParams
-    train: TrainParams
-
-    @model_validator(mode="after")
-    def _models_can_be_trained(self) -> StudyRecipe:
-        for name, model in self.models.items():
-            try:
-                model.training(self.train)
-            except ValueError as error:
-                raise ValueError(f"models.{name}.train: {error}") from None
-        return self
-
-
-class StudyParams(Params):
-    """A dataset with a question, and its recipes."""
-
-    data: StudyData
-    recipes: dict[str, StudyRecipe]
-
-
-class ProjectParams(Params):
-    """All of params.yaml."""
+class Settings(Params):
+    """What holds for the whole project: which studies and models run, under which recipe."""
 
     recipe: str
     active: tuple[str, ...]
     models: tuple[str, ...]
-    common: CommonParams
-    studies: dict[str, StudyParams]
-    ingest: IngestParams
-    validate_: ValidateParams = Field(alias="validate")
-    evaluate: EvaluateParams
-    export: ExportParams
-    register_: RegisterParams = Field(alias="register")
-    compare: CompareParams
-    promote: PromoteParams
-    report: ReportParams
-    monitor: MonitorParams
     companions: CompanionsParams
-    explain: ExplainParams
-    uncertainty: UncertaintyParams
 
-    @model_validator(mode="after")
-    def _names_exist(self) -> ProjectParams:
+
+class Lazy(Mapping[str, T]):
+    """Values that are made when they are first asked for.
+
+    Args:
+        names: the keys.
+        make: the value of a key.
+    """
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], T]) -> None:
+        self._names, self._make = tuple(names), make
+        self._made: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class StudyRecipe:
+    """A study under a recipe; each section and model is parsed when it is asked for.
+
+    Attributes:
+        models: name -> parameters.
+    """
+
+    def __init__(self, composition: Composition, study: str, recipe: str) -> None:
+        self._composition, self._study, self._recipe = composition, study, recipe
+        self._tree = composition.sections(study, recipe)
+        self._where = f"studies.{study}, recipe {recipe}"
+        self.models = Lazy(composition.bases, self._model)
+
+    def sections(self) -> Sections:
+        """All sections.
+
+        Raises:
+            ParameterError: a value is stated nowhere, or values do not fit together.
+        """
+        tree = {key: inner for key, inner in self._tree.items() if key != "data"}
+        return parse_tree(self._composition, Sections, tree, self._where)
+
+    @property
+    def simulate(self) -> SimulateParams | None:
+        """How cells are simulated; None where they are not."""
+        return self._section("simulate", SimulateParams) if "simulate" in self._tree else None
+
+    @property
+    def split(self) -> SplitParams:
+        """How cells are divided."""
+        return self._section("split", SplitParams)
+
+    @property
+    def train(self) -> TrainParams:
+        """How networks learn."""
+        return self._section("train", TrainParams)
+
+    @property
+    def register_(self) -> RegisterParams:
+        """Names in MLflow."""
+        return self._section("register", RegisterParams)
+
+    @property
+    def compare(self) -> CompareParams:
+        """How versions are compared."""
+        return self._section("compare", CompareParams)
+
+    def _section(self, key: str, kind: type[P]) -> P:
+        where = f"{self._where}: {key}"
+        return parse_tree(self._composition, kind, _below(self._tree, key), where)
+
+    def _model(self, name: str) -> AnyModelParams:
+        composition, where = self._composition, f"{self._where}: models.{name}"
+        tree = composition.model(self._study, self._recipe, name)
+        model = parse_tree(composition, KINDS[composition.architecture(name)], tree, where)
+        try:
+            model.training(self.train)
+        except ValueError as error:
+            problems = [f"{where}.train: {error}"]
+            raise problems_error(composition.document, problems) from None
+        return model
+
+
+class StudyParams:
+    """A dataset with a question, and how it is learnt under each recipe.
+
+    Attributes:
+        data: what the data are.
+        recipes: name -> sections and models.
+    """
+
+    def __init__(self, composition: Composition, study: str) -> None:
+        tree = _below(composition.sections(study, composition.recipes[0]), "data")
+        self.data = parse_tree(composition, StudyData, tree, f"studies.{study}.data")
+        self.recipes = Lazy(composition.recipes, partial(StudyRecipe, composition, study))
+
+
+class ProjectParams:
+    """All of params.yaml.
+
+    Attributes:
+        composition: the layers, with the origin of each value.
+        recipe, active, models, companions: see `Settings`.
+        studies: by name.
+
+    Raises:
+        ParameterError: keys, values or names are wrong, or do not fit together in what is active.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.composition = Composition(document, shape_of(Settings))
+        settings = parse_tree(self.composition, Settings, self.composition.settings, "")
+        self.recipe, self.active = settings.recipe, settings.active
+        self.models, self.companions = settings.models, settings.companions
+        self._check_names()
+        self.studies = {
+            name: StudyParams(self.composition, name) for name in self.composition.studies
+        }
         for study in self.active:
-            if study not in self.studies:
-                raise ValueError(f"active: {study!r} is no study ({', '.join(self.studies)})")
-            if self.studies[study].data.source is None:
-                raise ValueError(
-                    f"active: {study!r} has no source; run: unstained source {study} PATH"
-                )
-            recipes = self.studies[study].recipes
-            if self.recipe not in recipes:
-                raise ValueError(
-                    f"recipe: {study!r} has no recipe {self.recipe!r} ({', '.join(recipes)})"
-                )
-            missing = {*self.models, *self.companions.models} - set(recipes[self.recipe].models)
-            if missing:
-                raise ValueError(
-                    f"models: {study!r}, recipe {self.recipe!r}, does not define {sorted(missing)}"
-                )
-            self._check_grid(study, recipes[self.recipe])
-        return self
+            self._check_active(study)
 
-    def _check_grid(self, study: str, recipe: StudyRecipe) -> None:
-        beyond = [fold for fold in self.companions.folds if fold >= recipe.split.folds]
-        if beyond:
-            raise ValueError(
-                f"companions.folds: {study!r}, recipe {self.recipe!r}, has no fold {beyond[0]} "
-                "(split.folds)"
+    def require_study(self, study: str) -> StudyParams:
+        """A study, by name.
+
+        Raises:
+            ParameterError: there is none of this name.
+        """
+        if study not in self.studies:
+            raise ParameterError(
+                f"there is no study {study!r} in params.yaml",
+                f"{suggestion(study, self.studies)} Studies: {', '.join(self.studies)}",
             )
-        for name in self.models:
+        return self.studies[study]
+
+    def content(
+        self, study: str, models: Iterable[str], recipe: str | None = None
+    ) -> dict[str, Any]:
+        """A study's sections under a recipe, and some models, as plain data.
+
+        Args:
+            study: its name.
+            models: names; they are below the key `models`.
+            recipe: another one than is chosen.
+
+        Raises:
+            ParameterError: there is no such study, recipe or model.
+        """
+        self.require_study(study)
+        recipe = recipe or self.recipe
+        for kind, name, known in (
+            ("recipe", recipe, self.composition.recipes),
+            *(("model", model, tuple(self.composition.bases)) for model in models),
+        ):
+            if name not in known:
+                raise ParameterError(
+                    f"there is no {kind} {name!r} in params.yaml", suggestion(name, known)
+                )
+        found = plain(self.composition.sections(study, recipe))
+        found["companions"] = self.companions.model_dump(mode="json")
+        found["models"] = {m: plain(self.composition.model(study, recipe, m)) for m in models}
+        return found
+
+    def _check_names(self) -> None:
+        known = self.composition
+        experiments = [e for x in self.companions.experiments for e in (x.usual, x.changed)]
+        asked = (
+            ("recipe", "recipe", (self.recipe,), known.recipes),
+            ("active", "study", self.active, known.studies),
+            ("models", "model", self.models, known.bases),
+            ("companions.models", "model", self.companions.models, known.bases),
+            ("companions.experiments", "model", experiments, known.bases),
+        )
+        problems = [
+            f"{known.document.place(tuple(key.split('.')))}: there is no {kind} {name!r}; "
+            f"{suggestion(name, there)}"
+            for key, kind, names, there in asked
+            for name in names
+            if name not in there
+        ]
+        if problems:
+            raise problems_error(known.document, problems)
+
+    def _check_active(self, study: str) -> None:
+        if self.studies[study].data.source is None:
+            raise ParameterError(
+                f"{self.composition.document.name}: active: {study!r} has no source",
+                f"run: unstained source {study} PATH",
+            )
+        recipe = self.studies[study].recipes[self.recipe]
+        recipe.sections()
+        problems = [
+            f"companions.folds: {study!r}, recipe {self.recipe!r}, has no fold {fold} (split.folds)"
+            for fold in self.companions.folds
+            if fold >= recipe.split.folds
+        ]
+        for name in dict.fromkeys((*self.models, *self.companions.models)):
             model = recipe.models[name]
             hides = isinstance(model, NetworkBase) and model.input.view == "background"
-            if hides or model.partition != "study":
-                raise ValueError(
+            if name in self.models and (hides or model.partition != "study"):
+                problems.append(
                     f"models: {name!r} is an experiment for `companions` (input.view "
                     "'background', or partition 'reference'), not a model to promote"
                 )
+        if problems:
+            raise problems_error(self.composition.document, problems)
 
 
 def load_params(path: Path) -> ProjectParams:
@@ -120,4 +258,44 @@ def load_params(path: Path) -> ProjectParams:
         ParameterError: the file is missing, no YAML, or breaks the schema; the message names
             every offending key.
     """
-    return parse(ProjectParams, read_yaml(path), str(path))
+    return ProjectParams(read_document(path))
+
+
+def parse_tree(composition: Composition, kind: type[P], tree: Tree, label: str) -> P:
+    """A composed tree as parameters.
+
+    Args:
+        composition: that it comes from.
+        kind: class of the parameters.
+        tree: the composed layers.
+        label: what they are of, for messages.
+
+    Raises:
+        ParameterError: a value is stated nowhere, or values do not fit together.
+    """
+    try:
+        return kind.model_validate(plain(tree))
+    except ValidationError as error:
+        found = [_problem(composition, tree, label, item) for item in error.errors()]
+        raise problems_error(composition.document, found) from None
+
+
+def _problem(composition: Composition, tree: Tree, label: str, item: Mapping[str, Any]) -> str:
+    loc = tuple(str(part) for part in item["loc"])
+    path = f"{label}: {'.'.join(loc)}" if label and loc else label or ".".join(loc)
+    if item["type"] == "missing":
+        return f"{path} is stated nowhere; add it"
+    text = str(item["msg"]).removeprefix("Value error, ")
+    node: Tree | Stated = tree
+    for part in loc:
+        if isinstance(node, Stated) or part not in node:
+            break
+        node = node[part]
+    if isinstance(node, Stated) and node.where:
+        text += f", stated in {composition.document.place(node.where)}"
+    return f"{path}: {text}" if path else text
+
+
+def _below(tree: Tree, key: str) -> Tree:
+    inner = tree.get(key, {})
+    return inner if isinstance(inner, Mapping) else {}

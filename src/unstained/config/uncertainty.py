@@ -28,6 +28,6 @@ class UncertaintyParams(Params):
     defocus_um: Positive = Field(description="simulated cells out of focus: distance, either way")
     blur_px: Positive = Field(description="real cells out of focus: SD of a Gaussian blur")
     suspects: Count = Field(description="doubted labels that are listed")
-    gates: dict[str, dict[str, str]] = Field(
-        description="study -> marker -> the class that a positive cell is of"
+    gates: dict[str, str] = Field(
+        default_factory=dict, description="marker -> the class that a positive cell is of"
     )

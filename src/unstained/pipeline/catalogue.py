@@ -76,23 +76,22 @@ def is_about_replicates(stage: Stage) -> bool:
     return stage.per == "replicate" or any(i.every_replicate for i in stage.inputs.values())
 
 
-def resolve_params(stage: Stage, content: Any, names: Mapping[str, str]) -> Params:
-    """The stage's parameters, picked from the content of params.yaml.
+def pick_params(stage: Stage, content: Mapping[str, Any], model: str | None) -> Params:
+    """The stage's parameters, picked from what params.yaml says of a study.
 
     Args:
-        stage: the contract, whose `sections` are paths such as 'studies.{study}.data'.
-        content: plain content of params.yaml.
-        names: values of study, recipe and model.
+        stage: the contract, whose `sections` are paths such as 'data' or 'models.{model}'.
+        content: see `ProjectParams.content`.
+        model: name.
 
     Raises:
         ParameterError: a section is missing or breaks its schema.
     """
     picked = {}
     for field, template in stage.sections.items():
-        node, path = content, template.format_map(dict(names))
+        node: Any = content
+        path = template.format(model=model)
         for key in path.split("."):
-            if not isinstance(node, Mapping) or key not in node:
-                raise ParameterError(f"params.yaml: section {path} is missing", "add it")
-            node = node[key]
+            node = node.get(key)
         picked[field] = node
     return parse(stage.params, picked, "params.yaml")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from unstained.config import ProjectParams
+from unstained.config.project import ProjectParams
 from unstained.errors import StageInputError
 from unstained.files import read_json
 from unstained.pipeline.catalogue import stage_directory
 from unstained.pipeline.contract import REPORT, Stage
-from unstained.pipeline.runner import Task, content_digest, find_inputs, fingerprint_of, make_task
+from unstained.pipeline.runner import content_digest, find_inputs, fingerprint_of
+from unstained.pipeline.task import Task, make_task
 
 
 def is_done(root: Path, task: Task) -> bool:
@@ -30,15 +31,12 @@ def is_done(root: Path, task: Task) -> bool:
     )
 
 
-def require_inputs(
-    root: Path, project: ProjectParams, content: Any, stage: Stage, study: str
-) -> None:
+def require_inputs(root: Path, project: ProjectParams, stage: Stage, study: str) -> None:
     """Check that what a stage reads was made with the parameters and the code of now.
 
     Args:
         root: the project's directory.
         project: params.yaml as parameters.
-        content: params.yaml as plain content.
         stage: reads stages that run once a study, and so do these.
         study: key of `studies`.
 
@@ -47,8 +45,8 @@ def require_inputs(
             code.
     """
     for name in sorted({source.stage for source in stage.inputs.values()}):
-        task = make_task(project, content, name, study)
-        require_inputs(root, project, content, task.stage, study)
+        task = make_task(project, name, study)
+        require_inputs(root, project, task.stage, study)
         if not _is_asked_for(root, task, _record(root, task)):
             raise StageInputError(
                 f"{_home(root, task)} was not made with this code and these parameters",

@@ -10,10 +10,11 @@ import yaml
 
 from unstained.files import write_text
 from unstained.pipeline.catalogue import COMPANIONS, RUNS, STAGES, stage_definition
+from unstained.pipeline.configure import CONFIGURE, configured_path
 from unstained.pipeline.contract import REPORT, Stage
 from unstained.pipeline.freshness import SOURCE, own_code
 
-NAMES: Final = {"study": "${item.study}", "model": "${item.model}", "recipe": "${recipe}"}
+NAMES: Final = {"study": "${item.study}", "model": "${item.model}"}
 REPLICATE: Final = "fold${item.fold}-seed${item.seed}"
 WRITTEN: Final = "# Written by `unstained dvc` from the stages and their imports: change those.\n"
 FILES: Final = {
@@ -25,6 +26,14 @@ FILES: Final = {
     ),
 }
 """File -> comment, what stands before the stages, names of the stages."""
+
+CONFIGURATION: Final = {
+    "cmd": "unstained configure",
+    "deps": [f"src/unstained/{room}" for room in ("config", "pipeline", "stages")],
+    "params": [{"params.yaml": None}],
+    "outs": [f"{RUNS}/{CONFIGURE}"],
+}
+"""The first stage: all of params.yaml in, what each stage is asked for out."""
 
 
 def write_dvc_files(root: Path) -> list[str]:
@@ -47,8 +56,9 @@ def dvc_file(name: str) -> str:
     """
     comment, before, stages = FILES[name]
     nested = "/" in name
+    first = {} if nested else {CONFIGURE: CONFIGURATION}
     content = before | {
-        "stages": {stage: entry(stage_definition(stage), nested) for stage in stages}
+        "stages": first | {stage: entry(stage_definition(stage), nested) for stage in stages}
     }
     return comment + yaml.dump(content, Dumper=_Indented, sort_keys=False, width=1000)
 
@@ -66,34 +76,29 @@ def entry(stage: Stage, nested: bool) -> dict[str, Any]:
         path = f"{_home(stage)}/{output.path}"
         written[kinds[output.kind]].append({path: dict(output.plot)} if output.plot else path)
     written["outs"].append(f"{_home(stage)}/{REPORT}")
-    matrix, command, parameters = _axes(stage)
+    matrix, command = _axes(stage)
+    parameters = configured_path(stage, NAMES["study"], NAMES["model"])
     content = {
         "matrix": matrix,
         "wdir": ".." if nested else None,
         "cmd": command,
-        "deps": sorted({*_inputs(stage), *_sources(stage.name)}),
-        "params": sorted(parameters),
+        "deps": sorted({parameters, *_inputs(stage), *_sources(stage.name)}),
         **written,
     }
     return {key: value for key, value in content.items() if value}
 
 
-def _axes(stage: Stage) -> tuple[dict[str, str], str, set[str]]:
-    """What a stage runs once for, its command, and the keys of params.yaml that it depends on."""
+def _axes(stage: Stage) -> tuple[dict[str, str], str]:
+    """What a stage runs once for, and its command."""
     command = f"unstained run {stage.name} {NAMES['study']}"
     matrix = {"study": "${active}"}
-    parameters = {"recipe", *(path.format_map(NAMES) for path in stage.sections.values())}
     if stage.per != "study":
         command += f" --model {NAMES['model']}"
         matrix["model"] = "${models}" if stage.per == "model" else "${companions.models}"
-    elif any(source.every_model for source in stage.inputs.values()):
-        parameters.add("models")
-    elif any(source.every_replicate for source in stage.inputs.values()):
-        parameters.add("companions")
     if stage.per == "replicate":
         command += " --fold ${item.fold} --seed ${item.seed}"
         matrix |= {"fold": "${companions.folds}", "seed": "${companions.seeds}"}
-    return matrix, command, parameters
+    return matrix, command
 
 
 def _home(stage: Stage) -> str:

@@ -12,14 +12,15 @@ from typing import Final
 
 from rich.console import Console
 
-from unstained.config import load_params, read_yaml
+from unstained.config.project import load_params
 from unstained.errors import ParameterError, TrainingError
 from unstained.files import file_sha256
 from unstained.pipeline.catalogue import replicates_of, stage_definition
+from unstained.pipeline.configure import configure
 from unstained.pipeline.done import is_done, require_inputs
 from unstained.pipeline.dvc_record import record
 from unstained.pipeline.grid_tasks import Outcome, Work, train_on_ray
-from unstained.pipeline.runner import Task, make_task
+from unstained.pipeline.task import Task, make_task
 
 PIPELINE: Final = "companions/dvc.yaml"
 
@@ -39,6 +40,7 @@ def run_grid(root: Path, study: str | None = None, concurrent: int | None = None
         KeyboardInterrupt: the workers were stopped.
     """
     tasks = _tasks(root, study)
+    configure(root)
     left = {work: task for work, task in tasks.items() if not is_done(root, task)}
     progress = _Progress(len(tasks), len(left))
     if left:
@@ -98,7 +100,7 @@ class _Progress:
 def _tasks(root: Path, study: str | None) -> dict[Work, Task]:
     """Every replicate, in the order of params.yaml, its inputs checked."""
     path = root / "params.yaml"
-    project, content = load_params(path), read_yaml(path)
+    project = load_params(path)
     if study is not None and study not in project.active:
         raise ParameterError(
             f"{study!r} is not among the active studies",
@@ -112,9 +114,9 @@ def _tasks(root: Path, study: str | None) -> dict[Work, Task]:
         for replicate in replicates_of(project.companions)
     ]
     for name in dict.fromkeys(work.study for work in works):
-        require_inputs(root, project, content, stage_definition("replicate"), name)
+        require_inputs(root, project, stage_definition("replicate"), name)
     return {
-        work: make_task(project, content, "replicate", work.study, work.model, work.replicate)
+        work: make_task(project, "replicate", work.study, work.model, work.replicate)
         for work in works
     }
 

@@ -21,7 +21,8 @@ from unstained.learning.ray_session import last_line, ray_session
 from unstained.pipeline.catalogue import stage_directory
 from unstained.pipeline.contract import Replicate
 from unstained.pipeline.done import is_done
-from unstained.pipeline.runner import STATE, Task, run_stage
+from unstained.pipeline.runner import STATE, run_stage
+from unstained.pipeline.task import Task
 from unstained.stages.replicate import ReplicateParams
 
 STOP_SECONDS: Final = 10.0

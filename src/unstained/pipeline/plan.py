@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from unstained.config import ProjectParams, load_params
+from unstained.config.project import ProjectParams, load_params
 from unstained.files import read_json
 from unstained.pipeline.catalogue import RUNS, replicates_of
 

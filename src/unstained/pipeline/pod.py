@@ -24,7 +24,8 @@ from unstained.pipeline.catalogue import RUNS, stage_definition
 from unstained.pipeline.contract import REPORT, Stage
 from unstained.pipeline.display import show
 from unstained.pipeline.freshness import HANDED, code_digest, own_code
-from unstained.pipeline.runner import STATE, Task, content_digest, execute
+from unstained.pipeline.runner import STATE, content_digest, execute
+from unstained.pipeline.task import Task
 
 if TYPE_CHECKING:
     from unstained.data.remote.pointers import StorePointer

@@ -15,25 +15,23 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from unstained.config import Params, ProjectParams, load_params, read_yaml
-from unstained.errors import ParameterError, StageInputError, UnstainedError
+from unstained.config.project import load_params
+from unstained.errors import StageInputError, UnstainedError
 from unstained.files import disk_full_explained, file_sha256, read_json, tree_sha256, write_json
 from unstained.pipeline.catalogue import (
     RUNS,
-    is_about_replicates,
-    replicates_of,
-    resolve_params,
     stage_definition,
     stage_directory,
     stage_module,
 )
+from unstained.pipeline.configure import require_current
 from unstained.pipeline.contract import REPORT, Input, Job, Replicate, Report, Stage
 from unstained.pipeline.freshness import code_digest
 from unstained.pipeline.lock import only_run
+from unstained.pipeline.task import Task, make_task
 from unstained.pipeline.working_tree import git_commit, git_remote
 
 if TYPE_CHECKING:
@@ -48,20 +46,6 @@ def content_digest(path: Path) -> str:
         return file_sha256(path)
     manifest = path / "manifest.json"
     return file_sha256(manifest) if manifest.is_file() else tree_sha256(path)
-
-
-@dataclass(frozen=True)
-class Task:
-    """One run of one stage: what it is, for whom, and with which parameters."""
-
-    stage: Stage
-    study: str
-    model: str | None
-    recipe: str
-    models: tuple[str, ...]
-    params: Params
-    replicate: Replicate | None = None
-    replicates: tuple[Replicate, ...] = ()
 
 
 def run_stage(
@@ -79,7 +63,7 @@ def run_stage(
     Args:
         name: stage.
         study: key of params.yaml `studies`.
-        model: key of the recipe's `models`; only for stages that run once a model.
+        model: an architecture or variant; only for stages that run once a model.
         root: the project's directory; holds params.yaml, runs/ and state/.
         replicate: fold and seed; only for stages that run once a replicate.
         params_file: another file than root/params.yaml.
@@ -92,48 +76,9 @@ def run_stage(
         UnstainedError: parameters, inputs or the stage itself failed; runs/ is as before.
     """
     params_file = params_file or root / "params.yaml"
-    task = make_task(
-        load_params(params_file), read_yaml(params_file), name, study, model, replicate
-    )
+    task = make_task(load_params(params_file), name, study, model, replicate)
+    require_current(root, task)
     return execute(task, root=root, state=root / STATE, registry=registry)
-
-
-def make_task(
-    project: ProjectParams,
-    content: Any,
-    name: str,
-    study: str,
-    model: str | None = None,
-    replicate: Replicate | None = None,
-) -> Task:
-    """The run of a stage that params.yaml asks for.
-
-    Args:
-        project: params.yaml as parameters.
-        content: params.yaml as plain content.
-        name: see `run_stage`; so for the others.
-        study: key of `studies`.
-        model: key of the recipe's `models`.
-        replicate: fold and seed.
-
-    Raises:
-        ParameterError: params.yaml does not know a name, or a section is missing.
-    """
-    stage = stage_definition(name)
-    _check_names(stage, project, study, model, replicate)
-    names = {"study": study, "recipe": project.recipe, "model": model or ""}
-    grid = project.companions
-    about = is_about_replicates(stage)
-    return Task(
-        stage=stage,
-        study=study,
-        model=model,
-        recipe=project.recipe,
-        models=grid.models if about else project.models,
-        params=resolve_params(stage, content, names),
-        replicate=replicate,
-        replicates=replicates_of(grid) if about else (),
-    )
 
 
 def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = None) -> Report:
@@ -192,40 +137,6 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(scratch, ignore_errors=True)
     return report
-
-
-def _check_names(
-    stage: Stage,
-    project: ProjectParams,
-    study: str,
-    model: str | None,
-    replicate: Replicate | None,
-) -> None:
-    if study not in project.studies:
-        known = ", ".join(project.studies)
-        raise ParameterError(f"there is no study {study!r} in params.yaml", f"use one of: {known}")
-    if stage.per == "study" and model is not None:
-        raise ParameterError(
-            f"stage {stage.name} runs once a study, not once a model", "leave --model away"
-        )
-    grid = project.companions
-    models = grid.models if stage.per == "replicate" else project.models
-    if stage.per != "study" and model not in models:
-        place = "companions.models" if stage.per == "replicate" else "models"
-        raise ParameterError(
-            f"stage {stage.name} runs once a model, and {model!r} is not in params.yaml `{place}`",
-            f"add --model with one of: {', '.join(models)}",
-        )
-    if (stage.per == "replicate") != (replicate is not None):
-        needs = "needs" if stage.per == "replicate" else "takes no"
-        raise ParameterError(
-            f"stage {stage.name} {needs} --fold and --seed", "see params.yaml `companions`"
-        )
-    if replicate and not (replicate.fold in grid.folds and replicate.seed in grid.seeds):
-        raise ParameterError(
-            f"{replicate.name} is not in params.yaml `companions`",
-            f"folds: {', '.join(map(str, grid.folds))}; seeds: {', '.join(map(str, grid.seeds))}",
-        )
 
 
 def find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, list[str]]]:

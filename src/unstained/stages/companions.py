@@ -44,8 +44,8 @@ STAGE = Stage(
     params=CompanionsStageParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
-        "models": "studies.{study}.recipes.{recipe}.models",
+        "data": "data",
+        "models": "models",
         "companions": "companions",
         "evaluate": "evaluate",
     },

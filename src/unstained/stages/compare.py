@@ -42,7 +42,7 @@ STAGE = Stage(
     params=CompareStageParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
+        "data": "data",
         "register_": "register",
         "evaluate": "evaluate",
         "compare": "compare",

@@ -53,9 +53,9 @@ STAGE = Stage(
     name="enrol",
     params=EnrolStageParams,
     sections={
-        "data": "studies.{study}.data",
-        "models": "studies.{study}.recipes.{recipe}.models",
-        "train": "studies.{study}.recipes.{recipe}.train",
+        "data": "data",
+        "models": "models",
+        "train": "train",
         "evaluate": "evaluate",
         "export": "export",
         "register_": "register",

@@ -34,7 +34,7 @@ STAGE = Stage(
     params=EvaluateStageParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
+        "data": "data",
         "evaluate": "evaluate",
     },
     inputs={

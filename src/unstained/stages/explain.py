@@ -31,7 +31,7 @@ STAGE = Stage(
     params=ExplainStageParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
+        "data": "data",
         "companions": "companions",
         "evaluate": "evaluate",
         "explain": "explain",

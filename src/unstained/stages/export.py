@@ -28,8 +28,8 @@ STAGE = Stage(
     params=ExportSections,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
-        "train": "studies.{study}.recipes.{recipe}.train",
+        "data": "data",
+        "train": "train",
         "export": "export",
     },
     inputs={

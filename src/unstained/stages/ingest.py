@@ -44,8 +44,8 @@ STAGE = Stage(
     params=IngestStageParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
-        "simulate": "studies.{study}.recipes.{recipe}.simulate",
+        "data": "data",
+        "simulate": "simulate",
         "ingest": "ingest",
     },
     inputs={},

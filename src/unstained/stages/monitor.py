@@ -46,7 +46,7 @@ STAGE = Stage(
     params=MonitorStageParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
+        "data": "data",
         "register_": "register",
         "monitor": "monitor",
     },

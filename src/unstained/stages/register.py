@@ -41,7 +41,7 @@ class RegisterStageParams(Params):
 STAGE = Stage(
     name="register",
     params=RegisterStageParams,
-    sections={"data": "studies.{study}.data", "register_": "register"},
+    sections={"data": "data", "register_": "register"},
     inputs={
         "artifact": Input("export", "artifact"),
         "parity": Input("export", "parity"),

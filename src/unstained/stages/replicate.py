@@ -42,9 +42,9 @@ STAGE = Stage(
     params=ReplicateParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
-        "model": "studies.{study}.recipes.{recipe}.models.{model}",
-        "train": "studies.{study}.recipes.{recipe}.train",
+        "data": "data",
+        "model": "models.{model}",
+        "train": "train",
         "evaluate": "evaluate",
     },
     inputs={"store": Input("ingest", "store"), "split": Input("split", "split")},

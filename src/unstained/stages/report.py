@@ -41,7 +41,7 @@ STAGE = Stage(
     params=ReportStageParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
+        "data": "data",
         "evaluate": "evaluate",
         "register_": "register",
         "report": "report",

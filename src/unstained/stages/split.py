@@ -38,8 +38,8 @@ STAGE = Stage(
     params=SplitStageParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
-        "split": "studies.{study}.recipes.{recipe}.split",
+        "data": "data",
+        "split": "split",
     },
     inputs={"store": Input("ingest", "store"), "clusters": Input("validate", "clusters")},
     outputs={

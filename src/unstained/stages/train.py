@@ -34,9 +34,9 @@ STAGE = Stage(
     params=TrainSections,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
-        "model": "studies.{study}.recipes.{recipe}.models.{model}",
-        "train": "studies.{study}.recipes.{recipe}.train",
+        "data": "data",
+        "model": "models.{model}",
+        "train": "train",
     },
     inputs={
         "store": Input("ingest", "store"),

@@ -52,10 +52,10 @@ STAGE = Stage(
     params=TuneSections,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
-        "model": "studies.{study}.recipes.{recipe}.models.{model}",
-        "tune": "studies.{study}.recipes.{recipe}.tune",
-        "train": "studies.{study}.recipes.{recipe}.train",
+        "data": "data",
+        "model": "models.{model}",
+        "tune": "tune",
+        "train": "train",
     },
     inputs={"store": Input("ingest", "store"), "split": Input("split", "split")},
     outputs={

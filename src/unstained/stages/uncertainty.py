@@ -46,8 +46,8 @@ STAGE = Stage(
     params=UncertaintyStageParams,
     sections={
         "common": "common",
-        "data": "studies.{study}.data",
-        "simulate": "studies.{study}.recipes.{recipe}.simulate",
+        "data": "data",
+        "simulate": "simulate",
         "companions": "companions",
         "evaluate": "evaluate",
         "uncertainty": "uncertainty",
@@ -240,7 +240,7 @@ def _gating(context: _Context, found: OutOfFold) -> Gating | None:
     table = store.columns("cell_id", *(f"marker_{name}" for name in store.markers))
     table = table.set_index("cell_id").loc[pd.Index(found.cell_id)]
     table.columns = pd.Index(store.markers)
-    chosen = context.params.uncertainty.gates.get(context.job.study, {})
+    chosen = context.params.uncertainty.gates
     return gate_labels(table, found.labels, chosen, data.class_names, context.seed)
 
 

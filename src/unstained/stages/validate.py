@@ -28,7 +28,7 @@ class ValidateStageParams(Params):
 STAGE = Stage(
     name="validate",
     params=ValidateStageParams,
-    sections={"common": "common", "data": "studies.{study}.data", "validate_": "validate"},
+    sections={"common": "common", "data": "data", "validate_": "validate"},
     inputs={"store": Input("ingest", "store")},
     outputs={
         "clusters": Output("clusters.parquet"),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstained.config import load_params
+from unstained.config.project import load_params
 from unstained.files import file_sha256
 from unstained.pipeline.catalogue import RUNS, replicates_of
 from unstained.pipeline.contract import Replicate
@@ -50,7 +50,8 @@ def across_folds(root: Path, study: str) -> League | None:
     if len(models) < 2:
         return None
     grid = read_grid(home, models, [(r.fold, r.seed, r.name) for r in replicates])
-    return league_of(grid, project.compare.metric, 1 - project.compare.alpha)
+    compare = project.require_study(study).recipes[project.recipe].compare
+    return league_of(grid, compare.metric, 1 - compare.alpha)
 
 
 def enrolled_versions(root: Path, study: str) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,97 @@
+"""What each stage is asked for, as small files that DVC compares: one a stage, study and model.
+
+params.yaml is composed from layers, so no key of it says which stages it concerns. `configure`
+writes what is effective, and each stage depends on its own file: a change of one model's width
+reaches that model's stages alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from unstained.config.project import ProjectParams, load_params
+from unstained.errors import ParameterError
+from unstained.files import write_text
+from unstained.pipeline.catalogue import COMPANIONS, RUNS, STAGES, replicates_of, stage_definition
+from unstained.pipeline.contract import Stage
+from unstained.pipeline.task import Task, make_task
+
+CONFIGURE: Final = "configure"
+"""Name of the DVC stage, and of its directory below runs/."""
+
+
+def configured_path(stage: Stage, study: str, model: str | None) -> str:
+    """Where the parameters of a stage lie, relative to the project's root."""
+    name = stage.name if stage.per == "study" else f"{stage.name}/{model}"
+    return f"{RUNS}/{CONFIGURE}/{study}/{name}.json"
+
+
+def configure(root: Path) -> int:
+    """Write the parameters of all stages of the active studies; files that are current stay.
+
+    Args:
+        root: the project's directory.
+
+    Returns:
+        How many files are new, changed or gone.
+
+    Raises:
+        ParameterError: params.yaml is wrong.
+    """
+    wanted = dict(_files(load_params(root / "params.yaml")))
+    found = {
+        path.relative_to(root).as_posix(): path
+        for path in (root / RUNS / CONFIGURE).rglob("*.json")
+    }
+    gone = found.keys() - wanted.keys()
+    for name in gone:
+        found[name].unlink()
+    changed = [n for n in wanted if n not in found or found[n].read_text() != wanted[n]]
+    for name in changed:
+        write_text(root / name, wanted[name])
+    return len(changed) + len(gone)
+
+
+def require_current(root: Path, task: Task) -> None:
+    """Check that a run that DVC started has the parameters that DVC will record for it.
+
+    Args:
+        root: the project's directory.
+        task: the run, as params.yaml is now.
+
+    Raises:
+        ParameterError: params.yaml was edited since DVC ran `configure`.
+    """
+    path = root / configured_path(task.stage, task.study, task.model)
+    by_dvc = "DVC_STAGE" in os.environ and Path(os.environ.get("DVC_ROOT", "")) == root
+    if by_dvc and path.is_file() and path.read_text() != _text(task):
+        raise ParameterError(
+            f"params.yaml was edited after DVC had read it: {path.relative_to(root)} differs",
+            "run `dvc repro` again",
+        )
+
+
+def _files(project: ProjectParams) -> Iterator[tuple[str, str]]:
+    """Path and text of every file."""
+    for study in project.active:
+        for name in (*STAGES, *COMPANIONS):
+            stage = stage_definition(name)
+            models = project.models if name in STAGES else project.companions.models
+            one = replicates_of(project.companions)[0] if stage.per == "replicate" else None
+            for model in models if stage.per != "study" else (None,):
+                task = make_task(project, name, study, model, one)
+                yield configured_path(stage, study, model), _text(task)
+
+
+def _text(task: Task) -> str:
+    """All that a task is asked for but fold and seed, which are in its name."""
+    inputs = task.stage.inputs.values()
+    content: dict[str, Any] = {"recipe": task.recipe, "params": task.params.model_dump(mode="json")}
+    if any(source.every_model or source.every_replicate for source in inputs):
+        content["models"] = list(task.models)
+        content["replicates"] = [replicate.name for replicate in task.replicates]
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"

@@ -1,0 +1,99 @@
+"""One run of one stage: which, for whom, with which parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unstained.config import Params
+from unstained.config.project import ProjectParams
+from unstained.errors import ParameterError
+from unstained.pipeline.catalogue import (
+    is_about_replicates,
+    pick_params,
+    replicates_of,
+    stage_definition,
+)
+from unstained.pipeline.contract import Replicate, Stage
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of one stage: what it is, for whom, and with which parameters."""
+
+    stage: Stage
+    study: str
+    model: str | None
+    recipe: str
+    models: tuple[str, ...]
+    params: Params
+    replicate: Replicate | None = None
+    replicates: tuple[Replicate, ...] = ()
+
+
+def make_task(
+    project: ProjectParams,
+    name: str,
+    study: str,
+    model: str | None = None,
+    replicate: Replicate | None = None,
+) -> Task:
+    """The run of a stage that params.yaml asks for.
+
+    Args:
+        project: params.yaml as parameters.
+        name: see `run_stage`; so for the others.
+        study: key of `studies`.
+        model: an architecture or variant.
+        replicate: fold and seed.
+
+    Raises:
+        ParameterError: params.yaml does not know a name, or a value is stated nowhere.
+    """
+    stage = stage_definition(name)
+    _check_names(stage, project, study, model, replicate)
+    grid = project.companions
+    about = is_about_replicates(stage)
+    models = grid.models if about else project.models
+    needed = models if "models" in stage.sections.values() else ([model] if model else [])
+    return Task(
+        stage=stage,
+        study=study,
+        model=model,
+        recipe=project.recipe,
+        models=models,
+        params=pick_params(stage, project.content(study, needed), model),
+        replicate=replicate,
+        replicates=replicates_of(grid) if about else (),
+    )
+
+
+def _check_names(
+    stage: Stage,
+    project: ProjectParams,
+    study: str,
+    model: str | None,
+    replicate: Replicate | None,
+) -> None:
+    project.require_study(study)
+    if stage.per == "study" and model is not None:
+        raise ParameterError(
+            f"stage {stage.name} runs once a study, not once a model", "leave --model away"
+        )
+    grid = project.companions
+    models = grid.models if stage.per == "replicate" else project.models
+    if stage.per != "study" and model not in models:
+        place = "companions.models" if stage.per == "replicate" else "models"
+        raise ParameterError(
+            f"stage {stage.name} runs once a model, and {model!r} is not in params.yaml `{place}`",
+            f"add --model with one of: {', '.join(models)}",
+        )
+    if (stage.per == "replicate") != (replicate is not None):
+        needs = "needs" if stage.per == "replicate" else "takes no"
+        raise ParameterError(
+            f"stage {stage.name} {needs} --fold and --seed", "see params.yaml `companions`"
+        )
+    if replicate and not (replicate.fold in grid.folds and replicate.seed in grid.seeds):
+        raise ParameterError(
+            f"{replicate.name} is not in params.yaml `companions`",
+            f"folds: {', '.join(map(str, grid.folds))}; seeds: {', '.join(map(str, grid.seeds))}",
+        )

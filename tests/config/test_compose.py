@@ -1,0 +1,199 @@
+"""What params.yaml says once is what every study, recipe and model is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tests.config.test_config import RECIPE, edit
+from unstained.config import NetworkParams, TrainParams, ViTParams
+from unstained.config.document import Document, read_document
+from unstained.config.layers import Stated, Tree, merge
+from unstained.config.project import ProjectParams, load_params
+from unstained.errors import ParameterError
+
+REFERENCE = Path(__file__).parent / "effective.json"
+"""Every study, recipe and model as params.yaml spelt each of them out before it was composed; a
+value that is the schema's default is left out. A deliberate change of params.yaml changes it."""
+
+
+@pytest.fixture(scope="module")
+def shipped(repository: Path) -> ProjectParams:
+    return load_params(repository / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, Any]:
+    return dict(json.loads(REFERENCE.read_text()))
+
+
+def test_sections_are_as_they_were(shipped: ProjectParams, reference: dict[str, Any]) -> None:
+    for name, study in shipped.studies.items():
+        for recipe in study.recipes:
+            found = (
+                study.recipes[recipe]
+                .sections()
+                .model_dump(mode="json", exclude_defaults=True, by_alias=True)
+            )
+            expected = reference[f"{name}/{recipe}"] | reference["shared"]
+            expected["uncertainty"] = expected["uncertainty"] | reference["gates"].get(name, {})
+            assert found == {key: value for key, value in expected.items() if key in found}
+            assert found.keys() >= {"split", "tune", "train", "evaluate", "uncertainty"}
+
+
+def test_models_are_built_and_trained_as_they_were(
+    shipped: ProjectParams, reference: dict[str, Any]
+) -> None:
+    seen = 0
+    for name, study in shipped.studies.items():
+        for recipe, asked in study.recipes.items():
+            common = TrainParams.model_validate(reference[f"{name}/{recipe}"]["train"])
+            for model, params in asked.models.items():
+                expected = reference[f"{name}/{recipe}/{model}"]
+                own = expected.pop("train", {})
+                content = common.model_dump() | own
+                content["augment"] = common.augment.model_dump() | own.get("augment", {})
+                built = params.model_dump(mode="json", exclude_defaults=True, exclude={"train"})
+                assert built == expected, f"{name}/{recipe}/{model}"
+                assert params.training(asked.train) == TrainParams.model_validate(content)
+                seen += 1
+    assert seen == 2 * 3 * 18
+
+
+SECTION = [
+    ("train", "learning_rate"),
+    ("recipes", "demo", "train", "learning_rate"),
+    ("studies", "nsc", "train", "learning_rate"),
+    ("studies", "nsc", "demo", "train", "learning_rate"),
+]
+NETWORK = [
+    ("network", "width"),
+    ("recipes", "demo", "network", "width"),
+    ("architectures", "cg_recnet", "width"),
+    ("architectures", "cg_recnet", "demo", "width"),
+    ("studies", "nsc", "network", "width"),
+    ("studies", "nsc", "demo", "network", "width"),
+    ("studies", "nsc", "models", "cg_recnet", "width"),
+    ("studies", "nsc", "demo", "models", "cg_recnet", "width"),
+    ("variants", "cg_recnet_rescaled", "width"),
+    ("variants", "cg_recnet_rescaled", "demo", "width"),
+    ("studies", "nsc", "models", "cg_recnet_rescaled", "width"),
+    ("studies", "nsc", "demo", "models", "cg_recnet_rescaled", "width"),
+    ("variants", "cg_recnet_rescaled_equal_compute", "width"),
+    ("studies", "nsc", "demo", "models", "cg_recnet_rescaled_equal_compute", "width"),
+]
+
+
+def without(content: Any, key: str) -> Any:
+    """A copy of plain data that says nothing of a key, however deep."""
+    if not isinstance(content, dict):
+        return content
+    return {name: without(inner, key) for name, inner in content.items() if name != key}
+
+
+def set_value(content: dict[str, Any], keys: tuple[str, ...], value: float) -> None:
+    for key in keys[:-1]:
+        content = content.setdefault(key, {})
+    content[keys[-1]] = value
+
+
+@pytest.mark.parametrize("layers", [SECTION, NETWORK], ids=["section", "network"])
+def test_each_layer_wins_over_the_one_before(
+    repository: Path, layers: list[tuple[str, ...]]
+) -> None:
+    content: Any = read_document(repository / "params.yaml").content
+    content = without(content | {"active": []}, layers[0][-1])
+    last = layers[-1][-2]
+    for number, layer in enumerate(layers, start=1):
+        set_value(content, layer, number / 100)
+        composition = ProjectParams(Document("p", content, {})).composition
+        if last == "train":
+            tree = composition.sections("nsc", "demo")["train"]
+        else:
+            tree = composition.model("nsc", "demo", last)
+        assert isinstance(tree, dict)
+        assert tree[layer[-1]] == Stated(number / 100, layer)
+
+
+TREES = st.recursive(
+    st.builds(Stated, st.integers(0, 3), st.just(())),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+).filter(lambda tree: isinstance(tree, dict))
+
+
+def same_kind(*trees: Tree) -> bool:
+    """Whether trees hold a value or keys at the same places, as one schema has them."""
+    kinds: dict[str, set[bool]] = {}
+    for tree in trees:
+        for key, inner in tree.items():
+            kinds.setdefault(key, set()).add(isinstance(inner, Stated))
+    if any(len(found) > 1 for found in kinds.values()):
+        return False
+    below = {key: [tree[key] for tree in trees if key in tree] for key in kinds}
+    nested = [inner for key, inner in below.items() if kinds[key] == {False}]
+    return all(same_kind(*(t for t in inner if not isinstance(t, Stated))) for inner in nested)
+
+
+@given(TREES, TREES, TREES)
+def test_layers_may_be_merged_in_any_grouping(first: Tree, second: Tree, third: Tree) -> None:
+    assume(same_kind(first, second, third))
+    merged = merge(first, second, third)
+    assert merge(merge(first, second), third) == merged == merge(first, merge(second, third))
+    assert merge(third, merged) == merge(third, merge(first, second), third)
+    assert merge(merged, merged) == merged
+
+
+def test_a_variant_is_its_base_as_the_study_has_it(project: Path) -> None:
+    """What a study says of a model holds for its variants, but does not undo their own changes."""
+    params = project / "params.yaml"
+    edit(params, "studies", "nsc", "models", "cg_recnet", value={"dropout": 0.4, "preset": "text"})
+    models = load_params(params).studies["nsc"].recipes["demo"].models
+    swapped = models["cg_recnet_swapped"]
+    assert isinstance(swapped, NetworkParams)
+    assert (swapped.dropout, swapped.preset) == (0.4, "table_swapped")
+
+
+def test_a_mapping_with_free_keys_is_replaced_whole(project: Path) -> None:
+    space = {"train.weight_decay": {"low": 0.1, "high": 0.2}}
+    edit(project / "params.yaml", *RECIPE, "tune", "network_space", value=space)
+    tune = load_params(project / "params.yaml").studies["nsc"].recipes["demo"].sections().tune
+    assert list(tune.network_space) == ["train.weight_decay"]
+    assert len(tune.boosting_space) == 2
+
+
+def test_a_transformer_is_built_for_the_image_that_it_is_shown(project: Path) -> None:
+    edit(project / "params.yaml", *RECIPE, "models", "vit_b_16", value={"input": {"side": 96}})
+    recipes = load_params(project / "params.yaml").studies["nsc"].recipes
+    built = [recipes[name].models["vit_b_16"] for name in ("demo", "full", "paper")]
+    assert [model.image for model in built if isinstance(model, ViTParams)] == [96, 64, 224]
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "text"),
+    [
+        (
+            (*RECIPE, "train", "learing_rate"),
+            1,
+            "demo.train.learing_rate: unknown key; did you mean learning_rate?",
+        ),
+        (("train", "epoch"), 3, "train.epoch: unknown key; did you mean epochs?"),
+        (
+            ("studies", "nsc", "epochs"),
+            3,
+            "studies.nsc.epochs: unknown key; did you mean tune.epochs or train.epochs?",
+        ),
+    ],
+)
+def test_a_wrong_key_is_named_where_it_is_written(
+    project: Path, keys: tuple[str, ...], value: object, text: str
+) -> None:
+    edit(project / "params.yaml", *keys, value=value)
+    with pytest.raises(ParameterError) as error:
+        load_params(project / "params.yaml")
+    assert text in re.sub(r" \(line \d+\)", "", str(error.value))
