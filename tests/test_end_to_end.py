@@ -76,10 +76,12 @@ def test_recipe_switch_is_tracked(finished: Path) -> None:
     """`-S recipe=full` makes every stage that depends on the recipe out of date."""
     command(finished, "dvc", "exp", "run", "--dry", "-S", "recipe=full", check=False)
     edit(finished / "params.yaml", "recipe", value="full")
+    command(finished, "unstained", "configure")
     try:
         status = command(finished, "dvc", "status").stdout
     finally:
         edit(finished / "params.yaml", "recipe", value="demo")
+        command(finished, "unstained", "configure")
     for stage in ("ingest@nsc", "train@nsc-resnet50", "train@nsc-features_boosting"):
         assert stage in status
 
