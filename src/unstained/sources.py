@@ -39,7 +39,7 @@ def set_source(params_file: Path, study: str, source: str) -> str:
             f"study {study!r} has no simulator", "name the directory of its real images"
         )
     text = params_file.read_text(encoding="utf-8")
-    changes = {("studies", study, "data", "source"): json.dumps(source)}
+    changes: dict[Where, str] = {("studies", study, "data", "source"): json.dumps(source)}
     if study not in project.active:
         changes["active",] = json.dumps([*project.active, study]).replace('"', "")
     text = _with_values(text, changes)
