@@ -48,7 +48,7 @@ def assert_clear(done: subprocess.CompletedProcess[str], status: int, *texts: st
 
 def test_typo_in_params(project: Path) -> None:
     edit(project / "params.yaml", "ingest", "worker", value=2)
-    assert_clear(run(project, "run", "ingest", "nsc"), 2, "ingest.worker: unknown key")
+    assert_clear(run(project, "run", "ingest", "nsc"), 2, "ingest.worker (line", "mean workers?")
 
 
 def test_traceback_only_with_debug(project: Path) -> None:

@@ -17,7 +17,8 @@ RECIPE = ("studies", "nsc", "demo")
 
 
 def edit(path: Path, *keys: object, value: object) -> None:
-    yaml = YAML(typ="safe", pure=True)  # comments are of no use here
+    yaml = YAML(typ="safe", pure=True)  # comments are of no use here, the order of tasks is
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     content = yaml.load(path.read_text())
     node = content
     for key in keys[:-1]:

@@ -178,6 +178,22 @@ class ProjectParams:
             )
         return self.studies[study]
 
+    def check(self, study: str, models: Iterable[str], recipe: str) -> None:
+        """Check names.
+
+        Raises:
+            ParameterError: there is no such study, recipe or model; says the nearest known one.
+        """
+        self.require_study(study)
+        for kind, name, known in (
+            ("recipe", recipe, self.composition.recipes),
+            *(("model", model, tuple(self.composition.bases)) for model in models),
+        ):
+            if name not in known:
+                raise ParameterError(
+                    f"there is no {kind} {name!r} in params.yaml", suggestion(name, known)
+                )
+
     def content(
         self, study: str, models: Iterable[str], recipe: str | None = None
     ) -> dict[str, Any]:
@@ -191,16 +207,9 @@ class ProjectParams:
         Raises:
             ParameterError: there is no such study, recipe or model.
         """
-        self.require_study(study)
         recipe = recipe or self.recipe
-        for kind, name, known in (
-            ("recipe", recipe, self.composition.recipes),
-            *(("model", model, tuple(self.composition.bases)) for model in models),
-        ):
-            if name not in known:
-                raise ParameterError(
-                    f"there is no {kind} {name!r} in params.yaml", suggestion(name, known)
-                )
+        models = tuple(models)
+        self.check(study, models, recipe)
         found = plain(self.composition.sections(study, recipe))
         found["companions"] = self.companions.model_dump(mode="json")
         found["models"] = {m: plain(self.composition.model(study, recipe, m)) for m in models}
