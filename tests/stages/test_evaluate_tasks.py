@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, mean_absolute_error, r2_score
 
 from tests.learning.cases import STUDY, train_small
 from tests.learning.test_boosted import MODEL as BOOSTING
-from tests.stages.test_evaluate import PARAMS, PARTS, PROJECT
+from tests.stages.test_evaluate import PARAMS, PARTS, SECTIONS
 from tests.synthetic import asked, make_store
 from unstained.config import StudyData
 from unstained.data.audit.audit import audit_store
@@ -64,7 +64,7 @@ class Evaluated:
         split["reference_part"] = part
         split.to_parquet(folder / "split.parquet")
         names, canvas = self.data.class_names, self.data.canvas
-        content = audit_store(self.store, names, canvas, PROJECT.validate_, 3).content
+        content = audit_store(self.store, names, canvas, SECTIONS.validate_, 3).content
         write_json(folder / "audit.json", content)
         trained = train_small(self.store, model=BOOSTING, data=self.data).trained
         save_trained(folder / "trained" / "trees" / "model", trained)

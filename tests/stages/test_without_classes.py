@@ -18,6 +18,7 @@ from unstained.pipeline.contract import Job
 from unstained.stages import companions, explain, uncertainty
 
 PROJECT = load_params(ROOT / "params.yaml")
+SECTIONS = PROJECT.studies["nsc"].recipes["demo"].sections()
 SIZE = {"size": {"kind": "value", "column": "marker_DNA"}}
 
 
@@ -31,9 +32,9 @@ def test_a_study_without_classes_gets_a_sentence(module: ModuleType, tmp_path: P
         simulate=None,
         models={},
         companions=PROJECT.companions,
-        evaluate=PROJECT.evaluate,
-        explain=PROJECT.explain,
-        uncertainty=PROJECT.uncertainty,
+        evaluate=SECTIONS.evaluate,
+        explain=SECTIONS.explain,
+        uncertainty=SECTIONS.uncertainty,
     )
     outputs = {name: tmp_path / output.path for name, output in module.STAGE.outputs.items()}
     job = SimpleNamespace(study="toy", recipe="demo", git_commit="abc", fingerprint="f" * 64)
