@@ -74,7 +74,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
     )
     for stage in ("ingest", "validate", "split"):
         run_stage(stage, "nsc", root=root)
-    record(root, "dvc.yaml", ["ingest@nsc", "validate@nsc", "split@nsc"])
+    record(root, "dvc.yaml", ["configure", "ingest@nsc", "validate@nsc", "split@nsc"])
     return root
 
 

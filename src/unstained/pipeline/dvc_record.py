@@ -7,10 +7,13 @@ from contextlib import chdir
 from pathlib import Path
 
 from unstained.errors import UnstainedError
+from unstained.pipeline.configure import configure
 
 
 def record(root: Path, file: str, names: Iterable[str]) -> int | None:
     """Record stages in a lock file as they are in the workspace; those that are recorded stay.
+
+    What they were asked for is written as `configure` writes it: their dependency.
 
     Args:
         root: the project's directory.
@@ -23,6 +26,7 @@ def record(root: Path, file: str, names: Iterable[str]) -> int | None:
 
     Raises:
         UnstainedError: DVC is at work in the project, or does not know a stage.
+        ParameterError: params.yaml is wrong.
     """
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo, lock_repo
@@ -31,6 +35,7 @@ def record(root: Path, file: str, names: Iterable[str]) -> int | None:
     wanted = list(names)
     if not (root / file).is_file():
         return None
+    configure(root)
     try:
         with chdir(root), Repo() as repo, lock_repo(repo):  # DVC takes paths from where it is
             here = Path(file).resolve()
