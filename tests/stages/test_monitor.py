@@ -13,7 +13,7 @@ from scipy import stats
 from tests.registered import CLASSES, NAME, fresh_registry, register, toy_logits
 from tests.stages.studies import compare_params, make_job
 from tests.synthetic import make_store
-from unstained.config import MonitorParams
+from unstained.config import MonitorParams, StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import RegistryError, StageInputError
 from unstained.files import read_json
@@ -33,7 +33,7 @@ class Watched:
             root / "store", groups_per_class=12, cells_per_group=10, **SIZE, **store
         )
         table = self.store.columns("cell_id", "group")
-        number = table["group"].str[-2:].astype(int)
+        number = table["group"].str.extract(r"_(\d\d)")[0].astype(int)
         self.known = sorted(set(table["group"][number < known]))
         self.new = (number >= known).to_numpy()
         images = self.store.images(range(len(self.store)))
@@ -55,12 +55,12 @@ class Watched:
         )
         self.registry.set_alias(NAME, "champion", version.version)
 
-    def watch(self, **changes: Any) -> tuple[dict[str, Any], Report]:
+    def watch(self, data: StudyData | None = None, **changes: Any) -> tuple[dict[str, Any], Report]:
         settings = {"alpha": 0.05, "least_distance": 0.1, "permutations": 200, "max_cells": 10**6}
         shared = compare_params()
         params = monitor.MonitorStageParams(
             common=shared.common,
-            data=shared.data,
+            data=data or shared.data,
             register_=shared.register_,
             monitor=MonitorParams(**(settings | changes)),
         )
@@ -162,6 +162,83 @@ def test_a_champion_that_is_right_less_often_is_told(tmp_path: Path) -> None:
     _, report = watched.watch()
     assert report.metrics["balanced_accuracy_before"] == 1.0
     assert report.notes[0].startswith("v1 is right less often")
+
+
+def unlabelled(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the labels of new cells away."""
+    columns = CellStore.columns
+
+    def without(store: CellStore, *names: str) -> pd.DataFrame:
+        table = columns(store, *names)
+        if "label" in table:
+            table.loc[watched.new, "label"] = None
+        return table
+
+    monkeypatch.setattr(CellStore, "columns", without)
+
+
+def test_new_cells_without_labels_are_compared_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(tmp_path)
+    watched.promote()
+    unlabelled(watched, monkeypatch)
+    content, report = watched.watch()
+    assert content["within"] in ("groups", "weights")
+    assert report.metrics["drifted_images"] == 0
+    assert content["balanced_accuracy"]["now"]["value"] is None
+    assert "balanced_accuracy_now" not in report.metrics
+    assert set(content["composition"]) == set(CLASSES)
+    assert any(note.startswith("images were compared within") for note in report.notes)
+
+
+def test_a_change_of_focus_rings_without_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(tmp_path)
+    watched.promote()
+    unlabelled(watched, monkeypatch)
+    columns, new = CellStore.columns, set(watched.store.columns("cell_id")["cell_id"][watched.new])
+
+    def blurred(store: CellStore, *names: str) -> pd.DataFrame:
+        table = columns(store, *names)
+        if "sharpness" in table and "cell_id" in table:
+            table.loc[table["cell_id"].isin(new), "sharpness"] *= 0.3
+        return table
+
+    monkeypatch.setattr(CellStore, "columns", blurred)
+    _, report = watched.watch()
+    assert "focus" in report.notes[0].split(";")[0]
+
+
+def test_a_study_of_values_is_watched_by_its_values(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    named = [name for name in watched.frame if str(name).startswith(("logit", "prob", "set"))]
+    watched.frame = watched.frame.drop(columns=[*named, "label"])
+    truth = watched.frame["predicted_DNA"] + np.random.default_rng(0).normal(
+        size=len(watched.frame)
+    )
+    watched.frame["target_DNA"] = truth
+    watched.promote()
+    tasks = {"DNA": {"kind": "value", "column": "marker_DNA"}}
+    shared = compare_params().data.model_dump(mode="json") | {"tasks": tasks, "expected": None}
+    content, report = watched.watch(StudyData(**shared))
+    assert content["within"] == "none"
+    assert "confidence" not in {shift["quantity"] for shift in content["shifts"]}
+    assert report.metrics["drifted_composition"] == 0
+    assert content["r2"]["before"]["value"] == pytest.approx(1.0, abs=0.1)
+    assert content["r2"]["now"]["value"] < 0  # the toy graph answers mean counts, not DNA
+    assert report.notes[0].startswith("v1 is worse: R² ")
+
+
+def test_new_recordings_are_the_units_where_groups_are_blocks(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, blocks_per_group=2)
+    watched.promote()
+    blocks = compare_params().data.model_copy(update={"group": "block"})
+    content, report = watched.watch(blocks)
+    assert (content["compared"], content["recordings"]) == ("recordings", 18)
+    assert content["groups"] == 36
+    assert report.notes[-1] == "recordings were compared"
 
 
 def test_one_acquisition_is_too_few(tmp_path: Path) -> None:

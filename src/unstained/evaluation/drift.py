@@ -3,7 +3,8 @@
 Two things can change: which classes the cells are of (composition), and how cells of a class look
 (images). The first needs no new model, the second may. A sample of one class differs from a mixed
 one in every distribution, so images are compared class by class: the Kolmogorov-Smirnov distance
-within each class, averaged with the new sample's fractions of classes (direct standardisation).
+within each class, averaged with the new sample's fractions of classes (direct standardisation). By
+what classes are told where labels are not known: `drift_basis`.
 
 Cells of one acquisition resemble each other: a test that takes them for independent calls every
 new acquisition a drift. Groups, not cells, are exchanged between the two samples (permutation over
@@ -41,11 +42,25 @@ class Sample:
         quantities: name -> (N,) values.
         groups: (N,) what is recorded together and resembles itself.
         classes: (N,) number of the class within which images are compared; all 0 without classes.
+        mix: (N,) class whose fractions are the composition; None where `classes` is.
+        weights: (N,) of each cell in its distributions; None for 1 each.
     """
 
     quantities: Mapping[str, Floats]
     groups: np.ndarray
     classes: Labels
+    mix: Labels | None = None
+    weights: Floats | None = None
+
+    @property
+    def counted(self) -> Labels:
+        """(N,) class whose fractions are the composition."""
+        return self.classes if self.mix is None else self.mix
+
+    @property
+    def weighted(self) -> Floats:
+        """(N,) weights."""
+        return np.ones(len(self.groups)) if self.weights is None else self.weights
 
 
 @dataclass(frozen=True)
@@ -125,19 +140,21 @@ def compare_samples(
     names, group = np.unique(joined, return_inverse=True)
     classes = np.concatenate([reference.classes, new.classes])
     is_new = np.isin(names, new.groups)
-    table = np.zeros((len(names), int(classes.max()) + 1))
-    np.add.at(table, (group, classes), 1)
+    table = _counts(group, classes)
+    mixes = _counts(group, np.concatenate([reference.counted, new.counted]))
+    weights = np.concatenate([reference.weighted, new.weighted])
     strata = _strata(table)
     draws = _exchanges(is_new, strata, permutations, seed)
     shares = table[is_new].sum(axis=0) / table[is_new].sum()
     met = table[~is_new].sum(axis=0) > 0
     found: list[tuple[Cause, str, Floats, float, float]] = []
-    if table.shape[1] > 1:
+    if mixes.shape[1] > 1:
         free = _exchanges(is_new, np.zeros(len(names), np.int64), permutations, seed)
-        found.append(("composition", "fractions of classes", _variation(table, free), 0.0, 0.0))
+        found.append(("composition", "fractions of classes", _variation(mixes, free), 0.0, 0.0))
     for name in reference.quantities:
         values = np.concatenate([reference.quantities[name], new.quantities[name]])
-        distances = _distances(values, group, classes, draws, np.where(met, shares, 0.0))
+        cells = _Cells(values, group, classes, weights)
+        distances = _distances(cells, draws, np.where(met, shares, 0.0))
         before = _standardised_mean(reference, name, np.where(met, shares, 0.0))
         found.append(("images", name, distances, before, float(np.nanmean(new.quantities[name]))))
     raw = np.array([np.mean(distances >= distances[0] - 1e-12) for _, _, distances, *_ in found])
@@ -173,6 +190,23 @@ def groups_that_would_do(reference_groups: int, alpha: float, quantities: int) -
     return wanted
 
 
+def _counts(group: Labels, classes: Labels) -> Floats:
+    """(G, K) cells of each group and class."""
+    table = np.zeros((int(group.max()) + 1, int(classes.max()) + 1))
+    np.add.at(table, (group, classes), 1)
+    return table
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Values, groups, classes and weights (N,) of the cells of both samples."""
+
+    values: Floats
+    group: Labels
+    classes: Labels
+    weights: Floats
+
+
 def _strata(table: Floats) -> Labels:
     """(G,) class of each group where all are of one class, else 0: all may be exchanged."""
     pure = (table.max(axis=1) >= PURE * table.sum(axis=1)).all()
@@ -198,24 +232,24 @@ def _variation(table: Floats, draws: np.ndarray) -> Floats:
     return np.asarray(np.abs(shares[0] - shares[1]).sum(axis=1) / 2)
 
 
-def _distances(
-    values: Floats, group: Labels, classes: Labels, draws: np.ndarray, shares: Floats
-) -> Floats:
+def _distances(cells: _Cells, draws: np.ndarray, shares: Floats) -> Floats:
     """(R + 1,) Kolmogorov-Smirnov distances within classes, averaged by fractions of classes."""
-    known = ~np.isnan(values)
-    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, BINS + 1)[1:-1]))
-    place = np.searchsorted(edges, values[known], side="left")
+    known = ~np.isnan(cells.values)
+    values, group, classes = cells.values[known], cells.group[known], cells.classes[known]
+    weights = cells.weights[known]
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+    place = np.searchsorted(edges, values, side="left")
     inside_draw = draws.astype(np.float64)
     total, weight = np.zeros(len(draws)), np.zeros(len(draws))
     for number in np.flatnonzero(shares):
         counts = np.zeros((draws.shape[1], len(edges) + 1))
-        mine = classes[known] == number
-        np.add.at(counts, (group[known][mine], place[mine]), 1)
+        mine = classes == number
+        np.add.at(counts, (group[mine], place[mine]), weights[mine])
         inside = inside_draw @ counts
         outside = counts.sum(axis=0) - inside
         both = (inside.sum(axis=1) > 0) & (outside.sum(axis=1) > 0)
         cumulative = [
-            part.cumsum(axis=1) / np.maximum(part.sum(axis=1, keepdims=True), 1)
+            part.cumsum(axis=1) / np.maximum(part.sum(axis=1, keepdims=True), 1e-12)
             for part in (inside, outside)
         ]
         share = np.where(both, shares[number], 0.0)
@@ -226,10 +260,15 @@ def _distances(
 
 def _standardised_mean(sample: Sample, name: str, shares: Floats) -> float:
     """Mean of a quantity at other fractions of classes; of all cells where there are none."""
-    values = sample.quantities[name]
-    means = [np.nanmean(values[sample.classes == k]) for k in np.flatnonzero(shares)]
-    kept = shares[shares > 0]
-    return float(np.average(means, weights=kept)) if len(kept) else float(np.nanmean(values))
+    known = ~np.isnan(sample.quantities[name])
+    values, weights = sample.quantities[name][known], sample.weighted[known]
+    classes, total, kept = sample.classes[known], 0.0, 0.0
+    for k in np.flatnonzero(shares):
+        weight = weights[classes == k]
+        if weight.sum() > 0:
+            total += shares[k] * float(np.average(values[classes == k], weights=weight))
+            kept += shares[k]
+    return total / kept if kept else float(np.average(values, weights=weights))
 
 
 def _smallest_p(is_new: np.ndarray, strata: Labels, permutations: int) -> float:

@@ -7,6 +7,7 @@ never be compared again. Its artifact takes raw pixels, so it can be asked about
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,24 +19,40 @@ from unstained.artifact.padding import pad_batch
 from unstained.config import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.files import read_json
-from unstained.predictions import ONLY, ClassPredictions, Predictions, ValuePredictions
+from unstained.predictions import (
+    ONLY,
+    ClassPredictions,
+    Predictions,
+    SharePredictions,
+    ValuePredictions,
+)
 from unstained.progress import progress
 from unstained.statistics.conformal import prediction_sets
+from unstained.tasks.classes import Classes
+from unstained.tasks.proportion import Proportion
+from unstained.tasks.study import Tasks
 
 BATCH: Final = 64
 
 
 def why_unfit(artifact: Path, store: CellStore, data: StudyData) -> str:
     """Why an artifact cannot judge the cells of a store; empty where it can."""
-    card = read_json(artifact / CARD_FILE)
+    card, asked = read_json(artifact / CARD_FILE), Tasks.of(data.tasks)
     pixels, outputs = card["inputs"][0], {out["name"]: out for out in card["outputs"]}
     known: dict[str, tuple[Any, Any]] = {
         "channels": (tuple(pixels["channels"]), store.axes.channels),
         "frames": (pixels.get("frames", 1), store.axes.frames),
         "normalisation": (pixels.get("white"), store.white),
         "pixel type": (pixels["dtype"], store.dtype.name),
-        "classes": (tuple(outputs["logits"]["classes"]), data.class_names),
+        "classes": (
+            [_named(outputs, asked.served(t), "classes") for t in asked.classes],
+            _names(asked.classes),
+        ),
         "targets": (_targets(outputs), tuple((t.name, t.transform) for t in data.targets)),
+        "shares": (
+            [_named(outputs, asked.served(t), "parts") for t in asked.proportions],
+            _names(asked.proportions),
+        ),
     }
     for name, (model, cells) in known.items():
         if model != cells:
@@ -44,7 +61,7 @@ def why_unfit(artifact: Path, store: CellStore, data: StudyData) -> str:
 
 
 def predict_cells(
-    artifact: Path, store: CellStore, rows: np.ndarray, description: str
+    artifact: Path, store: CellStore, rows: np.ndarray, wanted: Iterable[str], description: str
 ) -> dict[str, np.ndarray]:
     """Outputs of the ONNX graph for cells of a store.
 
@@ -52,13 +69,14 @@ def predict_cells(
         artifact: verified artifact.
         store: the cells.
         rows: (N,) rows, ascending for sequential reading.
+        wanted: names of the outputs.
         description: for the progress bar.
 
     Returns:
-        probabilities and logits (N, K), targets (N, M), float64.
+        (N, ...) float64 by name.
     """
     session = open_session(artifact / MODEL_FILE, threads=os.cpu_count() or 1)
-    parts: dict[str, list[np.ndarray]] = {"probabilities": [], "logits": [], "targets": []}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
     with progress(description, len(rows), "cells") as advance:
         for part, images in store.iter_images(rows, BATCH):
             found = run_session(session, pad_batch(images, store.white))
@@ -83,30 +101,57 @@ def artifact_predictions(
         store: the cells.
         rows: (N,) rows, ascending for sequential reading.
         part: (N,) part of each cell.
-        data: the study, for its classes and targets.
+        data: the study, for its tasks.
         description: for the progress bar.
     """
-    found = predict_cells(artifact, store, rows, description)
+    asked = Tasks.of(data.tasks)
+    wanted = dict.fromkeys(name for task in asked.all for name in asked.served(task))
+    found = predict_cells(artifact, store, rows, wanted, description)
     names = store.columns("cell_id", "group").iloc[rows]
-    thresholds = np.array(read_json(artifact / CALIBRATION_FILE)["thresholds"], np.float64)
-    truth = store.targets(data.targets)[rows].astype(np.float64)
-    values = zip(data.target_names, truth.T, found["targets"].T, strict=True)
+    table = store.columns(*asked.columns).iloc[rows]
+    truth = asked.truths({name: table[name] for name in asked.columns})
+    thresholds = _thresholds(artifact)
+    by_class = {}
+    for task in asked.classes:
+        probabilities, logits = (found[name] for name in asked.served(task))
+        sets = prediction_sets(probabilities, thresholds(task.name))
+        key = ONLY if len(asked.classes) == 1 else task.name
+        by_class[key] = ClassPredictions(truth[task.name], logits, probabilities, sets)
     return Predictions(
         cell_id=names["cell_id"].to_numpy(str),
         group=names["group"].to_numpy(str),
         part=part,
-        by_class={
-            ONLY: ClassPredictions(
-                labels=store.labels(data.class_names)[rows],
-                logits=found["logits"],
-                probabilities=found["probabilities"],
-                sets=prediction_sets(found["probabilities"], thresholds),
-            )
+        by_class=by_class,
+        values={
+            task.name: ValuePredictions(truth[task.name], found["targets"][:, k])
+            for k, task in enumerate(asked.values)
         },
-        values={name: ValuePredictions(known, said) for name, known, said in values},
+        shares={
+            task.name: SharePredictions(task.names, truth[task.name], found[asked.served(task)[0]])
+            for task in asked.proportions
+        },
     )
 
 
-def _targets(outputs: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+def _thresholds(artifact: Path) -> Callable[[str], np.ndarray]:
+    """Thresholds of conformal sets by task; an older artifact holds those of its only one."""
+    content = read_json(artifact / CALIBRATION_FILE)
+
+    def of(task: str) -> np.ndarray:
+        return np.array(content.get(task, content)["thresholds"], np.float64)
+
+    return of
+
+
+def _named(outputs: Mapping[str, Any], served: tuple[str, ...], key: str) -> tuple[str, ...]:
+    """Classes or parts that the card tells of a task's last output; none where it has none."""
+    return tuple(outputs.get(served[-1], {}).get(key, ()))
+
+
+def _names(tasks: Iterable[Classes | Proportion]) -> list[tuple[str, ...]]:
+    return [task.names for task in tasks]
+
+
+def _targets(outputs: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     content = outputs.get("targets", {"targets": []})["targets"]
     return tuple((target["name"], target["transform"]) for target in content)

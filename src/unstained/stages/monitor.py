@@ -1,14 +1,15 @@
 """Monitor: does the champion still see the cells that it was tested on?
 
 It is asked about the acquisitions of a packed store that were not in its data. What it says is
-compared with what it said of its test cells, and so is how often it is right.
+compared with what it said of its test cells, and so is how right it is where the truth is known.
 The stage looks at the registry as it is now: it belongs to no run and is not part of `dvc repro`.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,14 +23,24 @@ if TYPE_CHECKING:
     import numpy as np
 
     from unstained.data.store.cell_store import CellStore
-    from unstained.evaluation.drift import Drift, Sample
-    from unstained.evaluation.scores import Scores
+    from unstained.evaluation.drift import Drift
+    from unstained.evaluation.watch import Units
     from unstained.predictions import Predictions
     from unstained.registry.submission import RegisteredVersion
+    from unstained.statistics.intervals import Estimate
+    from unstained.statistics.metric import Metric
 
+BASES: Final = {
+    "labels": "the true classes",
+    "groups": "groups of one commonest predicted class, as the labels of new cells are not known",
+    "weights": "all cells, the tested ones weighted to the new composition, which is estimated",
+    "none": "all cells",
+}
+"""Within what images are compared, see `evaluation.drift_basis`."""
 
-SCORE: Final = "balanced_accuracy"
-"""Mean recall over the classes that the new cells have: acquisitions may hold few of them."""
+CLASSES: Final = "balanced_accuracy"
+
+BLOCKS: Final = ", which are parts of recordings: of other recordings this says nothing"
 
 
 class MonitorStageParams(Params):
@@ -63,38 +74,66 @@ def run(params: MonitorStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         RegistryError: there is no champion.
         StageInputError: its artifact cannot judge these cells, or none of them is new.
     """
-    import numpy as np
     import pandas as pd
 
     from unstained.data.store.cell_store import CellStore
+    from unstained.evaluation.beside_controls import yardstick
     from unstained.evaluation.scores import plain
+    from unstained.evaluation.watch import compare, find_units, how_compared, recordings
 
     store = CellStore.open(inputs["store"])
     version = _champion(job, params)
-    before = job.registry.predictions(version).of("test")
+    before = _told(job.registry.predictions(version).of("test"))
     after = _ask(job, version, store, params)
-    drift = _compare(store, before, after, params)
-    known = np.isin(before.classes.labels, after.classes.labels)
-    alike = before.take(np.flatnonzero(known))
-    scores = {"before": _scores(alike, params), "now": _scores(after, params)}
+    units = find_units(store, before, after, params.data)
+    how = how_compared(before, after, units, params.data)
+    drift = compare(store, (before, after), units, how, params.monitor, params.common.seed)
+    metric = yardstick(params.data)
+    scores = {"before": _score(_alike(before, after), metric, params)}
+    scores["now"] = _score(after, metric, params)
     shifts = [asdict(shift) for shift in drift.shifts]
     content = {
         "study": job.study,
         "version": version.version,
         "data_digest": store.digest,
         "cells": len(after),
-        "groups": drift.groups,
+        "groups": len(set(after.group)),
         "group": params.data.group,
+        "recordings": recordings(store, after),
+        "compared": units.word,
+        "within": how.basis if how else "none",
         "smallest_p": drift.smallest_p,
         "shifts": shifts,
-        "balanced_accuracy": {k: plain(asdict(s.overall[SCORE])) for k, s in scores.items()},
+        metric.name: {key: plain(asdict(score)) for key, score in scores.items()},
     }
+    if how:
+        shares = zip(params.data.class_names, how.shares, strict=True)
+        content["composition"] = plain({name: float(share) for name, share in shares})
     write_json(outputs["watch"], content)
     write_text(outputs["table"], pd.DataFrame(shifts).to_csv(index=False, lineterminator="\n"))
-    return Report(
-        _metrics(version, drift, scores),
-        _notes(version, drift, scores, len(set(before.group)), params),
+    notes = (
+        *_score_notes(version, metric, scores),
+        *drift_notes(drift, how.basis if how else "none", units, params),
     )
+    return Report(_metrics(version, drift, metric, scores), notes)
+
+
+def _told(tested: Predictions) -> Predictions:
+    """The tested cells whose class is known; all where none is, or without classes."""
+    import numpy as np
+
+    if not tested.by_class or not tested.classes.known.any():
+        return tested
+    return tested.take(np.flatnonzero(tested.classes.known))
+
+
+def _alike(before: Predictions, after: Predictions) -> Predictions:
+    """Tested cells of the classes that new cells have: acquisitions may hold few of them."""
+    import numpy as np
+
+    if not before.by_class or not after.classes.known.any():
+        return before
+    return before.take(np.flatnonzero(np.isin(before.classes.labels, after.classes.labels)))
 
 
 def _champion(job: Job, params: MonitorStageParams) -> RegisteredVersion:
@@ -154,76 +193,20 @@ def _ask(
         return artifact_predictions(artifact, store, rows, part, params.data, title)
 
 
-def _sample(found: Predictions, store: CellStore, params: MonitorStageParams) -> Sample:
-    """What is watched: statistics of images where the store has them, confidence, predictions."""
-    from unstained.evaluation.drift import Sample
-
-    watched = dict(image_statistics(store, found.cell_id))
-    watched["confidence"] = found.classes.confidence
-    for name in params.data.target_names:
-        watched[f"predicted {name}"] = found.values[name].predicted
-    return Sample(watched, found.group, found.classes.predicted)
-
-
-def image_statistics(store: CellStore, cell_id: np.ndarray) -> Mapping[str, np.ndarray]:
-    """Background, contrast and focus of cells, from the store's table of cells.
-
-    Args:
-        store: the cells.
-        cell_id: (N,) names.
-
-    Returns:
-        background (counts), contrast (spread of the counts over their background) and focus (power
-        of fine structure, as the Laplacian's variance, over that of all structure), (N,) each;
-        empty where a cell is not in the store.
-    """
-    table = store.columns("cell_id", "background", "std", "sharpness").set_index("cell_id")
-    if not set(cell_id) <= set(table.index):
-        return {}
-    rows = table.loc[cell_id]
-    background = rows["background"].to_numpy(float)
-    contrast = rows["std"].to_numpy(float) / background.clip(min=1.0)
-    focus = rows["sharpness"].to_numpy(float) / (contrast**2).clip(min=1e-12)
-    return {"background": background, "contrast": contrast, "focus": focus}
-
-
-def _compare(
-    store: CellStore, before: Predictions, after: Predictions, params: MonitorStageParams
-) -> Drift:
-    from dataclasses import replace
-
-    from unstained.evaluation.drift import compare_samples
-
-    old, new = (_sample(found, store, params) for found in (before, after))
-    common = [name for name in new.quantities if name in old.quantities]
-    old, new = (replace(s, quantities={k: s.quantities[k] for k in common}) for s in (old, new))
-    if (before.classes.labels >= 0).all() and (after.classes.labels >= 0).all():
-        old = replace(old, classes=before.classes.labels)
-        new = replace(new, classes=after.classes.labels)
-    return compare_samples(
-        old,
-        new,
-        permutations=params.monitor.permutations,
-        alpha=params.monitor.alpha,
-        least=params.monitor.least_distance,
-        seed=params.common.seed,
-    )
-
-
-def _scores(found: Predictions, params: MonitorStageParams) -> Scores:
-    from unstained.evaluation.scores import score_classes
+def _score(found: Predictions, metric: Metric, params: MonitorStageParams) -> Estimate:
+    """How right the champion is, over the cells whose truth is known; NaN where none is."""
     from unstained.statistics.intervals import resample_groups
 
-    labels, names = found.classes.labels, params.data.class_names
-    resampling = resample_groups(
-        found.group, labels, params.monitor.permutations, params.common.seed
+    said = found.of_task(params.data.primary_task)
+    assert said is not None  # noqa: S101  (a champion predicts the primary task, see `compare`)
+    sampling = resample_groups(
+        found.group, found.strata, params.monitor.permutations, params.common.seed
     )
-    level = 1 - params.monitor.alpha
-    return score_classes(labels, found.classes.probabilities, names, resampling, level)
+    return metric.estimate(said.truth, said.predicted, sampling, 1 - params.monitor.alpha)
 
 
 def _metrics(
-    version: RegisteredVersion, drift: Drift, scores: Mapping[str, Scores]
+    version: RegisteredVersion, drift: Drift, metric: Metric, scores: Mapping[str, Estimate]
 ) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {
         "champion": version.version,
@@ -231,63 +214,72 @@ def _metrics(
         "drifted_composition": len(drift.drifted("composition")),
     }
     for key, score in scores.items():
-        found[f"{SCORE}_{key}"] = round(score.overall[SCORE].value, 6)
+        if not math.isnan(score.value):
+            found[f"{metric.name}_{key}"] = round(score.value, 6)
     found["largest_distance"] = round(max(shift.distance for shift in drift.shifts), 6)
     return found
 
 
-def _notes(
-    version: RegisteredVersion,
-    drift: Drift,
-    scores: Mapping[str, Scores],
-    reference_groups: int,
-    params: MonitorStageParams,
-) -> tuple[str, ...]:
-    notes = []
-    then, now = (scores[key].overall[SCORE] for key in ("before", "now"))
-    if now.high < then.low:
-        notes.append(
-            f"v{version.version} is right less often: balanced accuracy {now.value:.3f} "
+def _score_notes(
+    version: RegisteredVersion, metric: Metric, scores: Mapping[str, Estimate]
+) -> Iterator[str]:
+    then, now = scores["before"], scores["now"]
+    worse = now.high < then.low if metric.higher else now.low > then.high
+    if worse:
+        yield (
+            f"v{version.version} is {'right less often' if metric.name == CLASSES else 'worse'}: "
+            f"{metric.words} {now.value:.3f} "
             f"({now.low:.3f} to {now.high:.3f}) on new cells, {then.value:.3f} when it was tested"
         )
-    return (*notes, *drift_notes(drift, reference_groups, params))
 
 
-def drift_notes(drift: Drift, reference_groups: int, params: MonitorStageParams) -> tuple[str, ...]:
+def drift_notes(
+    drift: Drift, basis: str, units: Units, params: MonitorStageParams
+) -> tuple[str, ...]:
     """What changed, by its cause, in sentences.
 
     Args:
         drift: what was found.
-        reference_groups: groups of the champion's test cells.
+        basis: within what images were compared.
+        units: what was exchanged.
         params: of the stage.
     """
     from unstained.evaluation.drift import groups_that_would_do
 
-    word = "blocks of tiles" if params.data.group == "block" else "acquisitions"
-    notes = []
-    if drift.drifted("images"):
+    images, notes = drift.drifted("images"), []
+    if images:
+        what = "of the same classes, " if basis != "none" else ""
         notes.append(
-            "cells look otherwise than the test cells of the same classes, in: "
-            f"{', '.join(drift.drifted('images'))}; find out what changed at the instrument or in "
+            f"cells look otherwise than the test cells {what}in: "
+            f"{', '.join(images)}; find out what changed at the instrument or in "
             "the preparation, and train again on such cells"
         )
     if drift.drifted("composition"):
+        doubt = (
+            "; as no label of the new cells is known, a change of the images may make it seem so"
+            if images and basis != "labels"
+            else ""
+        )
         notes.append(
             "the mix of classes is another one than among the test cells; this alone makes no "
-            "model wrong, but counts of classes need the correction for composition"
+            f"model wrong, but counts of classes need the correction for composition{doubt}"
         )
     if drift.unknown:
         names = ", ".join(params.data.class_names[k] for k in drift.unknown)
         notes.append(f"the test cells hold none of class {names}: these are not compared")
-    if not drift.drifted("images") and drift.smallest_p > params.monitor.alpha:
-        enough = groups_that_would_do(reference_groups, params.monitor.alpha, len(drift.shifts))
+    if not images and drift.smallest_p > params.monitor.alpha:
+        tested = len(set(units.before.tolist()))
+        enough = groups_that_would_do(tested, params.monitor.alpha, len(drift.shifts))
+        each = " of each class" if basis in ("labels", "groups") else ""
         notes.append(
-            f"whether images have changed cannot be told from {drift.groups} new {word}: the "
-            f"smallest adjusted p-value possible is {drift.smallest_p:.3f}; about {enough} of each "
-            "class could tell"
+            f"whether images have changed cannot be told from {drift.groups} new {units.word}: the "
+            f"smallest adjusted p-value possible is {drift.smallest_p:.3f}; about {enough}{each} "
+            "could tell"
         )
     if not notes:
         notes.append("no drift was found")
+    if basis in ("groups", "weights"):
+        notes.append(f"images were compared within {BASES[basis]}")
     if params.data.group == "block":
-        notes.append("blocks of tiles were compared, which are parts of recordings")
+        notes.append(f"{units.word} were compared{BLOCKS if units.word != 'recordings' else ''}")
     return tuple(notes)
