@@ -15,6 +15,7 @@ from unstained.report.page import (
     Table,
     origin_section,
 )
+from unstained.report.prose import Prose
 from unstained.report.study.by_task import (
     PARTS,
     judged_by_classes,
@@ -29,6 +30,8 @@ from unstained.report.study.chapters import (
 from unstained.report.study.findings import findings
 from unstained.report.study.markers import markers_section
 from unstained.report.study.verdict import verdict
+
+PROSE = Prose(__name__)
 
 GLOSSARY: Final = (
     (
@@ -150,7 +153,7 @@ def external_section(evaluation: Evaluation) -> Section | None:
                     )
                 )
     table = Table(
-        "Fraction of external cells called right, beside the test cells of the same class",
+        PROSE("external_caption"),
         ("", "Cells", "Recall, external", "Recall, test", "Set holds the class"),
         tuple(rows),
         _sentence(evaluation.resampled["external"].caveat),
@@ -159,8 +162,7 @@ def external_section(evaluation: Evaluation) -> Section | None:
         "external",
         "External cells",
         "External cells",
-        "Cells recorded under other conditions, never used for training or choice. The hardest and "
-        "most honest test.",
+        PROSE("external_lead"),
         (table,),
     )
 
@@ -195,6 +197,6 @@ def data_section(evaluation: Evaluation) -> Section:
         "data",
         "The cells",
         "The cells",
-        "How many cells the models learnt from and were tested on.",
+        PROSE("data_lead"),
         (table, missing_table(evaluation)),
     )

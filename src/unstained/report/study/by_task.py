@@ -24,10 +24,13 @@ from unstained.report.numbers import (
     number,
 )
 from unstained.report.page import Cell, Section, Table, Tile, Tone, Verdict
+from unstained.report.prose import Prose
 from unstained.report.words import better_sentence, share_sentence
 from unstained.statistics.intervals import Estimate
 from unstained.statistics.metric import Metric
 from unstained.tasks.study import Tasks, task_of
+
+PROSE = Prose(__name__)
 
 KINDS: Final = {"classes": "classes", "value": "a value", "proportion": "shares of a whole"}
 
@@ -59,19 +62,22 @@ def task_verdict(evaluation: Evaluation) -> Verdict:
     tone: Tone = "bad"
     if told != "shown":
         start = "No" if told == "ruled out" else "Not shown"
-        answer = f"{start}: the best model predicts {what} with {reached}, as guessing may."
+        answer = PROSE("task_guessing", start=start, what=what, reached=reached)
     elif beaten != "shown":
         start = "No" if beaten == "ruled out" else "Not shown"
         words = in_words(CONTROL_WORDS, shortcut.name)
-        answer = f"{start}: {words} may serve as well as the best model, which has {reached}."
+        answer = PROSE("task_control", start=start, words=words, reached=reached)
     else:
         tone = "caution"
-        answer = f"Yes, beyond guessing: the best model predicts {what} with {reached}."
+        answer = PROSE("task_shown", what=what, reached=reached)
     groups = evaluation.resampled["test"].groups
     known = best.test.scores.tasks[data.primary_task.name].known
-    tested = (
-        f"The model, {best.name}, was chosen on validation cells and tested on {known:,} cells of "
-        f"{groups} {evaluation.group_word}, of which the truth is known."
+    tested = PROSE(
+        "task_tested",
+        name=best.name,
+        known=f"{known:,}",
+        groups=groups,
+        group_word=evaluation.group_word,
     )
     beside = control_sentence(evaluation, shortcut)
     tiles = (
@@ -120,9 +126,7 @@ def tasks_section(evaluation: Evaluation) -> Section | None:
         "tasks",
         "What was asked, task by task",
         "Tasks",
-        "Each task is scored on the test cells whose truth is known, by metrics of its kind. "
-        f"Models are chosen by {primary_metric(data)[1].words} of {data.primary_task.name} on "
-        "validation cells.",
+        PROSE("tasks_lead", words=primary_metric(data)[1].words, name=data.primary_task.name),
         tables,
     )
 
@@ -175,6 +179,5 @@ def missing_table(evaluation: Evaluation) -> Table:
         "Truths that are not known, in cells",
         ("", *(PARTS[part] for part in parts)),
         tuple(rows),
-        "A cell whose truth is not known teaches nothing in that task and is scored in none of its "
-        "numbers; it counts in the others.",
+        PROSE("missing_note"),
     )

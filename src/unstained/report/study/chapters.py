@@ -23,9 +23,12 @@ from unstained.report.numbers import (
     span,
 )
 from unstained.report.page import Block, Cell, Picture, Plots, Section, Table, svg_picture
+from unstained.report.prose import Prose
 from unstained.report.words import share_sentence
 from unstained.statistics.intervals import FEW_GROUPS, Estimate
 from unstained.statistics.metrics import roc_curve
+
+PROSE = Prose(__name__)
 
 PANEL: Final = 298
 """Width in pixels of a square panel."""
@@ -47,22 +50,19 @@ def models_section(evaluation: Evaluation) -> Section:
     chance = 1 / sum(found.support > 0 for found in evaluation.best.test.scores.classes)
     svg = figures.forest(forest_rows, "balanced accuracy", chance, main, reference)
     best = evaluation.best.test.scores.overall["balanced_accuracy"]
-    alt = (
-        f"Balanced accuracy of models and controls with intervals; {evaluation.best.name} reaches "
-        f"{best.value:.2f}, guessing {chance:.2f}. The table below holds the same numbers."
+    alt = PROSE(
+        "models_alt", name=evaluation.best.name, value=f"{best.value:.2f}", chance=f"{chance:.2f}"
     )
-    caption = (
-        "Balanced accuracy on test cells: the fraction of cells called right, averaged over "
-        f"classes. Bars are {percent(evaluation.params.confidence)} intervals over "
-        f"{evaluation.group_word}. Controls were trained and tested like the models; they show "
-        "what can be reached without a network, or without seeing the cell at all."
+    caption = PROSE(
+        "models_caption",
+        confidence=percent(evaluation.params.confidence),
+        group_word=evaluation.group_word,
     )
     return Section(
         "models",
         "Models beside controls",
         "Models and controls",
-        "A model is worth as much as it exceeds what can be had without it. The best model was "
-        "chosen on validation cells; test cells chose nothing.",
+        PROSE("models_lead"),
         (
             Plots(caption, (svg_picture(svg, alt, 826),)),
             _models_table(evaluation, rows, main, reference),
@@ -116,15 +116,8 @@ def _models_table(
     evaluation: Evaluation, rows: list[tuple[Cell, ...]], main: str, reference: str
 ) -> Table:
     targets = evaluation.data.target_names
-    note = (
-        "Below each number its interval. Models are trained once, for the first partition; "
-        "controls for both. ROC-AUC is the mean over classes, one against the rest."
-    )
-    if evaluation.resampled["test"].groups < FEW_GROUPS:
-        note += (
-            " A control that knows nothing is right or wrong for whole groups at a time, so with "
-            "few groups it may lie far from guessing, on either side."
-        )
+    few = evaluation.resampled["test"].groups < FEW_GROUPS
+    note = PROSE("models_note", few=few)
     names = ("", "Balanced accuracy", "Macro-F1", "Accuracy", "ROC-AUC")
     columns = (*names, *(f"r, {name}" for name in targets))
     return Table(
@@ -155,8 +148,7 @@ def classes_section(evaluation: Evaluation) -> Section:
         f"Classes as {evaluation.best.name} tells them, test cells",
         ("", "Cells", "Recall", "Precision", "F1", "ROC-AUC"),
         rows,
-        "Recall: fraction of the class's cells that were found. Precision: fraction of the cells "
-        "called so that are of the class.",
+        PROSE("classes_note"),
     )
     return Section(
         "classes",
@@ -182,7 +174,7 @@ def _confusion(evaluation: Evaluation) -> Block:
         f"What cells of each class were called by {evaluation.best.name}",
         ("True class", *(f"called {name}" for name in names)),
         tuple(rows),
-        "Rows add up to 100 %; the diagonal holds the right calls.",
+        PROSE("confusion_note"),
         even=True,
     )
 
@@ -201,8 +193,7 @@ def _roc(evaluation: Evaluation) -> Block:
         alt = f"ROC curves of {name} against the rest; areas: {areas}."
         panels.append(svg_picture(figures.roc_panel(name, curves, best), alt, PANEL))
     return Plots(
-        "ROC curves of each class against the rest, on test cells. A curve in the upper left "
-        "corner tells the class from the others perfectly; the dotted diagonal is guessing.",
+        PROSE("roc_caption"),
         tuple(panels),
     )
 
@@ -214,13 +205,10 @@ def probabilities_section(evaluation: Evaluation) -> Section:
         "probabilities",
         "Can its certainty be believed?",
         "Certainty",
-        "A useful model knows when it does not know. Of all cells called with 80 % confidence, "
-        "80 % should be right; and where it is in doubt, it should name several classes.",
+        PROSE("probabilities_lead"),
         (
             Plots(
-                "Fraction of right calls against stated confidence, in bins of equal numbers of "
-                "test cells. On the diagonal confidence is true; below it the model is too sure. "
-                "Each bin holds few cells, so points scatter.",
+                PROSE("reliability_caption"),
                 tuple(_reliability(model) for model in evaluation.models),
             ),
             _calibration_table(evaluation),
@@ -234,9 +222,11 @@ def _reliability(model: ModelResult) -> Picture:
     svg = figures.reliability_panel(
         model.name, after.confidence, after.accuracy, (before.confidence, before.accuracy)
     )
-    alt = (
-        f"Reliability of {model.name}: calibration error {after.error:.3f} after temperature "
-        f"scaling, {before.error:.3f} before."
+    alt = PROSE(
+        "reliability_alt",
+        name=model.name,
+        after=f"{after.error:.3f}",
+        before=f"{before.error:.3f}",
     )
     return svg_picture(svg, alt, PANEL)
 
@@ -270,8 +260,7 @@ def _calibration_table(evaluation: Evaluation) -> Table:
             ),
         ),
         tuple(rows),
-        "Error: mean difference of confidence and fraction right (expected calibration error). "
-        "Small test sets show an error of a few hundredths even where calibration is perfect.",
+        PROSE("calibration_note"),
         (("", 1), ("Probabilities", 4), ("Share of cells whose set holds", classes + 1)),
     )
 
@@ -287,14 +276,14 @@ def _coverage_table(evaluation: Evaluation, alpha: float) -> Table:
     ]
     cells = evaluation.best.first.validation_cells
     return Table(
-        f"How often the set of a cell holds its true class (promised: {percent(1 - alpha)})",
+        PROSE("coverage_caption", promised=percent(1 - alpha)),
         ("", "All", *names),
         tuple(rows),
-        "Conformal sets, adjusted class by class on validation cells ("
-        + ", ".join(f"{name} {count:,}" for name, count in zip(names, cells, strict=True))
-        + "). The promise holds for cells like those; cells of new groups may differ. Below each "
-        f"number its interval over {evaluation.group_word}: the promise was missed where it lies "
-        "below the promise altogether.",
+        PROSE(
+            "coverage_note",
+            cells=", ".join(f"{name} {n:,}" for name, n in zip(names, cells, strict=True)),
+            group_word=evaluation.group_word,
+        ),
     )
 
 
@@ -312,8 +301,8 @@ def _explained_table(evaluation: Evaluation) -> Table:
             value = _share(Estimate(found.value, found.low, found.high))
             rows.append((Cell(f"{control.name} control"), value, Cell(share_sentence(found, what))))
     return Table(
-        f"Share of the excess of {evaluation.best.name} over guessing that controls reach too",
+        PROSE("explained_caption", name=evaluation.best.name),
         ("", "Share", "What follows"),
         tuple(rows),
-        f"On the same test cells; intervals resample {evaluation.group_word} for both together.",
+        PROSE("explained_note", group_word=evaluation.group_word),
     )

@@ -22,6 +22,7 @@ from unstained.report.numbers import (
     percent,
 )
 from unstained.report.page import Finding, Tone
+from unstained.report.prose import Prose
 from unstained.report.words import (
     better_sentence,
     better_title,
@@ -38,6 +39,8 @@ from unstained.report.words import (
 )
 from unstained.statistics.evidence import Evidence, evidence
 from unstained.statistics.intervals import difference
+
+PROSE = Prose(__name__)
 
 TOLERATED_ERROR: Final = 0.1
 """Calibration error above which stated confidence misleads."""
@@ -77,15 +80,13 @@ def _origin(evaluation: Evaluation) -> Iterator[Finding]:
         yield Finding(
             "bad",
             "These are simulated cells",
-            "They show that the method works on cells of known truth. They say nothing about real "
-            "cells, and no number here may be quoted as a result about biology.",
+            PROSE("simulated"),
         )
     if evaluation.data.classes:
         yield Finding(
             "neutral",
-            "A cell's class is the directory it was recorded in",
-            "It tells how the sample was treated, sorted or gated, not what this very cell showed. "
-            "Where such a label is wrong, a right call counts as a mistake.",
+            PROSE("labels_title"),
+            PROSE("labels"),
         )
 
 
@@ -103,8 +104,7 @@ def _missing(evaluation: Evaluation) -> Iterator[Finding]:
             yield Finding(
                 "neutral",
                 f"{task} is not known of all test cells",
-                f"It is scored on the {known:,} cells of which it is; {parts['test']:,} are left "
-                "out. Where truths are missing for a reason, the others may be unlike.",
+                PROSE("missing", known=f"{known:,}", unknown=f"{parts['test']:,}"),
             )
 
 
@@ -113,21 +113,19 @@ def _partition(evaluation: Evaluation) -> Iterator[Finding]:
         yield Finding(
             "caution",
             "Tested within recordings that the model knows",
-            "Blocks of neighbouring tiles were held out, but of the same recordings. Whether the "
-            "model works on another day, sample or instrument is not shown.",
+            PROSE("blocks"),
         )
     elif evaluation.grouped:
         yield Finding(
             "good",
             "Tested on groups that were held out",
-            f"No test cell comes from {evaluation.group_word} that the model was trained on.",
+            PROSE("held_out", group_word=evaluation.group_word),
         )
     else:
         yield Finding(
             "bad",
             "Training and test share groups",
-            f"Cells were split at random, so test cells come from {evaluation.group_word} that the "
-            "model knows. Expect less on new ones; set split.strategy to grouped to see how much.",
+            PROSE("random_split", group_word=evaluation.group_word),
         )
     caveat = evaluation.resampled["test"].caveat
     if caveat:
@@ -145,7 +143,7 @@ def _controls(evaluation: Evaluation) -> Iterator[Finding]:
             meaning = (
                 "What the model has learnt may not be the cell."
                 if shortcut
-                else "Simple measurements may be enough to reach this score."
+                else PROSE("simple_measurements")
             )
             text = better_sentence(
                 gain, evaluation.best.name, words, evaluation.group_word, measure
@@ -173,16 +171,18 @@ def _flattery(evaluation: Evaluation) -> Iterator[Finding]:
     told = evidence(gap.low, gap.high, NOTABLE)
     if told != "ruled out":
         meaning = (
-            "The difference is knowledge of the recordings, not of the classes."
-            if told == "shown"
-            else "The intervals are too wide to tell."
+            PROSE("flattery_meaning") if told == "shown" else "The intervals are too wide to tell."
         )
         yield Finding(
             TONES[told],
             flattery_title(gap, NOTABLE),
-            f"Hand-crafted features reach {percent(found['random'].value)} when cells are split at "
-            f"random and {percent(found['grouped'].value)} on held-out groups, "
-            f"{gap_words(gap)} less. {meaning}",
+            PROSE(
+                "flattery",
+                random=percent(found["random"].value),
+                grouped=percent(found["grouped"].value),
+                gap=gap_words(gap),
+                meaning=meaning,
+            ),
         )
 
 
@@ -202,8 +202,7 @@ def _probabilities(evaluation: Evaluation) -> Iterator[Finding]:
         yield Finding(
             "caution",
             "Too few validation cells for a guarantee",
-            f"Sets of classes need {fewest_cells(alpha)} validation cells a class; there are fewer "
-            f"of {', '.join(few)}. Every set holds these classes.",
+            PROSE("few_validation_cells", fewest_cells=fewest_cells(alpha), classes=", ".join(few)),
         )
     yield from _coverage(evaluation)
 
@@ -217,15 +216,15 @@ def _coverage(evaluation: Evaluation) -> Iterator[Finding]:
         if not np.isnan(found.value):
             sentence = coverage_sentence(found, promise, groups, who, word)
             told[coverage_verdict(found, promise)].append(sentence)
-    cause = " New groups differ from those that the sets were adjusted on."
+    cause = PROSE("coverage_cause")
     titles: tuple[tuple[Evidence, Tone, str, str], ...] = (
         ("shown", "caution", "Sets of classes miss the truth too often", cause),
-        ("undecided", "neutral", "Whether sets of classes keep their promise cannot be told", ""),
+        ("undecided", "neutral", PROSE("coverage_undecided_title"), ""),
         ("ruled out", "good", "Sets of classes keep their promise", ""),
     )
     for key, tone, title, more in titles:
         if told[key]:
-            yield Finding(tone, title, " ".join(told[key]) + more)
+            yield Finding(tone, title, " ".join((*told[key], *filter(None, [more]))))
 
 
 def _classes(evaluation: Evaluation) -> Iterator[Finding]:
@@ -255,9 +254,13 @@ def _external(evaluation: Evaluation) -> Iterator[Finding]:
             yield Finding(
                 TONES[told],
                 lost_title(found.name, lost, 2 * NOTABLE),
-                f"{percent(found.recall.value)} of {found.support:,} external cells, against "
-                f"{percent(inside[found.name].value)} of the test cells of this class, "
-                f"{gap_words(lost)} less.",
+                PROSE(
+                    "external",
+                    recall=percent(found.recall.value),
+                    cells=f"{found.support:,}",
+                    inside=percent(inside[found.name].value),
+                    lost=gap_words(lost),
+                ),
             )
 
 

@@ -12,8 +12,11 @@ from unstained.evaluation.tables import ALL, UNKNOWN_CLASS
 from unstained.report import figures
 from unstained.report.numbers import decimal, number
 from unstained.report.page import Cell, Plots, Section, Table, svg_picture
+from unstained.report.prose import Prose
 from unstained.report.study.chapters import PANEL, controls_best_first
 from unstained.statistics.metrics import Labels
+
+PROSE = Prose(__name__)
 
 
 def markers_section(evaluation: Evaluation) -> Section | None:
@@ -40,14 +43,10 @@ def markers_section(evaluation: Evaluation) -> Section | None:
         "markers",
         "What a stain would have shown",
         "Markers",
-        "Continuous values predicted from the same label-free image. Where a marker differs "
-        "between classes, knowing the class already correlates with it; only the correlation "
-        "within classes shows that the model sees more.",
+        PROSE("markers_lead"),
         (
             Plots(
-                f"Measured values and those that {evaluation.best.name} predicts, test cells, one "
-                "point a cell. On the dotted diagonal the prediction is exact; cells far off are "
-                "drawn on the border.",
+                PROSE("markers_caption", name=evaluation.best.name),
                 tuple(panels),
             ),
             _correlations(evaluation),
@@ -78,7 +77,7 @@ def _correlations(evaluation: Evaluation) -> Table:
         "Correlation with the measured values, test cells",
         ("", *("r", "within classes") * len(targets)),
         tuple(rows),
-        "Below each number its interval. Controls see what they see in the section above.",
+        PROSE("correlations_note"),
         (("", 1), *((name, 2) for name in targets)),
         (len(evaluation.models),),
     )
@@ -111,7 +110,6 @@ def _details(evaluation: Evaluation) -> Table:
         f"Predictions of {best.name}",
         ("", "Cells", "r", "r from the class alone", "R²", "Mean error"),
         tuple(rows),
-        "r from the class alone: correlation reached by giving every cell the training mean of the "
-        "class that the model calls it. Mean error is in the marker's own unit.",
+        PROSE("details_note"),
         even=True,
     )

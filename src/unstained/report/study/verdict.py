@@ -21,11 +21,14 @@ from unstained.report.numbers import (
     strongest_shortcut,
 )
 from unstained.report.page import Finding, Tile, Tone, Verdict
+from unstained.report.prose import Prose
 from unstained.report.study.by_task import judged_by_classes, task_verdict
 from unstained.report.words import beyond_guessing, guessing_sentence, share_sentence
 from unstained.statistics.evidence import Evidence
 from unstained.statistics.intervals import Estimate
 from unstained.statistics.paired import PairedResult
+
+PROSE = Prose(__name__)
 
 DEGREES: Final = (
     (0.9, "Yes, almost always"),
@@ -70,10 +73,7 @@ def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
         apart = evaluation.grouped and evaluation.data.group == "acquisition"
         distrusted = not apart or any(item.tone == "bad" for item in findings)
         tone = "caution" if distrusted or share < DEGREES[1][0] else "good"
-        answer = (
-            f"{degree}: the best model calls {reached} of cells right, where guessing would get "
-            f"{percent(chance)}."
-        )
+        answer = PROSE("answer", degree=degree, reached=reached, chance=percent(chance))
     sentences = (
         _tested(evaluation, balanced),
         _beside_controls(evaluation, beaten, shortcut),
@@ -90,10 +90,13 @@ def _tested(evaluation: Evaluation, balanced: Estimate) -> str:
         if evaluation.grouped
         else f"{cells:,} cells that it never saw, but of {evaluation.group_word} that it knows"
     )
-    return (
-        f"The model, {evaluation.best.name}, was chosen on validation cells and tested on {where}. "
-        f"Averaged over classes it is right for {percent(balanced.value)} of them "
-        f"({percent(evaluation.params.confidence)} interval {span(balanced)})."
+    return PROSE(
+        "tested",
+        name=evaluation.best.name,
+        where=where,
+        value=percent(balanced.value),
+        confidence=percent(evaluation.params.confidence),
+        balanced=span(balanced),
     )
 
 
@@ -105,10 +108,15 @@ def _beside_controls(evaluation: Evaluation, beaten: PairedResult, shortcut: Con
     judgement = "worse" if gain.high < 0 else JUDGEMENT[better(gain)]
     words = in_words(CONTROL_WORDS, shortcut.name)
     share = share_sentence(explained_by(evaluation, shortcut), words)
-    return (
-        f"Without seeing the cell's shape one reaches at most {level}, from {words}: the model "
-        f"gains {points(beaten)}. {share} Hand-crafted features with decision trees "
-        f"reach {reached}: the model is {judgement}, {points(gain)}."
+    return PROSE(
+        "beside_controls",
+        level=level,
+        words=words,
+        beyond_control=points(beaten),
+        share=share,
+        reached=reached,
+        judgement=judgement,
+        beyond_features=points(gain),
     )
 
 
@@ -120,7 +128,7 @@ def _markers(evaluation: Evaluation) -> Iterator[str]:
             f"({decimal(found.within_class_r.value)} within classes)"
             for found in targets
         )
-        yield f"From the same images it predicts what a stain would have shown: {listed}."
+        yield PROSE("stains", listed=listed)
 
 
 def _tiles(

@@ -10,7 +10,10 @@ from unstained.evaluation.uncertainty.unknown_cells import CONTROL, KIND_WORDS
 from unstained.evaluation.uncertainty.unknown_kinds import SCORES
 from unstained.report.numbers import interval, listed, percent
 from unstained.report.page import Finding
+from unstained.report.prose import Prose
 from unstained.report.study.findings import ORDER
+
+PROSE = Prose(__name__)
 
 MISSED: Final = 0.5
 """Fraction of a kind that passes unnoticed, above which a score does not guard against it."""
@@ -39,15 +42,13 @@ def _origin(results: Results) -> Iterator[Finding]:
         yield Finding(
             "bad",
             "These are simulated cells",
-            "They show that the method works on cells of known truth. How often a model errs, what "
-            "it notices and what it misses on real cells is another question.",
+            PROSE("simulated"),
         )
     if not results.apart:
         yield Finding(
             "bad",
             f"Training and test share {results.groups_word}",
-            f"Everything here is for cells of {results.groups_word} that the models know; on new "
-            "ones expect less.",
+            PROSE("known_groups", groups_word=results.groups_word),
         )
     if results.caveat:
         text = results.caveat[0].upper() + results.caveat[1:] + "."
@@ -57,8 +58,7 @@ def _origin(results: Results) -> Iterator[Finding]:
         yield Finding(
             "neutral",
             "Some models have learnt nothing",
-            f"The errors of {names} cannot be told from guessing ({percent(results.guessing)}). "
-            "Their rows show what doubt looks like without knowledge.",
+            PROSE("guessing", names=names, guessing=percent(results.guessing)),
         )
 
 
@@ -70,8 +70,7 @@ def _coverage(results: Results) -> Iterator[Finding]:
         yield Finding(
             "good",
             "Sets keep their promise wherever it can be judged",
-            f"In no {results.group_word} do the sets of any model hold the true class clearly less "
-            f"often than in the {promised} of cells that were promised.",
+            PROSE("coverage_kept", group_word=results.group_word, promised=promised),
         )
     else:
         own = short[short["model"] == results.best]
@@ -83,10 +82,17 @@ def _coverage(results: Results) -> Iterator[Finding]:
             "bad" if len(own) else "caution",
             f"Sets cover {percent(worst['coverage'])} in {worst['name']}, where {promised} were "
             "promised",
-            f"Sets of {worst['model']}, {worst['cells']} cells, interval "
-            f"{interval(worst['coverage_low'], worst['coverage_high'])}. Clearly short: "
-            f"{groups} {word}, for {len(models)} of {table['model'].nunique()} models: "
-            f"{listed(models)}.",
+            PROSE(
+                "coverage_short",
+                model=worst["model"],
+                cells=worst["cells"],
+                interval=interval(worst["coverage_low"], worst["coverage_high"]),
+                groups=groups,
+                word=word,
+                short=len(models),
+                models=table["model"].nunique(),
+                names=listed(models),
+            ),
         )
     by_class = table[(table["part"] == "class") & (table["verdict"] == "short")]
     if len(by_class):
@@ -94,10 +100,15 @@ def _coverage(results: Results) -> Iterator[Finding]:
         yield Finding(
             "caution",
             f"{worst['name']} is covered less than promised",
-            f"{worst['model']}: {percent(worst['coverage'])} of its cells "
-            f"({interval(worst['coverage_low'], worst['coverage_high'])}), {promised} were "
-            f"promised; some class falls short for {by_class['model'].nunique()} of "
-            f"{table['model'].nunique()} models.",
+            PROSE(
+                "coverage_class_short",
+                model=worst["model"],
+                coverage=percent(worst["coverage"]),
+                interval=interval(worst["coverage_low"], worst["coverage_high"]),
+                promised=promised,
+                short=by_class["model"].nunique(),
+                models=table["model"].nunique(),
+            ),
         )
 
 
@@ -113,17 +124,14 @@ def _answers(results: Results) -> Iterator[Finding]:
             "bad",
             f"{results.best} errs in {percent(row['value'])} of its answers, where "
             f"{percent(wanted)} was asked for",
-            f"The threshold met the target on validation cells; on test cells it answers "
-            f"{answered} of them and errs in {interval(row['low'], row['high'])}. A threshold that "
-            "suits one set of cells need not suit the next.",
+            PROSE("threshold_met", answered=answered, errors=interval(row["low"], row["high"])),
         )
     others = [model for model in over if model != results.best]
     if others:
         yield Finding(
             "caution",
-            "A threshold from validation cells promises too much",
-            f"Clearly more than {percent(wanted)} of the answered test cells are called wrong by "
-            f"{listed(others)}.",
+            PROSE("threshold_title"),
+            PROSE("threshold_missed", wanted=percent(wanted), others=listed(others)),
         )
     silent = results.measure("silent")
     mute = [m for m in results.models if silent[m]["value"] == results.replicas]
@@ -131,8 +139,7 @@ def _answers(results: Results) -> Iterator[Finding]:
         yield Finding(
             "neutral",
             "Some models would not answer at all",
-            f"At no threshold does any replicate of {listed(mute)} err in {percent(wanted)} of the "
-            "validation cells or fewer.",
+            PROSE("threshold_none", mute=listed(mute), wanted=percent(wanted)),
         )
 
 
@@ -145,9 +152,13 @@ def _strangers(results: Results) -> Iterator[Finding]:
         yield Finding(
             "caution",
             "Some scores notice how cells were made",
-            f"Ordinary cells made like the strange ones are told from test cells by "
-            f"{control['model'].nunique()} models, most by {worst['model']} ({worst['score']}, "
-            f"AUROC {worst['auroc']:.2f}). What they notice beyond that is their own merit.",
+            PROSE(
+                "strangers_control",
+                models=control["model"].nunique(),
+                model=worst["model"],
+                score=worst["score"],
+                auroc=f"{worst['auroc']:.2f}",
+            ),
         )
     kinds = table[(table["kind"] != CONTROL) & (table["model"] == results.best)]
     by_missed = records(kinds.sort_values(["missed", "score"]))
@@ -157,24 +168,26 @@ def _strangers(results: Results) -> Iterator[Finding]:
         yield Finding(
             "bad",
             f"{results.best} misses {percent(row['missed'])} of {KIND_WORDS[row['kind']]}",
-            f"They pass where 95\u00a0% of ordinary cells pass, by the better of its two scores "
-            f"({SCORES[row['score']]}). Such a cell gets a class and a confidence like any other.",
+            PROSE("strangers_missed", score=SCORES[row["score"]]),
         )
     if not missed:
         worst = max(best.values(), key=lambda row: float(row["missed"]))
         yield Finding(
             "good",
-            f"{results.best} notices every kind of strange cell more often than not",
-            f"Hardest are {KIND_WORDS[worst['kind']]}: {percent(worst['missed'])} pass where "
-            f"95\u00a0% of ordinary cells pass ({SCORES[worst['score']]}).",
+            PROSE("strangers_title", best=results.best),
+            PROSE(
+                "strangers_hardest",
+                kinds=KIND_WORDS[worst["kind"]],
+                missed=percent(worst["missed"]),
+                score=SCORES[worst["score"]],
+            ),
         )
     if results.impure and any(results.impure):
         debris, doublets = (percent(share) for share in results.impure)
         yield Finding(
             "neutral",
             "The training cells are not pure",
-            f"The simulator put {debris} debris and {doublets} doublets among the ordinary cells, "
-            "as gates on a cytometer let some pass: a model may have learnt to call them cells.",
+            PROSE("strangers_in_training", debris=debris, doublets=doublets),
         )
 
 
@@ -186,16 +199,23 @@ def _composition(results: Results) -> Iterator[Finding]:
     yield Finding(
         "good" if better else "caution",
         "Correct the composition, do not count" if better else "Correcting does not help here",
-        f"{results.best} misses the true fraction of a class by "
-        f"{100 * counted['error']:.1f} points on average when calls are counted and by "
-        f"{100 * corrected['error']:.1f} after correction for prior shift.",
+        PROSE(
+            "composition_error",
+            best=results.best,
+            counted=f"{100 * counted['error']:.1f}",
+            corrected=f"{100 * corrected['error']:.1f}",
+        ),
     )
     if corrected["held"] < results.confidence - SLACK:
         yield Finding(
             "caution",
             "Intervals of compositions are too narrow",
-            f"For {results.best} they hold the truth in {percent(corrected['held'])} of the cases, "
-            f"where {percent(results.confidence)} was promised.",
+            PROSE(
+                "composition_held",
+                best=results.best,
+                held=percent(corrected["held"]),
+                confidence=percent(results.confidence),
+            ),
         )
 
 
@@ -206,9 +226,13 @@ def _rare(results: Results) -> Iterator[Finding]:
         yield Finding(
             "caution",
             f"Calls of {row['class']} are less precise than asked for",
-            f"{results.best} reaches {percent(row['precision'])} "
-            f"({interval(row['precision_low'], row['precision_high'])}) on test cells at the "
-            f"threshold that gave {percent(wanted)} on validation cells.",
+            PROSE(
+                "rare_precision",
+                best=results.best,
+                precision=percent(row["precision"]),
+                interval=interval(row["precision_low"], row["precision_high"]),
+                wanted=percent(wanted),
+            ),
         )
     fewest = records(own.sort_values("recall"))[0]
     yield Finding(
@@ -227,8 +251,7 @@ def _scaling(results: Results) -> Iterator[Finding]:
         yield Finding(
             "neutral",
             "Temperature scaling made some probabilities worse",
-            f"The log loss on test cells rose clearly for {listed(worse)}: the temperature that "
-            "suits validation cells does not suit new ones.",
+            PROSE("scaling", worse=listed(worse)),
         )
 
 
@@ -238,20 +261,20 @@ def _labels(results: Results) -> Iterator[Finding]:
         yield Finding(
             "neutral",
             "No fluorescence to check labels against",
-            f"Of {row['cells']:,} cells, {row['suspects']:,} labels are doubted by all models "
-            "together, and nothing here can tell whether rightly: no marker of this study was "
-            "recorded that stands for a class.",
+            PROSE(
+                "labels_unchecked",
+                cells=f"{row['cells']:,}",
+                suspects=f"{row['suspects']:,}",
+            ),
         )
         return
-    text = (
-        f"Of {row['cells']:,} cells, {row['suspects']:,} labels are doubted by all models "
-        f"together; fluorescence assigns {row['gated_suspects']:,} of these to one class"
+    text = PROSE(
+        "labels_checked",
+        cells=f"{row['cells']:,}",
+        suspects=f"{row['suspects']:,}",
+        gated=f"{row['gated_suspects']:,}",
+        disputed=percent(row["disputed"]) if row["gated_suspects"] else "",
+        disputed_all=percent(row["disputed_all"]),
+        simulated=results.simulated,
     )
-    if row["gated_suspects"]:
-        text += (
-            f" and disputes the label of {percent(row['disputed'])}, of all cells that it assigns "
-            f"{percent(row['disputed_all'])}"
-        )
-    if results.simulated:
-        text += ". Every simulated label is right, so all doubts here are false alarms"
-    yield Finding("neutral", "Doubted labels are questions, not corrections", text + ".")
+    yield Finding("neutral", "Doubted labels are questions, not corrections", text)
