@@ -144,7 +144,7 @@ def test_a_network_that_guesses_and_rough_intervals_are_told(found: Explained) -
         sample=replace(found.sample, masks=empty),
     )
     items = {item.title: item.text for item in findings(other)}
-    assert "right 0.55" in items["right: calls that cannot be told from guessing"]
+    assert "right 0.55" in items["right: predictions that cannot be told from guessing"]
     assert "4 groups" in items["Intervals are rough"]
     assert "3 of 48 cells have no mask" in items
 

@@ -47,7 +47,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, right in ((LONG_NAME, 0.9), ("other", 0.8), ("third", 0.6))
     )
     picture = png_picture(png(np.full((32, 32), 128, np.uint8)), "a cell", 128)
-    card = Card((picture, picture), "alpha, called beta", "98 % sure; a_very_long_cell/123", "bad")
+    card = Card(
+        (picture, picture), "alpha, predicted beta", "98 % sure; a_very_long_cell/123", "bad"
+    )
     section = Section("cells", "Cells", "Cells", "Lead", (Gallery("Cells", (card,) * 8, "note"),))
     audit = [{"severity": "warning", "check": "balance", "sentence": "A long sentence. " * 20}]
     page = build_page(

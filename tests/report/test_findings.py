@@ -30,10 +30,10 @@ def titles(evaluation: Evaluation, tone: str) -> str:
 @pytest.mark.parametrize(
     ("situation", "tone", "start"),
     [
-        ({"right": 0.97}, "good", "Yes, almost always: the best model calls 9"),
-        ({"right": 0.85}, "good", "Yes, mostly: the best model calls 8"),
+        ({"right": 0.97}, "good", "Yes, almost always: the best model predicts 9"),
+        ({"right": 0.85}, "good", "Yes, mostly: the best model predicts 8"),
         ({"right": 0.68, "controls": {"features": 0.5}}, "caution", "In part: "),
-        ({"right": 0.34}, "bad", "Not shown: the best model calls 3"),
+        ({"right": 0.34}, "bad", "Not shown: the best model predicts 3"),
         ({"right": 0.9, "controls": {"background": 0.9}}, "bad", "Not shown: the pixels around"),
         ({"right": 0.9, "simulated": True}, "caution", "Yes, mostly"),
         ({"right": 0.9, "grouped": False}, "caution", "Yes, mostly"),

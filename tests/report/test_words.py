@@ -156,19 +156,19 @@ def test_gains_of_values_are_no_points() -> None:
         (
             Estimate(0.57, 0.29, 0.78),
             3,
-            "Not shown: the best model calls 57 % of cells right (29 to 78 %), and guessing would "
-            "get 33 %. With 3 blocks the interval is wide; about 73 would tell.",
+            "Not shown: the best model predicts 57 % of cells right (29 to 78 %), and guessing "
+            "would get 33 %. With 3 blocks the interval is wide; about 73 would tell.",
         ),
         (
             Estimate(0.25, 0.2, 0.3),
             12,
-            "No: the best model calls 25 % of cells right, no better than guessing (33 %).",
+            "No: the best model predicts 25 % of cells right, no better than guessing (33 %).",
         ),
         (
             Estimate(0.35, 0.32, 0.38),
             80,
-            "Not shown: the best model calls 35 % of cells right (32 to 38 %), and guessing would "
-            "get 33 %.",
+            "Not shown: the best model predicts 35 % of cells right (32 to 38 %), and guessing "
+            "would get 33 %.",
         ),
     ],
 )

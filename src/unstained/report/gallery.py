@@ -71,12 +71,12 @@ def examples(
     if pictures.evidence is not None:
         blocks.append(_lift(pictures, len(lift_cells)))
     note = _note(pictures)
-    blocks.append(Gallery("Right calls, drawn at random", cards[: len(chosen)], note))
+    blocks.append(Gallery("Right predictions, drawn at random", cards[: len(chosen)], note))
     if len(wrong):
-        title = "The wrong calls that the model was most certain of"
+        title = "The wrong predictions that the model was most certain of"
         blocks.append(Gallery(title, cards[len(chosen) :]))
     else:
-        blocks.append(Text(("No test cell was called wrong.",)))
+        blocks.append(Text(("No test cell was predicted wrong.",)))
     return Section(
         "cells",
         f"What {model.name} looks at",
@@ -89,7 +89,7 @@ def examples(
 
 def _no_examples() -> Section:
     """Instead of examples, where no test cell has a known class."""
-    said = "No test cell has a class to be called right or wrong, so no cells are shown."
+    said = "No test cell has a class to be predicted right or wrong, so no cells are shown."
     return Section("cells", "Example cells", "Example cells", said, ())
 
 
@@ -126,8 +126,8 @@ def _note(pictures: _Pictures) -> str:
     if pictures.evidence is None:
         return "This model gives no map of where it looks."
     return (
-        "Left the cell; right in orange where the evidence for the called class lies, from a map "
-        f"of {pictures.map_side} × {pictures.map_side} points: regions, not structures."
+        "Left the cell; right in orange where the evidence for the predicted class lies, from a "
+        f"map of {pictures.map_side} × {pictures.map_side} points: regions, not structures."
     )
 
 
@@ -146,7 +146,7 @@ def _lift(pictures: _Pictures, cells: int) -> Text:
     area = float(pictures.masks[-cells:].mean())
     share = percent(value * area)
     if np.isnan(value):
-        return Text(("The maps hold no positive evidence for the called classes.",))
+        return Text(("The maps hold no positive evidence for the predicted classes.",))
     meaning = (
         "The model looks at the cell."
         if value > 1.2
@@ -178,7 +178,7 @@ def _cards(
             alt = f"The same cell, evidence for {call} in orange"
             shown.append(png_picture(explanation.png(laid), alt, width))
         right = truth == call
-        title = truth if right else f"{truth}, called {call}"
+        title = truth if right else f"{truth}, predicted {call}"
         text = f"{confidence} sure; {cells.cell_id[cell]}"
         cards.append(Card(tuple(shown), title, text, "good" if right else "bad"))
     return tuple(cards)

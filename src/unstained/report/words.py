@@ -97,11 +97,12 @@ def guessing_sentence(score: Estimate, chance: float, groups: int, group_word: s
     reached, guess = percent(score.value), percent(chance)
     if beyond_guessing(score, chance) == "ruled out":
         return (
-            f"No: the best model calls {reached} of cells right, no better than guessing ({guess})."
+            f"No: the best model predicts {reached} of cells right, "
+            f"no better than guessing ({guess})."
         )
     more = needed(groups, score.low, score.high, group_word) if groups else ""
     return (
-        f"Not shown: the best model calls {reached} of cells right "
+        f"Not shown: the best model predicts {reached} of cells right "
         f"({interval(score.low, score.high)}), and guessing would get {guess}. {more}".rstrip()
     )
 

@@ -83,7 +83,7 @@ def confusion_panel(title: str, matrix: Floats, classes: Sequence[str]) -> str:
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
         axes.set_xticks(range(len(classes)), [name[:6] for name in classes])
         axes.set_yticks(range(len(classes)), [name[:6] for name in classes])
-        axes.set(title=title, xlabel="called", ylabel="actual")
+        axes.set(title=title, xlabel="predicted", ylabel="actual")
         axes.grid(visible=False)
         return to_svg(figure)
 

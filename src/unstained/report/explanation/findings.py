@@ -114,7 +114,7 @@ def _guessing(found: Explained) -> Iterator[Finding]:
         recall = listed([f"{name} {decimal(found.recall[name].value)}" for name in names])
         yield Finding(
             "bad",
-            f"{listed(names)}: calls that cannot be told from guessing",
+            f"{listed(names)}: predictions that cannot be told from guessing",
             PROSE("guessing", recall=recall, chance=f"{1 / len(found.class_names):.2f}"),
         )
 

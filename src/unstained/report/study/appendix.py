@@ -52,14 +52,14 @@ GLOSSARY: Final = (
         "Control",
         "A deliberately limited model that shows what can be reached without seeing cells.",
     ),
-    ("Accuracy", "Fraction of all cells called right; dominated by the commonest class."),
+    ("Accuracy", "Fraction of all cells predicted right; dominated by the commonest class."),
     (
         "Balanced accuracy",
-        "Fraction called right in each class, averaged: guessing gives 1 / classes.",
+        "Fraction predicted right in each class, averaged: guessing gives 1 / classes.",
     ),
     (
         "Recall, precision",
-        "Of the cells of a class, the fraction found; of the calls, the fraction right.",
+        "Of the cells of a class, the fraction found; of the predictions, the fraction right.",
     ),
     ("F1, macro-F1", "Harmonic mean of recall and precision; its plain mean over classes."),
     (
@@ -83,7 +83,7 @@ GLOSSARY: Final = (
     ),
     (
         "Class activation map",
-        "Evidence for the called class by position in the image. It tells where, not why.",
+        "Evidence for the predicted class by position in the image. It tells where, not why.",
     ),
 )
 

@@ -171,8 +171,8 @@ def _confusion(evaluation: Evaluation) -> Block:
             cells.append(Cell(percent(share), f"{count:,.0f} cells", shade=share))
         rows.append(tuple(cells))
     return Table(
-        f"What cells of each class were called by {evaluation.best.name}",
-        ("True class", *(f"called {name}" for name in names)),
+        f"What {evaluation.best.name} predicted cells of each class to be",
+        ("True class", *(f"predicted {name}" for name in names)),
         tuple(rows),
         PROSE("confusion_note"),
         even=True,

@@ -83,7 +83,7 @@ def rare(results: Results) -> Section:
     support = {row["class"]: row["cells"] for row in records(results.rare)}
     groups = [(f"{label} ({support[label]} cells)", 2) for label in results.data.class_names]
     table = Table(
-        f"Cells found where {percent(wanted)} of calls shall be right",
+        f"Cells found where {percent(wanted)} of predictions shall be right",
         ("model", *("found", "precision") * len(results.data.class_names)),
         tuple(rows),
         PROSE("rare_note", means=means(results)),
@@ -92,7 +92,7 @@ def rare(results: Results) -> Section:
     return Section(
         "rare",
         PROSE("rare_title"),
-        "Precise calls",
+        "Precise predictions",
         PROSE("rare_lead"),
         (table,),
     )
