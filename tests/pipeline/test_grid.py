@@ -104,8 +104,10 @@ def change(root: Path, values: Mapping[tuple[str, ...], Any]) -> None:
         for key in keys[:-1]:
             node = node.setdefault(key, {})
         node[keys[-1]] = value
+    yaml = YAML(typ="safe", pure=True)
+    yaml.sort_base_mapping_type_on_output = False  # the first task is what a study is about
     with (root / "params.yaml").open("w") as file:
-        YAML(typ="safe", pure=True).dump(content, file)
+        yaml.dump(content, file)
 
 
 def home(root: Path, name: str) -> Path:

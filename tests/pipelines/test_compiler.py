@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -40,11 +43,19 @@ def _no_image_of_mine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UNSTAINED_TRAIN_IMAGE", raising=False)
 
 
-def compiled(repository: Path, tmp_path: Path, name: str, overlay: str) -> tuple[dict, dict]:
+def compiled(repository: Path, name: str, overlay: str) -> tuple[dict, dict]:
+    """Graph and settings of a pipeline as it is compiled now; only to be read."""
+    return _compiled(repository, name, overlay, os.environ.get("UNSTAINED_TRAIN_IMAGE"))
+
+
+@cache
+def _compiled(repository: Path, name: str, overlay: str, image: str | None) -> tuple[dict, dict]:
+    """`image` is the one in the environment, which the compiler reads there."""
     deployment = load_deployment(repository, overlay)
     given = run_arguments(repository, "nsc")
-    path = compile_graph(name, deployment, given, tmp_path / "graph.yaml").path
-    graph, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    with TemporaryDirectory() as folder:
+        path = compile_graph(name, deployment, given, Path(folder) / "graph.yaml").path
+        graph, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
     return graph, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
 
@@ -69,8 +80,8 @@ def test_committed_graphs_are_current(repository: Path, tmp_path: Path, name: st
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("name", GRAPHS)
-def test_graphs_are_valid(repository: Path, tmp_path: Path, name: str, overlay: str) -> None:
-    graph, executors = compiled(repository, tmp_path, name, overlay)
+def test_graphs_are_valid(repository: Path, name: str, overlay: str) -> None:
+    graph, executors = compiled(repository, name, overlay)
     json_format.ParseDict(graph, pipeline_spec_pb2.PipelineSpec())
     images = {
         executor["container"]["image"] for executor in graph["deploymentSpec"]["executors"].values()
@@ -84,29 +95,23 @@ def test_graphs_are_valid(repository: Path, tmp_path: Path, name: str, overlay: 
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_only_what_follows_from_its_arguments_is_cached(
-    repository: Path, tmp_path: Path, name: str
-) -> None:
-    graph, _ = compiled(repository, tmp_path, name, "prod")
+def test_only_what_follows_from_its_arguments_is_cached(repository: Path, name: str) -> None:
+    graph, _ = compiled(repository, name, "prod")
     for task, content in tasks(graph).items():
         cached = content["cachingOptions"].get("enableCache", False)
         assert cached is (task not in NEVER_CACHED), task
 
 
-def test_no_key_of_the_cache_is_shared_by_the_tasks_of_a_loop(
-    repository: Path, tmp_path: Path
-) -> None:
-    graph, _ = compiled(repository, tmp_path, "training", "prod")
+def test_no_key_of_the_cache_is_shared_by_the_tasks_of_a_loop(repository: Path) -> None:
+    graph, _ = compiled(repository, "training", "prod")
     for name in ("tune", "train", "export"):
         content = tasks(graph)[name]
         assert "cacheKey" not in content["cachingOptions"]
         assert "model" in content["inputs"]["parameters"]
 
 
-def test_training_asks_for_a_gpu_and_comes_back_after_preemption(
-    repository: Path, tmp_path: Path
-) -> None:
-    graph, executors = compiled(repository, tmp_path, "training", "gpu")
+def test_training_asks_for_a_gpu_and_comes_back_after_preemption(repository: Path) -> None:
+    graph, executors = compiled(repository, "training", "gpu")
     for name in ("train", "tune"):
         resources = graph["deploymentSpec"]["executors"][f"exec-{name}"]["container"]["resources"]
         assert resources["accelerator"]["resourceCount"] == "1"
@@ -124,8 +129,8 @@ def test_training_asks_for_a_gpu_and_comes_back_after_preemption(
     assert "accelerator" not in light
 
 
-def test_only_promotion_reaches_the_ledger(repository: Path, tmp_path: Path) -> None:
-    _, executors = compiled(repository, tmp_path, "training", "prod")
+def test_only_promotion_reaches_the_ledger(repository: Path) -> None:
+    _, executors = compiled(repository, "training", "prod")
     holders = {
         label
         for label, settings in executors.items()
@@ -134,9 +139,7 @@ def test_only_promotion_reaches_the_ledger(repository: Path, tmp_path: Path) -> 
     assert holders == {"exec-promote"}
 
 
-def test_the_image_comes_by_its_digest(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_image_comes_by_its_digest(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ParameterError, match="no image of this project is named"):
         require_built(repository, "gpu")
     monkeypatch.setenv("UNSTAINED_TRAIN_IMAGE", "registry.example.org/lab/train:latest")
@@ -144,15 +147,15 @@ def test_the_image_comes_by_its_digest(
         load_deployment(repository, "gpu")
     monkeypatch.setenv("UNSTAINED_TRAIN_IMAGE", IMAGE)
     require_built(repository, "gpu")
-    graph, _ = compiled(repository, tmp_path, "training", "gpu")
+    graph, _ = compiled(repository, "training", "gpu")
     assert graph["deploymentSpec"]["executors"]["exec-train"]["container"]["image"] == IMAGE
 
 
 def test_the_key_of_the_cache_holds_the_code_of_the_stage(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def codes(name: str) -> dict[str, str]:
-        graph, _ = compiled(repository, tmp_path, name, "gpu")
+        graph, _ = compiled(repository, name, "gpu")
         return {
             task: content["inputs"]["parameters"]["code"]["runtimeValue"]["constant"]
             for task, content in tasks(graph).items()
@@ -178,7 +181,7 @@ def test_any_study_and_any_models(repository: Path) -> None:
     [
         ({"study": "wbcs"}, "there is no study 'wbcs'"),
         ({"study": "nsc", "recipe": "papier"}, "no recipe 'papier'"),
-        ({"study": "nsc", "models": ("resnet51",)}, "does not define the model 'resnet51'"),
+        ({"study": "nsc", "models": ("resnet51",)}, "there is no model 'resnet51'"),
     ],
 )
 def test_unknown_names_are_refused(repository: Path, names: dict[str, Any], said: str) -> None:
