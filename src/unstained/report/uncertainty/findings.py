@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from unstained.evaluation.uncertainty.results import Results, records
+from unstained.evaluation.uncertainty.results import Results, Row, records
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, KIND_WORDS
 from unstained.evaluation.uncertainty.unknown_kinds import SCORES
 from unstained.report.numbers import interval, listed, percent
 from unstained.report.page import Finding
 from unstained.report.prose import Prose
 from unstained.report.study.findings import ORDER
+from unstained.report.words import TOLERATED_GAP
+from unstained.statistics.evidence import Evidence, evidence
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROSE = Prose(__name__)
 
@@ -67,11 +72,7 @@ def _coverage(results: Results) -> Iterator[Finding]:
     short = table[(table["part"] == "group") & (table["verdict"] == "short")]
     promised = percent(float(table["promised"].iloc[0]))
     if not len(short):
-        yield Finding(
-            "good",
-            "Sets keep their promise wherever it can be judged",
-            PROSE("coverage_kept", group_word=results.group_word, promised=promised),
-        )
+        yield _not_short(results, table[table["part"] == "group"])
     else:
         own = short[short["model"] == results.best]
         worst = records((own if len(own) else short).sort_values("coverage"))[0]
@@ -110,6 +111,25 @@ def _coverage(results: Results) -> Iterator[Finding]:
                 models=table["model"].nunique(),
             ),
         )
+
+
+def _not_short(results: Results, groups: pd.DataFrame) -> Finding:
+    """No group is shown to fall short; whether each keeps the promise, as its interval has it."""
+    promised = float(groups["promised"].iloc[0])
+    least = promised - TOLERATED_GAP
+    loose = groups[~(groups["coverage_low"] >= least)]
+    said = PROSE("coverage_kept", group_word=results.group_word, promised=percent(promised))
+    if not len(loose):
+        text = f"{said} {PROSE('coverage_held', least=percent(least))}"
+        return Finding("good", "Sets keep their promise", text)
+    more = PROSE(
+        "coverage_untold",
+        loose=loose["name"].nunique(),
+        groups=groups["name"].nunique(),
+        least=percent(least),
+    )
+    title = "Whether sets keep their promise everywhere cannot be told"
+    return Finding("neutral", title, f"{said} {more}")
 
 
 def _answers(results: Results) -> Iterator[Finding]:
@@ -163,24 +183,18 @@ def _strangers(results: Results) -> Iterator[Finding]:
     kinds = table[(table["kind"] != CONTROL) & (table["model"] == results.best)]
     by_missed = records(kinds.sort_values(["missed", "score"]))
     best = {row["kind"]: row for row in reversed(by_missed)}  # the better score comes last
-    missed = [best[kind] for kind in sorted(best) if best[kind]["missed"] > MISSED]
-    for row in missed:
-        yield Finding(
-            "bad",
-            f"{results.best} misses {percent(row['missed'])} of {KIND_WORDS[row['kind']]}",
-            PROSE("strangers_missed", score=SCORES[row["score"]]),
-        )
-    if not missed:
+    told = {
+        kind: evidence(row["missed_low"], row["missed_high"], MISSED) for kind, row in best.items()
+    }
+    for kind in sorted(best):
+        if told[kind] != "ruled out":
+            yield _missed(results.best, best[kind], told[kind])
+    if all(said == "ruled out" for said in told.values()):
         worst = max(best.values(), key=lambda row: float(row["missed"]))
         yield Finding(
             "good",
             PROSE("strangers_title", best=results.best),
-            PROSE(
-                "strangers_hardest",
-                kinds=KIND_WORDS[worst["kind"]],
-                missed=percent(worst["missed"]),
-                score=SCORES[worst["score"]],
-            ),
+            PROSE("strangers_hardest", kinds=KIND_WORDS[worst["kind"]], passing=_passing(worst)),
         )
     if results.impure and any(results.impure):
         debris, doublets = (percent(share) for share in results.impure)
@@ -189,6 +203,25 @@ def _strangers(results: Results) -> Iterator[Finding]:
             "The training cells are not pure",
             PROSE("strangers_in_training", debris=debris, doublets=doublets),
         )
+
+
+def _missed(model: str, row: Row, told: Evidence) -> Finding:
+    """A kind of which most cells pass, or of which that cannot be told."""
+    what, passing = KIND_WORDS[row["kind"]], _passing(row)
+    if told == "shown":
+        title = f"{model} misses {percent(row['missed'])} of {what}"
+        return Finding("bad", title, PROSE("strangers_missed", passing=passing))
+    title = f"Whether {model} misses most of {what} cannot be told"
+    return Finding("neutral", title, PROSE("strangers_untold", passing=passing))
+
+
+def _passing(row: Row) -> str:
+    return PROSE(
+        "strangers_passing",
+        missed=percent(row["missed"]),
+        interval=interval(row["missed_low"], row["missed_high"]),
+        score=SCORES[row["score"]],
+    )
 
 
 def _composition(results: Results) -> Iterator[Finding]:
