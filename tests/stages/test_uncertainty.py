@@ -189,7 +189,7 @@ def test_an_acquisition_that_sets_fail_is_named(copied: Path) -> None:
 def test_real_cells_make_their_own_strangers_and_need_no_marker(copied: Path) -> None:
     manifest = copied / "runs/nsc/ingest/store/manifest.json"
     write_json(manifest, read_json(manifest) | {"source": "files"})
-    edit(copied / "params.yaml", "uncertainty", "gates", value={})
+    edit(copied / "params.yaml", "studies", "nsc", "uncertainty", "gates", value={})
     run_stage("uncertainty", "nsc", root=copied)
     assert set(written(copied, "outliers")["origin"]) == {"made from cells"}
     assert written(copied, "label_noise")["disputed"].isna().all()
@@ -198,16 +198,21 @@ def test_real_cells_make_their_own_strangers_and_need_no_marker(copied: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "error", "said"),
+    ("keys", "value", "error", "said"),
     [
-        ("gates", {"nsc": {"CD45": "neuron"}}, ParameterError, "'CD45' marks 'neuron'"),
-        ("neighbour", 5000, StageInputError, "no neighbour number 5000"),
+        (
+            ("studies", "nsc", "uncertainty", "gates"),
+            {"CD45": "neuron"},
+            ParameterError,
+            "'CD45' marks 'neuron'",
+        ),
+        (("uncertainty", "neighbour"), 5000, StageInputError, "no neighbour number 5000"),
     ],
 )
 def test_what_the_study_lacks_is_refused(
-    copied: Path, key: str, value: object, error: type[Exception], said: str
+    copied: Path, keys: tuple[str, ...], value: object, error: type[Exception], said: str
 ) -> None:
-    edit(copied / "params.yaml", "uncertainty", key, value=value)
+    edit(copied / "params.yaml", *keys, value=value)
     with pytest.raises(error, match=said):
         run_stage("uncertainty", "nsc", root=copied)
 
