@@ -21,6 +21,7 @@ from unstained.models.trained import ModelSpec, TrainedModel
 
 CLASSES = ("a", "b", "c")
 TEMPERATURE = 1.7
+TEMPERATURES = {"blob": TEMPERATURE}
 CANVAS = 32
 
 BOOSTING = BoostingParams(
@@ -81,7 +82,9 @@ def trained_model(params: ModelParams, *, targets: int = 1, digest: str = "x") -
         _shake(network)
         _spread_decisions(network)
     names = ["DNA", *(f"DNA{number}" for number in range(1, targets))][:targets]
-    values = {name: {"column": f"marker_{name}", "unit": "au"} for name in names}
+    values = {
+        name: {"column": f"marker_{name}", "transform": "log", "unit": "au"} for name in names
+    }
     spec = ModelSpec(
         model=params,
         canvas=CANVAS,
@@ -103,7 +106,7 @@ def exported_file(
     """model.onnx of a model, in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     export_onnx(
-        ServingGraph(trained, TEMPERATURE),
+        ServingGraph(trained, TEMPERATURES),
         folder / "model.onnx",
         dtype=np.dtype(dtype),
         channels=1,

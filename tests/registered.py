@@ -96,7 +96,8 @@ def make_artifact(
         ],
     }
     write_json(path / "card.json", card)
-    write_json(path / "calibration.json", {"temperature": 1.0, "thresholds": [0.9] * len(CLASSES)})
+    calibration = {"temperature": 1.0, "thresholds": [0.9] * len(CLASSES)}
+    write_json(path / "calibration.json", {"blob": calibration})
     seal_artifact(path)
     return path
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.exported import TEMPERATURE, export_params, raw_cells, trained_model
+from tests.exported import TEMPERATURES, export_params, raw_cells, trained_model
 from tests.models.sizes import TINY, parse
 from unstained.artifact.inference import open_session, run_session
 from unstained.artifact.padding import pad_batch
@@ -33,7 +33,7 @@ def test_the_exported_file_decides_as_the_network_does(name: str, tmp_path: Path
     trained = trained_model(parse(TINY[name], **COMPANIONS[name]), targets=2)
     has_cam = name not in ("vgg16", "vit_b_16")
     spec = trained.spec.model_copy(update={"has_cam": has_cam})
-    graph = ServingGraph(replace(trained, spec=spec), TEMPERATURE)
+    graph = ServingGraph(replace(trained, spec=spec), TEMPERATURES)
     path, cells = tmp_path / "model.onnx", raw_cells(32)
     exported, parity, notes = export_with_parity(
         graph, path, cells, dtype=np.dtype("uint16"), channels=1, params=export_params()

@@ -13,7 +13,8 @@ import pytest
 
 from tests.exported import BOOSTING, trained_model
 from tests.learning.cases import STUDY
-from unstained.artifact.card import Calibration, CardFacts, Origin, make_card
+from tests.synthetic import blobs
+from unstained.artifact.card import Calibration, CardFacts, Origin, make_card, read_calibrations
 from unstained.artifact.onnx_export import Exported
 from unstained.artifact.parity import Parity
 from unstained.artifact.quantise import Int8Verdict
@@ -28,7 +29,7 @@ def facts(int8: Int8Verdict) -> CardFacts:
         data=STUDY.model_copy(update={"tasks": STUDY.tasks[:1]}),
         spec=trained_model(BOOSTING, targets=0, digest="cells").spec,
         dtype=np.dtype("uint8"),
-        calibration=CALIBRATION,
+        calibrations={"blob": CALIBRATION},
         origin=Origin(
             study="cells",
             model="trees",
@@ -43,7 +44,7 @@ def facts(int8: Int8Verdict) -> CardFacts:
             tuned={},
         ),
         exported=Exported("legacy", 18, "2"),
-        parity=Parity(True, 0.0, {"logits": 0.0}, 0.0, 1e-4),
+        parity=Parity(True, {"logits": 0.0}, 0.0, 1e-4),
         int8=int8,
         golden={
             "pixels": np.zeros((2, 1, 5, 5), np.uint8),
@@ -70,7 +71,7 @@ def test_card_names_only_what_the_model_gives(tmp_path: Path) -> None:
         "embedding": ["batch", 7],
     }
     assert card["inputs"][0]["dtype"] == "uint8"
-    assert card["calibration"]["thresholds"] == [0.5, 0.6, 0.7]
+    assert card["calibration"]["tasks"]["blob"]["thresholds"] == [0.5, 0.6, 0.7]
     assert (card["exporter"], card["opset"], card["torch"]) == ("legacy", 18, "2")
     assert card["golden"]["cells"] == ["a/1", "b/2"]
     assert card["training_data_digest"] == "cells"
@@ -88,8 +89,10 @@ def test_card_of_a_shipped_variant_holds_its_digest_and_no_time(tmp_path: Path) 
 
 
 def test_calibration_is_read_as_evaluation_wrote_it(tmp_path: Path) -> None:
-    write_json(tmp_path / "c.json", {**CALIBRATION.as_json(), "n_val": 9, "ece_after": 0.01})
-    assert Calibration.read(tmp_path / "c.json", 3) == CALIBRATION
+    content = {**CALIBRATION.as_json(), "n_val": 9, "ece_after": 0.01}
+    write_json(tmp_path / "c.json", {"blob": content})
+    assert read_calibrations(tmp_path / "c.json", blobs()) == {"blob": CALIBRATION}
+    assert read_calibrations(tmp_path / "c.json", blobs(0, 1)) == {}
 
 
 @pytest.mark.parametrize(
@@ -97,15 +100,16 @@ def test_calibration_is_read_as_evaluation_wrote_it(tmp_path: Path) -> None:
     [
         "no JSON",
         "[]",
-        '{"temperature": 1.0, "alpha": 0.1}',
-        '{"temperature": "x", "thresholds": [0.1, 0.2, 0.3], "alpha": 0.1}',
-        '{"temperature": 1.0, "thresholds": 0.1, "alpha": 0.1}',
-        '{"temperature": 1.0, "thresholds": [0.1, 0.2], "alpha": 0.1}',
+        "{}",
+        '{"blob": {"temperature": 1.0, "alpha": 0.1}}',
+        '{"blob": {"temperature": "x", "thresholds": [0.1, 0.2, 0.3], "alpha": 0.1}}',
+        '{"blob": {"temperature": 1.0, "thresholds": 0.1, "alpha": 0.1}}',
+        '{"blob": {"temperature": 1.0, "thresholds": [0.1, 0.2], "alpha": 0.1}}',
     ],
 )
 def test_calibration_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "c.json").write_text(content)
     with pytest.raises(StageInputError, match=r"c\.json"):
-        Calibration.read(tmp_path / "c.json", 3)
+        read_calibrations(tmp_path / "c.json", blobs())
     with pytest.raises(StageInputError, match="missing"):
-        Calibration.read(tmp_path / "absent.json", 3)
+        read_calibrations(tmp_path / "absent.json", blobs())

@@ -33,7 +33,7 @@ def export_artifact(folder: Path) -> Path:
     save_trained(folder / "model", trained_model(network_params(MODEL), digest=store.digest))
     write_json(folder / "best.json", {})
     write_json(folder / "metrics.json", {"best_model": MODEL, MODEL: {"macro_f1": 0.5}})
-    write_json(folder / "calibration" / f"{MODEL}.json", CALIBRATION)
+    write_json(folder / "calibration" / f"{MODEL}.json", {"blob": CALIBRATION})
     params = ExportSections(
         common=CommonParams(seed=3),
         data=STUDY.model_copy(update={"canvas": CANVAS}),

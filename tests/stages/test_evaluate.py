@@ -116,7 +116,7 @@ def test_predictions_hold_every_cell_outside_training(done: Done, inputs: dict[s
 def test_calibration_explains_probabilities_and_sets(done: Done) -> None:
     for model in MODELS:
         table = done.predictions(model)
-        found = read_json(done.paths["calibration"] / f"{model}.json")
+        found = read_json(done.paths["calibration"] / f"{model}.json")["blob"]
         logits = table[[f"logit_{k}" for k in range(3)]].to_numpy()
         probabilities = softmax(logits / found["temperature"], axis=1)
         stored = table[[f"probability_{k}" for k in range(3)]].to_numpy()

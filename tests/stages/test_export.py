@@ -57,7 +57,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     save_trained(folder / "model", trained_model(network_params(MODEL), digest=store.digest))
     write_json(folder / "best.json", {"train.learning_rate": 0.004, "model.dropout": 0.0})
     write_json(folder / "metrics.json", {"best_model": MODEL, MODEL: METRICS, "other": {}})
-    write_json(folder / "calibration" / f"{MODEL}.json", CALIBRATION)
+    write_json(folder / "calibration" / f"{MODEL}.json", {"blob": CALIBRATION})
     return {name: folder / file for name, file in FILES.items()}
 
 
@@ -138,7 +138,8 @@ def test_card_describes_the_graph_that_travels_with_it(done: Done) -> None:
 
 def test_calibration_and_golden_batch_travel_along(done: Done) -> None:
     content = read_json(done.artifact / "calibration.json")
-    assert content == {name: CALIBRATION[name] for name in ("temperature", "thresholds", "alpha")}
+    kept = {name: CALIBRATION[name] for name in ("temperature", "thresholds", "alpha")}
+    assert content == {"blob": kept}
     session = open_session(done.artifact / "model.onnx")
     tolerance = done.card["golden"]["tolerance"]
     assert check_golden(done.artifact, session, tolerance) <= tolerance
@@ -187,11 +188,13 @@ def test_inputs_that_do_not_belong_together_are_refused(
     with pytest.raises(StageInputError, match="other cells"):
         attempt(model=tmp_path / "other")
     without_targets = PARAMS.data.model_copy(update={"tasks": PARAMS.data.tasks[:1]})
-    with pytest.raises(StageInputError, match="targets DNA"):
+    with pytest.raises(StageInputError, match="value DNA"):
         attempt(PARAMS.model_copy(update={"data": without_targets}))
     with pytest.raises(StageInputError, match=r"resnet50\.json is missing"):
         attempt(calibration=tmp_path)
-    write_json(tmp_path / "two" / f"{MODEL}.json", {**CALIBRATION, "thresholds": [0.1, 0.2]})
+    write_json(
+        tmp_path / "two" / f"{MODEL}.json", {"blob": {**CALIBRATION, "thresholds": [0.1, 0.2]}}
+    )
     with pytest.raises(StageInputError, match="2 thresholds for 3 classes"):
         attempt(calibration=tmp_path / "two")
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("digest.json"))

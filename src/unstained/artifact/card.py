@@ -23,8 +23,11 @@ from unstained.config import StudyData
 from unstained.errors import StageInputError
 from unstained.files import file_sha256, read_json
 from unstained.models.trained import ModelSpec
+from unstained.tasks.classes import Classes
+from unstained.tasks.study import Task, Tasks
+from unstained.tasks.value import Value
 
-CARD_FORMAT: Final = 1
+CARD_FORMAT: Final = 2
 
 INTENDED_USE: Final = (
     "Research use only. Single cells from the instrument, magnification and preparation that the "
@@ -33,17 +36,29 @@ INTENDED_USE: Final = (
 
 LIMITS: Final = (
     "Cells from another instrument, focus, magnification or preparation may be judged wrongly "
-    "without any sign of it in the probabilities.",
-    "Class labels come from how samples were prepared, not from an expert's look at each cell.",
+    "without any sign of it in the answer.",
+    "Background 0 (a black image) carries no contrast and no information.",
+)
+
+LIMITS_OF_CLASSES: Final = (
     "Probabilities are calibrated, and conformal sets cover, for cells like the validation cells; "
     "neither is promised where instrument, preparation or class proportions differ.",
-    "Background 0 (a black image) carries no contrast and no information.",
+)
+
+LIMITS_OF_RULES: Final = (
+    "Class labels come from how samples were prepared, not from an expert's look at each cell.",
+)
+"""Of classes that directory names tell."""
+
+LIMITS_OF_NUMBERS: Final = (
+    "Values and shares are single best guesses, without an interval: their errors on test cells "
+    "are under `metrics`.",
 )
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What evaluation fitted on validation cells.
+    """What evaluation fitted on validation cells, for one classes task.
 
     Attributes:
         temperature: softmax temperature.
@@ -55,31 +70,48 @@ class Calibration:
     thresholds: tuple[float, ...]
     alpha: float
 
-    @classmethod
-    def read(cls, path: Path, classes: int) -> Calibration:
-        """Read what `evaluate` wrote for one model.
+    def as_json(self) -> dict[str, Any]:
+        """Plain content."""
+        return {**asdict(self), "thresholds": list(self.thresholds)}
 
-        Raises:
-            StageInputError: the file is missing, or made for another number of classes.
-        """
-        try:
-            content = read_json(path)
-            thresholds = tuple(float(value) for value in content["thresholds"])
-            found = cls(float(content["temperature"]), thresholds, float(content["alpha"]))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+
+Calibrations = Mapping[str, Calibration]
+"""By classes task."""
+
+
+def read_calibrations(path: Path, tasks: Tasks) -> dict[str, Calibration]:
+    """Read what `evaluate` wrote for one model: content by classes task.
+
+    Raises:
+        StageInputError: the file or a task is missing, or made for another number of classes.
+    """
+    try:
+        content = read_json(path)
+        found = {
+            task.name: Calibration(
+                float(content[task.name]["temperature"]),
+                tuple(float(value) for value in content[task.name]["thresholds"]),
+                float(content[task.name]["alpha"]),
+            )
+            for task in tasks.classes
+        }
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        raise StageInputError(
+            f"{path} is missing or no calibration", "run `evaluate` again"
+        ) from None
+    for task in tasks.classes:
+        if len(found[task.name].thresholds) != task.width:
             raise StageInputError(
-                f"{path} is missing or no calibration", "run `evaluate` again"
-            ) from None
-        if len(found.thresholds) != classes:
-            raise StageInputError(
-                f"{path} holds {len(found.thresholds)} thresholds for {classes} classes",
+                f"{path} holds {len(found[task.name].thresholds)} thresholds for {task.width} "
+                "classes",
                 "run `evaluate` again: the model or the study has changed",
             )
-        return found
+    return found
 
-    def as_json(self) -> dict[str, Any]:
-        """Content of the artifact's calibration.json."""
-        return {**asdict(self), "thresholds": list(self.thresholds)}
+
+def calibration_content(calibrations: Calibrations) -> dict[str, Any]:
+    """Content of the artifact's calibration.json."""
+    return {name: calibration.as_json() for name, calibration in calibrations.items()}
 
 
 @dataclass(frozen=True)
@@ -119,7 +151,7 @@ class CardFacts:
         data: the study.
         spec: the trained model's description.
         dtype: of the pixels.
-        calibration: from evaluation.
+        calibrations: from evaluation.
         origin: lineage.
         exported: how the file was made.
         parity: the comparison with torch that it passed.
@@ -132,7 +164,7 @@ class CardFacts:
     data: StudyData
     spec: ModelSpec
     dtype: np.dtype[Any]
-    calibration: Calibration
+    calibrations: Calibrations
     origin: Origin
     exported: Exported
     parity: Parity
@@ -156,10 +188,11 @@ def make_card(folder: Path, facts: CardFacts) -> dict[str, Any]:
         "title": facts.data.title,
         "question": facts.data.question,
         "intended_use": INTENDED_USE,
-        "limits": list(LIMITS),
+        "limits": _limits(spec.asked),
         "inputs": [_pixels(facts)],
         "outputs": _outputs(facts),
-        "calibration": {**facts.calibration.as_json(), "file": CALIBRATION_FILE},
+        "calibration": {"tasks": calibration_content(facts.calibrations), "file": CALIBRATION_FILE},
+        "tasks": [_task(task) for task in spec.asked.all],
         "golden": _golden(folder, facts),
         "parity": {
             "passed": parity.passed,
@@ -193,25 +226,51 @@ def _pixels(facts: CardFacts) -> dict[str, Any]:
     }
 
 
-def _outputs(facts: CardFacts) -> list[dict[str, Any]]:
-    classes = list(facts.spec.class_names)
-    targets = [
-        {"name": rule.name, "transform": rule.transform, "unit": rule.unit}
-        for rule in facts.data.targets
+def _limits(tasks: Tasks) -> list[str]:
+    """What nobody should expect of answers to these tasks."""
+    numbers = bool(tasks.values or tasks.proportions)
+    by_rules = any(task.params.rules for task in tasks.classes)
+    return [
+        *LIMITS,
+        *(LIMITS_OF_CLASSES if tasks.classes else ()),
+        *(LIMITS_OF_RULES if by_rules else ()),
+        *(LIMITS_OF_NUMBERS if numbers else ()),
     ]
-    meanings: dict[str, dict[str, Any]] = {
-        "probabilities": {"classes": classes, "meaning": "softmax of logits / temperature"},
-        "logits": {"classes": classes, "meaning": "class scores before the temperature"},
-        "targets": {
-            "targets": targets,
-            "meaning": "continuous targets in their own scale; 'log' ones as natural logarithm",
-        },
-        "cam": {
-            "classes": classes,
-            "meaning": "class activation map: its mean plus a constant is the class's logit",
-        },
-        "embedding": {"meaning": "features before the head"},
+
+
+def _task(task: Task) -> dict[str, Any]:
+    """What is asked, in a line."""
+    if isinstance(task, Value):
+        own: dict[str, Any] = {"transform": task.params.transform, "unit": task.params.unit}
+    else:
+        own = {"classes" if isinstance(task, Classes) else "parts": list(task.names)}
+    return {"name": task.name, "kind": task.params.kind, **own}
+
+
+def _outputs(facts: CardFacts) -> list[dict[str, Any]]:
+    tasks = facts.spec.asked
+    meanings: dict[str, dict[str, Any]] = {}
+    for task in tasks.scored:
+        names = tasks.served(task)
+        if isinstance(task, Classes):
+            own: dict[str, Any] = {"classes": list(task.names)}
+            if len(tasks.classes) > 1:
+                own["task"] = task.name
+            meanings[names[0]] = {**own, "meaning": "softmax of logits / temperature"}
+            meanings[names[1]] = {**own, "meaning": "class scores before the temperature"}
+        else:
+            own = {"task": task.name, "parts": list(task.names)}
+            meanings[names[0]] = {**own, "meaning": "shares of the whole, which add up to 1"}
+    values = [
+        {"name": v.name, "transform": v.params.transform, "unit": v.params.unit}
+        for v in tasks.values
+    ]
+    meanings["targets"] = {
+        "targets": values,
+        "meaning": "continuous targets in their own scale; 'log' ones as natural logarithm",
     }
+    meanings["cam"] = _maps(tasks)
+    meanings["embedding"] = {"meaning": "features before the head"}
     return [
         {
             "name": name,
@@ -222,6 +281,18 @@ def _outputs(facts: CardFacts) -> list[dict[str, Any]]:
         for name, meaning in meanings.items()
         if name in facts.golden
     ]
+
+
+def _maps(tasks: Tasks) -> dict[str, Any]:
+    """What the activation maps are of: the scores, or the values where nothing is scored."""
+    if len(tasks.scored) == 1 == len(tasks.classes):
+        meaning = "class activation map: its mean plus a constant is the class's logit"
+        return {"classes": list(tasks.classes[0].names), "meaning": meaning}
+    if not tasks.scored:
+        meaning = "activation map: its mean plus a constant is the standardised value"
+        return {"targets": [task.name for task in tasks.values], "meaning": meaning}
+    columns = [f"{task.name}: {name}" for task in tasks.scored for name in task.names[: task.width]]
+    return {"scores": columns, "meaning": "activation map: its mean plus a constant is the score"}
 
 
 def _golden(folder: Path, facts: CardFacts) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from safetensors.numpy import load_file, save_file
 
 from unstained.artifact.artifact import GOLDEN_FILE
-from unstained.artifact.inference import INPUT_NAME, run_session
+from unstained.artifact.inference import INPUT_NAME, answers, decides_alike, run_session
 from unstained.artifact.padding import pad_batch
 from unstained.errors import IntegrityError
 
@@ -50,22 +50,29 @@ def check_golden(folder: Path, session: ort.InferenceSession, tolerance: float) 
     Args:
         folder: the artifact.
         session: its graph.
-        tolerance: largest |difference| of logits; the card states it.
+        tolerance: largest |difference| of logits and shares, and of values relative to the largest
+            where that exceeds 1; the card states it.
 
     Returns:
-        The largest |difference| of a logit.
+        The largest difference.
 
     Raises:
-        IntegrityError: a decision differs, or a logit by more than the tolerance.
+        IntegrityError: a decision differs, or an answer by more than the tolerance.
     """
     golden = load_file(folder / GOLDEN_FILE)
-    expected, found = golden["logits"], run_session(session, golden[INPUT_NAME])["logits"]
-    difference = float(np.abs(found - expected).max())
-    same = bool((found.argmax(axis=1) == expected.argmax(axis=1)).all())
-    if not same or not difference <= tolerance:
+    found = run_session(session, golden[INPUT_NAME])
+    expected = {name: golden[name] for name in found}
+    difference = max(_difference(name, expected[name], found[name]) for name in answers(found))
+    if not decides_alike(expected, found) or not difference <= tolerance:
         raise IntegrityError(
-            f"{folder} answers its golden batch wrongly here: logits differ by up to "
+            f"{folder} answers its golden batch wrongly here: answers differ by up to "
             f"{difference:.2g}, {tolerance:.2g} is allowed",
             "use the onnxruntime of requirements.lock, or export the model on this machine",
         )
     return difference
+
+
+def _difference(name: str, expected: np.ndarray, found: np.ndarray) -> float:
+    largest = float(np.abs(found.astype(np.float64) - expected).max(initial=0.0))
+    unit = max(1.0, float(np.abs(expected).max(initial=0.0))) if name == "targets" else 1.0
+    return largest / unit

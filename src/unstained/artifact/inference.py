@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,24 @@ import numpy as np
 import onnxruntime as ort
 
 INPUT_NAME: Final = "pixels"
+
+
+ANSWERS: Final = ("logits", "proportions", "targets")
+"""Beginnings of the names of outputs that say what a cell is: scores, shares, values."""
+
+
+def answers(outputs: Iterable[str]) -> list[str]:
+    """Names of those outputs that are compared when a graph must answer as another one does."""
+    return [name for name in outputs if name.startswith(ANSWERS)]
+
+
+def decides_alike(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> bool:
+    """Whether every cell's most probable class is the same, in every classes task."""
+    decided = [name for name in expected if name.startswith(("logits", "probabilities"))]
+    return all(
+        bool((expected[name].argmax(axis=1) == found[name].argmax(axis=1)).all())
+        for name in decided
+    )
 
 
 def open_session(path: Path, threads: int = 1) -> ort.InferenceSession:

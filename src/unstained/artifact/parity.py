@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from unstained.artifact.inference import open_session, run_session
+from unstained.artifact.inference import answers, decides_alike, open_session, run_session
 from unstained.artifact.padding import pad_batch
 from unstained.artifact.serving_graph import ServingGraph
 from unstained.errors import ExportError
@@ -29,16 +29,15 @@ class Parity:
     """Agreement of the ONNX graph with torch, over all batches.
 
     Attributes:
-        decisions: whether every cell's most probable class is the same.
-        max_logit_difference: largest |difference| of a logit.
+        decisions: whether every cell's most probable class is the same, in every classes task.
         max_differences: output -> largest |difference|; of targets in their standard deviations;
             of targets, CAM and embedding relative to the largest value where that exceeds 1.
-        alone: largest |difference| of a logit between a cell padded into a batch and alone.
+        alone: largest |difference| of an answer (logits, shares, values) between a cell padded into
+            a batch and alone.
         tolerance: what all of these may be at the most.
     """
 
     decisions: bool
-    max_logit_difference: float
     max_differences: Mapping[str, float]
     alone: float
     tolerance: float
@@ -80,16 +79,18 @@ def compare(
     for size in BATCHES:
         pixels = pad_batch(rows[-size:], white)
         expected, found = run_graph(graph, pixels), run_session(session, pixels)
-        decisions &= _decides_alike(expected, found)
+        decisions &= decides_alike(expected, found)
         for name, value in _differences(expected, found, spread).items():
             worst[name] = float(np.maximum(worst[name], value))  # keeps NaN
     batch = run_session(session, pad_batch(rows, white))
-    alone = [run_session(session, cell[None])["logits"] for cell in rows]
+    each = [run_session(session, cell[None]) for cell in rows]
+    alone = {name: np.concatenate([one[name] for one in each]) for name in answers(batch)}
+    together = {name: batch[name] for name in alone}
+    apart = _differences(together, alone, spread)
     return Parity(
-        decisions=decisions and bool((_calls(batch) == np.concatenate(alone).argmax(1)).all()),
-        max_logit_difference=worst["logits"],
+        decisions=decisions and decides_alike(together, alone),
         max_differences=worst,
-        alone=float(np.abs(batch["logits"] - np.concatenate(alone)).max()),
+        alone=max(apart.values()),
         tolerance=tolerance,
     )
 
@@ -109,16 +110,6 @@ def require(parity: Parity, what: str) -> None:
         f"differences: {differences}; of a cell alone and in a batch {parity.alone:.2g}; allowed "
         f"{parity.tolerance:.2g}",
         "use the locked versions of torch and onnxruntime, or another export.opset",
-    )
-
-
-def _calls(outputs: Arrays) -> np.ndarray:
-    return np.asarray(outputs["logits"].argmax(axis=1))
-
-
-def _decides_alike(expected: Arrays, found: Arrays) -> bool:
-    return bool((_calls(expected) == _calls(found)).all()) and bool(
-        (expected["probabilities"].argmax(1) == found["probabilities"].argmax(1)).all()
     )
 
 

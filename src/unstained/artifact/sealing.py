@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,13 @@ from typing import Any, Final
 import numpy as np
 
 from unstained.artifact.artifact import CALIBRATION_FILE, CARD_FILE, MODEL_FILE, seal_artifact
-from unstained.artifact.card import Calibration, CardFacts, Origin, make_card
+from unstained.artifact.card import (
+    Calibrations,
+    CardFacts,
+    Origin,
+    calibration_content,
+    make_card,
+)
 from unstained.artifact.golden import write_golden
 from unstained.artifact.inference import open_session
 from unstained.artifact.latency import latencies
@@ -24,11 +30,13 @@ from unstained.artifact.parity import Parity
 from unstained.artifact.proven_export import export_with_parity
 from unstained.artifact.quantise import Int8Verdict, make_variant
 from unstained.artifact.serving_graph import ServingGraph
-from unstained.config import ExportParams, StudyData
+from unstained.config import ExportParams, StudyData, TaskParams
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.files import file_sha256, write_json
 from unstained.models.trained import TrainedModel
+from unstained.tasks.study import Tasks
+from unstained.tasks.value import Value
 
 GOLDEN_CELLS: Final = 8
 """At the most."""
@@ -59,7 +67,7 @@ class Material:
 
     Attributes:
         trained: the model, on the CPU.
-        calibration: from evaluation.
+        calibrations: from evaluation, by classes task.
         origin: lineage.
         metrics: of the model, for the card.
         data: the study.
@@ -69,7 +77,7 @@ class Material:
     """
 
     trained: TrainedModel
-    calibration: Calibration
+    calibrations: Calibrations
     origin: Origin
     metrics: Mapping[str, Any]
     data: StudyData
@@ -131,14 +139,16 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
     """
     folder.mkdir(parents=True, exist_ok=True)
     exported, parity, notes = export_with_parity(
-        ServingGraph(given.trained, given.calibration.temperature),
+        ServingGraph(
+            given.trained, {name: c.temperature for name, c in given.calibrations.items()}
+        ),
         folder / MODEL_FILE,
         given.test.images,
         dtype=given.dtype,
         channels=given.trained.spec.axes.planes,
         params=params,
     )
-    write_json(folder / CALIBRATION_FILE, given.calibration.as_json())
+    write_json(folder / CALIBRATION_FILE, calibration_content(given.calibrations))
     chosen = slice(0, None, max(1, -(-len(given.test.images) // GOLDEN_CELLS)))
     session = open_session(folder / MODEL_FILE)
     golden = write_golden(folder, session, given.test.images[chosen], given.trained.spec.white)
@@ -147,7 +157,7 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
         data=given.data,
         spec=given.trained.spec,
         dtype=given.dtype,
-        calibration=given.calibration,
+        calibrations=given.calibrations,
         origin=given.origin,
         exported=exported,
         parity=parity,
@@ -168,6 +178,8 @@ def _make_int8(
     """Try the INT8 variant on validation cells, if the parameters ask for it."""
     step = max(1, len(cells.images) // CALIBRATION_CELLS)
     calibration = cells.images[::step][:CALIBRATION_CELLS]
+    if params.quantise and not (cells.labels >= 0).any():
+        return Int8Verdict(False, "its loss is measured by macro F1, and no class is known here")
     return make_variant(folder, calibration, cells.images, cells.labels, params, white)
 
 
@@ -199,12 +211,20 @@ def check_fit(trained: TrainedModel, store: CellStore, data: StudyData, remedy: 
     spec = trained.spec
     if spec.data_digest != store.digest:
         raise StageInputError("the model was trained on other cells than the store holds", remedy)
-    if (spec.class_names, spec.target_names) != (data.class_names, data.target_names):
+    known, wanted = (_asked(tasks) for tasks in (spec.tasks, data.tasks))
+    if known != wanted:
         raise StageInputError(
-            f"the model knows classes {', '.join(spec.class_names)} and targets "
-            f"{', '.join(spec.target_names) or 'none'}; the study has others",
-            remedy,
+            f"the model knows {'; '.join(known)}; the study asks for {'; '.join(wanted)}", remedy
         )
+
+
+def _asked(tasks: Sequence[TaskParams]) -> list[str]:
+    """Every task in words, as far as a model depends on it."""
+    words = []
+    for task in Tasks.of(tasks).all:
+        own = task.params.transform if isinstance(task, Value) else ", ".join(task.names)
+        words.append(f"{task.params.kind} {task.name} ({own})")
+    return words
 
 
 def trace_origin(

@@ -167,11 +167,14 @@ def material(setting: Setting, found: Found) -> Material:
     most = SCORING_CELLS if setting.export.quantise else 0
     return Material(
         trained=trained,
-        calibration=Calibration(
-            temperature=numbers["temperature"],
-            thresholds=tuple(numbers["thresholds"]),
-            alpha=setting.alpha,
-        ),
+        calibrations={
+            task.name: Calibration(
+                temperature=numbers["temperature"],
+                thresholds=tuple(numbers["thresholds"]),
+                alpha=setting.alpha,
+            )
+            for task in trained.spec.asked.classes[:1]
+        },
         origin=trace_origin(names, setting.git_commit, store, setting.split, data, effective, {}),
         metrics=found.scores,
         data=data,

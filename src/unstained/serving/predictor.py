@@ -33,7 +33,7 @@ from unstained.serving.threads import thread_count
 from unstained.statistics.conformal import prediction_sets
 
 DIGEST_VARIABLE: Final = "UNSTAINED_ARTIFACT_DIGEST"
-CARD_FORMAT: Final = 1
+CARD_FORMAT: Final = 2
 """Format of card.json that this module reads."""
 SET_NAME: Final = "conformal_set"
 CHUNK: Final = 64
@@ -58,6 +58,21 @@ class Tensor:
     notes: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class ConformalSet:
+    """An output made of another: conformal sets of probabilities.
+
+    Attributes:
+        tensor: what a client is told of it.
+        source: output with the probabilities.
+        thresholds: (K,) of the calibration.
+    """
+
+    tensor: Tensor
+    source: str
+    thresholds: np.ndarray
+
+
 class Predictor:
     """The float32 graph of an artifact, checked, with what its card says of it.
 
@@ -71,7 +86,6 @@ class Predictor:
         lineage: git commit and digests of data, split and parameters, from the card.
         input: the pixels.
         outputs: everything that can be asked for.
-        classes: in the order of the last axis of `probabilities`.
 
     Raises:
         IntegrityError: the artifact is incomplete or changed, has another digest or a card of
@@ -81,19 +95,16 @@ class Predictor:
     def __init__(self, directory: Path, expected: str | None = None) -> None:
         self.digest = verify_artifact(directory, expected)
         card = _read_card(directory)
-        calibration = read_json(directory / CALIBRATION_FILE)
+        calibrations = read_json(directory / CALIBRATION_FILE)
         self.threads = thread_count()
         self._session = _open(directory, self.threads)
         check_golden(directory, self._session, card["golden"]["tolerance"])
-        self._thresholds = np.array(calibration["thresholds"], np.float64)
         self.name = f"unstained-{card['study']}"
         self.lineage: dict[str, str | bool] = {key: card[key] for key in LINEAGE}
         self.input = _tensor(card["inputs"][0])
         graph = tuple(_tensor(output) for output in card["outputs"])
-        self.classes: tuple[str, ...] = tuple(graph[0].notes["classes"])
-        notes = {"classes": list(self.classes), "alpha": calibration["alpha"]}
-        sets = Tensor(SET_NAME, "bool", (-1, len(self.classes)), notes)
-        self.outputs = (*graph, sets)
+        self._sets = _sets(graph, calibrations)
+        self.outputs = (*graph, *(made.tensor for made in self._sets.values()))
 
     def predict(
         self, images: Sequence[np.ndarray], wanted: Collection[str] | None = None
@@ -118,17 +129,38 @@ class Predictor:
     ) -> dict[str, np.ndarray]:
         """As `predict`, for (B, C, H, W) raw counts."""
         names = [o.name for o in self.outputs if wanted is None or o.name in wanted]
-        needed = {"probabilities" if name == SET_NAME else name for name in names}
+        needed = {self._sets[name].source if name in self._sets else name for name in names}
         asked = sorted(needed)
         parts = [
             self._session.run(asked, {INPUT_NAME: pixels[start : start + CHUNK]})
             for start in range(0, len(pixels), CHUNK)
         ]
         found = {name: np.concatenate(arrays) for name, *arrays in zip(asked, *parts, strict=True)}
-        if SET_NAME in names:
-            probabilities = found["probabilities"].astype(np.float64)
-            found[SET_NAME] = prediction_sets(probabilities, self._thresholds)
+        for name in self._sets.keys() & names:
+            made = self._sets[name]
+            found[name] = prediction_sets(found[made.source].astype(np.float64), made.thresholds)
         return {name: found[name] for name in names}
+
+
+def _sets(
+    graph: Sequence[Tensor], calibrations: Mapping[str, Mapping[str, Any]]
+) -> dict[str, ConformalSet]:
+    """Conformal sets of every classes task, by name, in the order of the tasks."""
+    found = {}
+    for tensor in graph:
+        if not tensor.name.startswith("probabilities"):
+            continue
+        calibration = calibrations[tensor.notes.get("task", next(iter(calibrations)))]
+        classes = list(tensor.notes["classes"])
+        notes = {"classes": classes, "alpha": calibration["alpha"]}
+        if "task" in tensor.notes:
+            notes["task"] = tensor.notes["task"]
+        name = tensor.name.replace("probabilities", SET_NAME, 1)
+        made = Tensor(name, "bool", (-1, len(classes)), notes)
+        found[name] = ConformalSet(
+            made, tensor.name, np.array(calibration["thresholds"], np.float64)
+        )
+    return found
 
 
 def expected_digest(environment: Mapping[str, str] = os.environ) -> str | None:

@@ -234,7 +234,7 @@ def _write_models(evaluation: Evaluation, outputs: Outputs) -> None:
             }
             for found in model.calibrated
         }
-        first = next(iter(content.values()), {})
+        first = next(iter(content.values()), None)
         if first:
             first |= {"ece_before": model.test.before.error, "ece_after": model.test.after.error}
-        write_json(outputs["calibration"] / f"{model.name}.json", to_plain(first))
+        write_json(outputs["calibration"] / f"{model.name}.json", to_plain(content))

@@ -57,7 +57,7 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
         ExportError: the graph cannot be written, or does not decide as the trained network.
         StageInputError: the model or its calibration belongs to other cells or classes.
     """
-    from unstained.artifact.card import Calibration
+    from unstained.artifact.card import read_calibrations
     from unstained.artifact.parity import CELLS
     from unstained.artifact.sealing import (
         SCORING_CELLS,
@@ -73,13 +73,13 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
 
     store, trained = CellStore.open(inputs["store"]), load_trained(inputs["model"])
     check_fit(trained, store, params.data, "run `train` again")
-    spec, options, split = trained.spec, params.export, inputs["split"]
+    options, split = params.export, inputs["split"]
     test = take_cells(store, part_rows(store, split, "test"), CELLS, params.data)
     most = SCORING_CELLS if options.quantise else 0
     material = Material(
         trained=trained,
-        calibration=Calibration.read(
-            inputs["calibration"] / f"{job.model}.json", len(spec.class_names)
+        calibrations=read_calibrations(
+            inputs["calibration"] / f"{job.model}.json", trained.spec.asked
         ),
         origin=_find_origin(params, inputs, job, store, trained),
         metrics=read_json(inputs["metrics"])[str(job.model)],
