@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from components.base import UNBUILT_IMAGE
-from unstained.config import Count, Params, parse
+from unstained.config.base import Count, Params, parse
 from unstained.config.document import read_document
 from unstained.errors import ParameterError
 from unstained.pipeline.freshness import code_digest

@@ -11,8 +11,7 @@ import numpy as np
 import tifffile
 from pydantic import TypeAdapter
 
-from unstained.config import TaskParams
-from unstained.config.tasks import named_tasks
+from unstained.config.tasks import TaskParams, named_tasks
 from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unstained.config import ClassesParams, ProportionParams, ValueParams
+from unstained.config.tasks import ClassesParams, ProportionParams, ValueParams
 from unstained.predictions import (
     ONLY,
     ClassPredictions,

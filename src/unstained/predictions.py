@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unstained.config import ClassesParams, ProportionParams, TaskParams, ValueParams
+from unstained.config.tasks import ClassesParams, ProportionParams, TaskParams, ValueParams
 from unstained.files import whole_file
 from unstained.statistics.metrics import Floats, Labels
 

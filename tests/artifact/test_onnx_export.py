@@ -30,7 +30,7 @@ from unstained.artifact.padding import pad_batch
 from unstained.artifact.parity import Parity, compare, require
 from unstained.artifact.proven_export import export_with_parity
 from unstained.artifact.serving_graph import ServingGraph
-from unstained.config import ModelParams
+from unstained.config.models import ModelParams
 from unstained.data.canvas import place
 from unstained.errors import ExportError, IntegrityError
 from unstained.models.trained import TrainedModel

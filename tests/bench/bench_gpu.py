@@ -39,7 +39,8 @@ from tests.bench.bench_training import (
     write_folder,
 )
 from tests.bench.table import Row, show
-from unstained.config import InputParams, NetworkParams, TrainParams
+from unstained.config.learning import TrainParams
+from unstained.config.models import InputParams, NetworkParams
 from unstained.learning.compute import device_type, reproducible
 from unstained.learning.problem import Problem
 from unstained.models.build import build_model

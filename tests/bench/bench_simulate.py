@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from tests.bench.table import Row, show
-from unstained.config import SimulateParams, StudyData
 from unstained.config.project import load_params
+from unstained.config.study import SimulateParams, StudyData
 from unstained.simulate.ifc import simulate_study
 from unstained.simulate.instrument import record
 from unstained.simulate.lineages import LINEAGES, draw_cell

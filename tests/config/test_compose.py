@@ -12,9 +12,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.config.test_config import RECIPE, edit
-from unstained.config import NetworkParams, TrainParams, ViTParams
 from unstained.config.document import Document, read_document
 from unstained.config.layers import Stated, Tree, merge
+from unstained.config.learning import TrainParams
+from unstained.config.models import NetworkParams, ViTParams
 from unstained.config.project import ProjectParams, load_params
 from unstained.errors import ParameterError
 

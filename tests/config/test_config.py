@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from unstained.config import CommonParams
 from unstained.config.project import load_params
+from unstained.config.study import CommonParams
 from unstained.errors import ParameterError, SourceError
 from unstained.sources import set_source
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.synthetic import make_store
-from unstained.config import TargetRule
+from unstained.config.tasks import TargetRule
 from unstained.data.store.blocks import CHUNK, Cell, Origin, block_name, by_size
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.schema import COLUMNS

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.synthetic import asked, make_store
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.audit import expectations
 from unstained.data.audit.data_docs import Validation
 from unstained.errors import ValidationError

@@ -12,8 +12,8 @@ import pytest
 import tifffile
 
 from tests.synthetic import write_colour, write_ifc, write_image, write_montage
-from unstained.config import StudyData
 from unstained.config.project import load_params
+from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
 from unstained.data.readers.images import ImageError, read_grey, read_image
 from unstained.data.readers.jurkat_montage import fillers

@@ -7,8 +7,9 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.synthetic import asked, blobs, make_store
-from unstained.config import ProportionParams, StudyData
 from unstained.config.project import load_params
+from unstained.config.study import StudyData
+from unstained.config.tasks import ProportionParams
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation import controls
 from unstained.evaluation.control_runs import Partition, run_controls

@@ -9,7 +9,7 @@ from timm.models.vgg import VGG
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from unstained.config import NetworkParams
+from unstained.config.models import NetworkParams
 from unstained.explain import gradcam
 from unstained.models.networks.cg_recnet import CGRecNet
 from unstained.models.networks.resnet import ResNet

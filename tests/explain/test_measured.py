@@ -13,8 +13,9 @@ from torch import nn
 
 from tests.evaluation.planted import SIDE, StripeDetector, planted
 from tests.synthetic import asked, tasks
-from unstained.config import BoostingParams, NetworkParams, ViTParams, parse
+from unstained.config.base import parse
 from unstained.config.explain import ExplainParams
+from unstained.config.models import BoostingParams, NetworkParams, ViTParams
 from unstained.data.canvas import Canvases
 from unstained.errors import ParameterError
 from unstained.explain.cells import Sample, dealt

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from tests.synthetic import make_store
-from unstained.config import SimulateParams
 from unstained.config.project import load_params
+from unstained.config.study import SimulateParams
 from unstained.data.canvas import load_canvases, place
 from unstained.data.readers.images import read_grey
 from unstained.imaging.masks import cell_masks, roughness

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 
 from tests.synthetic import asked, make_store
-from unstained.config import AugmentParams, NetworkParams, StudyData, TrainParams
+from unstained.config.learning import AugmentParams, TrainParams
+from unstained.config.models import NetworkParams
+from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.learning.fit import FitResult, fit
 from unstained.learning.overrides import apply_overrides

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from tests.learning.cases import AUGMENT, NO_AUGMENT
-from unstained.config import AugmentParams
+from unstained.config.learning import AugmentParams
 from unstained.learning.augment import Draws, augment, blurring, dihedral, draw, sampling
 
 SIZE = 24

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.learning.cases import NETWORK, TRAIN
-from unstained.config import BoostingParams
+from unstained.config.models import BoostingParams
 from unstained.errors import ParameterError
 from unstained.learning.overrides import apply_overrides
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.learning.tuning_process import DEFAULTS, SPACE, Bowl, bowl_search
-from unstained.config import Range
+from unstained.config.learning import Range
 from unstained.errors import ParameterError, TrainingError
 from unstained.learning.journal import Journal, TrialRecord
 from unstained.learning.search import Report

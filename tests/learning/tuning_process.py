@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from unstained.config import Range, TuneParams
+from unstained.config.learning import Range, TuneParams
 from unstained.learning.search import Report, Search
 from unstained.learning.tuning import search
 

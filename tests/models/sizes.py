@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from unstained.config import ModelParams
+from unstained.config.models import ModelParams
 
 RESIDUAL = {"width": 0.125, "depth": [1, 1, 1, 1], "stem_stride": 2}
 

@@ -4,7 +4,7 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from tests.synthetic import blobs, tasks
-from unstained.config import BoostingParams
+from unstained.config.models import BoostingParams
 from unstained.errors import TrainingError
 from unstained.models.features.boosting import Cells, FeatureBoosting, fit_boosting
 from unstained.models.features.extract import Features

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from tests.models.sizes import TINY, lively, parse
-from unstained.config import ModelParams
+from unstained.config.models import ModelParams
 from unstained.errors import ParameterError
 from unstained.models.build import NETWORKS, build_model
 from unstained.models.features.feature_boosting import FeatureBoosting

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.synthetic import blobs
-from unstained.config import BoostingParams
+from unstained.config.models import BoostingParams
 from unstained.imaging.preprocess import Preprocess
 from unstained.models.features.boosting import Cells as Examples
 from unstained.models.features.boosting import fit_boosting

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.synthetic import asked, blobs, tasks
-from unstained.config import BoostingParams, NetworkParams
+from unstained.config.models import BoostingParams, NetworkParams
 from unstained.errors import IntegrityError, ParameterError, StageInputError
 from unstained.models.build import build_model
 from unstained.models.features.boosting import Cells as Examples

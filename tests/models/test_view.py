@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from tests.models.sizes import TINY
-from unstained.config import InputParams, ModelParams
+from unstained.config.models import InputParams, ModelParams
 from unstained.models.build import build_model
 from unstained.models.view import View, around_disc
 

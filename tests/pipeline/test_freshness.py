@@ -104,6 +104,8 @@ def test_what_normalises_every_pixel_makes_all_that_sees_cells_stale(copy: Code)
 @pytest.mark.parametrize(
     ("name", "users"),
     [
+        ("config/uncertainty.py", {"uncertainty"}),
+        ("config/explain.py", {"explain"}),
         ("report/study/verdict.py", {"report"}),
         ("report/leaderboard/page.py", {"report"}),
         ("report/gallery.py", {"report"}),

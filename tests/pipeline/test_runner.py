@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from unstained.config import CommonParams, Params
+from unstained.config.base import Params
 from unstained.config.project import load_params
+from unstained.config.study import CommonParams
 from unstained.errors import ParameterError, StageInputError, UnstainedError
 from unstained.files import read_json
 from unstained.pipeline import catalogue, freshness, runner

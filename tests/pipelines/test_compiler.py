@@ -18,8 +18,8 @@ from components.base import UNBUILT_IMAGE
 from pipelines.arguments import run_arguments
 from pipelines.compiler import GRAPHS, compile_graph
 from pipelines.deployment import load_deployment, require_built
-from unstained.config import StudyData
 from unstained.config.project import load_params
+from unstained.config.study import StudyData
 from unstained.errors import ParameterError
 from unstained.pipeline.catalogue import OPERATIONS, STAGES
 from unstained.pipeline.freshness import code_digest

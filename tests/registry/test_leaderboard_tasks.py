@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score, mean_absolute_error, r2_score, recall_scor
 
 from tests.registered import CLASSES, NAME, STUDY, fresh_registry, make_predictions, register
 from tests.stages.studies import compare_params, promote_params
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.predictions import (
     Predictions,
     SharePredictions,

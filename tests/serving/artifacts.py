@@ -11,7 +11,7 @@ import pandas as pd
 
 from tests.exported import CANVAS, export_params, network_params, trained_model
 from tests.learning.cases import STUDY, TRAIN, small_store
-from unstained.config import CommonParams
+from unstained.config.study import CommonParams
 from unstained.files import write_json
 from unstained.models.trained import save_trained
 from unstained.pipeline.contract import Job

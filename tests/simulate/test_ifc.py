@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 import tifffile
 
-from unstained.config import SimulateParams, StudyData
 from unstained.config.project import load_params
+from unstained.config.study import SimulateParams, StudyData
 from unstained.data.readers import open_reader
 from unstained.data.readers.zhu_ifc import integrated_fluorescence
 from unstained.errors import ParameterError
@@ -166,7 +166,7 @@ def test_killed_simulation_goes_on_and_ends_with_the_same_bytes(
 ) -> None:
     script = (
         "import sys; from pathlib import Path\n"
-        "from unstained.config import SimulateParams\n"
+        "from unstained.config.study import SimulateParams\n"
         "from unstained.config.project import load_params\n"
         "from unstained.simulate.ifc import simulate_study\n"
         "data = load_params(Path(sys.argv[1])).studies['nsc'].data\n"

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unstained.config import ClassRule, SimulateParams, StudyData
 from unstained.config.project import load_params
+from unstained.config.study import SimulateParams, StudyData
+from unstained.config.tasks import ClassRule
 from unstained.errors import ParameterError
 from unstained.simulate.plan import plan_study
 

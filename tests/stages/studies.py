@@ -7,14 +7,8 @@ from pathlib import Path
 from tests.config.test_config import edit
 from tests.registered import CLASSES, NAME, STUDY
 from tests.synthetic import asked
-from unstained.config import (
-    CommonParams,
-    CompareParams,
-    EvaluateParams,
-    PromoteParams,
-    RegisterParams,
-    StudyData,
-)
+from unstained.config.stages import CompareParams, EvaluateParams, PromoteParams, RegisterParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.files import write_json
 from unstained.pipeline.contract import Job
 from unstained.registry.registry import Registry

@@ -21,7 +21,8 @@ from tests.learning.cases import NO_AUGMENT, STUDY, TRAIN, small_store
 from tests.registered import fresh_registry
 from tests.stages.studies import EVALUATE, REGISTER, make_job
 from unstained.artifact.artifact import verify_artifact
-from unstained.config import CommonParams, ModelParams
+from unstained.config.models import ModelParams
+from unstained.config.study import CommonParams
 from unstained.errors import ExportError, StageInputError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.pipeline.contract import Job, Replicate, Report

@@ -17,8 +17,8 @@ from tests.exported import network_params, trained_model
 from tests.learning.cases import STUDY, train_small
 from tests.learning.test_boosted import MODEL as BOOSTING
 from tests.synthetic import make_store
-from unstained.config import CommonParams, StudyData
 from unstained.config.project import load_params
+from unstained.config.study import CommonParams, StudyData
 from unstained.data.audit.audit import audit_store
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError

@@ -15,7 +15,7 @@ from tests.learning.cases import STUDY, train_small
 from tests.learning.test_boosted import MODEL as BOOSTING
 from tests.stages.test_evaluate import PARAMS, PARTS, SECTIONS
 from tests.synthetic import asked, make_store
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.audit.audit import audit_store
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.record import read_evaluation

@@ -17,7 +17,7 @@ from tests.learning.cases import STUDY, TRAIN, small_store
 from unstained.artifact.artifact import artifact_digest, verify_artifact
 from unstained.artifact.golden import check_golden
 from unstained.artifact.inference import open_session
-from unstained.config import CommonParams
+from unstained.config.study import CommonParams
 from unstained.errors import ExportError, ParameterError, StageInputError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.models.trained import save_trained

@@ -19,8 +19,8 @@ import pytest
 import tifffile
 
 from tests.synthetic import write_ifc, write_image
-from unstained.config import SimulateParams
 from unstained.config.project import load_params
+from unstained.config.study import SimulateParams
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, SourceError, UnstainedError
 from unstained.files import tree_sha256

@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix, roc_curve
 from tests.registered import CLASSES, NAME, fresh_registry, make_artifact, make_predictions
 from tests.stages.studies import REGISTER, make_job, study_data
 from unstained.artifact.artifact import seal_artifact
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.errors import IntegrityError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.pipeline.contract import Inputs

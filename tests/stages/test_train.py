@@ -16,7 +16,7 @@ import pytest
 
 from tests.learning.cases import NETWORK, STUDY, TRAIN, small_store
 from tests.learning.test_boosted import MODEL as BOOSTING
-from unstained.config import CommonParams
+from unstained.config.study import CommonParams
 from unstained.errors import ParameterError
 from unstained.files import read_json, tree_sha256, write_json
 from unstained.learning.fit import FitResult

@@ -13,7 +13,8 @@ import pytest
 
 from tests.exported import BOOSTING
 from tests.learning.cases import NETWORK, STUDY, TRAIN, small_store
-from unstained.config import CommonParams, TuneParams
+from unstained.config.learning import TuneParams
+from unstained.config.study import CommonParams
 from unstained.errors import ParameterError, TrainingError
 from unstained.files import read_json
 from unstained.learning.overrides import apply_overrides

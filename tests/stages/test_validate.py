@@ -10,7 +10,7 @@ import pytest
 
 from tests.data.test_shortcuts import params as validate_params
 from tests.synthetic import asked, make_store
-from unstained.config import CommonParams, StudyData
+from unstained.config.study import CommonParams, StudyData
 from unstained.errors import ValidationError
 from unstained.files import read_json, tree_sha256
 from unstained.pipeline.contract import Job, Report

@@ -12,8 +12,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.learning.cases import STUDY
 from tests.synthetic import make_store
-from unstained.config import CommonParams, StudyData
 from unstained.config.project import load_params
+from unstained.config.study import CommonParams, StudyData
 from unstained.pipeline.contract import Job
 from unstained.stages import companions, explain, uncertainty
 

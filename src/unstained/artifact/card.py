@@ -19,7 +19,7 @@ from unstained.artifact.onnx_export import Exported
 from unstained.artifact.padding import padding_rule
 from unstained.artifact.parity import BATCHES, Parity
 from unstained.artifact.quantise import METHOD, Int8Verdict
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.errors import StageInputError
 from unstained.files import file_sha256, read_json
 from unstained.models.trained import ModelSpec

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unstained.config import ClassesParams, EvaluateParams, StudyData
+from unstained.config.stages import EvaluateParams
+from unstained.config.study import StudyData
+from unstained.config.tasks import ClassesParams
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.results import ControlResult, ModelResult, primary_metric
 from unstained.statistics.evidence import Share, explained_share

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.canvas import iter_canvases, load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError

@@ -17,7 +17,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from unstained.config import EvaluateParams, StudyData, TaskParams
+from unstained.config.stages import EvaluateParams
+from unstained.config.study import StudyData
+from unstained.config.tasks import TaskParams
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.evaluation.predictions import Cells

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from unstained.config import EvaluateParams, StudyData
+from unstained.config.stages import EvaluateParams
+from unstained.config.study import StudyData
 from unstained.evaluation.calibration import Reliability
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.scores import Scores, TaskScores

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from unstained.config import EvaluateParams, StudyData
+from unstained.config.stages import EvaluateParams
+from unstained.config.study import StudyData
 from unstained.evaluation import calibration, conformal
 from unstained.evaluation.predictions import Cells, answers
 from unstained.evaluation.results import Calibrated, ModelResult, PartResult

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.results import (
     ControlResult,

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.config import BoostingParams
+from unstained.config.models import BoostingParams
 from unstained.imaging.pictures import Picture, along, as_colour
 from unstained.models.trained import ModelSpec
 from unstained.statistics.metrics import Floats, Labels, divide

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.canvas import Canvases, load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.imaging.axes import Axes

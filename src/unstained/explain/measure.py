@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from unstained.config import BoostingParams
 from unstained.config.explain import ExplainParams
+from unstained.config.models import BoostingParams
 from unstained.evaluation.predictions import BATCH
 from unstained.explain import sanity
 from unstained.explain.activation import evidence_lift

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from unstained.config import AugmentParams
+from unstained.config.learning import AugmentParams
 from unstained.learning.randomness import Purpose, counter_seed, host_generator
 
 NOISE_GROUP: Final = 16

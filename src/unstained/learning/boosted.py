@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from unstained.config import BoostingParams, TrainParams
+from unstained.config.learning import TrainParams
+from unstained.config.models import BoostingParams
 from unstained.learning.objective import Objective
 from unstained.learning.problem import Cells, Problem
 from unstained.learning.scores import BATCH, STEPS_PER_WINDOW, Scores, score

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils import deterministic as _deterministic
 
-from unstained.config import TrainParams
+from unstained.config.learning import TrainParams
 from unstained.learning.distributed import Group
 
 

@@ -15,14 +15,9 @@ import torch
 from torch import nn
 
 from unstained import __version__
-from unstained.config import (
-    AnyNetworkParams,
-    BoostingParams,
-    ModelParams,
-    NetworkBase,
-    StudyData,
-    TrainParams,
-)
+from unstained.config.learning import TrainParams
+from unstained.config.models import AnyNetworkParams, BoostingParams, ModelParams, NetworkBase
+from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import TrainingError
 from unstained.learning.checkpoint import CheckpointStore

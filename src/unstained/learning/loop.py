@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from unstained.config import TrainParams
+from unstained.config.learning import TrainParams
 from unstained.learning.augment import augment, draw
 from unstained.learning.batchnorm import synchronise_batch_norm
 from unstained.learning.checkpoint import Checkpoint, CheckpointStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from unstained.config import TrainParams
+from unstained.config.learning import TrainParams
 
 
 def build_optimiser(network: nn.Module, train: TrainParams) -> torch.optim.Optimizer:

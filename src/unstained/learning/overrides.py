@@ -11,7 +11,9 @@ from typing import Any
 
 from pydantic import Field
 
-from unstained.config import ModelParams, Params, TrainParams, parse
+from unstained.config.base import Params, parse
+from unstained.config.learning import TrainParams
+from unstained.config.models import ModelParams
 from unstained.errors import ParameterError
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from unstained.config import StudyData, TaskParams
+from unstained.config.study import StudyData
+from unstained.config.tasks import TaskParams
 from unstained.data.canvas import contrast_scale
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import TrainingError

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from unstained.config import TrainParams
+from unstained.config.learning import TrainParams
 
 STEP_EPOCHS: Final = 7
 """Epochs between two decays of schedule `step` (CG-RecNet, section 3.1)."""

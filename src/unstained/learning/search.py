@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import numpy as np
 import optuna
 
-from unstained.config import Range, TuneParams
+from unstained.config.learning import Range, TuneParams
 from unstained.errors import TrainingError
 from unstained.learning.journal import Journal, State, TrialRecord
 

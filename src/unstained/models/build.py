@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from torch import nn
 
-from unstained.config import BoostingParams, ModelParams
+from unstained.config.models import BoostingParams, ModelParams
 from unstained.models.features.feature_boosting import FeatureBoosting
 from unstained.models.imagenet import load_imagenet
 from unstained.models.network import Network

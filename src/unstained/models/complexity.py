@@ -16,7 +16,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from unstained.config import ModelParams
+from unstained.config.models import ModelParams
 from unstained.models.build import NETWORKS, bare_model
 
 VERSION: Final = torch.__version__.partition("+")[0]

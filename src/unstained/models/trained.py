@@ -18,7 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from unstained import __version__
-from unstained.config import ModelParams, Params, TaskParams, parse
+from unstained.config.base import Params, parse
+from unstained.config.models import ModelParams
+from unstained.config.tasks import TaskParams
 from unstained.errors import IntegrityError, StageInputError
 from unstained.files import file_sha256, read_json, whole_directory, write_json
 from unstained.imaging.axes import Axes

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from unstained.config import InputParams
+from unstained.config.models import InputParams
 
 LEAST_SPREAD: Final = 1e-6
 """Contrast below which an image counts as blank: it is not blown up to noise."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from unstained.config import CompanionsParams, Params, parse
+from unstained.config.base import Params, parse
+from unstained.config.stages import CompanionsParams
 from unstained.errors import ParameterError
 from unstained.pipeline.contract import Replicate, Stage
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from unstained.config import Params
+from unstained.config.base import Params
 
 if TYPE_CHECKING:
     from unstained.registry.registry import Registry

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import ray
 
-from unstained.config import BoostingParams
+from unstained.config.models import BoostingParams
 from unstained.errors import UnstainedError
 from unstained.files import file_sha256
 from unstained.learning.ray_session import last_line, ray_session

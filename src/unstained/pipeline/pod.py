@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from unstained.config import parse
+from unstained.config.base import parse
 from unstained.errors import ParameterError, RegistryError, UnstainedError
 from unstained.files import write_json
 from unstained.pipeline.catalogue import RUNS, stage_definition
@@ -125,7 +125,7 @@ def nominate_in_pod(given: Mapping[str, Any]) -> None:
     Args:
         given: study, model, register (section), and `registration` as output.
     """
-    from unstained.config import RegisterParams
+    from unstained.config.stages import RegisterParams
     from unstained.registry.registration import registration_content
     from unstained.registry.registry import Registry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unstained.config import Params
+from unstained.config.base import Params
 from unstained.pipeline.contract import Job
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unstained.config import Params
+from unstained.config.base import Params
 from unstained.config.project import ProjectParams
 from unstained.errors import ParameterError
 from unstained.pipeline.catalogue import (

@@ -23,7 +23,10 @@ from unstained.artifact.sealing import (
     take_cells,
     trace_origin,
 )
-from unstained.config import ExportParams, ModelParams, NetworkBase, StudyData, TrainParams
+from unstained.config.learning import TrainParams
+from unstained.config.models import ModelParams, NetworkBase
+from unstained.config.stages import ExportParams
+from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.files import file_sha256

@@ -16,7 +16,7 @@ import numpy as np
 from unstained.artifact.artifact import CALIBRATION_FILE, CARD_FILE, MODEL_FILE
 from unstained.artifact.inference import open_session, run_session
 from unstained.artifact.padding import pad_batch
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.files import read_json
 from unstained.predictions import (

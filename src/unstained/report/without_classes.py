@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.files import write_text
 from unstained.report.page import Finding, Findings, Page, Section, origin_section, render
 

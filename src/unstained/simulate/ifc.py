@@ -29,7 +29,7 @@ import numpy as np
 import tifffile
 import torch
 
-from unstained.config import SimulateParams, StudyData
+from unstained.config.study import SimulateParams, StudyData
 from unstained.errors import ParameterError
 from unstained.files import read_json, whole_directory, whole_file, write_json
 from unstained.progress import progress

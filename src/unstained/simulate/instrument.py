@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.errors import ParameterError
 from unstained.imaging.placement import region
 from unstained.simulate.cells import Maps, render

@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from unstained.config import ClassRule, SimulateParams, StudyData
+from unstained.config.study import SimulateParams, StudyData
+from unstained.config.tasks import ClassRule
 from unstained.errors import ParameterError
 from unstained.simulate.lineages import LINEAGES
 from unstained.simulate.streams import stream

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.config import SimulateParams, StudyData
+from unstained.config.study import SimulateParams, StudyData
 from unstained.simulate.ifc import CELLS_AT_ONCE
 from unstained.simulate.instrument import record
 from unstained.simulate.lineages import draw_cell

@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from unstained.config import (
-    CommonParams,
-    CompanionsParams,
-    EvaluateParams,
-    ModelParams,
-    NetworkBase,
-    Params,
-    StudyData,
-)
+from unstained.config.base import Params
+from unstained.config.models import ModelParams, NetworkBase
+from unstained.config.stages import CompanionsParams, EvaluateParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 from unstained.pipeline.provenance import provenance

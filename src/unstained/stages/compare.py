@@ -9,14 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstained.config import (
-    CommonParams,
-    CompareParams,
-    EvaluateParams,
-    Params,
-    RegisterParams,
-    StudyData,
-)
+from unstained.config.base import Params
+from unstained.config.stages import CompareParams, EvaluateParams, RegisterParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.errors import NoCandidateError, RegistryError
 from unstained.files import write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage

@@ -14,15 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unstained.config import (
-    EvaluateParams,
-    ExportParams,
-    ModelParams,
-    Params,
-    RegisterParams,
-    StudyData,
-    TrainParams,
-)
+from unstained.config.base import Params
+from unstained.config.learning import TrainParams
+from unstained.config.models import ModelParams
+from unstained.config.stages import EvaluateParams, ExportParams, RegisterParams
+from unstained.config.study import StudyData
 from unstained.errors import UnstainedError
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage

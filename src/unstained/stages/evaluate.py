@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unstained.config import CommonParams, EvaluateParams, Params, StudyData
+from unstained.config.base import Params
+from unstained.config.stages import EvaluateParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 from unstained.pipeline.provenance import provenance

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from unstained.config import CommonParams, IngestParams, Params, SimulateParams, StudyData
+from unstained.config.base import Params
+from unstained.config.stages import IngestParams
+from unstained.config.study import CommonParams, SimulateParams, StudyData
 from unstained.errors import ParameterError, SourceError
 from unstained.files import read_json
 from unstained.pipeline.contract import Inputs, Job, Output, Outputs, Report, Scalar, Stage

@@ -14,7 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from unstained.config import CommonParams, MonitorParams, Params, RegisterParams, StudyData
+from unstained.config.base import Params
+from unstained.config.stages import MonitorParams, RegisterParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.errors import RegistryError, StageInputError
 from unstained.files import write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage

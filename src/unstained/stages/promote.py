@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstained.config import Params, PromoteParams, RegisterParams
+from unstained.config.base import Params
+from unstained.config.stages import PromoteParams, RegisterParams
 from unstained.files import read_json, write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 

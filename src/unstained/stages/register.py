@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from unstained.config import Params, RegisterParams, StudyData
+from unstained.config.base import Params
+from unstained.config.stages import RegisterParams
+from unstained.config.study import StudyData
 from unstained.files import read_json, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 

@@ -5,14 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstained.config import (
-    CommonParams,
-    EvaluateParams,
-    Params,
-    RegisterParams,
-    ReportParams,
-    StudyData,
-)
+from unstained.config.base import Params
+from unstained.config.stages import EvaluateParams, RegisterParams, ReportParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from unstained.config import CommonParams, Params, SplitParams, StudyData
+from unstained.config.base import Params
+from unstained.config.stages import SplitParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.files import write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 

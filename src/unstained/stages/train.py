@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstained.config import CommonParams, ModelParams, Params, StudyData, TrainParams
+from unstained.config.base import Params
+from unstained.config.learning import TrainParams
+from unstained.config.models import ModelParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, whole_file, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 

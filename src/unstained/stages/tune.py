@@ -13,16 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unstained.config import (
-    BoostingParams,
-    CommonParams,
-    ModelParams,
-    Params,
-    Range,
-    StudyData,
-    TrainParams,
-    TuneParams,
-)
+from unstained.config.base import Params
+from unstained.config.learning import Range, TrainParams, TuneParams
+from unstained.config.models import BoostingParams, ModelParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.files import whole_file, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 

@@ -5,14 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from unstained.config import (
-    CommonParams,
-    CompanionsParams,
-    EvaluateParams,
-    Params,
-    SimulateParams,
-    StudyData,
-)
+from unstained.config.base import Params
+from unstained.config.stages import CompanionsParams, EvaluateParams
+from unstained.config.study import CommonParams, SimulateParams, StudyData
 from unstained.config.uncertainty import UncertaintyParams
 from unstained.files import write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage

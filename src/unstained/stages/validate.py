@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstained.config import CommonParams, Params, StudyData, ValidateParams
+from unstained.config.base import Params
+from unstained.config.stages import ValidateParams
+from unstained.config.study import CommonParams, StudyData
 from unstained.errors import ValidationError
 from unstained.files import write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from unstained.config import ClassesParams
+from unstained.config.tasks import ClassesParams
 from unstained.errors import StoreError
 from unstained.statistics.metric import Metric, class_metric
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from unstained.config import ProportionParams
+from unstained.config.tasks import ProportionParams
 from unstained.errors import StoreError
 from unstained.statistics.metric import SHARE_METRICS, Metric
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from unstained.config import ClassesParams, ProportionParams, TaskParams
+from unstained.config.tasks import ClassesParams, ProportionParams, TaskParams
 from unstained.tasks.classes import Classes
 from unstained.tasks.proportion import Proportion
 from unstained.tasks.value import Value

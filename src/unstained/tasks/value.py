@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from unstained.config import ValueParams
+from unstained.config.tasks import ValueParams
 from unstained.statistics.metric import VALUE_METRICS, Metric
 
 if TYPE_CHECKING:

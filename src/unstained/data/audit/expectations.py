@@ -18,7 +18,7 @@ import great_expectations as gx
 from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 from great_expectations.render.view.view import DefaultJinjaSectionView
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.audit.data_docs import Failure, Validation, page
 from unstained.data.store.schema import COLUMNS, MARKER_PREFIX
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.readers.image_files import ImageFiles
 from unstained.data.readers.jurkat_montage import JurkatMontage
 from unstained.data.readers.protocol import Reader

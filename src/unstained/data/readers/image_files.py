@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.readers.images import ImageError, read_image
 from unstained.data.readers.protocol import (
     Acquisition,

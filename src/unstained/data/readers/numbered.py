@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.errors import ParameterError
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from unstained.config import ClassRule, StudyData
+from unstained.config.study import StudyData
+from unstained.config.tasks import ClassRule
 from unstained.data.readers.images import EXPORT_AGAIN
 from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError, SourceError

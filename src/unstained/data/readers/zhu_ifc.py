@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.readers.images import ImageError, read_grey
 from unstained.data.readers.numbered import absent_channel, channel_numbers
 from unstained.data.readers.protocol import (

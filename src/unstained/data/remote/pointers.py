@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, ValidationError
 
-from unstained.config import Count, Params
+from unstained.config.base import Count, Params
 from unstained.data.remote import object_store
 from unstained.data.remote.object_store import explained, open_objects
 from unstained.data.remote.project import open_project

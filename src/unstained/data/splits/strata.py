@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.columns import read_columns
 from unstained.data.store.schema import LABEL

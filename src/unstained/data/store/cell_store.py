@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zarr
 
-from unstained.config import TargetRule
+from unstained.config.tasks import TargetRule
 from unstained.data.store.blocks import CHUNK, table_schema
 from unstained.data.store.writer import FORMAT
 from unstained.errors import StoreError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.readers.protocol import Acquisition
 from unstained.errors import SourceError
 from unstained.files import read_json

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from unstained.config import ClassesParams, TaskParams
+from unstained.config.tasks import ClassesParams, TaskParams
 
 MARKER_PREFIX: Final = "marker_"
 LABEL: Final = "label"

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from unstained.config import EvaluateParams, StudyData
+from unstained.config.stages import EvaluateParams
+from unstained.config.study import StudyData
 from unstained.data.canvas import contrast_scale
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.baselines.tables import SHOWN, mean_and_sd

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.config.uncertainty import UncertaintyParams
 from unstained.evaluation.label_errors import MarkerGate
 from unstained.evaluation.uncertainty.predictions import Replicas

@@ -13,7 +13,7 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from unstained.config import BoostingParams
+from unstained.config.models import BoostingParams
 from unstained.errors import TrainingError
 from unstained.models.features.extract import Features
 from unstained.models.features.feature_boosting import FeatureBoosting

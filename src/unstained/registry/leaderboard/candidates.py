@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unstained.config import StudyData, TaskParams
+from unstained.config.study import StudyData
+from unstained.config.tasks import TaskParams
 from unstained.predictions import Predictions
 from unstained.registry.registry import Registry
 from unstained.registry.standings import NotComparable

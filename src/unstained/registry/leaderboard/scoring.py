@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unstained.config import ClassesParams, TaskParams
+from unstained.config.tasks import ClassesParams, TaskParams
 from unstained.evaluation.calibration import reliability
 from unstained.registry.leaderboard.candidates import Candidate
 from unstained.registry.standings import Entry, Test, Versus, find_test

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.evaluation.baselines.grid import Grid
 from unstained.evaluation.baselines.tables import curves_table
 from unstained.evaluation.baselines.verdicts import ABLATION

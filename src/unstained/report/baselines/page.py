@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.evaluation.baselines.experiments import Hidden, Outcome
 from unstained.evaluation.baselines.fold_controls import controls_table
 from unstained.evaluation.baselines.grid import Grid

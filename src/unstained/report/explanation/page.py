@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unstained.config import StudyData
 from unstained.config.explain import ExplainParams
+from unstained.config.study import StudyData
 from unstained.explain.measure import MAP, TURNED
 from unstained.explain.results import Explained
 from unstained.explain.tables import cascade_table

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unstained.config import ClassesParams, StudyData
+from unstained.config.study import StudyData
+from unstained.config.tasks import ClassesParams
 from unstained.registry.standings import (
     Entry,
     League,

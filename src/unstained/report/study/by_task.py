@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from unstained.config import ClassesParams, ProportionParams, StudyData, TaskParams
+from unstained.config.study import StudyData
+from unstained.config.tasks import ClassesParams, ProportionParams, TaskParams
 from unstained.data.audit.probes import in_words
 from unstained.evaluation.beside_controls import yardstick
 from unstained.evaluation.controls import is_shortcut, what_it_sees

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from unstained.config import StudyData
+from unstained.config.study import StudyData
 from unstained.data.canvas import place
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.uncertainty.results import records
