@@ -130,7 +130,7 @@ class Registry:
             if not found:
                 return []
             aliases = client.get_registered_model(name).aliases
-        versions = [_registered(version, aliases) for version in found]
+        versions = [RegisteredVersion.of(version, aliases) for version in found]
         return sorted(versions, key=lambda version: version.version)
 
     def version(self, name: str, number: int) -> RegisteredVersion:
@@ -343,18 +343,3 @@ def _unless_it_exists(create: Callable[[], object]) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _registered(version: ModelVersion, aliases: Mapping[str, Any]) -> RegisteredVersion:
-    tags, number = dict(version.tags), int(version.version)
-    return RegisteredVersion(
-        name=version.name,
-        version=number,
-        model=tags.get("model", ""),
-        run_id=str(version.run_id),
-        digest=tags.get("artifact_digest", ""),
-        data_digest=tags.get("data_digest", ""),
-        split_digest=tags.get("split_digest", ""),
-        tags=tags,
-        aliases=tuple(sorted(alias for alias, held in aliases.items() if int(held) == number)),
-    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from mlflow.entities.model_registry import ModelVersion
 
 FOLD: Final = "fold"
 """Tag of a replicate: the fold that was held out. Versions that have it are no candidates."""
@@ -122,6 +123,27 @@ class RegisteredVersion:
     split_digest: str
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
+
+    @classmethod
+    def of(cls, version: ModelVersion, aliases: Mapping[str, Any]) -> RegisteredVersion:
+        """What MLflow holds of a version.
+
+        Args:
+            version: as MLflow answers it.
+            aliases: alias -> number of a version, of the whole registered model.
+        """
+        tags, number = dict(version.tags), int(version.version)
+        return cls(
+            name=version.name,
+            version=number,
+            model=tags.get("model", ""),
+            run_id=str(version.run_id),
+            digest=tags.get("artifact_digest", ""),
+            data_digest=tags.get("data_digest", ""),
+            split_digest=tags.get("split_digest", ""),
+            tags=tags,
+            aliases=tuple(sorted(alias for alias, held in aliases.items() if int(held) == number)),
+        )
 
     @property
     def uri(self) -> str:
