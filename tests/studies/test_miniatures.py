@@ -1,0 +1,131 @@
+"""Miniature studies, from files to a served answer: a section of params.yaml, no new reader."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.arguments import run_arguments
+from pipelines.compiler import compile_graph
+from pipelines.deployment import load_deployment
+from tests.config.test_config import edit
+from tests.conftest import ROOT
+from tests.registered import fresh_registry
+from tests.synthetic import asked, write_colour, write_ifc
+from unstained.data.store.cell_store import CellStore
+from unstained.files import read_json
+from unstained.pipeline.catalogue import STAGES, stage_definition
+from unstained.pipeline.configure import configure
+from unstained.pipeline.runner import run_stage
+from unstained.serving.predictor import Predictor
+
+MODEL = "resnet50"
+COMMON: dict[str, Any] = {
+    "question": "Which?",
+    "pixel_size_um": 0.3,
+    "group": "acquisition",
+    "canvas": 32,
+}
+STUDIES: dict[str, dict[str, Any]] = {
+    "colour": {
+        "reader": "image_files",
+        "channels": ["red", "green", "blue"],
+        "normalise": "rgb",
+        "tasks": asked("abc"),
+    },
+    "values": {
+        "reader": "zhu_ifc",
+        "channels": ["Ch1"],
+        "markers": {"DNA": "Ch2"},
+        "tasks": {"DNA": {"kind": "value", "column": "marker_DNA", "unit": "counts"}},
+    },
+}
+
+
+def add_study(root: Path, name: str, source: Path) -> None:
+    """The study's one section, and a tiny recipe."""
+    for file in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / file, root / file)
+    params = root / "params.yaml"
+    data = {"title": name, "source": str(source), **COMMON, **STUDIES[name]}
+    edit(params, "studies", name, value={"data": data})
+    for path, value in {
+        ("active",): [name],
+        ("models",): [MODEL],
+        ("architectures", MODEL): {"depth": [1, 1, 1, 1], "width": 0.125, "stem_stride": 2},
+        ("tune", "executor"): "inline",
+        ("recipes", "demo", "tune", "trials"): 1,
+        ("recipes", "demo", "tune", "epochs"): 1,
+        ("evaluate", "bootstrap"): 50,
+        ("compare", "resamples"): 100,
+        ("export", "latency_batches"): [1],
+        ("export", "latency_repeats"): 2,
+        ("validate", "min_cells_per_class"): 1,
+        ("ingest", "workers"): 1,
+    }.items():
+        edit(params, *path, value=value)
+    train = {"epochs": 1, "patience": 1, "ema_decay": 0.0, "target_weight": 1.0}
+    augment = dict.fromkeys(("scale", "gain", "offset", "noise", "blur_px"), 0.0)
+    train["augment"] = {"dihedral": True, "shift_px": 0, **augment}
+    edit(params, "studies", name, "demo", value={"train": train})
+
+
+def finish(root: Path, name: str) -> Path:
+    """Every stage in order; the folder of their outputs."""
+    configure(root)
+    registry = fresh_registry(root)
+    for stage in STAGES:
+        model = MODEL if stage_definition(stage).per == "model" else None
+        run_stage(stage, name, model, root=root, registry=registry)
+    return root / "runs" / name
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "source"
+    samples = {f"{kind}_{number}": 4 for number in range(5) for kind in "abc"}
+    if name == "colour":
+        write_colour(source, samples)
+    else:
+        write_ifc(source, samples)
+        for file in source.rglob("*_0_Ch2.ome.tif"):
+            file.unlink()
+    add_study(tmp_path, name, source)
+    runs = finish(tmp_path, name)
+    store = CellStore.open(runs / "ingest" / "store")
+    predictor = Predictor(runs / "export" / MODEL / "artifact")
+    served = predictor.predict(store.images(np.arange(3)))
+    names = list(served)
+    league = read_json(runs / "compare" / "league.json")
+    decision = read_json(runs / "promote" / "decision.json")
+    first, metrics = league["entries"][0], read_json(runs / "evaluate" / "metrics.json")
+    (task,) = STUDIES[name]["tasks"]
+    scores = metrics[MODEL]["task"][task]
+    assert league["metric"] == {"colour": "macro_f1", "values": "r2"}[name]
+    assert league["higher_is_better"] is True
+    assert first["value"] == pytest.approx(scores[league["metric"]], abs=1e-6)
+    criteria = {criterion["name"] for criterion in decision["criteria"]}
+    if name == "values":
+        assert names == ["targets", "cam", "embedding"]
+        assert served["targets"].shape == (3, 1)
+        assert "rare class" not in criteria
+        assert decision["promoted"] is True
+        assert np.isnan(store.table["marker_DNA"]).sum() == 15
+        missing = metrics["missing"]["DNA"]
+        page = (runs / "report" / "report.html").read_text()
+        assert "DNA is not known of all test cells" in page
+        assert f"scored on the {scores['known']:g} cells of which it is" in " ".join(page.split())
+        assert f"{missing['test']} are left out" in " ".join(page.split())
+    else:
+        assert served["probabilities"].shape == served["conformal_set"].shape == (3, 3)
+        np.testing.assert_allclose(served["probabilities"].sum(axis=1), 1, atol=1e-5)
+        assert "rare class" in criteria
+    assert len(store) == 60
+    assert isinstance(decision["promoted"], bool)
+    deployment = load_deployment(ROOT, "local")
+    made = compile_graph("training", deployment, run_arguments(tmp_path, name), tmp_path / "g.yaml")
+    assert made.path.stat().st_size > 10_000
