@@ -28,10 +28,12 @@ ROOT = Path(__file__).resolve().parents[1]
 SLOWEST = (
     "s3",
     "grid",
-    "tests/stages/test_companions.py",
-    "tests/stages/test_uncertainty.py",
-    "tests/stages/test_explain.py",
-    "tests/simulate/test_learnability.py",
+    "replicates",
+    "tests/stages/test_enrol.py",
+    "tests/test_interruptions.py",
+    "tests/learning/test_tuning_ray.py",
+    "tests/pipelines/cluster/test_command.py",
+    "tests/models/test_extract.py",
 )
 """Groups of tests that start first, so that no worker ends with minutes of them alone."""
 
@@ -78,6 +80,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.demo import run_demo
 
     return run_demo(tmp_path_factory.mktemp("demo") / "project")
+
+
+@pytest.fixture(scope="session")
+def replicated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Replicates of two models on two folds, see `tests.replicates`. Only to be read and copied.
+
+    Its tests share the group "replicates", so that one worker makes them.
+    """
+    from tests.replicates import make_replicates
+
+    root = tmp_path_factory.mktemp("replicated")
+    make_replicates(root)
+    return root
 
 
 @pytest.fixture(scope="session")

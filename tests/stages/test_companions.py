@@ -17,7 +17,8 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 from typer.testing import CliRunner
 
 from tests.config.test_config import edit
-from tests.demo import RECIPE
+from tests.replicates import FOLDS, SEED, another
+from tests.replicates import MODELS as CONTENDERS
 from unstained.cli import app
 from unstained.config.project import load_params
 from unstained.errors import ParameterError
@@ -28,38 +29,28 @@ from unstained.pipeline.runner import run_stage
 from unstained.report.baselines.plots import frontier
 from unstained.report.leaderboard.folds import across_folds, render_folds
 
+pytestmark = pytest.mark.xdist_group("replicates")
+
 EXPERIMENT = {
     "question": "Other split",
-    "usual": "features_boosting",
-    "changed": "features_boosting_other_split",
+    "usual": "resnet50",
+    "changed": "resnet50_other_split",
 }
-CONTENDERS = ("resnet50", "features_boosting")
-MODELS = (*CONTENDERS, "features_boosting_other_split")
+MODELS = (*CONTENDERS, EXPERIMENT["changed"])
 
 
 @pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+def grown(replicated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with all replicates and their tables."""
-    root = tmp_path_factory.mktemp("grid")
+    root = another(replicated, tmp_path_factory.mktemp("companions") / "project")
     params = root / "params.yaml"
-    params.write_text((repository / "params.yaml").read_text())
+    variant = {"of": "resnet50", "partition": "reference"}
+    edit(params, "variants", EXPERIMENT["changed"], value=variant)
     edit(params, "companions", "experiments", value=[EXPERIMENT])
     edit(params, "companions", "models", value=list(MODELS))
-    edit(params, "companions", "folds", value=[0, 2])
-    edit(params, *RECIPE, "split", "folds", value=3)
-    edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=6)
-    edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=10)
-    edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
-    edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
-    for name in MODELS[1:]:
-        edit(params, *RECIPE, "models", name, "iterations", value=10)
-    edit(params, *RECIPE, "train", "epochs", value=2)
-    edit(params, "evaluate", "bootstrap", value=20)
-    for stage in ("ingest", "validate", "split"):
-        run_stage(stage, "nsc", root=root)
-    for model in MODELS:
-        for fold in (0, 2):
-            run_stage("replicate", "nsc", model, root=root, replicate=Replicate(fold, 42))
+    for fold in FOLDS:
+        replicate = Replicate(fold, SEED)
+        run_stage("replicate", "nsc", EXPERIMENT["changed"], root=root, replicate=replicate)
     for stage in ("enrol", "companions"):
         run_stage(stage, "nsc", root=root)
     return root

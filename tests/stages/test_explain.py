@@ -16,6 +16,8 @@ import torch
 
 from tests.config.test_config import edit
 from tests.demo import RECIPE
+from tests.replicates import MODELS as TRAINED
+from tests.replicates import another
 from unstained.config.document import read_document
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore
@@ -26,7 +28,8 @@ from unstained.pipeline.contract import Replicate, Report
 from unstained.pipeline.runner import run_stage
 from unstained.stages import explain
 
-TRAINED = ("resnet50", "features_boosting")
+pytestmark = pytest.mark.xdist_group("replicates")
+
 MODELS = (*TRAINED, "resnet50_other_split", "resnet50_standardised")
 FIRST = Replicate(0, 42)
 SETTINGS = {
@@ -69,32 +72,21 @@ def variant(root: Path, name: str, **changes: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Done:
-    root = tmp_path_factory.mktemp("explain")
+def done(replicated: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    root = another(replicated, tmp_path_factory.mktemp("explain") / "project")
     params = root / "params.yaml"
-    params.write_text((repository / "params.yaml").read_text())
     edit(params, "companions", "models", value=list(MODELS))
     experiment = {"question": "Bright?", "usual": "resnet50", "changed": "resnet50_standardised"}
     edit(params, "companions", "experiments", value=[experiment])
-    edit(params, "companions", "folds", value=[0])
+    edit(params, "companions", "folds", value=[FIRST.fold])
     for name in MODELS[2:]:  # not trained here: `variant` describes them
         edit(params, "variants", name, value={"of": "resnet50"})
-    edit(params, *RECIPE, "split", "folds", value=3)
-    edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=6)
-    edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=10)
-    edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
-    edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
     edit(params, *RECIPE, "models", "resnet50", "output_stride", value=32)
     edit(params, *RECIPE, "models", "resnet50", "channels", value=[64, 128, 256, 512])
-    edit(params, *RECIPE, "models", "features_boosting", "iterations", value=10)
-    edit(params, *RECIPE, "train", "epochs", value=2)
     edit(params, "evaluate", "bootstrap", value=40)
     for key, value in SETTINGS.items():
         edit(params, "explain", key, value=value)
-    for stage in ("ingest", "validate", "split"):
-        run_stage(stage, "nsc", root=root)
-    for model in TRAINED:
-        run_stage("replicate", "nsc", model, root=root, replicate=FIRST)
+    run_stage("replicate", "nsc", "resnet50", root=root, replicate=FIRST)
     variant(root, "resnet50_other_split", partition="reference")
     seen = {"view": "standardised", "side": 96}
     variant(root, "resnet50_standardised", input=seen, output_stride=8)  # maps of 12 x 12 points

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from tests.config.test_config import edit
-from tests.demo import RECIPE
+from tests.replicates import FOLDS, MODELS, another
 from unstained.config.project import load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, StageInputError
@@ -21,39 +20,20 @@ from unstained.evaluation.uncertainty import suspects as doubts
 from unstained.evaluation.uncertainty import unknown_cells as strangers
 from unstained.files import read_json, write_json
 from unstained.imaging.masks import cell_masks
-from unstained.pipeline.contract import Replicate
 from unstained.pipeline.runner import run_stage
 from unstained.simulate.unknown_cells import KINDS, simulate_strangers
 
-MODELS = ("resnet50", "features_boosting")
-FOLDS = (0, 2)
+pytestmark = pytest.mark.xdist_group("replicates")
 
 
 @pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+def grown(replicated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two models on two folds, and the study of their uncertainty."""
-    root = tmp_path_factory.mktemp("doubts")
+    root = another(replicated, tmp_path_factory.mktemp("doubts") / "project")
     params = root / "params.yaml"
-    params.write_text((repository / "params.yaml").read_text())
-    edit(params, "companions", "experiments", value=[])
-    edit(params, "companions", "models", value=list(MODELS))
-    edit(params, "companions", "folds", value=list(FOLDS))
-    edit(params, *RECIPE, "split", "folds", value=3)
-    edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=6)
-    edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=16)
-    edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
-    edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
-    edit(params, *RECIPE, "models", "features_boosting", "iterations", value=10)
-    edit(params, *RECIPE, "train", "epochs", value=2)
-    edit(params, "evaluate", "bootstrap", value=20)
     edit(params, "uncertainty", "strangers", value=12)
     edit(params, "uncertainty", "mixtures", value=3)
     edit(params, "uncertainty", "neighbour", value=20)
-    for stage in ("ingest", "validate", "split"):
-        run_stage(stage, "nsc", root=root)
-    for model in MODELS:
-        for fold in FOLDS:
-            run_stage("replicate", "nsc", model, root=root, replicate=Replicate(fold, 42))
     run_stage("uncertainty", "nsc", root=root)
     return root
 
@@ -61,8 +41,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
 @pytest.fixture
 def copied(grown: Path, tmp_path: Path) -> Path:
     """The same project, to be changed."""
-    shutil.copytree(grown, tmp_path / "p", ignore=shutil.ignore_patterns("state"))
-    return tmp_path / "p"
+    return another(grown, tmp_path / "p")
 
 
 def predictions(root: Path, model: str, fold: int, part: str) -> pd.DataFrame:

@@ -1,0 +1,46 @@
+"""Replicates of two tiny models on two folds: several pages are made of them, so one build is
+shared (the fixture `replicated`, the group "replicates").
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.config.test_config import edit
+from tests.conftest import ROOT
+from tests.demo import RECIPE
+from unstained.pipeline.contract import Replicate
+from unstained.pipeline.runner import run_stage
+
+MODELS = ("resnet50", "features_boosting")
+FOLDS = (0, 2)
+SEED = 42
+
+
+def make_replicates(root: Path) -> None:
+    """A project with packed and split cells, and every model on every fold."""
+    params = root / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", params)
+    edit(params, "companions", "experiments", value=[])
+    edit(params, "companions", "models", value=list(MODELS))
+    edit(params, "companions", "folds", value=list(FOLDS))
+    edit(params, *RECIPE, "split", "folds", value=3)
+    edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=6)
+    edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=16)
+    edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
+    edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
+    edit(params, *RECIPE, "models", "features_boosting", "iterations", value=10)
+    edit(params, *RECIPE, "train", "epochs", value=2)
+    edit(params, "evaluate", "bootstrap", value=20)
+    for stage in ("ingest", "validate", "split"):
+        run_stage(stage, "nsc", root=root)
+    for model in MODELS:
+        for fold in FOLDS:
+            run_stage("replicate", "nsc", model, root=root, replicate=Replicate(fold, SEED))
+
+
+def another(project: Path, place: Path) -> Path:
+    """The same project once more, to be changed."""
+    shutil.copytree(project, place, ignore=shutil.ignore_patterns("state"))
+    return place
