@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.synthetic import write_colour, write_ifc, write_image, write_montage
+from tests.synthetic import write_colour, write_films, write_ifc, write_image, write_montage
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
@@ -219,6 +219,50 @@ def test_one_file_a_cell(tmp_path: Path, repository: Path) -> None:
         assert "data.channels" in refused.remedy
     with pytest.raises(ParameterError, match="no marker channels"):
         open_reader(study(repository, reader="image_files"), tmp_path).acquisitions()
+
+
+SHARE = {"share": {"kind": "proportion", "parts": ["one", "other"], "columns": ["one"]}}
+KIND = {"kind": {"kind": "classes", "names": ["x", "y"]}}
+
+
+def with_table(folder: Path, text: str) -> Path:
+    """Three cells of one sample, and their table."""
+    write_films(folder, {"a": 3}, frames=2)
+    (folder / "a" / "cells.csv").write_text(text)
+    return folder
+
+
+def told_study(repository: Path) -> StudyData:
+    base = study(repository, reader="image_files", channels=("Ch1",), frames=2, markers={})
+    return StudyData.model_validate({**base.model_dump(), "tasks": {**KIND, **SHARE}})
+
+
+def test_a_table_tells_classes_and_shares_of_single_cells(tmp_path: Path, repository: Path) -> None:
+    text = "file,note,one,label\ncell_2.tif,-,0.25,y\ncell_0.tif,-,,x\ncell_1.tif,-,1,\n"
+    found = everything(open_reader(told_study(repository), with_table(tmp_path, text)))["a"]
+    told = [cell.told for cell in found if isinstance(cell, Cell)]
+    assert [one["label"] for one in told] == ["x", None, "y"]
+    np.testing.assert_equal([one["one"] for one in told], [np.nan, 1.0, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file,label\ncell_0.tif,x\n", "has no column one"),
+        ("file,one,label\ncell_0.tif,much,x\n", "line 2: one is 'much', which is no number"),
+        ("file,one,label\ncell_0.tif,1,x\ncell_0.tif,1,x\n", "line 3: 'cell_0.tif' stands there"),
+        ("file,one,label\ncell_9.tif,1,x\n", "line 2: 'cell_9.tif' is not in this directory"),
+        (None, "cells.csv is missing: images alone tell no label, one"),
+    ],
+)
+def test_a_table_that_tells_too_little_is_refused(
+    tmp_path: Path, repository: Path, text: str | None, said: str
+) -> None:
+    source = with_table(tmp_path, text or "")
+    if text is None:
+        (source / "a" / "cells.csv").unlink()
+    with pytest.raises(SourceError, match=said):
+        open_reader(told_study(repository), source).acquisitions()
 
 
 def test_several_numbered_channels_are_stacked(tmp_path: Path, repository: Path) -> None:

@@ -15,7 +15,7 @@ from pipelines.deployment import load_deployment
 from tests.config.test_config import edit
 from tests.conftest import ROOT
 from tests.registered import fresh_registry
-from tests.synthetic import asked, write_colour, write_ifc
+from tests.synthetic import asked, write_colour, write_films, write_ifc
 from unstained.data.store.cell_store import CellStore
 from unstained.files import read_json
 from unstained.pipeline.catalogue import STAGES, stage_definition
@@ -43,7 +43,31 @@ STUDIES: dict[str, dict[str, Any]] = {
         "markers": {"DNA": "Ch2"},
         "tasks": {"DNA": {"kind": "value", "column": "marker_DNA", "unit": "counts"}},
     },
+    "films": {
+        "reader": "image_files",
+        "channels": ["phase"],
+        "frames": 5,
+        "tasks": {"muscle": {"kind": "proportion", "parts": ["muscle", "other"], "columns": ["m"]}},
+    },
 }
+METRICS = {"colour": ("macro_f1", True), "values": ("r2", True), "films": ("mae", False)}
+"""Study -> metric that versions are compared by, and whether more is better."""
+
+
+def write_source(source: Path, name: str) -> None:
+    """Raw files of 60 cells in 15 samples, as their reader finds them."""
+    samples = {f"{kind}_{number}": 4 for number in range(5) for kind in "abc"}
+    if name == "colour":
+        write_colour(source, samples)
+    elif name == "values":
+        write_ifc(source, samples)
+        for file in source.rglob("*_0_Ch2.ome.tif"):
+            file.unlink()
+    else:
+        write_films(source, samples)
+        for number, sample in enumerate(samples):
+            rows = [f"cell_{cell}.tif,{(number % 3) / 2 if cell else ''}" for cell in range(4)]
+            (source / sample / "cells.csv").write_text("\n".join(["file,m", *rows]) + "\n")
 
 
 def add_study(root: Path, name: str, source: Path) -> None:
@@ -87,13 +111,7 @@ def finish(root: Path, name: str) -> Path:
 @pytest.mark.parametrize("name", STUDIES)
 def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     source = tmp_path / "source"
-    samples = {f"{kind}_{number}": 4 for number in range(5) for kind in "abc"}
-    if name == "colour":
-        write_colour(source, samples)
-    else:
-        write_ifc(source, samples)
-        for file in source.rglob("*_0_Ch2.ome.tif"):
-            file.unlink()
+    write_source(source, name)
     add_study(tmp_path, name, source)
     runs = finish(tmp_path, name)
     store = CellStore.open(runs / "ingest" / "store")
@@ -105,25 +123,29 @@ def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     first, metrics = league["entries"][0], read_json(runs / "evaluate" / "metrics.json")
     (task,) = STUDIES[name]["tasks"]
     scores = metrics[MODEL]["task"][task]
-    assert league["metric"] == {"colour": "macro_f1", "values": "r2"}[name]
-    assert league["higher_is_better"] is True
+    assert (league["metric"], league["higher_is_better"]) == METRICS[name]
     assert first["value"] == pytest.approx(scores[league["metric"]], abs=1e-6)
     criteria = {criterion["name"] for criterion in decision["criteria"]}
+    assert ("rare class" in criteria) == (name == "colour")
+    if name == "colour":
+        assert served["probabilities"].shape == served["conformal_set"].shape == (3, 3)
+        np.testing.assert_allclose(served["probabilities"].sum(axis=1), 1, atol=1e-5)
+    else:
+        assert decision["promoted"] is True
+        column = STUDIES[name]["tasks"][task].get("column", "m")
+        assert np.isnan(store.table[column]).sum() == 15
+        page = " ".join((runs / "report" / "report.html").read_text().split())
+        assert f"{task} is not known of all test cells" in page
+        assert f"scored on the {scores['known']:g} cells of which it is" in page
+        assert f"{metrics['missing'][task]['test']} are left out" in page
     if name == "values":
         assert names == ["targets", "cam", "embedding"]
         assert served["targets"].shape == (3, 1)
-        assert "rare class" not in criteria
-        assert decision["promoted"] is True
-        assert np.isnan(store.table["marker_DNA"]).sum() == 15
-        missing = metrics["missing"]["DNA"]
-        page = (runs / "report" / "report.html").read_text()
-        assert "DNA is not known of all test cells" in page
-        assert f"scored on the {scores['known']:g} cells of which it is" in " ".join(page.split())
-        assert f"{missing['test']} are left out" in " ".join(page.split())
-    else:
-        assert served["probabilities"].shape == served["conformal_set"].shape == (3, 3)
-        np.testing.assert_allclose(served["probabilities"].sum(axis=1), 1, atol=1e-5)
-        assert "rare class" in criteria
+    if name == "films":
+        assert store.images([0])[0].shape[0] == 5
+        shares = served[names[0]]
+        assert shares.shape == (3, 2)
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
     assert len(store) == 60
     assert isinstance(decision["promoted"], bool)
     deployment = load_deployment(ROOT, "local")
