@@ -16,6 +16,9 @@ SIZES = {
     "window": st.integers(1, 6),
 }
 
+MIXED = 16
+"""Cells of a window that never come in the same order twice; fewer may, as runs from disk do."""
+
 
 @settings(max_examples=100, deadline=None)
 @given(**SIZES, seed=st.integers(0, 2**31 - 1), epoch=st.integers(0, 50))
@@ -36,7 +39,7 @@ def test_the_order_changes_with_seed_and_epoch_and_with_nothing_else(cells, batc
         return np.concatenate(epoch_batches(cells, batch, window, seed, epoch)).tolist()
 
     assert order(1, 2) == order(1, 2)
-    if cells > 50 and batch <= cells:
+    if cells > 50 and batch <= cells and window * batch >= MIXED:
         assert order(1, 2) != order(1, 3)
         assert order(1, 2) != order(2, 2)
 
