@@ -245,6 +245,22 @@ def test_a_table_tells_classes_and_shares_of_single_cells(tmp_path: Path, reposi
     np.testing.assert_equal([one["one"] for one in told], [np.nan, 1.0, 0.25])
 
 
+def test_a_table_that_was_edited_is_read_again(tmp_path: Path, repository: Path) -> None:
+    reader = open_reader(told_study(repository), with_table(tmp_path, "file,one,label\n"))
+    assert [cell.told for cell in everything(reader)["a"] if isinstance(cell, Cell)] == [{}] * 3
+    (tmp_path / "a" / "cells.csv").write_text("file,one,label\ncell_0.tif,0.5,y\n")
+    first = everything(reader)["a"][0]
+    assert isinstance(first, Cell)
+    assert first.told == {"one": 0.5, "label": "y"}
+
+
+def test_a_table_in_another_encoding_is_refused(tmp_path: Path, repository: Path) -> None:
+    source = with_table(tmp_path, "")
+    (source / "a" / "cells.csv").write_bytes("file,one,label,µm\n".encode("cp1252"))
+    with pytest.raises(SourceError, match="no text in UTF-8"):
+        open_reader(told_study(repository), source).acquisitions()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

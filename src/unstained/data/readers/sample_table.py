@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,6 @@ Told = Mapping[str, str | float | None]
 """Of one cell: column -> class name or None, number or NaN."""
 
 
-@lru_cache(maxsize=8)
 def read_sample_table(path: Path, columns: tuple[tuple[str, str], ...]) -> Mapping[str, Told]:
     """What a sample's table tells of its cells.
 
@@ -34,8 +32,15 @@ def read_sample_table(path: Path, columns: tuple[tuple[str, str], ...]) -> Mappi
 
     Raises:
         SourceError: a column is missing, a file is named twice or is not there, or a value is no
-            number; names the row.
+            number; names the row. Or the table is no text in UTF-8.
     """
+    try:
+        return _rows(path, columns)
+    except UnicodeDecodeError:
+        raise SourceError(f"{path}: is no text in UTF-8", "save it as CSV UTF-8") from None
+
+
+def _rows(path: Path, columns: tuple[tuple[str, str], ...]) -> Mapping[str, Told]:
     found: dict[str, Told] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
