@@ -99,7 +99,7 @@ def _score_cells(scores: Scores) -> Iterator[Cell]:
 def _model_rows(evaluation: Evaluation) -> Iterator[tuple[Cell, ...]]:
     for model in evaluation.models:
         best = model.name == evaluation.best.name
-        detail = f"{model.parameters:,} learnt values" + ("; chosen" if best else "")
+        detail = f"{model.parameters:,} parameters" + ("; chosen" if best else "")
         name = Cell(model.name, detail, strong=best)
         yield (name, *_score_cells(model.test.scores), Cell("–"))
 
