@@ -20,7 +20,7 @@ from unstained.data.store.schema import COLUMNS
 from unstained.data.store.statistics import pixel_sha256, pixel_statistics
 from unstained.data.store.writer import StoreWriter
 from unstained.errors import StoreError
-from unstained.files import read_json, tree_sha256
+from unstained.files import read_json, tree_sha256, write_json
 from unstained.imaging.axes import Axes
 
 
@@ -123,6 +123,19 @@ def test_incomplete_store_is_refused(tmp_path: Path) -> None:
         raise RuntimeError
     with pytest.raises(StoreError, match="json is missing"):
         CellStore.open(tmp_path / "s")
+
+
+def test_store_of_an_older_format_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = write(tmp_path / "s", {("a", 0): random_cells(3, 0)})
+    manifest = read_json(path / "manifest.json")
+    # A store as it was before a study could name frames and normalisation.
+    old = {key: value for key, value in manifest.items() if key not in ("frames", "normalise")}
+    write_json(path / "manifest.json", old | {"format": 1})
+    with pytest.raises(StoreError, match=r"has format 1, this version reads 2") as raised:
+        CellStore.open(path)
+    assert "`dvc repro`" in raised.value.remedy
+    write_json(path / "manifest.json", manifest)
+    assert len(CellStore.open(path)) == 3
 
 
 def test_changed_or_missing_parts_are_refused(tmp_path: Path) -> None:

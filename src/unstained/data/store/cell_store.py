@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CACHE_BYTES: Final = 64 * 2**20
 """Decompressed chunks that a reader keeps."""
 
-INGEST_AGAIN: Final = "run the ingest stage again; it writes the store afresh"
+INGEST_AGAIN: Final = "run the ingest stage again, with `dvc repro`; it writes the store afresh"
 
 
 class CellStore:

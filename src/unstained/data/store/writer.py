@@ -30,8 +30,9 @@ from unstained.imaging.axes import Axes
 
 UNKNOWN: Final = "unknown"
 """What the manifest counts cells without a label as."""
-FORMAT: Final = 1
-"""Version of the store's layout; raised when older code could not read it."""
+FORMAT: Final = 2
+"""Version of the store's layout; raised when older code could not read it, or this code an older
+store. 2: the manifest names frames and normalisation."""
 
 
 class StoreWriter:
