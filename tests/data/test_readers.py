@@ -17,6 +17,7 @@ from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
 from unstained.data.readers.images import ImageError, read_grey, read_image
 from unstained.data.readers.jurkat_montage import fillers
+from unstained.data.readers.lossy import is_lossy
 from unstained.data.readers.protocol import Acquisition, Filler, Outcome, Reader, Refused
 from unstained.data.store.blocks import Cell
 from unstained.data.store.inventory import Tally, check_inventory
@@ -154,6 +155,48 @@ def test_colour_images(tmp_path: Path, name: str, content: bytes) -> None:
     found = read_image(tmp_path / name, RGB)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, np.moveaxis(COLOUR, 2, 0)[None])
+
+
+SMOOTH = np.repeat(np.add.outer(np.arange(45), np.arange(60))[..., None], 3, 2).astype(np.uint8)
+JPEG = imagecodecs.jpeg8_encode(SMOOTH, level=95)
+THUMBNAIL = imagecodecs.jpeg8_encode(SMOOTH[:8, :8].copy(), level=95)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG"])
+def test_a_jpeg_is_read_and_refused_where_it_ends_early(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    # A small preview in a segment of its own ends as the image does.
+    preview = b"\xff\xe1" + (2 + len(THUMBNAIL)).to_bytes(2, "big") + THUMBNAIL
+    content = JPEG[:2] + preview + JPEG[2:]
+    path.write_bytes(content)
+    found = read_image(path, RGB)
+    assert found.shape == (1, 3, 45, 60)
+    assert np.abs(np.moveaxis(found[0], 0, 2).astype(int) - SMOOTH).max() <= 4
+    for length in range(0, len(content) - 2, 41):
+        path.write_bytes(content[:length])
+        with pytest.raises(ImageError, match="truncated or corrupt"):
+            read_image(path, RGB)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lossy"),
+    [
+        ("x.jpg", JPEG, True),
+        ("x.tif", tiff(SMOOTH, photometric="rgb", compression="jpeg"), True),
+        ("x.TIFF", tiff(SMOOTH, photometric="rgb", compression="jpeg", bigtiff=True), True),
+        ("x.tif", tiff(SMOOTH, photometric="rgb", compression="jpeg", byteorder=">"), True),
+        ("x.tif", tiff(SMOOTH, photometric="rgb", compression="zlib"), False),
+        ("x.tif", two_pages(), False),
+        ("x.png", imagecodecs.png_encode(SMOOTH), False),
+        ("x.bmp", imagecodecs.bmp_encode(SMOOTH), False),
+        ("cells.csv", b"file,label\n", False),
+    ],
+)
+def test_compression_with_loss_is_told(
+    tmp_path: Path, name: str, content: bytes, lossy: bool
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert is_lossy(tmp_path / name) == lossy
 
 
 def test_pages_are_frames_and_within_a_frame_channels(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     section = Section("cells", "Cells", "Cells", "Lead", (Gallery("Cells", (card,) * 8, "note"),))
     audit = [{"severity": "warning", "check": "balance", "sentence": "A long sentence. " * 20}]
     page = build_page(
-        make_evaluation(models=models, cells=cells, simulated=True, audit=audit), section
+        make_evaluation(models=models, cells=cells, simulated=True, audit=audit), section, 3
     )
     path = tmp_path_factory.mktemp("browser") / "report.html"
     path.write_text(render(page), encoding="utf-8")

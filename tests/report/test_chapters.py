@@ -38,7 +38,7 @@ def evaluation() -> Evaluation:
 
 @pytest.fixture(scope="module")
 def page(evaluation: Evaluation) -> Page:
-    return build_page(evaluation, EXAMPLES)
+    return build_page(evaluation, EXAMPLES, 0)
 
 
 def tables(page: Page, key: str) -> list[Table]:
@@ -78,9 +78,22 @@ def test_confusion_rows_add_up(evaluation: Evaluation, page: Page) -> None:
 
 def test_external_cells_have_a_section_only_where_there_are_any(page: Page) -> None:
     assert len(tables(page, "external")[0].rows) == 2 * 3
-    keys = [section.key for section in build_page(make_evaluation(), EXAMPLES).sections]
+    keys = [section.key for section in build_page(make_evaluation(), EXAMPLES, 0).sections]
     assert "external" not in keys
     assert "markers" in keys
+
+
+def test_lossy_compression_is_said_of_the_cells_where_there_is_any(page: Page) -> None:
+    lossy = build_page(make_evaluation(), EXAMPLES, 1234)
+    assert "1,234 cells come from files that were compressed with loss" in render(lossy)
+    assert "compressed with loss" not in render(page)
+
+
+def test_terms_name_what_the_study_recorded_and_no_other_microscopy(page: Page) -> None:
+    html = render(page)
+    assert f"and nothing else: {study().axes}." in html
+    assert "rightfield" not in html
+    assert "Harmonic mean" in html
 
 
 def test_studies_without_targets_have_no_markers() -> None:
@@ -89,14 +102,14 @@ def test_studies_without_targets_have_no_markers() -> None:
     data, params = study(tasks=asked(CLASSES)), evaluate_params()
     model = make_model(cells, data, params)
     evaluation = make_evaluation(cells=cells, models=(model,), tasks=asked(CLASSES))
-    found = build_page(evaluation, EXAMPLES)
+    found = build_page(evaluation, EXAMPLES, 0)
     assert "markers" not in [section.key for section in found.sections]
     assert len(found.verdict.tiles) == 3
 
 
 def test_whole_page_renders_alike_and_names_classes(page: Page, evaluation: Evaluation) -> None:
     html = render(page)
-    assert html == render(build_page(evaluation, EXAMPLES))
+    assert html == render(build_page(evaluation, EXAMPLES, 0))
     for word in (*CLASSES, "abc123", "good_net", "Macro-F1", "held-out acquisitions"):
         assert word in html
     assert not undefined_numbers(html)
@@ -107,7 +120,7 @@ def test_a_class_without_test_cells_is_shown_as_unknown() -> None:
     keep = ~((cells.part == "test") & (cells.labels == 2))
     cells = cells.take(np.flatnonzero(keep))
     evaluation = make_evaluation(cells=cells)
-    found = build_page(evaluation, EXAMPLES)
+    found = build_page(evaluation, EXAMPLES, 0)
     last = tables(found, "classes")[0].rows[2]
     assert [cell.text for cell in last] == ["gamma", "0", "–", "–", "–", "–"]
     assert "where guessing would get 50" in found.verdict.answer

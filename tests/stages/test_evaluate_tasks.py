@@ -99,7 +99,7 @@ class Evaluated:
             3,
         )
         cells = _examples(evaluation, store, self.folder / "trained", 2)
-        return render(build_page(evaluation, cells))
+        return render(build_page(evaluation, cells, 0))
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import psutil
 import pytest
 import tifffile
 
-from tests.synthetic import write_ifc, write_image
+from tests.synthetic import write_colour, write_ifc, write_image
 from unstained.config.project import load_params
 from unstained.config.study import SimulateParams
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, SourceError, UnstainedError
 from unstained.files import tree_sha256
+from unstained.imaging.axes import COLOURS
 from unstained.pipeline.contract import Job, Report
 from unstained.stages import ingest
 
@@ -144,6 +146,22 @@ def test_repaired_file_is_packed_again(source: Path, raw: Path, tmp_path: Path) 
     assert report.notes == ("1 of 8 blocks were finished by an earlier run",)
     run(tmp_path / "fresh", raw)
     assert tree_sha256(tmp_path / "x/partial") == tree_sha256(tmp_path / "fresh/partial")
+
+
+def test_files_compressed_with_loss_are_counted(tmp_path: Path) -> None:
+    images = write_colour(tmp_path / "source", {"a_1": 70, "n_1": 3, "o_1": 3})
+    for number in range(2, 70):
+        file = tmp_path / "source" / "a_1" / f"cell_{number}.png"
+        file.with_suffix(".jpg").write_bytes(imagecodecs.jpeg8_encode(images["a_1"][number]))
+        file.unlink()
+    data = {"reader": "image_files", "channels": COLOURS, "markers": {}}
+    report, store = run(tmp_path, tmp_path / "source", data=data)
+    assert store.lossy == 68
+    (note,) = report.notes
+    assert note.startswith("68 of 76 cells come from files that were compressed with loss (JPEG)")
+    report, store = run(tmp_path, tmp_path / "source", data=data)
+    assert store.lossy == 68
+    assert len(report.notes) == 2
 
 
 @pytest.mark.parametrize("name", ["a_1_149", "n_1_69"])

@@ -66,6 +66,7 @@ class _Count:
         fillers: items that are no cells.
         items, blocks: to decode, or decoded.
         reused: blocks that an earlier run finished.
+        lossy: cells with a file that was compressed with loss.
         dtype: of the pixels.
         complete: whether names alone tell the number of cells.
     """
@@ -76,6 +77,7 @@ class _Count:
     items: int = 0
     blocks: int = 0
     reused: int = 0
+    lossy: int = 0
     dtype: str = ""
     complete: bool = True
 
@@ -186,6 +188,7 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
             _add(found, block)
             if block.cells:
                 writer.adopt(block.array, pq.read_table(block.rows))
+                writer.lossy += block.lossy
             advance(block.items)
         check_inventory(params.data, reader.source, found.tallies)
     return found
@@ -206,6 +209,7 @@ def _add(found: _Count, block: Packed) -> None:
     found.items += block.items
     found.blocks += 1
     found.reused += block.reused
+    found.lossy += block.lossy
     if block.dtype and found.dtype not in ("", block.dtype):
         raise SourceError(
             f"{block.first_file} holds {block.dtype} pixels, files before it {found.dtype}",
@@ -234,6 +238,11 @@ def _report(
         )
     if found.fillers:
         notes.append(f"{found.fillers} filler tiles of the montages are no cells and left out")
+    if found.lossy:
+        notes.append(
+            f"{found.lossy} of {cells} cells come from files that were compressed with loss "
+            "(JPEG): their fine texture may be the compression's"
+        )
     if found.reused:
         notes.append(f"{found.reused} of {found.blocks} blocks were finished by an earlier run")
     metrics: dict[str, Scalar] = {

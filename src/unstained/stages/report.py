@@ -85,7 +85,7 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
         params.common.seed,
     )
     section = _examples(evaluation, store, inputs["trained"], params.report.examples_per_class)
-    write_text(outputs["report"], render(build_page(evaluation, section)))
+    write_text(outputs["report"], render(build_page(evaluation, section, store.lossy)))
     league, decision = read_json(inputs["league"]), read_json(inputs["decision"])
     write_text(outputs["leaderboard"], leaderboard_page(league, params.data, decision))
     name = params.register_.name_of(job.study)

@@ -1,4 +1,4 @@
-"""One file a cell: `<sample>/<any name>.tif` (also .tiff, .png, .bmp), colour or grey.
+"""One file a cell: `<sample>/<any name>.tif` (also .tiff, .png, .bmp, .jpg), colour or grey.
 
 A colour image holds the channels red, green, blue. Where a cell has several frames or several grey
 channels, they are the pages of a TIFF, frame by frame (readers/images.py). Cells are numbered in

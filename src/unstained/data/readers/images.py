@@ -1,8 +1,8 @@
 """Decoding of single image files, strict: what does not hold the expected images is refused.
 
-TIFF (also OME-TIFF), PNG and BMP, 8 or 16 bits. A file is one or several images (pages of a TIFF),
-each grey or in colour: red, green, blue, and perhaps an opaque alpha, which is dropped. A 24-bit
-BMP counts as grey where R = G = B everywhere.
+TIFF (also OME-TIFF), PNG, BMP and JPEG, 8 or 16 bits. A file is one or several images (pages of a
+TIFF), each grey or in colour: red, green, blue, and perhaps an opaque alpha, which is dropped. A
+24-bit BMP counts as grey where R = G = B everywhere.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 import imagecodecs
 import numpy as np
 
+from unstained.data.readers.tiff import directories
 from unstained.imaging.axes import COLOURS, Axes
 
 EXPORT_AGAIN: Final = (
@@ -25,6 +26,9 @@ DECLARE: Final = (
     "correct studies.<study>.data.channels and frames, or export the images as they are declared"
 )
 GREY: Final = Axes(("grey",))
+START_OF_SCAN: Final = b"\xff\xda"
+END_OF_IMAGE: Final = b"\xff\xd9"
+"""Markers of a JPEG (ITU-T T.81, B.1.1.3), which no compressed pixels contain."""
 
 
 class ImageError(Exception):
@@ -120,25 +124,15 @@ def _samples_first(page: np.ndarray, suffix: str) -> np.ndarray:
 
 
 def _tiff(content: bytes) -> list[np.ndarray]:
-    return [imagecodecs.tiff_decode(content, index=k) for k in range(_directories(content))]
+    return [imagecodecs.tiff_decode(content, index=k) for k in range(len(directories(content)))]
 
 
-def _directories(content: bytes) -> int:
-    """Number of images in a TIFF: a chain of directories (TIFF 6.0, section 2; BigTIFF)."""
-    order = "<" if content[:2] == b"II" else ">"
-    big = struct.unpack_from(f"{order}H", content, 2)[0] == 43
-    link, kind = (8, "Q") if big else (4, "I")
-    number, width, entry = ("Q", 8, 20) if big else ("H", 2, 12)
-    seen: set[int] = set()
-    while offset := struct.unpack_from(f"{order}{kind}", content, link)[0]:
-        if offset in seen:
-            raise ValueError("its directories form a circle")
-        seen.add(offset)
-        entries = struct.unpack_from(f"{order}{number}", content, offset)[0]
-        link = offset + width + entry * entries
-    if not seen:
-        raise ValueError("it has no directory")
-    return len(seen)
+def _jpeg(content: bytes) -> np.ndarray:
+    """Decode a JPEG that is whole: libjpeg fills the rest of a truncated one with grey."""
+    if content.rfind(END_OF_IMAGE) < content.rfind(START_OF_SCAN):
+        raise ValueError("it ends within its image")
+    image: np.ndarray = imagecodecs.jpeg8_decode(content)
+    return image
 
 
 def _one(decode: Callable[[bytes], np.ndarray]) -> Callable[[bytes], list[np.ndarray]]:
@@ -150,4 +144,6 @@ _DECODERS: Final[dict[str, Callable[[bytes], list[np.ndarray]]]] = {
     ".tiff": _tiff,
     ".bmp": _one(imagecodecs.bmp_decode),
     ".png": _one(imagecodecs.png_decode),
+    ".jpg": _one(_jpeg),
+    ".jpeg": _one(_jpeg),
 }

@@ -20,7 +20,7 @@ from unstained.data.readers.images import EXPORT_AGAIN
 from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError, SourceError
 
-IMAGE_SUFFIXES: Final = (".tif", ".tiff", ".bmp", ".png")
+IMAGE_SUFFIXES: Final = (".tif", ".tiff", ".bmp", ".png", ".jpg", ".jpeg")
 
 
 class Item(NamedTuple):

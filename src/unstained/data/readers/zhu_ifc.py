@@ -31,7 +31,7 @@ from unstained.data.readers.protocol import (
 from unstained.data.store.blocks import Cell
 
 _NAME: Final = re.compile(
-    r"(?:.*_)?(?P<object>\d+)_Ch(?P<channel>\d+)(?:\.ome)?\.(?:tiff?|bmp|png)", re.IGNORECASE
+    r"(?:.*_)?(?P<object>\d+)_Ch(?P<channel>\d+)(?:\.ome)?\.(?:tiff?|bmp|png|jpe?g)", re.IGNORECASE
 )
 
 RIM: Final = 3

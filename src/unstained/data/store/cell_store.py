@@ -47,6 +47,7 @@ class CellStore:
         manifest: content of manifest.json.
         study: name of the study.
         axes: frames and channels of every cell; images hold their planes.
+        lossy: cells with a file that was compressed with loss.
         white: counts of white where contrast is relative to it, else None (imaging/background.py).
         markers: names of the marker columns.
         dtype: of all pixels, uint8 or uint16.
@@ -61,6 +62,7 @@ class CellStore:
         self.axes = Axes(tuple(manifest["channels"]), manifest["frames"])
         self.markers: tuple[str, ...] = tuple(manifest["markers"])
         self.dtype: np.dtype = np.dtype(manifest["dtype"])
+        self.lossy: int = manifest["lossy"]
         self.white = white_level(manifest["normalise"], self.dtype)
         self.digest: str = manifest["digest"]
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()

@@ -19,6 +19,7 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from unstained import __version__
+from unstained.data.readers.lossy import is_lossy
 from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
 from unstained.data.store.blocks import Cell, Origin, block_files, block_name, write_block
 from unstained.data.store.schema import told_columns
@@ -65,6 +67,7 @@ class Packed:
         cells: how many cells it holds; with 0 there is no array.
         fillers: items that are no cells.
         refused: quarantined files, one entry an item.
+        lossy: cells with a file that was compressed with loss.
         dtype: of the pixels, '' without cells.
         first_file: source file of the first cell, '' without cells.
         array: directory of the array.
@@ -77,6 +80,7 @@ class Packed:
     cells: int
     fillers: int
     refused: tuple[Refused, ...]
+    lossy: int
     dtype: str
     first_file: str
     array: Path
@@ -106,6 +110,7 @@ def pack(task: Task) -> Packed:
         cells=record["cells"],
         fillers=record["fillers"],
         refused=tuple(Refused(*entry) for entry in record["refused"]),
+        lossy=record["lossy"],
         dtype=record["dtype"],
         first_file=record["first_file"],
         array=array,
@@ -146,10 +151,14 @@ def _finished(record: Path, identity: str, array: Path, rows: Path) -> dict[str,
 
 
 def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
-    cells, refused, fillers = [], [], 0
-    for outcome in task.reader.decode(task.acquisition, task.items):
+    cells, refused, fillers, lossy = [], [], 0, 0
+    directory = task.reader.source / task.acquisition.directory
+    lossy_file = cache(lambda name: is_lossy(directory / name))  # a montage is a file of many cells
+    decoded = task.reader.decode(task.acquisition, task.items)
+    for item, outcome in zip(task.items, decoded, strict=True):
         if isinstance(outcome, Cell):
             cells.append(outcome)
+            lossy += any(lossy_file(name) for name in item.files if name)
         elif not isinstance(outcome, Refused):
             fillers += 1
         elif task.quarantine:
@@ -160,6 +169,7 @@ def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
         "cells": len(cells),
         "fillers": fillers,
         "refused": refused,
+        "lossy": lossy,
         "dtype": cells[0].pixels.dtype.name if cells else "",
         "first_file": cells[0].source_file if cells else "",
     }

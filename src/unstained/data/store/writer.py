@@ -32,7 +32,7 @@ UNKNOWN: Final = "unknown"
 """What the manifest counts cells without a label as."""
 FORMAT: Final = 2
 """Version of the store's layout; raised when older code could not read it, or this code an older
-store. 2: the manifest names frames and normalisation."""
+store. 2: the manifest names frames, normalisation and lossy cells."""
 
 
 class StoreWriter:
@@ -50,6 +50,9 @@ class StoreWriter:
         markers: names of the marker columns.
         told: further columns of the cell table and their types, see `told_columns`.
         source: kind of source, 'simulator' or 'files'.
+
+    Attributes:
+        lossy: cells so far with a file that was compressed with loss; who adds blocks counts them.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class StoreWriter:
         (path / "blocks").mkdir(parents=True)
         self.path = path
         self.axes = axes
+        self.lossy = 0
         self.markers, self.told = tuple(markers), dict(told)
         self._head: dict[str, Any] = {
             "format": FORMAT,
@@ -147,6 +151,7 @@ class StoreWriter:
             raise StoreError("the store has no cells", "add at least one block before closing it")
         manifest = self._head | {
             "cells": sum(self._counts["label"].values()),
+            "lossy": self.lossy,
             "digest": self._digest.hexdigest(),
             "labels": dict(self._counts["label"]),
             "acquisitions": dict(self._counts["acquisition"]),

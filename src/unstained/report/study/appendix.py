@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from unstained.config.study import StudyData
 from unstained.evaluation.results import Evaluation
 from unstained.report.numbers import number, percent
 from unstained.report.page import (
@@ -13,6 +12,7 @@ from unstained.report.page import (
     Page,
     Section,
     Table,
+    Text,
     origin_section,
 )
 from unstained.report.prose import Prose
@@ -33,67 +33,37 @@ from unstained.report.study.verdict import verdict
 
 PROSE = Prose(__name__)
 
-GLOSSARY: Final = (
-    (
-        "Brightfield",
-        "Transmitted light without stain or fluorescence: what the models see, and nothing else.",
-    ),
-    (
-        "Training, validation, test",
-        "A model learns from training cells, is chosen and calibrated on validation cells, and is "
-        "judged on test cells that took part in neither.",
-    ),
-    (
-        "Held-out groups",
-        "All cells of a recording are in the same part, so that a model is tested on recordings it "
-        "never saw. A random split of cells lets it recognise recordings instead of biology.",
-    ),
-    (
-        "Control",
-        "A deliberately limited model that shows what can be reached without seeing cells.",
-    ),
-    ("Accuracy", "Fraction of all cells predicted right; dominated by the commonest class."),
-    (
-        "Balanced accuracy",
-        "Fraction predicted right in each class, averaged: guessing gives 1 / classes.",
-    ),
-    (
-        "Recall, precision",
-        "Of the cells of a class, the fraction found; of the predictions, the fraction right.",
-    ),
-    ("F1, macro-F1", "Harmonic mean of recall and precision; its plain mean over classes."),
-    (
-        "ROC-AUC",
-        "Chance that a cell of the class scores above one that is not: 0.5 is guessing, 1 perfect.",
-    ),
-    (
-        "Interval",
-        "Range of values compatible with the data if other groups had been recorded, found by "
-        "drawing whole groups again and again (bootstrap).",
-    ),
-    ("r, R²", "Pearson correlation of prediction and measurement; fraction of variance predicted."),
-    (
-        "Calibration",
-        "Agreement of stated confidence with the fraction right. Temperature scaling corrects it.",
-    ),
-    (
-        "Conformal set",
-        "The classes that cannot be excluded for a cell at a stated error rate: one if the case is "
-        "clear, several in doubt.",
-    ),
-    (
-        "Class activation map",
-        "Evidence for the predicted class by position in the image. It tells where, not why.",
-    ),
-)
+
+def glossary(data: StudyData) -> Definitions:
+    """Terms of the page in plain language."""
+    general = (
+        ("Image", PROSE("term_image", axes=data.axes)),
+        ("Training, validation, test", PROSE("term_parts")),
+        ("Held-out groups", PROSE("term_held_out")),
+        ("Control", PROSE("term_control")),
+        ("Interval", PROSE("term_interval")),
+        ("r, R²", PROSE("term_r")),
+    )
+    of_classes = (
+        ("Accuracy", PROSE("term_accuracy")),
+        ("Balanced accuracy", PROSE("term_balanced_accuracy")),
+        ("Recall, precision", PROSE("term_recall")),
+        ("F1, macro-F1", PROSE("term_f1")),
+        ("ROC-AUC", PROSE("term_roc_auc")),
+        ("Calibration", PROSE("term_calibration")),
+        ("Conformal set", PROSE("term_conformal")),
+        ("Class activation map", PROSE("term_map")),
+    )
+    return Definitions((*general, *(of_classes if data.class_names else ())))
 
 
-def build_page(evaluation: Evaluation, cells: Section) -> Page:
+def build_page(evaluation: Evaluation, cells: Section, lossy: int) -> Page:
     """The report of a study.
 
     Args:
         evaluation: all results.
         cells: the section with example cells (`gallery`).
+        lossy: cells of the store with a file that was compressed with loss.
     """
     found = findings(evaluation)
     distrust = Section(
@@ -112,13 +82,13 @@ def build_page(evaluation: Evaluation, cells: Section) -> Page:
         markers_section(evaluation),
         cells,
         external_section(evaluation) if classes else None,
-        data_section(evaluation),
+        data_section(evaluation, lossy),
         Section(
             "terms",
             "Terms",
             "Terms",
             "Words of this page in plain language.",
-            (Definitions(GLOSSARY),),
+            (glossary(evaluation.data),),
         ),
         origin_section(evaluation.provenance),
     ]
@@ -171,7 +141,7 @@ def _sentence(caveat: str) -> str:
     return f"{caveat[0].upper()}{caveat[1:]}." if caveat else ""
 
 
-def data_section(evaluation: Evaluation) -> Section:
+def data_section(evaluation: Evaluation, lossy: int) -> Section:
     """Cells and groups of each class in each part."""
     parts = [part for part in PARTS if part in evaluation.population]
     rows = []
@@ -198,5 +168,10 @@ def data_section(evaluation: Evaluation) -> Section:
         "The cells",
         "The cells",
         PROSE("data_lead"),
-        (table, missing_table(evaluation)),
+        (table, missing_table(evaluation), *_lossy(lossy)),
     )
+
+
+def _lossy(cells: int) -> tuple[Text, ...]:
+    """What compression has done, where it has."""
+    return (Text((PROSE("lossy", cells=f"{cells:,}"),)),) if cells else ()
