@@ -7,7 +7,14 @@ import numpy as np
 from unstained.data.canvas import place
 from unstained.explain.activation import evidence_picture
 from unstained.imaging.axes import COLOURS, Axes
-from unstained.imaging.pictures import along, cell_pictures, grey_picture, grey_range, panels
+from unstained.imaging.pictures import (
+    along,
+    cell_pictures,
+    described,
+    grey_picture,
+    grey_range,
+    panels,
+)
 
 
 def test_a_stained_cell_is_shown_in_its_own_colours_on_white() -> None:
@@ -37,3 +44,10 @@ def test_evidence_is_laid_over_every_square_of_a_strip() -> None:
     orange = (evidence_picture(strip, evidence) != 100).any(axis=2)
     assert np.argwhere(orange).tolist() == [[2, 3], [2, 11]]
     assert along(evidence, strip).sum() == 2
+
+
+def test_a_picture_is_described_by_what_was_recorded() -> None:
+    assert described(Axes(COLOURS)) == "Colour picture"
+    assert described(Axes(COLOURS, 2)) == "Colour picture (2 frames)"
+    assert described(Axes(("Ch1",))) == "Picture (1 frame of channel Ch1)"
+    assert described(Axes(("a", "b"), 5)) == "Picture (5 frames of channels a, b)"

@@ -47,6 +47,13 @@ def cell_pictures(contrast: Floats, axes: Axes, scale: float = 1.0) -> list[Pict
     return [grey_picture(np.concatenate(list(planes), axis=1), limits) for planes in contrast]
 
 
+def described(axes: Axes) -> str:
+    """What a cell's picture is, e.g. 'Colour picture' or 'Picture (5 frames of channel Ch1)'."""
+    if not axes.colour:
+        return f"Picture ({axes})"
+    return "Colour picture" + (f" ({axes.frames} frames)" if axes.frames > 1 else "")
+
+
 def panels(picture: Picture) -> int:
     """How many squares a strip has."""
     return int(picture.shape[1] // picture.shape[0])

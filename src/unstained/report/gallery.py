@@ -13,7 +13,7 @@ from unstained.evaluation.predictions import activation_maps
 from unstained.evaluation.results import Evaluation, ModelResult
 from unstained.explain import activation as explanation
 from unstained.imaging.masks import cell_masks
-from unstained.imaging.pictures import Picture, cell_pictures, panels
+from unstained.imaging.pictures import Picture, cell_pictures, described, panels
 from unstained.models.trained import TrainedModel
 from unstained.report.numbers import percent
 from unstained.report.page import Block, Card, Gallery, Section, Text, png_picture
@@ -171,7 +171,7 @@ def _cards(
         confidence = percent(float(model.probabilities[cell].max()))
         picture = pictures.pictures[position]
         width = WIDTH * panels(picture)
-        alt = f"Brightfield picture of a cell of class {truth}"
+        alt = f"{described(evaluation.data.axes)} of a cell of class {truth}"
         shown = [png_picture(explanation.png(picture), alt, width)]
         if pictures.evidence is not None:
             laid = explanation.evidence_picture(picture, pictures.evidence[position])

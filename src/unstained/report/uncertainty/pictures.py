@@ -14,7 +14,7 @@ from unstained.evaluation.uncertainty.results import records
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, Strangers
 from unstained.explain.activation import png
 from unstained.imaging.background import white_level
-from unstained.imaging.pictures import cell_pictures, panels
+from unstained.imaging.pictures import cell_pictures, described, panels
 from unstained.report.numbers import percent
 from unstained.report.page import Card, Gallery, Picture, png_picture
 
@@ -46,7 +46,7 @@ def stranger_gallery(strangers: Strangers, data: StudyData) -> Gallery:
         for index in np.flatnonzero(strangers.kinds == kind)[:: _step(strangers, kind)][:EXAMPLES]
     ]
     names = [str(strangers.kinds[index]) for index in chosen]
-    alts = [f"Brightfield picture of a cell of kind {name}" for name in names]
+    alts = [f"{described(data.axes)} of a cell of kind {name}" for name in names]
     pictures = _pictures([strangers.images[index] for index in chosen], data, alts)
     cards = tuple(
         Card(picture, name, str(strangers.groups[index]))
@@ -67,7 +67,7 @@ def suspect_gallery(suspects: pd.DataFrame, store: CellStore, data: StudyData) -
         return None
     rows = pd.Index(store.columns("cell_id")["cell_id"]).get_indexer(pd.Index(shown["cell_id"]))
     rows_of = records(shown)
-    alts = [f"Brightfield picture of a cell labelled {row['label']}" for row in rows_of]
+    alts = [f"{described(data.axes)} of a cell labelled {row['label']}" for row in rows_of]
     cards = tuple(
         Card(
             picture,
