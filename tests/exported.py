@@ -11,8 +11,8 @@ from torch import nn
 from tests.synthetic import asked, blobs, tasks
 from unstained.artifact.onnx_export import export_onnx
 from unstained.artifact.serving_graph import ServingGraph
+from unstained.config.export import ExportParams
 from unstained.config.models import BoostingParams, ModelParams, NetworkParams
-from unstained.config.stages import ExportParams
 from unstained.data.canvas import place
 from unstained.models.build import build_model
 from unstained.models.features.boosting import Cells as Examples

@@ -24,8 +24,8 @@ import tifffile
 
 from tests.bench.loose import write_cells
 from tests.bench.table import Row, show
+from unstained.config.ingest import IngestParams
 from unstained.config.project import load_params
-from unstained.config.stages import IngestParams
 from unstained.data.readers.images import read_grey
 from unstained.pipeline.contract import Job
 from unstained.stages import ingest

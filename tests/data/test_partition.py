@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from unstained.config.stages import SplitParams
+from unstained.config.split import SplitParams
 from unstained.data.splits import partition as splits
 from unstained.data.splits.partition import PARTS, stable_keys
 from unstained.errors import SplitError

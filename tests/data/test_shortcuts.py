@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.synthetic import make_store
-from unstained.config.stages import ValidateParams
+from unstained.config.validate import ValidateParams
 from unstained.data.audit.probes import probe_names, read_probes
 from unstained.data.audit.shortcuts import ProbeResult, audit_shortcuts, deal, sample_rows
 

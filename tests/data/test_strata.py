@@ -10,7 +10,7 @@ import pytest
 from tests.data.test_shortcuts import params as validate_params
 from tests.learning.cases import STUDY
 from tests.synthetic import asked, make_store, tasks
-from unstained.config.stages import SplitParams
+from unstained.config.split import SplitParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.pipeline.contract import Job

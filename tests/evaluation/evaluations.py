@@ -8,8 +8,8 @@ import numpy as np
 
 from tests.conftest import ROOT
 from tests.synthetic import asked
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.project import load_params
-from unstained.config.stages import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.evaluation.beside_controls import explained_by, gains_over
 from unstained.evaluation.controls import control_names

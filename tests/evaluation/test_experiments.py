@@ -13,8 +13,8 @@ from scipy import stats
 
 from tests.models.sizes import TINY
 from tests.synthetic import make_store
+from unstained.config.companions import Experiment
 from unstained.config.models import ModelParams
-from unstained.config.stages import Experiment
 from unstained.data.canvas import load_canvases
 from unstained.evaluation.baselines.experiments import (
     Hidden,

@@ -104,8 +104,6 @@ def test_what_normalises_every_pixel_makes_all_that_sees_cells_stale(copy: Code)
 @pytest.mark.parametrize(
     ("name", "users"),
     [
-        ("config/uncertainty.py", {"uncertainty"}),
-        ("config/explain.py", {"explain"}),
         ("report/study/verdict.py", {"report"}),
         ("report/leaderboard/page.py", {"report"}),
         ("report/gallery.py", {"report"}),
@@ -117,6 +115,25 @@ def test_an_edit_of_a_page_neither_evaluates_nor_compares_again(
     copy: Code, name: str, users: set[str]
 ) -> None:
     assert stale(copy, copy.source / "unstained" / name) == users
+
+
+@pytest.mark.parametrize(
+    ("section", "users"),
+    [
+        ("ingest", {"ingest"}),
+        ("compare", {"compare"}),
+        ("promote", {"promote"}),
+        ("report", {"report"}),
+        ("monitor", {"monitor"}),
+        ("explain", {"explain"}),
+        ("uncertainty", {"uncertainty"}),
+        ("companions", {"companions", "explain", "uncertainty"}),
+    ],
+)
+def test_an_edit_of_a_section_makes_those_stale_that_are_asked_for_it(
+    copy: Code, section: str, users: set[str]
+) -> None:
+    assert stale(copy, copy.source / "unstained/config" / f"{section}.py") == users
 
 
 def test_an_edit_of_a_page_writes_pages_again_and_nothing_else(copy: Code) -> None:

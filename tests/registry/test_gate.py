@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.leagues import league, paired
-from unstained.config.stages import PromoteParams
+from unstained.config.promote import PromoteParams
 from unstained.errors import RegistryError
 from unstained.registry.gate import Decision, choose_challenger, decide, one_sided
 from unstained.registry.standings import find_test

@@ -7,7 +7,10 @@ from pathlib import Path
 from tests.config.test_config import edit
 from tests.registered import CLASSES, NAME, STUDY
 from tests.synthetic import asked
-from unstained.config.stages import CompareParams, EvaluateParams, PromoteParams, RegisterParams
+from unstained.config.compare import CompareParams
+from unstained.config.evaluate import EvaluateParams
+from unstained.config.promote import PromoteParams
+from unstained.config.register import RegisterParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import write_json
 from unstained.pipeline.contract import Job

@@ -13,7 +13,7 @@ from scipy import stats
 from tests.registered import CLASSES, NAME, fresh_registry, register, toy_logits
 from tests.stages.studies import compare_params, make_job
 from tests.synthetic import make_store
-from unstained.config.stages import MonitorParams
+from unstained.config.monitor import MonitorParams
 from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import RegistryError, StageInputError

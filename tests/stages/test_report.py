@@ -15,7 +15,7 @@ from tests.registered import fresh_registry, register
 from tests.stages.studies import REGISTER
 from tests.stages.test_evaluate import MODELS, make_inputs
 from tests.stages.test_evaluate import PARAMS as EVALUATED
-from unstained.config.stages import ReportParams
+from unstained.config.report import ReportParams
 from unstained.data.store.cell_store import CellStore
 from unstained.files import read_json, write_json
 from unstained.pipeline.contract import Job, Report

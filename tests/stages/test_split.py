@@ -11,7 +11,7 @@ import pytest
 from tests.data.test_partition import make_split
 from tests.stages.test_validate import job, study
 from tests.synthetic import make_store
-from unstained.config.stages import SplitParams
+from unstained.config.split import SplitParams
 from unstained.config.study import CommonParams
 from unstained.errors import SplitError
 from unstained.files import tree_sha256

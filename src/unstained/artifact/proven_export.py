@@ -11,7 +11,7 @@ import numpy as np
 from unstained.artifact.onnx_export import EXPORTERS, Exported, export_onnx
 from unstained.artifact.parity import Parity, compare, require
 from unstained.artifact.serving_graph import ServingGraph
-from unstained.config.stages import ExportParams
+from unstained.config.export import ExportParams
 from unstained.errors import ExportError
 
 

@@ -29,7 +29,7 @@ from unstained.artifact.inference import INPUT_NAME, open_session, run_session
 from unstained.artifact.latency import measure
 from unstained.artifact.onnx_export import canonicalise
 from unstained.artifact.padding import pad_batch
-from unstained.config.stages import ExportParams
+from unstained.config.export import ExportParams
 from unstained.errors import ExportError
 from unstained.files import whole_file
 

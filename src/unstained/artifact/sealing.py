@@ -30,7 +30,7 @@ from unstained.artifact.parity import Parity
 from unstained.artifact.proven_export import export_with_parity
 from unstained.artifact.quantise import Int8Verdict, make_variant
 from unstained.artifact.serving_graph import ServingGraph
-from unstained.config.stages import ExportParams
+from unstained.config.export import ExportParams
 from unstained.config.study import StudyData
 from unstained.config.tasks import TaskParams
 from unstained.data.store.cell_store import CellStore

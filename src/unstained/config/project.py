@@ -10,19 +10,17 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from unstained.config.base import P, Params
+from unstained.config.companions import CompanionsParams
+from unstained.config.compare import CompareParams
 from unstained.config.compose import Composition, problems_error
 from unstained.config.document import Document, read_document
 from unstained.config.layers import Stated, Tree, plain, shape_of
 from unstained.config.learning import TrainParams
 from unstained.config.models import KINDS, AnyModelParams, NetworkBase
 from unstained.config.nearest import suggestion
+from unstained.config.register import RegisterParams
 from unstained.config.sections import Sections
-from unstained.config.stages import (
-    CompanionsParams,
-    CompareParams,
-    RegisterParams,
-    SplitParams,
-)
+from unstained.config.split import SplitParams
 from unstained.config.study import SimulateParams, StudyData
 from unstained.errors import ParameterError
 

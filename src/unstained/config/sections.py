@@ -5,22 +5,20 @@ from __future__ import annotations
 from pydantic import Field
 
 from unstained.config.base import Params
+from unstained.config.compare import CompareParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.explain import ExplainParams
+from unstained.config.export import ExportParams
+from unstained.config.ingest import IngestParams
 from unstained.config.learning import TrainParams, TuneParams
-from unstained.config.stages import (
-    CompareParams,
-    EvaluateParams,
-    ExportParams,
-    IngestParams,
-    MonitorParams,
-    PromoteParams,
-    RegisterParams,
-    ReportParams,
-    SplitParams,
-    ValidateParams,
-)
+from unstained.config.monitor import MonitorParams
+from unstained.config.promote import PromoteParams
+from unstained.config.register import RegisterParams
+from unstained.config.report import ReportParams
+from unstained.config.split import SplitParams
 from unstained.config.study import CommonParams, SimulateParams
 from unstained.config.uncertainty import UncertaintyParams
+from unstained.config.validate import ValidateParams
 
 
 class Sections(Params):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unstained.config.stages import EvaluateParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.config.tasks import ClassesParams
 from unstained.evaluation.predictions import Cells

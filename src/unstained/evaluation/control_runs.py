@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unstained.config.stages import EvaluateParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.data.audit.shortcuts import sample_rows
 from unstained.data.store.cell_store import CellStore

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from unstained.config.stages import EvaluateParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.config.tasks import TaskParams
 from unstained.data.store.cell_store import CellStore

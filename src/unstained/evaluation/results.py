@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from unstained.config.stages import EvaluateParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.evaluation.calibration import Reliability
 from unstained.evaluation.predictions import Cells

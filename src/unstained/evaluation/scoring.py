@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from unstained.config.stages import EvaluateParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.evaluation import calibration, conformal
 from unstained.evaluation.predictions import Cells, answers

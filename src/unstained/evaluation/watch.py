@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unstained.config.stages import MonitorParams
+from unstained.config.monitor import MonitorParams
 from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.drift import Drift, Sample, compare_samples

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from unstained.config.base import Params, parse
-from unstained.config.stages import CompanionsParams
+from unstained.config.companions import CompanionsParams
 from unstained.errors import ParameterError
 from unstained.pipeline.contract import Replicate, Stage
 

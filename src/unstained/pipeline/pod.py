@@ -125,7 +125,7 @@ def nominate_in_pod(given: Mapping[str, Any]) -> None:
     Args:
         given: study, model, register (section), and `registration` as output.
     """
-    from unstained.config.stages import RegisterParams
+    from unstained.config.register import RegisterParams
     from unstained.registry.registration import registration_content
     from unstained.registry.registry import Registry
 

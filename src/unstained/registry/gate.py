@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from unstained.config.stages import PromoteParams
+from unstained.config.promote import PromoteParams
 from unstained.errors import RegistryError
 from unstained.registry.standings import (
     Entry,

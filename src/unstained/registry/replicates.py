@@ -23,9 +23,9 @@ from unstained.artifact.sealing import (
     take_cells,
     trace_origin,
 )
+from unstained.config.export import ExportParams
 from unstained.config.learning import TrainParams
 from unstained.config.models import ModelParams, NetworkBase
-from unstained.config.stages import ExportParams
 from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unstained.config.base import Params
+from unstained.config.companions import CompanionsParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.models import ModelParams, NetworkBase
-from unstained.config.stages import CompanionsParams, EvaluateParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage

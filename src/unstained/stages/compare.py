@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstained.config.base import Params
-from unstained.config.stages import CompareParams, EvaluateParams, RegisterParams
+from unstained.config.compare import CompareParams
+from unstained.config.evaluate import EvaluateParams
+from unstained.config.register import RegisterParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.errors import NoCandidateError, RegistryError
 from unstained.files import write_json, write_text

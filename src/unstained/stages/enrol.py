@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
+from unstained.config.evaluate import EvaluateParams
+from unstained.config.export import ExportParams
 from unstained.config.learning import TrainParams
 from unstained.config.models import ModelParams
-from unstained.config.stages import EvaluateParams, ExportParams, RegisterParams
+from unstained.config.register import RegisterParams
 from unstained.config.study import StudyData
 from unstained.errors import UnstainedError
 from unstained.files import read_json, write_text

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
-from unstained.config.stages import EvaluateParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage

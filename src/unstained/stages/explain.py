@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
+from unstained.config.companions import CompanionsParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.explain import ExplainParams
-from unstained.config.stages import CompanionsParams, EvaluateParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage

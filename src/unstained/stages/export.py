@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
+from unstained.config.export import ExportParams
 from unstained.config.learning import TrainParams
-from unstained.config.stages import ExportParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from unstained.config.base import Params
-from unstained.config.stages import IngestParams
+from unstained.config.ingest import IngestParams
 from unstained.config.study import CommonParams, SimulateParams, StudyData
 from unstained.errors import ParameterError, SourceError
 from unstained.files import read_json

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from unstained.config.base import Params
-from unstained.config.stages import MonitorParams, RegisterParams
+from unstained.config.monitor import MonitorParams
+from unstained.config.register import RegisterParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.errors import RegistryError, StageInputError
 from unstained.files import write_json, write_text

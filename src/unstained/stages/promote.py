@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstained.config.base import Params
-from unstained.config.stages import PromoteParams, RegisterParams
+from unstained.config.promote import PromoteParams
+from unstained.config.register import RegisterParams
 from unstained.files import read_json, write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 

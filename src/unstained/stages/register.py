@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from unstained.config.base import Params
-from unstained.config.stages import RegisterParams
+from unstained.config.register import RegisterParams
 from unstained.config.study import StudyData
 from unstained.files import read_json, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage

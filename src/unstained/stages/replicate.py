@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.learning import TrainParams
 from unstained.config.models import ModelParams
-from unstained.config.stages import EvaluateParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage

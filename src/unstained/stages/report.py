@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstained.config.base import Params
-from unstained.config.stages import EvaluateParams, RegisterParams, ReportParams
+from unstained.config.evaluate import EvaluateParams
+from unstained.config.register import RegisterParams
+from unstained.config.report import ReportParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from unstained.config.base import Params
-from unstained.config.stages import SplitParams
+from unstained.config.split import SplitParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unstained.config.base import Params
-from unstained.config.stages import CompanionsParams, EvaluateParams
+from unstained.config.companions import CompanionsParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import CommonParams, SimulateParams, StudyData
 from unstained.config.uncertainty import UncertaintyParams
 from unstained.files import write_text

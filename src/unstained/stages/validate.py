@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstained.config.base import Params
-from unstained.config.stages import ValidateParams
 from unstained.config.study import CommonParams, StudyData
+from unstained.config.validate import ValidateParams
 from unstained.errors import ValidationError
 from unstained.files import write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from unstained.config.stages import ValidateParams
+from unstained.config.validate import ValidateParams
 from unstained.data.audit.duplicates import Duplicates, find_duplicates
 from unstained.data.audit.findings import (
     DuplicateCounts,

@@ -28,7 +28,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from unstained.config.stages import ValidateParams
+from unstained.config.validate import ValidateParams
 from unstained.data.audit.discriminant import cross_validate, quadratic_scores
 from unstained.data.splits.partition import stable_keys
 from unstained.statistics.evidence import Share, evidence, explained_share

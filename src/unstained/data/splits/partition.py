@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from unstained.config.stages import SplitParams
+from unstained.config.split import SplitParams
 from unstained.data.splits.allocation import allocate
 from unstained.data.store.columns import encode, numbers, places, strings
 from unstained.errors import SplitError

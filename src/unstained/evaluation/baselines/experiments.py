@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from unstained.config.companions import Experiment
 from unstained.config.models import ModelParams
-from unstained.config.stages import Experiment
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.baselines.grid import Grid

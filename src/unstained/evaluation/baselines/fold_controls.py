@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from unstained.config.stages import EvaluateParams
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.data.canvas import contrast_scale
 from unstained.data.store.cell_store import CellStore

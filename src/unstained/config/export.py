@@ -1,0 +1,23 @@
+"""Parameters of the exported graph."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from unstained.config.base import Count, Params, Positive
+
+
+class ExportParams(Params):
+    """ONNX export, parity and quantisation."""
+
+    opset: Annotated[int, Field(ge=18, le=23)]
+    logit_tolerance: Positive
+    quantise: bool
+    quantise_min_speedup: Positive
+    quantise_max_loss: Annotated[float, Field(ge=0)] = Field(
+        description="macro-F1 that INT8 may lose"
+    )
+    latency_batches: tuple[Count, ...]
+    latency_repeats: Count
