@@ -16,7 +16,7 @@ import pandas as pd
 from onnx import TensorProto, helper
 from safetensors.numpy import save_file
 
-from unstained.artifact.artifact import seal_artifact
+from unstained.artifact.artifact import CARD_FORMAT, seal_artifact
 from unstained.files import write_json
 from unstained.registry.registry import Registry
 from unstained.registry.submission import DatasetFacts, RegisteredVersion, Submission
@@ -57,6 +57,7 @@ def make_artifact(
     bias: float = 0.0,
     classes: tuple[str, ...] = CLASSES,
     groups: tuple[str, ...] = (),
+    card_format: int = CARD_FORMAT,
 ) -> Path:
     """A sealed artifact of the toy graph, for images of any size; `bias` makes them differ."""
     path.mkdir(parents=True)
@@ -86,10 +87,13 @@ def make_artifact(
     save_file({"pixels": images, "logits": logits}, path / "golden.safetensors")
     target = {"name": "DNA", "transform": "none", "unit": ""}
     card = {
+        "format": card_format,
         "study": STUDY,
         "bias": bias,
         "groups": list(groups),
-        "inputs": [{"name": "pixels", "dtype": "uint16", "channels": ["Ch1"]}],
+        "inputs": [
+            {"name": "pixels", "dtype": "uint16", "channels": ["Ch1"], "frames": 1, "white": None}
+        ],
         "outputs": [
             {"name": "logits", "classes": list(classes)},
             {"name": "targets", "targets": [target]},
@@ -154,6 +158,7 @@ def submission(
     split: str = "5" * 64,
     classes: tuple[str, ...] = CLASSES,
     groups: tuple[str, ...] = (),
+    card_format: int = CARD_FORMAT,
     tags: Mapping[str, str] | None = None,
     **changes: Any,
 ) -> Submission:
@@ -161,7 +166,7 @@ def submission(
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / f"artifact-{model}-{bias}"
     if not artifact.exists():
-        make_artifact(artifact, bias=bias, classes=classes, groups=groups)
+        make_artifact(artifact, bias=bias, classes=classes, groups=groups, card_format=card_format)
     path = folder / f"{model}-{bias}.parquet"
     (make_predictions() if predictions is None else predictions).to_parquet(path)
     report = folder / "report.html"

@@ -102,7 +102,14 @@ def test_gate_can_decide_after_data_were_added(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("champion", "reason"),
-    [({"classes": ("a", "b", "d")}, "it knows other classes than the study has now")],
+    [
+        ({"classes": ("a", "b", "d")}, "it knows other classes than the study has now"),
+        (
+            {"card_format": 1},
+            "its card has format 1, this version of unstained reads 2; export and register the "
+            "model again",
+        ),
+    ],
 )
 def test_champion_for_another_question_is_left_out(
     tmp_path: Path, champion: dict[str, Any], reason: str

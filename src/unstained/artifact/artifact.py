@@ -22,6 +22,9 @@ CALIBRATION_FILE: Final = "calibration.json"
 DIGEST_FILE: Final = "digest.json"
 REQUIRED_FILES: Final = (MODEL_FILE, CARD_FILE, GOLDEN_FILE, CALIBRATION_FILE)
 
+CARD_FORMAT: Final = 2
+"""Format of card.json; raised when older code could not read it. 2: calibration by task."""
+
 REMEDY: Final = "do not use this copy; fetch the artifact again or run `unstained run export`"
 
 

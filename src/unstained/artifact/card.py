@@ -13,7 +13,13 @@ from typing import Any, Final
 import numpy as np
 
 from unstained import __version__
-from unstained.artifact.artifact import CALIBRATION_FILE, GOLDEN_FILE, INT8_FILE, MODEL_FILE
+from unstained.artifact.artifact import (
+    CALIBRATION_FILE,
+    CARD_FORMAT,
+    GOLDEN_FILE,
+    INT8_FILE,
+    MODEL_FILE,
+)
 from unstained.artifact.inference import INPUT_NAME
 from unstained.artifact.onnx_export import Exported
 from unstained.artifact.padding import padding_rule
@@ -26,8 +32,6 @@ from unstained.models.trained import ModelSpec
 from unstained.tasks.classes import Classes
 from unstained.tasks.study import Task, Tasks
 from unstained.tasks.value import Value
-
-CARD_FORMAT: Final = 2
 
 INTENDED_USE: Final = (
     "Research use only. Single cells from the instrument, magnification and preparation that the "

@@ -7,13 +7,13 @@ never be compared again. Its artifact takes raw pixels, so it can be asked about
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from unstained.artifact.artifact import CALIBRATION_FILE, CARD_FILE, MODEL_FILE
+from unstained.artifact.artifact import CALIBRATION_FILE, CARD_FILE, CARD_FORMAT, MODEL_FILE
 from unstained.artifact.inference import open_session, run_session
 from unstained.artifact.padding import pad_batch
 from unstained.config.study import StudyData
@@ -38,11 +38,16 @@ BATCH: Final = 64
 def why_unfit(artifact: Path, store: CellStore, data: StudyData) -> str:
     """Why an artifact cannot judge the cells of a store; empty where it can."""
     card, asked = read_json(artifact / CARD_FILE), Tasks.of(data.tasks)
+    if card.get("format") != CARD_FORMAT:
+        return (
+            f"its card has format {card.get('format')}, this version of unstained reads "
+            f"{CARD_FORMAT}; export and register the model again"
+        )
     pixels, outputs = card["inputs"][0], {out["name"]: out for out in card["outputs"]}
     known: dict[str, tuple[Any, Any]] = {
         "channels": (tuple(pixels["channels"]), store.axes.channels),
-        "frames": (pixels.get("frames", 1), store.axes.frames),
-        "normalisation": (pixels.get("white"), store.white),
+        "frames": (pixels["frames"], store.axes.frames),
+        "normalisation": (pixels["white"], store.white),
         "pixel type": (pixels["dtype"], store.dtype.name),
         "classes": (
             [_named(outputs, asked.served(t), "classes") for t in asked.classes],
@@ -110,11 +115,11 @@ def artifact_predictions(
     names = store.columns("cell_id", "group").iloc[rows]
     table = store.columns(*asked.columns).iloc[rows]
     truth = asked.truths({name: table[name] for name in asked.columns})
-    thresholds = _thresholds(artifact)
+    calibration = read_json(artifact / CALIBRATION_FILE)
     by_class = {}
     for task in asked.classes:
         probabilities, logits = (found[name] for name in asked.served(task))
-        sets = prediction_sets(probabilities, thresholds(task.name))
+        sets = prediction_sets(probabilities, np.array(calibration[task.name]["thresholds"]))
         key = ONLY if len(asked.classes) == 1 else task.name
         by_class[key] = ClassPredictions(truth[task.name], logits, probabilities, sets)
     return Predictions(
@@ -131,16 +136,6 @@ def artifact_predictions(
             for task in asked.proportions
         },
     )
-
-
-def _thresholds(artifact: Path) -> Callable[[str], np.ndarray]:
-    """Thresholds of conformal sets by task; an older artifact holds those of its only one."""
-    content = read_json(artifact / CALIBRATION_FILE)
-
-    def of(task: str) -> np.ndarray:
-        return np.array(content.get(task, content)["thresholds"], np.float64)
-
-    return of
 
 
 def _named(outputs: Mapping[str, Any], served: tuple[str, ...], key: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ import onnxruntime as ort
 from unstained.artifact.artifact import (
     CALIBRATION_FILE,
     CARD_FILE,
+    CARD_FORMAT,
     MODEL_FILE,
     REMEDY,
     verify_artifact,
@@ -33,8 +34,6 @@ from unstained.serving.threads import thread_count
 from unstained.statistics.conformal import prediction_sets
 
 DIGEST_VARIABLE: Final = "UNSTAINED_ARTIFACT_DIGEST"
-CARD_FORMAT: Final = 2
-"""Format of card.json that this module reads."""
 SET_NAME: Final = "conformal_set"
 CHUNK: Final = 64
 """Cells that run through the graph at once, so that a large request needs no more memory."""
