@@ -1,6 +1,6 @@
-"""All models on held-out cells, beside controls."""
+"""One model on held-out cells."""
 
-from kfp.dsl import Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
 from components.base import component
 
@@ -10,19 +10,17 @@ def evaluate(
     study: str,
     recipe: str,
     code: str,
-    models: list,
+    model: str,
     common: dict,
     data: dict,
     evaluate: dict,
     store: dict,
-    validation: Input[Dataset],
     partition: Input[Dataset],
-    trained: Input[list[Model]],
+    trained: Input[Model],
     evaluation: Output[Artifact],
     metrics: Output[Metrics],
-    curves: Output[ClassificationMetrics],
 ) -> None:
-    """Evaluate all models."""
+    """Evaluate one model."""
     from unstained.pipeline.pod import run_in_pod
 
     run_in_pod("evaluate", locals())

@@ -15,7 +15,7 @@ def register(
     register: dict,
     search: Input[list[Artifact]],
     trained: Input[list[Model]],
-    evaluation: Input[Artifact],
+    evaluation: Input[list[Artifact]],
     artifact: Input[list[Model]],
     registration: Output[Artifact],
     metrics: Output[Metrics],

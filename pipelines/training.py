@@ -7,6 +7,7 @@ from kfp.dsl import Artifact, Dataset, Input, Model
 from kfp.dsl.base_component import BaseComponent
 
 from components.compare import compare as compare_
+from components.controls import controls as controls_
 from components.evaluate import evaluate as evaluate_
 from components.export import export as export_
 from components.fetch import fetch
@@ -32,8 +33,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
             be given at run time.
     """
     prepare = prepare_data(deployment)
-    fit = _fit(deployment)
-    export_models, register_models = _export(deployment), _register(deployment)
+    fit, register_models = _fit(deployment), _register(deployment)
     decide = decision(deployment)
 
     @dsl.pipeline(name="unstained-training", description="From cells to a champion.")
@@ -79,27 +79,31 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 deployment,
             )
             parted = {**cells, "partition": division.outputs["partition"]}
-            networks = fit(**parted, models=models, tune=tune, train=train).outputs
-            judged = pure(
-                evaluate_(
+            fitted = fit(
+                **parted, models=models, tune=tune, train=train, evaluate=evaluate, export=export
+            ).outputs
+            judged = {
+                "models": models,
+                "trained": fitted["trained"],
+                "evaluation": fitted["evaluation"],
+            }
+            recorded = pure(
+                controls_(
                     **parted,
-                    models=models,
+                    **judged,
                     evaluate=evaluate,
                     validation=validated,
-                    trained=networks["trained"],
-                    code=deployment.code("evaluate"),
+                    code=deployment.code("controls"),
                 ),
                 deployment,
             )
-            made = {
-                "models": models,
-                "search": networks["search"],
-                "trained": networks["trained"],
-                "evaluation": judged.outputs["evaluation"],
-            }
-            exported = export_models(**parted, **made, train=train, export=export).output
             registered = register_models(
-                **about, **made, data=data, register=register, artifact=exported
+                **about,
+                **judged,
+                data=data,
+                register=register,
+                search=fitted["search"],
+                artifact=fitted["artifact"],
             )
             decided = decide(
                 **parted,
@@ -113,13 +117,12 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
             acting(
                 report_(
                     **cells,
-                    models=models,
+                    **judged,
                     evaluate=evaluate,
                     register=register,
                     report=report,
                     validation=validated,
-                    trained=networks["trained"],
-                    evaluation=judged.outputs["evaluation"],
+                    record=recorded.outputs["record"],
                     registration=registered.output,
                     league=decided["league"],
                     decision=decided["decision"],
@@ -168,11 +171,19 @@ def prepare_data(deployment: Deployment) -> BaseComponent:
     return made
 
 
-Fitted = NamedTuple("Fitted", [("search", list[Artifact]), ("trained", list[Model])])  # noqa: UP014
+Fitted = NamedTuple(  # noqa: UP014
+    "Fitted",
+    [
+        ("search", list[Artifact]),
+        ("trained", list[Model]),
+        ("evaluation", list[Artifact]),
+        ("artifact", list[Model]),
+    ],
+)
 
 
 def _fit(deployment: Deployment) -> BaseComponent:
-    """Every model searched and trained, side by side.
+    """Every model searched, trained, evaluated and exported, side by side.
 
     Loops stand in graphs of their own: kfp's local runner hands a loop's item to whatever argument
     of the loop is the output of another task, and arguments of a graph are none.
@@ -187,73 +198,47 @@ def _fit(deployment: Deployment) -> BaseComponent:
         data: dict,
         tune: dict,
         train: dict,
+        evaluate: dict,
+        export: dict,
         store: dict,
         partition: Input[Dataset],
     ) -> Fitted:
         about = {"study": study, "recipe": recipe, "common": common, "data": data}
         with dsl.ParallelFor(models) as item:
-            one = {
-                **about,
-                "model": item.model,
-                "architecture": item.params,
-                "train": train,
-                "store": store,
-                "partition": partition,
-            }
-            search = heavy(tune_(**one, tune=tune, code=deployment.code("tune")), deployment)
-            fitted = heavy(
-                train_(**one, search=search.outputs["search"], code=deployment.code("train")),
+            one = {**about, "model": item.model, "store": store, "partition": partition}
+            learning = {"architecture": item.params, "train": train}
+            search = heavy(
+                tune_(**one, **learning, tune=tune, code=deployment.code("tune")), deployment
+            ).outputs["search"]
+            trained = heavy(
+                train_(**one, **learning, search=search, code=deployment.code("train")), deployment
+            ).outputs["trained"]
+            evaluation = pure(
+                evaluate_(
+                    **one, evaluate=evaluate, trained=trained, code=deployment.code("evaluate")
+                ),
                 deployment,
-            )
-        return Fitted(
-            search=dsl.Collected(search.outputs["search"]),
-            trained=dsl.Collected(fitted.outputs["trained"]),
-        )
-
-    made: BaseComponent = fit_all
-    return made
-
-
-def _export(deployment: Deployment) -> BaseComponent:
-    """Every model as a sealed ONNX artifact."""
-
-    @dsl.pipeline(name="export")
-    def export_all(
-        study: str,
-        recipe: str,
-        models: list,
-        common: dict,
-        data: dict,
-        train: dict,
-        export: dict,
-        store: dict,
-        partition: Input[Dataset],
-        search: Input[list[Artifact]],
-        trained: Input[list[Model]],
-        evaluation: Input[Artifact],
-    ) -> list[Model]:
-        with dsl.ParallelFor(models) as item:
+            ).outputs["evaluation"]
             exported = pure(
                 export_(
-                    study=study,
-                    recipe=recipe,
-                    model=item.model,
-                    common=common,
-                    data=data,
+                    **one,
                     train=train,
                     export=export,
-                    store=store,
-                    partition=partition,
                     search=search,
                     trained=trained,
                     evaluation=evaluation,
                     code=deployment.code("export"),
                 ),
                 deployment,
-            )
-        return dsl.Collected(exported.outputs["artifact"])
+            ).outputs["artifact"]
+        return Fitted(
+            search=dsl.Collected(search),
+            trained=dsl.Collected(trained),
+            evaluation=dsl.Collected(evaluation),
+            artifact=dsl.Collected(exported),
+        )
 
-    made: BaseComponent = export_all
+    made: BaseComponent = fit_all
     return made
 
 
@@ -269,7 +254,7 @@ def _register(deployment: Deployment) -> BaseComponent:
         register: dict,
         search: Input[list[Artifact]],
         trained: Input[list[Model]],
-        evaluation: Input[Artifact],
+        evaluation: Input[list[Artifact]],
         artifact: Input[list[Model]],
     ) -> list[Artifact]:
         with dsl.ParallelFor(models, parallelism=1) as item:

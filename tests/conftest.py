@@ -29,7 +29,7 @@ SLOWEST = (
     "s3",
     "grid",
     "replicates",
-    "tests/stages/test_enrol.py",
+    "tests/stages/test_replicates.py",
     "tests/test_interruptions.py",
     "tests/learning/test_tuning_ray.py",
     "tests/pipelines/cluster/test_command.py",

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.config.test_config import edit
 from tests.conftest import ROOT
 from tests.demo import RECIPE
+from unstained.pipeline.catalogue import LEARNING
 from unstained.pipeline.contract import Replicate
 from unstained.pipeline.runner import run_stage
 
@@ -37,7 +38,18 @@ def make_replicates(root: Path) -> None:
         run_stage(stage, "nsc", root=root)
     for model in MODELS:
         for fold in FOLDS:
-            run_stage("replicate", "nsc", model, root=root, replicate=Replicate(fold, SEED))
+            replicate(root, model, Replicate(fold, SEED))
+
+
+def replicate(root: Path, model: str, which: Replicate) -> None:
+    """Train and evaluate a replicate."""
+    for stage in LEARNING:
+        run_stage(stage, "nsc", model, root=root, replicate=which)
+
+
+def home(root: Path, model: str, fold: int, stage: str = "evaluate") -> Path:
+    """Where a stage of a replicate lies."""
+    return root / "runs/nsc/replicates" / stage / model / Replicate(fold, SEED).name
 
 
 def another(project: Path, place: Path) -> Path:

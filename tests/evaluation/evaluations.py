@@ -19,7 +19,7 @@ from unstained.evaluation.results import (
     Evaluation,
     ModelResult,
     Resampled,
-    choose_best,
+    best_first,
 )
 from unstained.evaluation.scoring import evaluate_model, score_predictions
 from unstained.statistics.intervals import resample_groups
@@ -143,7 +143,7 @@ def make_evaluation(
             scores = score_predictions(said, sampling, described, params)
             predicted = logits.argmax(axis=1).astype(float)
             results.append(ControlResult(name, split, main, scores, predicted))
-    best = choose_best(models, described)
+    models = best_first(models, described)
     resampled = Resampled(sampling.groups, sampling.caveat)
     return Evaluation(
         data=described,
@@ -151,10 +151,9 @@ def make_evaluation(
         seed=0,
         cells=cells,
         models=models,
-        best=best,
         controls=tuple(results),
-        gains=gains_over(results, best, cells, described, params, 0),
-        explained=explained_by(results, best, cells, described, params, 0),
+        gains=gains_over(results, models[0], cells, described, params, 0),
+        explained=explained_by(results, models[0], cells, described, params, 0),
         grouped=grouped,
         resampled={"test": resampled, "external": resampled},
         population={"train": dict.fromkeys(CLASSES, (100, 5))},

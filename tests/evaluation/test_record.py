@@ -16,7 +16,13 @@ from tests.evaluation.evaluations import evaluate_params, make_cells, make_evalu
 from tests.evaluation.evaluations import study as make_study
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
-from unstained.evaluation.record import evaluation_content, from_plain, read_evaluation, to_plain
+from unstained.evaluation.record import (
+    evaluation_content,
+    from_plain,
+    read_evaluation,
+    read_results,
+    to_plain,
+)
 from unstained.evaluation.results import Evaluation
 from unstained.files import write_json
 from unstained.predictions import write_predictions
@@ -60,10 +66,11 @@ def written(evaluation: Evaluation, folder: Path) -> Any:
     """The files of an evaluation, as arguments of the reader."""
     write_json(folder / "evaluation.json", evaluation_content(evaluation))
     write_json(folder / "audit.json", evaluation.audit)
-    (folder / "predictions").mkdir()
     for model in evaluation.models:
-        write_predictions(folder / "predictions" / f"{model.name}.parquet", model.predictions)
-    return folder / "evaluation.json", folder / "predictions", folder / "audit.json"
+        write_json(folder / model.name / "result.json", to_plain(model))
+        write_predictions(folder / model.name / "predictions.parquet", model.predictions)
+    models = read_results(folder, [name for name, _ in reversed(MODELS)])
+    return folder / "evaluation.json", models, folder / "audit.json"
 
 
 def store_of(names: np.ndarray) -> CellStore:
@@ -80,7 +87,7 @@ def test_an_evaluation_survives_its_files(evaluation: Evaluation, tmp_path: Path
     given = (evaluation.data, evaluation.params, evaluation.seed)
     found = read_evaluation(*files, store_of(ids), *given)
     assert_equal(evaluation, found)
-    assert any(found.best is model for model in found.models)
+    assert found.best.name == "net"
     assert np.isnan(found.best.test.scores.classes[2].recall.value)
 
 

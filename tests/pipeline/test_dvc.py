@@ -14,7 +14,8 @@ from unstained.pipeline.configure import CONFIGURE
 from unstained.pipeline.dvc import FILES, dvc_file, folded, write_dvc_files
 from unstained.pipeline.freshness import own_code
 
-ENTRIES = {name: file for file, (*_, stages) in FILES.items() for name in stages}
+ENTRIES = [(file, name) for file, (*_, stages) in FILES.items() for name in stages]
+NAMES = tuple(dict.fromkeys(name for _, name in ENTRIES))
 
 
 def entries(repository: Path, file: str) -> dict[str, Any]:
@@ -41,9 +42,11 @@ def test_stages_are_in_the_order_in_which_they_run(repository: Path) -> None:
     assert tuple(entries(repository, "companions/dvc.yaml")) == COMPANIONS
 
 
-@pytest.mark.parametrize("name", ENTRIES)
-def test_code_below_the_dependencies_is_the_code_of_the_stage(repository: Path, name: str) -> None:
-    deps = entries(repository, ENTRIES[name])[name]["deps"]
+@pytest.mark.parametrize(("file", "name"), ENTRIES)
+def test_code_below_the_dependencies_is_the_code_of_the_stage(
+    repository: Path, file: str, name: str
+) -> None:
+    deps = entries(repository, file)[name]["deps"]
     named = [repository / dep for dep in deps if dep.startswith("src/")]
     files = {file for path in named for file in (path.rglob("*") if path.is_dir() else [path])}
     found = {file for file in files if file.is_file() and "__pycache__" not in file.parts}
@@ -63,15 +66,15 @@ def test_a_directory_stands_for_its_files_only_where_all_are_meant(tmp_path: Pat
     assert folded([files[0], files[3]], tmp_path) == [Path("a/b/one"), Path("d")]
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_inputs_come_from_earlier_stages(name: str) -> None:
-    order = list(ENTRIES)
+    order = list(NAMES)
     for source in stage_definition(name).inputs.values():
         assert order.index(source.stage) < order.index(name)
         assert source.output in stage_definition(source.stage).outputs
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_the_fields_of_the_sections(name: str) -> None:
     stage = stage_definition(name)
     assert set(stage.params.model_fields) == set(stage.sections)
@@ -97,8 +100,16 @@ def test_commands_parameters_and_outputs_of_a_stage_of_each_kind(repository: Pat
     assert main["split"]["cmd"] == "unstained run split ${item.study}"
     assert main["split"]["matrix"] == {"study": "${active}"}
     assert "runs/configure/${item.study}/promote.json" in main["promote"]["deps"]
-    assert grid["replicate"]["wdir"] == ".."
-    assert grid["replicate"]["cmd"].endswith("--fold ${item.fold} --seed ${item.seed}")
-    assert grid["replicate"]["matrix"]["seed"] == "${companions.seeds}"
+    home = "runs/${item.study}/replicates/train/${item.model}/fold${item.fold}-seed${item.seed}"
+    assert grid["train"]["wdir"] == ".."
+    assert grid["train"]["cmd"] == main["train"]["cmd"] + " --fold ${item.fold} --seed ${item.seed}"
+    assert grid["train"]["matrix"]["model"] == "${companions.models}"
+    assert grid["train"]["matrix"]["seed"] == "${companions.seeds}"
+    assert grid["train"]["outs"] == [
+        f"{home}/{name}" for name in ("model", "training.json", "history.csv", "report.json")
+    ]
+    assert not any("best.json" in dep for dep in grid["train"]["deps"]), "no search of its own"
+    assert not any("plots" in entry or "metrics" in entry for entry in grid.values())
+    assert f"{home}/model" in grid["evaluate"]["deps"]
     assert "runs/configure/${item.study}/companions.json" in grid["companions"]["deps"]
-    assert "runs/${item.study}/replicate" in grid["companions"]["deps"]
+    assert "runs/${item.study}/replicates/evaluate" in grid["companions"]["deps"]

@@ -207,11 +207,7 @@ def test_every_kind_of_import_is_followed(tiny: Path) -> None:
     assert Code(tiny).modules("one") == {f"{PACKAGE}.{name}".rstrip(".") for name in expected}
 
 
-BORROWERS = {"replicate", "enrol"}
-"""Stages that still read another stage's module."""
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in BORROWERS])
+@pytest.mark.parametrize("name", NAMES)
 def test_no_stage_reads_the_module_of_another(name: str) -> None:
     """A helper that two stages need lies in a room below them: it brings no other code along."""
     stages = {f"{PACKAGE}.stages.{other}" for other in NAMES if other != name}

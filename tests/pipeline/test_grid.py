@@ -19,14 +19,17 @@ from filelock import FileLock
 from ruamel.yaml import YAML
 
 from tests.demo import RECIPE, command, make_project
+from tests.registered import fresh_registry
 from unstained.config.document import read_document
 from unstained.errors import ParameterError, StageInputError, TrainingError
 from unstained.files import read_json
+from unstained.pipeline.catalogue import LEARNING, SHIPPING
 from unstained.pipeline.contract import Replicate
 from unstained.pipeline.dvc_record import record
 from unstained.pipeline.grid import PIPELINE, run_grid
-from unstained.pipeline.grid_tasks import Work, train_replicate
+from unstained.pipeline.grid_tasks import Work, run_replicate
 from unstained.pipeline.runner import run_stage
+from unstained.registry.registry import Registry
 
 pytestmark = pytest.mark.xdist_group("grid")
 
@@ -34,10 +37,13 @@ UNSTAINED = str(Path(sys.executable).with_name("unstained"))
 MODELS = ("resnet50", "features_boosting")
 EVERY = [f"{model}/fold{fold}-seed42" for model in MODELS for fold in (0, 2)]
 LOCKED = "resnet50/fold0-seed42"
-SAME = ("model", "predictions", "history")
-"""Outputs that hold no measured times."""
+SAME = {
+    "train": ("model", "history"),
+    "evaluate": ("predictions", "calibration", "metrics"),
+}
+"""Outputs of a replicate's stages that hold neither measured times nor the commit."""
 
-REPORTS = "runs/nsc/replicate/*/*/report.json"
+REPORTS = "runs/nsc/replicates/*/*/*/report.json"
 
 SECONDS = 300
 """Longest that anything may take on a loaded machine."""
@@ -74,6 +80,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
     )
     for stage in ("ingest", "validate", "split"):
         run_stage(stage, "nsc", root=root)
+    fresh_registry(root)
     record(root, "dvc.yaml", ["configure", "ingest@nsc", "validate@nsc", "split@nsc"])
     return root
 
@@ -81,7 +88,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
 @pytest.fixture(scope="module")
 def failure(prepared: Path, cluster: None) -> TrainingError:
     """What a first run says, in which one replicate cannot be trained."""
-    lock = prepared / "state/locks" / f"nsc-replicate-{LOCKED.replace('/', '-')}.lock"
+    lock = prepared / "state/locks" / f"nsc-train-{LOCKED.replace('/', '-')}.lock"
     with FileLock(lock), pytest.raises(TrainingError) as caught:
         run_grid(prepared)
     return caught.value
@@ -110,8 +117,8 @@ def change(root: Path, values: Mapping[tuple[str, ...], Any]) -> None:
         yaml.dump(content, file)
 
 
-def home(root: Path, name: str) -> Path:
-    return root / "runs/nsc/replicate" / name
+def home(root: Path, name: str, stage: str = "train") -> Path:
+    return root / "runs/nsc/replicates" / stage / name
 
 
 def stamps(root: Path) -> dict[str, int | None]:
@@ -121,14 +128,18 @@ def stamps(root: Path) -> dict[str, int | None]:
 
 
 def results(root: Path, name: str) -> dict[str, str]:
-    outputs = read_json(home(root, name) / "report.json")["outputs"]
-    return {key: outputs[key] for key in SAME}
+    found = {}
+    for stage, keys in SAME.items():
+        outputs = read_json(home(root, name, stage) / "report.json")["outputs"]
+        found |= {key: outputs[key] for key in keys}
+    return found
 
 
 def copied(root: Path, place: Path, *, runs: tuple[str, ...]) -> Path:
     """A project with the same parameters and some of the finished stages, outside of DVC."""
     place.mkdir()
     shutil.copy(root / "params.yaml", place)
+    fresh_registry(place)
     for stage in runs:
         shutil.copytree(root / "runs/nsc" / stage, place / "runs/nsc" / stage)
     return place
@@ -136,19 +147,26 @@ def copied(root: Path, place: Path, *, runs: tuple[str, ...]) -> Path:
 
 def test_a_failure_is_named_and_loses_nothing(prepared: Path, failure: TrainingError) -> None:
     assert failure.message.startswith("1 of 4 replicates failed")
-    assert "nsc/resnet50 fold0-seed42: nsc-replicate-resnet50-fold0-seed42 is already running" in (
+    assert "nsc/resnet50 fold0-seed42: nsc-train-resnet50-fold0-seed42 is already running" in (
         failure.message
     )
-    assert "run replicate nsc --model resnet50 --fold 0 --seed 42" in failure.remedy
-    assert all(home(prepared, name).is_dir() for name in EVERY if name != LOCKED)
+    assert "run train nsc --model resnet50 --fold 0 --seed 42" in failure.remedy
+    done = [name for name in EVERY if home(prepared, name, "register").is_dir()]
+    assert done == [name for name in EVERY if name != LOCKED]
+    assert [v.label for v in Registry(None, prepared).versions("unstained-nsc")] == [
+        "v1 (resnet50, fold 2, seed 42)",
+        "v2 (features_boosting, fold 0, seed 42)",
+        "v3 (features_boosting, fold 2, seed 42)",
+    ]
 
 
 def test_replicates_are_those_of_one_thread(grown: Path, tmp_path: Path) -> None:
     root = copied(grown, tmp_path / "alone", runs=("ingest", "split"))
     script = "from pathlib import Path\nfrom tests.pipeline.test_grid import *\n" + "".join(
-        f"run_stage('replicate', 'nsc', '{model}', root=Path({str(root)!r}),"
+        f"run_stage('{stage}', 'nsc', '{model}', root=Path({str(root)!r}),"
         " replicate=Replicate(0, 42))\n"
         for model in MODELS
+        for stage in SAME
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)
@@ -159,10 +177,11 @@ def test_replicates_are_those_of_one_thread(grown: Path, tmp_path: Path) -> None
 
 def test_dvc_finds_everything_done(grown: Path) -> None:
     before = stamps(grown)
-    said = command(grown, "dvc", "repro", f"{PIPELINE}:replicate").stdout
+    said = command(grown, "dvc", "repro", f"{PIPELINE}:register").stdout
     for model, fold in (name.removesuffix("-seed42").split("/fold") for name in EVERY):
-        stage = f"{PIPELINE}:replicate@nsc-{model}-{fold}-42"
-        assert f"Stage '{stage}' didn't change, skipping" in said
+        for stage in (*LEARNING, *SHIPPING):
+            name = f"{PIPELINE}:{stage}@nsc-{model}-{fold}-42"
+            assert f"Stage '{name}' didn't change, skipping" in said
     assert "Running stage" not in said
     assert stamps(grown) == before
 
@@ -171,13 +190,15 @@ def test_a_second_run_trains_nothing(grown: Path, capsys: pytest.CaptureFixture[
     before = stamps(grown)
     run_grid(grown, study="nsc", concurrent=1)
     assert stamps(grown) == before
-    assert "4 of 4 replicates are done" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "4 of 4 replicates are trained" in said
+    assert "4 of 4 replicates are registered" in said
 
 
 def test_what_is_affected_is_trained_again(
     grown: Path, cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = copied(grown, tmp_path / "changed", runs=("ingest", "validate", "split", "replicate"))
+    root = copied(grown, tmp_path / "changed", runs=("ingest", "validate", "split", "replicates"))
     change(root, {(*RECIPE, "models", "features_boosting", "iterations"): 5})
     with (home(root, EVERY[1]) / "history.csv").open("a") as file:
         file.write("\n")
@@ -204,10 +225,11 @@ def test_a_worker_without_the_project_says_so(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     work = Work(tmp_path / "elsewhere", "", "nsc", "resnet50", Replicate(0, 42))
-    problem = train_replicate(work).problem
+    problem = run_replicate(work, ["train"]).problem
     assert problem is not None
     assert "elsewhere is not on" in problem
-    problem = train_replicate(Work(grown, "other", "nsc", "resnet50", Replicate(0, 42))).problem
+    other = Work(grown, "other", "nsc", "resnet50", Replicate(0, 42))
+    problem = run_replicate(other, ["train"]).problem
     assert problem is not None
     assert "is not what it was" in problem
 
@@ -247,7 +269,7 @@ def started(root: Path) -> subprocess.Popen[str]:
 
 
 def wait_for_an_epoch(root: Path, process: subprocess.Popen[str]) -> None:
-    """Until a replicate has written a checkpoint since the process started, or is done."""
+    """Until a checkpoint was written since the process started, or a stage has ended."""
     begun = psutil.Process(process.pid).create_time()
     deadline = time.monotonic() + SECONDS
     while True:

@@ -209,9 +209,9 @@ def test_what_other_parameters_made_is_not_done(project: Path, toy: Toy) -> None
     path = project / "params.yaml"
     asked_for = load_params(path)
     with pytest.raises(StageInputError, match="ingest was not made with this code"):
-        require_inputs(project, asked_for, toy.split, "nsc")
+        require_inputs(project, asked_for, asked(project, "split"))
     run_stage("ingest", "nsc", root=project)
-    require_inputs(project, asked_for, toy.split, "nsc")
+    require_inputs(project, asked_for, asked(project, "split"))
     assert not is_done(project, asked(project, "split"))
 
 
@@ -268,7 +268,7 @@ def test_what_other_code_made_is_not_done(
     if concerns:
         path = project / "params.yaml"
         with pytest.raises(StageInputError, match="ingest was not made with this code"):
-            require_inputs(project, load_params(path), toy.split, "nsc")
+            require_inputs(project, load_params(path), asked(project, "split"))
     run_stage("ingest", "nsc", root=project)
     assert len(set(toy.fingerprints)) == (3 if concerns else 2)
 

@@ -48,7 +48,7 @@ def test_outputs_are_the_stage_and_what_the_ui_shows(name: str) -> None:
 
 
 def test_curves_and_pages_are_of_the_types_that_the_ui_draws() -> None:
-    curves = component("evaluate").component_spec.outputs["curves"]
+    curves = component("controls").component_spec.outputs["curves"]
     assert curves.type == "system.ClassificationMetrics@0.0.1"
     pages = component("report").component_spec.outputs
     assert {pages[name].type for name in ("page", "leaderboard")} == {"system.HTML@0.0.1"}

@@ -50,11 +50,11 @@ class Results:
         """What must not depend on the way: split, weights, predictions, ONNX graphs."""
         found = {
             "split": tree_sha256(self.stages["split"] / "split.parquet"),
-            "predictions": tree_sha256(self.stages["evaluate"] / "predictions"),
-            "calibration": tree_sha256(self.stages["evaluate"] / "calibration"),
             "clusters": tree_sha256(self.stages["validate"] / "clusters.parquet"),
         }
         for model in MODELS:
+            for name in ("predictions.parquet", "calibration.json"):
+                found[f"{name} of {model}"] = tree_sha256(self.stages["evaluate"] / model / name)
             found[f"weights of {model}"] = tree_sha256(self.stages["train"] / model / "model")
             graph = self.stages["export"] / model / "artifact" / "model.onnx"
             found[f"graph of {model}"] = tree_sha256(graph)
@@ -71,7 +71,8 @@ class Results:
 
     def fingerprints(self) -> dict[str, str]:
         """Of the stages whose inputs hold no measured time."""
-        places = {name: self.stages[name] for name in ("validate", "split", "evaluate")}
+        places = {name: self.stages[name] for name in ("validate", "split", "controls")}
+        places |= {f"evaluate {model}": self.stages["evaluate"] / model for model in MODELS}
         places |= {f"train {model}": self.stages["train"] / model for model in MODELS}
         places |= {f"tune {model}": self.stages["tune"] / model for model in MODELS}
         return {
@@ -173,7 +174,7 @@ def test_the_ui_gets_curves_metrics_and_pages(by_pipeline: tuple[Path, Results])
     place, _ = by_pipeline
     for name in ("page", "leaderboard"):
         assert "<html" in (place / "report" / name).read_text(encoding="utf-8")
-    output = json.loads((place / "evaluate" / "executor_output.json").read_text())
+    output = json.loads((place / "controls" / "executor_output.json").read_text())
     curves = output["artifacts"]["curves"]["artifacts"][0]["metadata"]
     assert curves["confusionMatrix"]["annotationSpecs"]
     assert len(curves["confidenceMetrics"]) > 2

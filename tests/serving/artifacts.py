@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from tests.exported import CANVAS, export_params, network_params, trained_model
 from tests.learning.cases import STUDY, TRAIN, small_store
+from tests.registered import fresh_registry
+from tests.stages.studies import make_job
 from unstained.config.study import CommonParams
 from unstained.files import write_json
 from unstained.models.trained import save_trained
-from unstained.pipeline.contract import Job
 from unstained.stages.export import ExportSections, run
 
 MODEL = "resnet50"
 CALIBRATION = {"temperature": 1.7, "thresholds": [0.6, 0.7, 0.8], "alpha": 0.1, "n_val": 45}
-JOB = SimpleNamespace(study="synthetic", model=MODEL, recipe="demo", git_commit="0123abc")
 
 
 def export_artifact(folder: Path) -> Path:
@@ -32,16 +30,21 @@ def export_artifact(folder: Path) -> Path:
     cells.to_parquet(folder / "split.parquet")
     save_trained(folder / "model", trained_model(network_params(MODEL), digest=store.digest))
     write_json(folder / "best.json", {})
-    write_json(folder / "metrics.json", {"best_model": MODEL, MODEL: {"macro_f1": 0.5}})
-    write_json(folder / "calibration" / f"{MODEL}.json", {"blob": CALIBRATION})
+    write_json(folder / "metrics.json", {"macro_f1": 0.5})
+    write_json(folder / "calibration.json", {"blob": CALIBRATION})
     params = ExportSections(
         common=CommonParams(seed=3),
         data=STUDY.model_copy(update={"canvas": CANVAS}),
         train=TRAIN,
         export=export_params(),
     )
-    files = ("store", "split.parquet", "best.json", "model", "metrics.json", "calibration")
+    files = ("store", "split.parquet", "best.json", "model", "metrics.json", "calibration.json")
     inputs = {name.partition(".")[0]: folder / name for name in files}
     outputs = {"artifact": folder / "artifact", "parity": folder / "parity.json"}
-    run(params, inputs, outputs, cast("Job", JOB))
+    run(
+        params,
+        inputs,
+        outputs,
+        make_job(folder, fresh_registry(folder), MODEL, git_commit="0123abc"),
+    )
     return folder / "artifact"

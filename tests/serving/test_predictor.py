@@ -57,7 +57,7 @@ def test_a_large_request_equals_its_cells_one_by_one(predictor: Predictor) -> No
 
 def test_it_says_what_its_numbers_mean(predictor: Predictor, artifact: Path) -> None:
     tensors = {tensor.name: tensor for tensor in predictor.outputs}
-    assert predictor.name == "unstained-synthetic"
+    assert predictor.name == "unstained-toy"
     assert predictor.digest == artifact_digest(artifact)
     assert predictor.lineage["git_commit"] == "0123abc"
     assert (predictor.input.dtype, predictor.input.shape) == ("uint16", (-1, 1, -1, -1))

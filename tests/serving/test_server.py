@@ -23,7 +23,7 @@ from unstained.artifact.artifact import artifact_digest
 from unstained.artifact.inference import open_session, run_session
 from unstained.artifact.padding import pad_batch
 
-NAME = "unstained-synthetic"
+NAME = "unstained-toy"
 INFER = f"/v2/models/{NAME}/infer"
 PIXELS = pad_batch(raw_cells(3, seed=5))
 OUTPUTS = ["probabilities", "logits", "targets", "cam", "embedding", "conformal_set"]

@@ -13,7 +13,7 @@ from unstained.config.promote import PromoteParams
 from unstained.config.register import RegisterParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import write_json
-from unstained.pipeline.contract import Job
+from unstained.pipeline.contract import Job, Replicate
 from unstained.registry.registry import Registry
 from unstained.registry.submission import RegisteredVersion
 from unstained.stages.compare import CompareStageParams
@@ -63,17 +63,26 @@ def promote_params(**changes: object) -> PromoteStageParams:
     return PromoteStageParams(register_=REGISTER, promote=limits.model_copy(update=changes))
 
 
-def make_job(root: Path, registry: Registry, model: str | None = None) -> Job:
+def make_job(
+    root: Path,
+    registry: Registry,
+    model: str | None = None,
+    *,
+    models: tuple[str, ...] = MODELS,
+    replicate: Replicate | None = None,
+    git_commit: str = "abc",
+) -> Job:
     return Job(
         study=STUDY,
         model=model,
         recipe="demo",
-        models=MODELS,
+        models=models,
         scratch=root,
         fingerprint="f" * 64,
         registry=registry,
         root=root,
-        git_commit="abc",
+        git_commit=git_commit,
+        replicate=replicate,
     )
 
 

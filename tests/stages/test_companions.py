@@ -17,12 +17,13 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 from typer.testing import CliRunner
 
 from tests.config.test_config import edit
-from tests.replicates import FOLDS, SEED, another
+from tests.replicates import FOLDS, SEED, another, home, replicate
 from tests.replicates import MODELS as CONTENDERS
 from unstained.cli import app
 from unstained.config.project import load_params
 from unstained.errors import ParameterError
 from unstained.files import read_json, tree_sha256
+from unstained.pipeline.catalogue import SHIPPING
 from unstained.pipeline.contract import Replicate
 from unstained.pipeline.plan import plan
 from unstained.pipeline.runner import run_stage
@@ -49,15 +50,13 @@ def grown(replicated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     edit(params, "companions", "experiments", value=[EXPERIMENT])
     edit(params, "companions", "models", value=list(MODELS))
     for fold in FOLDS:
-        replicate = Replicate(fold, SEED)
-        run_stage("replicate", "nsc", EXPERIMENT["changed"], root=root, replicate=replicate)
-    for stage in ("enrol", "companions"):
-        run_stage(stage, "nsc", root=root)
+        replicate(root, EXPERIMENT["changed"], Replicate(fold, SEED))
+    for model in MODELS:
+        for fold in FOLDS:
+            for stage in SHIPPING:
+                run_stage(stage, "nsc", model, root=root, replicate=Replicate(fold, SEED))
+    run_stage("companions", "nsc", root=root)
     return root
-
-
-def home(root: Path, model: str, fold: int) -> Path:
-    return root / "runs/nsc/replicate" / model / f"fold{fold}-seed42"
 
 
 def predictions(root: Path, model: str, fold: int) -> pd.DataFrame:
@@ -72,7 +71,7 @@ def test_the_test_cells_are_fixed_and_the_fold_is_held_out(grown: Path) -> None:
         assert parts["test"] == set(split.index[split["part"] == "test"])
         inner = split["part"].isin(["train", "val"])
         assert parts["val"] == set(split.index[inner & (split["fold"] == fold)])
-        numbers = read_json(home(grown, "resnet50", fold) / "numbers.json")
+        numbers = read_json(home(grown, "resnet50", fold) / "metrics.json")
         assert numbers["training_cells"] == int((inner & (split["fold"] != fold)).sum())
 
 
@@ -153,8 +152,8 @@ def test_the_comparison_tests_across_folds(grown: Path) -> None:
     assert league is not None
     scores, train = {}, []
     for model in CONTENDERS:
-        numbers = [read_json(home(grown, model, fold) / "numbers.json") for fold in (0, 2)]
-        scores[model] = np.array([n["test"]["macro_f1"] for n in numbers])
+        numbers = [read_json(home(grown, model, fold) / "metrics.json") for fold in (0, 2)]
+        scores[model] = np.array([n["macro_f1"] for n in numbers])
         train = [n["training_cells"] for n in numbers]
     differences = scores[MODELS[0]] - scores[MODELS[1]]
     test = len(predictions(grown, "resnet50", 0).query("part == 'test'"))
@@ -193,7 +192,7 @@ def test_the_plan_counts_what_is_left(grown: Path) -> None:
     assert (share.done, share.left) == (2, 2)
     assert share.seconds is not None
     models = pd.read_csv(grown / "runs/nsc/companions/models.csv").set_index("model")
-    cells = read_json(home(grown, "resnet50", 0) / "numbers.json")["training_cells"]
+    cells = read_json(home(grown, "resnet50", 0) / "metrics.json")["training_cells"]
     expected = 6 * models.loc["resnet50", "gmacs"] * 1e9 * cells * 2
     assert share.operations == pytest.approx(expected, rel=0.25)
     assert shares["features_boosting"].operations is None
@@ -210,20 +209,26 @@ def test_the_other_partition_is_trained_and_tested_apart(grown: Path) -> None:
     table = pd.read_csv(grown / "runs/nsc/companions/experiments.csv").set_index("changed")
     assert table.loc[name, "changes"] == "partition: reference"
     assert not table.loc[name, "same_cells"]
-    scores = [read_json(home(grown, name, fold) / "numbers.json")["test"] for fold in (0, 2)]
+    scores = [read_json(home(grown, name, fold) / "metrics.json") for fold in (0, 2)]
     mean = np.mean([score["macro_f1"] for score in scores])
     assert table.loc[name, "changed_mean"] == pytest.approx(mean, abs=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("replicate", "said"),
-    [(Replicate(1, 42), "fold1-seed42 is not in"), (None, "needs --fold and --seed")],
+    ("stage", "model", "which", "said"),
+    [
+        ("train", "resnet50", Replicate(1, 42), "fold1-seed42 is not in"),
+        ("train", EXPERIMENT["changed"], None, "is not in params.yaml `models`"),
+        ("train", "vit_b_16", Replicate(0, 42), "is not in params.yaml `companions.models`"),
+        ("tune", "resnet50", Replicate(0, 42), "tune takes no --fold and --seed"),
+        ("split", None, Replicate(0, 42), "split takes no --fold and --seed"),
+    ],
 )
 def test_a_replicate_outside_the_grid_is_refused(
-    grown: Path, replicate: Replicate | None, said: str
+    grown: Path, stage: str, model: str | None, which: Replicate | None, said: str
 ) -> None:
     with pytest.raises(ParameterError, match=said):
-        run_stage("replicate", "nsc", "resnet50", root=grown, replicate=replicate)
+        run_stage(stage, "nsc", model, root=grown, replicate=which)
 
 
 points = st.lists(

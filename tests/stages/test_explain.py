@@ -17,13 +17,14 @@ import torch
 from tests.config.test_config import edit
 from tests.demo import RECIPE
 from tests.replicates import MODELS as TRAINED
-from tests.replicates import another
+from tests.replicates import another, home, replicate
 from unstained.config.document import read_document
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.files import file_sha256, read_json, write_json
 from unstained.models.trained import load_trained
+from unstained.pipeline.catalogue import LEARNING
 from unstained.pipeline.contract import Replicate, Report
 from unstained.pipeline.runner import run_stage
 from unstained.stages import explain
@@ -63,9 +64,10 @@ class Done:
 
 def variant(root: Path, name: str, **changes: object) -> None:
     """The trained ResNet50 under another name, with another description of what it is."""
-    home = root / "runs/nsc/replicate"
-    shutil.copytree(home / "resnet50", home / name)
-    description = home / name / FIRST.name / "model/model.json"
+    for stage in LEARNING:
+        source = home(root, "resnet50", FIRST.fold, stage)
+        shutil.copytree(source, home(root, name, FIRST.fold, stage))
+    description = home(root, name, FIRST.fold, "train") / "model/model.json"
     content = read_json(description)
     content["spec"]["model"] |= changes
     write_json(description, content)
@@ -86,7 +88,7 @@ def done(replicated: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     edit(params, "evaluate", "bootstrap", value=40)
     for key, value in SETTINGS.items():
         edit(params, "explain", key, value=value)
-    run_stage("replicate", "nsc", "resnet50", root=root, replicate=FIRST)
+    replicate(root, "resnet50", FIRST)
     variant(root, "resnet50_other_split", partition="reference")
     seen = {"view": "standardised", "side": 96}
     variant(root, "resnet50_standardised", input=seen, output_stride=8)  # maps of 12 x 12 points
@@ -134,11 +136,11 @@ def test_shown_cells_are_held_out_and_called_as_the_network_does(done: Done) -> 
     assert len(ids) == len(set(ids)) == 6
     assert (split.loc[ids, "part"] == "test").all()
     store = CellStore.open(done.root / "runs/nsc/ingest/store")
-    home = done.root / "runs/nsc/replicate/resnet50" / FIRST.name
-    trained = load_trained(home / "model")
+    trained = load_trained(home(done.root, "resnet50", FIRST.fold, "train") / "model")
     row = store.columns("cell_id")["cell_id"].tolist().index(ids[0])
     contrast = load_canvases(store, [row], 64).contrast(slice(None), trained.spec.scale)
-    temperature = read_json(home / "numbers.json")["temperature"]
+    numbers = home(done.root, "resnet50", FIRST.fold) / "metrics.json"
+    temperature = read_json(numbers)["temperature"]
     with torch.no_grad():
         logits = trained.network(contrast).logits[0].double() / temperature
     chance = float(torch.softmax(logits, 0).max())
@@ -202,7 +204,7 @@ def test_same_inputs_same_bytes(done: Done) -> None:
 
 
 def test_a_model_of_other_cells_is_refused(done: Done) -> None:
-    description = done.root / "runs/nsc/replicate/resnet50" / FIRST.name / "model/model.json"
+    description = home(done.root, "resnet50", FIRST.fold, "train") / "model/model.json"
     before, page = read_json(description), done.html
     write_json(description, before | {"spec": before["spec"] | {"data_digest": "other"}})
     try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,8 @@ from safetensors.numpy import load_file
 
 from tests.exported import CANVAS, export_params, network_params, trained_model
 from tests.learning.cases import STUDY, TRAIN, small_store
+from tests.registered import fresh_registry
+from tests.stages.studies import make_job
 from unstained.artifact.artifact import artifact_digest, verify_artifact
 from unstained.artifact.golden import check_golden
 from unstained.artifact.inference import open_session
@@ -31,7 +32,7 @@ FILES = {
     "best": "best.json",
     "model": "model",
     "metrics": "metrics.json",
-    "calibration": "calibration",
+    "calibration": "calibration.json",
 }
 METRICS = {"macro_f1": {"value": 0.5}, "accuracy": 0.6}
 CALIBRATION = {"temperature": 1.7, "thresholds": [0.6, 0.7, 0.8], "alpha": 0.1, "n_val": 45}
@@ -40,9 +41,6 @@ PARAMS = ExportSections(
     data=STUDY.model_copy(update={"canvas": CANVAS}),
     train=TRAIN,
     export=export_params(),
-)
-JOB = cast(
-    "Job", SimpleNamespace(study="synthetic", model=MODEL, recipe="demo", git_commit="abc-dirty")
 )
 
 
@@ -56,13 +54,18 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pd.DataFrame({"cell_id": cells["cell_id"], "part": part}).to_parquet(folder / "split.parquet")
     save_trained(folder / "model", trained_model(network_params(MODEL), digest=store.digest))
     write_json(folder / "best.json", {"train.learning_rate": 0.004, "model.dropout": 0.0})
-    write_json(folder / "metrics.json", {"best_model": MODEL, MODEL: METRICS, "other": {}})
-    write_json(folder / "calibration" / f"{MODEL}.json", {"blob": CALIBRATION})
+    write_json(folder / "metrics.json", METRICS)
+    write_json(folder / "calibration.json", {"blob": CALIBRATION})
     return {name: folder / file for name, file in FILES.items()}
 
 
 def outputs(folder: Path) -> dict[str, Path]:
     return {name: folder / output.path for name, output in STAGE.outputs.items()}
+
+
+def job(folder: Path) -> Job:
+    folder.mkdir(parents=True, exist_ok=True)
+    return make_job(folder, fresh_registry(folder), MODEL, git_commit="abc-dirty")
 
 
 class Done:
@@ -71,7 +74,7 @@ class Done:
     def __init__(self, inputs: dict[str, Path], folder: Path, **export: object) -> None:
         self.paths = outputs(folder)
         params = PARAMS.model_copy(update={"export": export_params(**export)})
-        self.report: Report = run(params, inputs, self.paths, JOB)
+        self.report: Report = run(params, inputs, self.paths, job(folder))
         self.artifact = self.paths["artifact"]
         self.card: dict[str, Any] = read_json(self.artifact / "card.json")
 
@@ -100,7 +103,7 @@ def test_artifact_is_sealed_complete_and_reproducible(
 def test_card_says_where_the_model_comes_from(done: Done, inputs: dict[str, Path]) -> None:
     card = done.card
     store = small_store_digest(inputs)
-    assert card["name"] == "synthetic/resnet50"
+    assert card["name"] == "toy/resnet50"
     assert "Research use only" in card["intended_use"]
     assert card["data_digest"] == card["training_data_digest"] == store
     assert card["split_digest"] == file_sha256(inputs["split"])
@@ -182,7 +185,7 @@ def test_inputs_that_do_not_belong_together_are_refused(
     inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     def attempt(params: ExportSections = PARAMS, **changed: Path) -> None:
-        run(params, {**inputs, **changed}, outputs(tmp_path / "out"), JOB)
+        run(params, {**inputs, **changed}, outputs(tmp_path / "out"), job(tmp_path))
 
     save_trained(tmp_path / "other", trained_model(network_params(MODEL), digest="y"))
     with pytest.raises(StageInputError, match="other cells"):
@@ -190,13 +193,11 @@ def test_inputs_that_do_not_belong_together_are_refused(
     without_targets = PARAMS.data.model_copy(update={"tasks": PARAMS.data.tasks[:1]})
     with pytest.raises(StageInputError, match="value DNA"):
         attempt(PARAMS.model_copy(update={"data": without_targets}))
-    with pytest.raises(StageInputError, match=r"resnet50\.json is missing"):
-        attempt(calibration=tmp_path)
-    write_json(
-        tmp_path / "two" / f"{MODEL}.json", {"blob": {**CALIBRATION, "thresholds": [0.1, 0.2]}}
-    )
+    with pytest.raises(StageInputError, match=r"none\.json is missing"):
+        attempt(calibration=tmp_path / "none.json")
+    write_json(tmp_path / "two.json", {"blob": {**CALIBRATION, "thresholds": [0.1, 0.2]}})
     with pytest.raises(StageInputError, match="2 thresholds for 3 classes"):
-        attempt(calibration=tmp_path / "two")
+        attempt(calibration=tmp_path / "two.json")
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("digest.json"))
 
 
@@ -205,7 +206,7 @@ def test_parity_that_cannot_be_met_stops_the_export(
 ) -> None:
     params = PARAMS.model_copy(update={"export": export_params(logit_tolerance=1e-12)})
     with pytest.raises(ExportError, match="does not reproduce"):
-        run(params, inputs, outputs(tmp_path), JOB)
+        run(params, inputs, outputs(tmp_path), job(tmp_path))
     assert not (tmp_path / "artifact" / "digest.json").exists()
 
 
@@ -214,5 +215,5 @@ def test_tuned_parameters_that_no_longer_exist_are_refused(
 ) -> None:
     write_json(tmp_path / "best.json", {"train.momentum": 1})
     with pytest.raises(ParameterError, match="momentum"):
-        run(PARAMS, {**inputs, "best": tmp_path / "best.json"}, outputs(tmp_path), JOB)
+        run(PARAMS, {**inputs, "best": tmp_path / "best.json"}, outputs(tmp_path), job(tmp_path))
     assert not (tmp_path / "artifact").exists()

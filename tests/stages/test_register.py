@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from sklearn.metrics import confusion_matrix, roc_curve
+from sklearn.metrics import confusion_matrix
 
 from tests.registered import CLASSES, NAME, fresh_registry, make_artifact, make_predictions
 from tests.stages.studies import REGISTER, make_job, study_data
@@ -47,7 +46,7 @@ CARD = {
     "params_digest": "e" * 64,
     "params": {
         "train": {"learning_rate": 0.002, "augment": {"shift_px": 3}},
-        "model": {"w": [1]},
+        "model": {"w": [1], "architecture": "cg_recnet", "partition": "study"},
         "seed": 42,
     },
     "parity": {"passed": True},
@@ -69,6 +68,9 @@ METRICS = {
     "external": {"cells": 10, "accuracy": 0.5},
     "validation_macro_f1": 0.88,
     "temperature": 1.5,
+    "parameters": 1234,
+    "training_cells": 480,
+    "validation_cells": 110,
 }
 
 
@@ -76,34 +78,26 @@ TRAINING = {
     "started": "2026-03-01T10:00:00.250+00:00",
     "finished": "2026-03-01T10:02:05.500+00:00",
     "seconds": 125.25,
+    "epochs": 9,
+    "best_epoch": 7,
     "entry": "unstained run train toy --model cg_recnet",
     "git_commit": "abc-dirty",
     "git_remote": "https://example.org/lab/cells.git",
 }
 
 
-def make_inputs(root: Path, model: str = "cg_recnet") -> Inputs:
+def make_inputs(root: Path) -> Inputs:
     """Files as export, train, tune and evaluate write them."""
     artifact = make_artifact(root / "artifact")
     write_json(artifact / "card.json", read_json(artifact / "card.json") | CARD)
     seal_artifact(artifact)
-    (root / "predictions").mkdir()
-    frame = make_predictions()
-    frame.to_parquet(root / "predictions" / f"{model}.parquet")
-    write_json(root / "metrics.json", {"simulated": True, model: METRICS})
+    make_predictions().to_parquet(root / "predictions.parquet")
+    write_json(root / "metrics.json", METRICS)
     write_json(root / "parity.json", {"latency_ms": 3.25})
     history = "epoch,step,train_loss,val_loss,val_r\n1,10,1.5,1.2,\n2,20,1.0,0.9,0.5\n"
     (root / "history.csv").write_text(history)
     write_json(root / "training.json", TRAINING)
     (root / "trials.csv").write_text("trial,value\n0,1.0\n")
-    (root / "confusion.csv").write_text("model,actual,predicted\n")
-    test = frame[frame.part == "test"]
-    curves = []
-    for name in (model, "other"):
-        for k, label in enumerate(CLASSES):
-            fpr, tpr, _ = roc_curve(test.label == k, test[f"probability_{k}"])
-            curves.append(pd.DataFrame({"model": name, "class": label, "fpr": fpr, "tpr": tpr}))
-    pd.concat(curves).to_csv(root / "roc.csv", index=False)
     names = {
         "artifact": "artifact",
         "parity": "parity.json",
@@ -111,9 +105,7 @@ def make_inputs(root: Path, model: str = "cg_recnet") -> Inputs:
         "training": "training.json",
         "trials": "trials.csv",
         "metrics": "metrics.json",
-        "predictions": "predictions",
-        "confusion": "confusion.csv",
-        "roc": "roc.csv",
+        "predictions": "predictions.parquet",
     }
     assert set(names) == set(STAGE.inputs)
     return {key: root / name for key, name in names.items()}
@@ -185,6 +177,7 @@ def test_run_shows_params_metrics_steps_and_files(home: Home) -> None:
     assert data.params["train.learning_rate"] == "0.002"
     assert data.params["train.augment.shift_px"] == "3"
     assert data.params["seed"] == "42"
+    assert (data.params["model"], data.params["architecture"]) == ("cg_recnet", "cg_recnet")
     wanted = {
         "test_macro_f1": 0.9,
         "test_ece": 0.031,
@@ -193,6 +186,11 @@ def test_run_shows_params_metrics_steps_and_files(home: Home) -> None:
         "external_accuracy": 0.5,
         "validation_macro_f1": 0.88,
         "temperature": 1.5,
+        "parameters": 1234,
+        "training_cells": 480,
+        "validation_cells": 110,
+        "test_cells": 120,
+        "best_epoch": 7,
         "latency_ms": 3.25,
     }
     assert {name: data.metrics[name] for name in wanted} == wanted
@@ -328,7 +326,7 @@ def test_numbers_are_drawn_where_they_are_known() -> None:
         values={"size": ValuePredictions(np.array([1.0, 2.0, np.nan]), np.array([1.5, 2.5, 9.0]))},
         shares={"mix": SharePredictions(("x", "y"), share, np.full((3, 2), 0.5))},
     )
-    drawn = figures(predictions, pd.DataFrame(columns=["model", "class"]), "net", NUMBERS)
+    drawn = figures(predictions, NUMBERS)
     assert set(drawn) == {"plots/size.png", "plots/mix.png"}
     (points,) = drawn["plots/size.png"].axes[0].collections
     assert points.get_offsets().tolist() == [[1.0, 1.5], [2.0, 2.5]]
@@ -344,6 +342,6 @@ def test_cells_of_unknown_class_are_in_no_confusion() -> None:
     said = ClassPredictions(np.array([0, -1, 2]), logits, logits, logits > 0)
     predictions = Predictions(names, names, np.full(3, "test"), by_class={"": said})
     data = study_data()
-    found = figures(predictions, pd.DataFrame(columns=["model", "class"]), "net", data)
+    found = figures(predictions, data)
     shown = [int(t.get_text().split("\n")[0]) for t in found["plots/confusion.png"].axes[0].texts]
     assert shown == [1, 0, 0, 0, 0, 0, 0, 0, 1]

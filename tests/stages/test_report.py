@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from tests.leagues import league
+from tests.learning.cases import STUDY as DATA
 from tests.registered import fresh_registry, register
-from tests.stages.studies import REGISTER
-from tests.stages.test_evaluate import MODELS, make_inputs
-from tests.stages.test_evaluate import PARAMS as EVALUATED
+from tests.stages.evaluated import COMMON, EVALUATE, MODELS, Evaluated, make_inputs
+from tests.stages.studies import REGISTER, make_job
 from unstained.config.report import ReportParams
 from unstained.data.store.cell_store import CellStore
 from unstained.files import read_json, write_json
 from unstained.pipeline.contract import Job, Report
 from unstained.registry.registry import Registry
-from unstained.stages.evaluate import STAGE as EVALUATE
-from unstained.stages.evaluate import run as evaluate
 from unstained.stages.report import STAGE, ReportStageParams, run
 
 PARAMS = ReportStageParams(
-    common=EVALUATED.common,
-    data=EVALUATED.data,
-    evaluate=EVALUATED.evaluate,
+    common=COMMON,
+    data=DATA,
+    evaluate=EVALUATE,
     register_=REGISTER,
     report=ReportParams(examples_per_class=2),
 )
@@ -50,9 +48,8 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         inputs = make_inputs(folder)
-        evaluated = {key: folder / output.path for key, output in EVALUATE.outputs.items()}
+        evaluated = Evaluated(inputs, folder / "runs")
         self.registry = fresh_registry(folder)
-        evaluate(EVALUATED, inputs, evaluated, self.job)
         for number, model in enumerate(MODELS):
             version = register(self.registry, folder / "in", float(number), model=model).version
             place = folder / "register" / model
@@ -64,8 +61,9 @@ class Project:
             "store": inputs["store"],
             "audit": inputs["audit"],
             "trained": inputs["trained"],
-            "evaluation": evaluated["evaluation"],
-            "predictions": evaluated["predictions"],
+            "results": evaluated.evaluate,
+            "predictions": evaluated.evaluate,
+            "evaluation": evaluated.of_all("evaluation"),
             "registrations": folder / "register",
             "league": folder / "league.json",
             "decision": folder / "decision.json",
@@ -74,17 +72,7 @@ class Project:
 
     @property
     def job(self) -> Job:
-        return cast(
-            "Job",
-            SimpleNamespace(
-                study=STUDY,
-                recipe="demo",
-                models=MODELS,
-                git_commit="abc-dirty",
-                fingerprint="f" * 64,
-                registry=self.registry,
-            ),
-        )
+        return make_job(self.registry.root, self.registry, models=MODELS)
 
     def pages(self, folder: Path, **changes: Path) -> Pages:
         outputs = {key: folder / output.path for key, output in STAGE.outputs.items()}
@@ -117,7 +105,7 @@ def visible(html: str) -> str:
 def test_the_report_names_what_it_is_made_of(project: Project, pages: Pages) -> None:
     digest = CellStore.open(project.inputs["store"]).digest
     html = pages.html["report"]
-    for word in ("trees", "untrained", "features control", "abc-dirty", digest, "External cells"):
+    for word in ("trees", "untrained", "features control", "abc", digest, "External cells"):
         assert word in html
     assert "What untrained looks at" in html
     assert "SIMULATED" not in html
@@ -188,10 +176,11 @@ def test_versions_of_this_run_carry_the_pages(project: Project, pages: Pages) ->
 
 
 def test_numbers_are_read_and_not_computed_anew(project: Project, tmp_path: Path) -> None:
-    content = read_json(project.inputs["evaluation"])
-    best = next(model for model in content["models"] if model["name"] == content["best"])
-    overall = best["parts"]["test"]["scores"]["overall"]["macro_f1"]
+    results = tmp_path / "evaluate"
+    shutil.copytree(project.inputs["results"], results)
+    content = read_json(results / "trees" / "result.json")
+    overall = content["parts"]["test"]["scores"]["overall"]["macro_f1"]
     overall.update(value=0.1234, low=0.0, high=0.99)
-    write_json(tmp_path / "evaluation.json", content)
-    found = project.pages(tmp_path, evaluation=tmp_path / "evaluation.json")
+    write_json(results / "trees" / "result.json", content)
+    found = project.pages(tmp_path, results=results)
     assert "0.12 0.00 to 0.99" in visible(found.html["report"])

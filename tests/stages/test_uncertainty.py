@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from tests.config.test_config import edit
-from tests.replicates import FOLDS, MODELS, another
+from tests.replicates import FOLDS, MODELS, another, home
 from unstained.config.project import load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, StageInputError
@@ -45,8 +45,7 @@ def copied(grown: Path, tmp_path: Path) -> Path:
 
 
 def predictions(root: Path, model: str, fold: int, part: str) -> pd.DataFrame:
-    home = root / "runs/nsc/replicate" / model / f"fold{fold}-seed42"
-    table = pd.read_parquet(home / "predictions.parquet")
+    table = pd.read_parquet(home(root, model, fold) / "predictions.parquet")
     return table[table["part"] == part].sort_values("cell_id")
 
 
@@ -153,11 +152,11 @@ def test_an_acquisition_that_sets_fail_is_named(copied: Path) -> None:
     group = predictions(copied, MODELS[0], 0, "test")["group"].iloc[0]
     for model in MODELS:
         for fold in FOLDS:
-            home = copied / "runs/nsc/replicate" / model / f"fold{fold}-seed42"
-            table = pd.read_parquet(home / "predictions.parquet")
+            path = home(copied, model, fold) / "predictions.parquet"
+            table = pd.read_parquet(path)
             sets = [name for name in table if name.startswith("set_")]
             table.loc[table["group"] == group, sets] = False
-            table.to_parquet(home / "predictions.parquet", index=False)
+            table.to_parquet(path, index=False)
     report = run_stage("uncertainty", "nsc", root=copied)
     said = f"Sets cover 0\u00a0% in {group}, where 90\u00a0% were promised"
     assert said in report.notes

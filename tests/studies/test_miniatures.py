@@ -120,7 +120,7 @@ def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     names = list(served)
     league = read_json(runs / "compare" / "league.json")
     decision = read_json(runs / "promote" / "decision.json")
-    first, metrics = league["entries"][0], read_json(runs / "evaluate" / "metrics.json")
+    first, metrics = league["entries"][0], read_json(runs / "controls" / "metrics.json")
     (task,) = STUDIES[name]["tasks"]
     scores = metrics[MODEL]["task"][task]
     assert (league["metric"], league["higher_is_better"]) == METRICS[name]

@@ -1,7 +1,4 @@
-"""From a trained model to a sealed artifact: exported, proven, calibrated, described.
-
-The stage `export` does this for the model of a recipe, `enrol` for every replicate of it.
-"""
+"""From a trained model to a sealed artifact: exported, proven, calibrated, described."""
 
 from __future__ import annotations
 

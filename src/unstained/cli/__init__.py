@@ -49,8 +49,8 @@ def run(
     stage: Annotated[str, typer.Argument(help="Stage, e.g. ingest, train, promote.")],
     study: Study,
     model: Annotated[str | None, typer.Option(help="For stages that run once a model.")] = None,
-    fold: Annotated[int | None, typer.Option(help="For the stage replicate: held out.")] = None,
-    seed: Annotated[int | None, typer.Option(help="For the stage replicate.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Held out, for a model of `companions`.")] = None,
+    seed: Annotated[int | None, typer.Option(help="With --fold: of its training.")] = None,
     params: Annotated[Path | None, typer.Option(help="Another file than params.yaml.")] = None,
 ) -> None:
     """Run one stage of one study."""
@@ -123,7 +123,7 @@ def compare(study: Study) -> None:
 
     from unstained.operations import compare_study
     from unstained.registry.standings import render_league
-    from unstained.report.leaderboard.folds import across_folds, enrolled_versions, render_folds
+    from unstained.report.leaderboard.folds import across_folds, render_folds, replicate_versions
 
     console, root = Console(), project_root()
     folds = across_folds(root, study)
@@ -134,7 +134,7 @@ def compare(study: Study) -> None:
             raise
         console.print(f"{error}\n", markup=False, highlight=False, soft_wrap=True)
     if folds is not None:
-        console.print(render_folds(folds, enrolled_versions(root, study)))
+        console.print(render_folds(folds, replicate_versions(root, study)))
 
 
 @app.command()

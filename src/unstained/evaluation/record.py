@@ -1,7 +1,8 @@
 """An evaluation in files, and the one reader that puts it together again.
 
-What is known of each cell stands in the prediction tables, everything else in one JSON file, whose
-keys are the fields of the dataclasses. Floats are written in full, so that what is read equals what
+What is known of each cell stands in the prediction tables, what else was found of a model beside
+its table, and what concerns all models in one more file: JSON, whose keys are the fields of the
+dataclasses. Floats are written in full, so that what is read equals what
 was found, bit for bit. NaN is null.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,27 +24,43 @@ from unstained.config.tasks import TaskParams
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.evaluation.predictions import Cells
-from unstained.evaluation.results import PER_CELL, Evaluation, ModelResult
+from unstained.evaluation.results import PER_CELL, Evaluation, ModelResult, best_first
 from unstained.files import read_json
 from unstained.predictions import Predictions, read_predictions
 
-NOT_RECORDED: Final = ("data", "params", "seed", "cells", "audit", "best")
+NOT_RECORDED: Final = ("data", "params", "seed", "cells", "models", "audit")
 """Fields of an `Evaluation` that come from parameters and other files."""
 
 
 def evaluation_content(evaluation: Evaluation) -> dict[str, Any]:
     """Content of evaluation.json."""
-    content = {
+    return {
         item.name: to_plain(getattr(evaluation, item.name))
         for item in fields(evaluation)
         if item.name not in NOT_RECORDED
     }
-    return content | {"best": evaluation.best.name}
+
+
+def read_results(directory: Path, models: Sequence[str]) -> tuple[ModelResult, ...]:
+    """What was found of each model.
+
+    Args:
+        directory: holds result.json and predictions.parquet of each.
+        models: their names, in the order wanted.
+    """
+    return tuple(
+        from_plain(
+            ModelResult,
+            read_json(directory / name / "result.json"),
+            {"predictions": read_predictions(directory / name / "predictions.parquet")},
+        )
+        for name in models
+    )
 
 
 def read_evaluation(
     record: Path,
-    predictions: Path,
+    models: Sequence[ModelResult],
     audit: Path,
     store: CellStore,
     data: StudyData,
@@ -54,7 +71,7 @@ def read_evaluation(
 
     Args:
         record: evaluation.json.
-        predictions: directory with the prediction table of every model.
+        models: what was found of each, see `read_results`.
         audit: the audit's audit.json.
         store: the cells.
         data: names of classes and targets.
@@ -66,37 +83,26 @@ def read_evaluation(
     """
     content = read_json(record)
     hints = typing.get_type_hints(Evaluation)
-    tables = {
-        model["name"]: read_predictions(predictions / f"{model['name']}.parquet")
-        for model in content["models"]
-    }
-    models = tuple(
-        from_plain(ModelResult, model, {"predictions": tables[model["name"]]})
-        for model in content["models"]
-    )
-    given = {
-        name: from_plain(hints[name], content[name]) for name in content.keys() - {"models", "best"}
-    }
+    given = {name: from_plain(hints[name], inner) for name, inner in content.items()}
     return Evaluation(
         data=data,
         params=params,
         seed=seed,
-        cells=_cells(next(iter(tables.values())), store, data, predictions),
-        models=models,
-        best=next(model for model in models if model.name == content["best"]),
+        cells=_cells(models[0].predictions, store, data),
+        models=best_first(models, data),
         audit=read_json(audit),
         **given,
     )
 
 
-def _cells(found: Predictions, store: CellStore, data: StudyData, source: Path) -> Cells:
+def _cells(found: Predictions, store: CellStore, data: StudyData) -> Cells:
     """The evaluated cells, with their rows in the store."""
     ids = store.columns("cell_id")["cell_id"]
     places = dict(zip(ids, range(len(ids)), strict=True))
     missing = [name for name in found.cell_id if name not in places]
     if missing:
         raise StageInputError(
-            f"{source} holds the cell {missing[0]}, which the store lacks",
+            f"the predictions hold the cell {missing[0]}, which the store lacks",
             "run the stage evaluate again",
         )
     return Cells(

@@ -149,8 +149,8 @@ class Evaluation:
         data, params: of the study.
         seed: common seed.
         cells: validation, test and external cells.
-        models: best first by the primary metric on test cells; `best` was chosen on validation
-            cells.
+        models: the best by the primary metric on validation cells, then the others by falling
+            primary metric on test cells.
         controls: all controls under all partitions.
         gains: control on the models' test cells -> what the best model gains over it, in
             `beside_controls.yardstick`.
@@ -169,7 +169,6 @@ class Evaluation:
     seed: int
     cells: Cells
     models: tuple[ModelResult, ...]
-    best: ModelResult
     controls: tuple[ControlResult, ...]
     gains: Mapping[str, PairedResult]
     explained: Mapping[str, Share]
@@ -180,6 +179,11 @@ class Evaluation:
     audit: Mapping[str, Any]
     simulated: bool
     provenance: tuple[tuple[str, str], ...]
+
+    @property
+    def best(self) -> ModelResult:
+        """The model that was chosen on validation cells."""
+        return self.models[0]
 
     @property
     def group_word(self) -> str:
@@ -220,13 +224,19 @@ def choose_best(models: Sequence[ModelResult], data: StudyData) -> ModelResult:
     return max(models, key=goodness)
 
 
+def best_first(models: Sequence[ModelResult], data: StudyData) -> tuple[ModelResult, ...]:
+    """The model that `choose_best` chooses, then the others by falling primary metric on test."""
+    best = choose_best(models, data)
+    return tuple(sorted(models, key=lambda m: (m is not best, -_test_gain(m, data))))
+
+
 def primary_metric(data: StudyData) -> tuple[str, Metric]:
     """The primary task's name, and the metric that chooses between models."""
     task = task_of(data.primary_task)
     return task.name, task.metric(task.metrics[0])
 
 
-def test_gain(model: ModelResult, data: StudyData) -> float:
+def _test_gain(model: ModelResult, data: StudyData) -> float:
     """The primary metric on test cells, turned so that larger is better; least where undefined."""
     name, metric = primary_metric(data)
     value = model.test.scores.tasks[name].metrics[metric.name].value

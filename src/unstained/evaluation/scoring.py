@@ -16,9 +16,24 @@ from unstained.evaluation.scores import Scores, TaskScores, score_classes, score
 from unstained.predictions import ClassPredictions, Predictions
 from unstained.statistics import regression
 from unstained.statistics.conformal import prediction_sets
-from unstained.statistics.intervals import Resampling
+from unstained.statistics.intervals import Resampling, resample_groups
 from unstained.statistics.metrics import Floats, Labels, log_losses
 from unstained.tasks.study import Task, Tasks
+
+
+def resample_parts(cells: Cells, resamples: int, seed: int) -> dict[str, Resampling]:
+    """Bootstrap weights of the test cells, and of the external ones where there are some.
+
+    Args:
+        cells: validation, test and external cells.
+        resamples: how many.
+        seed: of the draws.
+    """
+    return {
+        name: resample_groups(cells.group[rows], cells.labels[rows], resamples, seed)
+        for name in ("test", "external")
+        if len(rows := cells.of(name))
+    }
 
 
 def evaluate_model(

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
+from unstained.evaluation.record import to_plain
 from unstained.evaluation.results import (
     ControlResult,
     Evaluation,
@@ -80,6 +82,36 @@ def missing_truths(
     return found
 
 
+def model_numbers(model: ModelResult) -> dict[str, Any]:
+    """A model's numbers: of test cells, of validation ones with a prefix, and below "external"."""
+    numbers = part_numbers(model.test)
+    numbers |= {f"validation_{name}": value for name, value in model.validation.items()}
+    if model.calibrated:
+        numbers["temperature"] = model.first.temperature
+    numbers["parameters"] = model.parameters
+    if "external" in model.parts:
+        numbers["external"] = part_numbers(model.parts["external"])
+    return dict(plain(numbers))
+
+
+def calibration_content(model: ModelResult, params: EvaluateParams) -> Any:
+    """Content of calibration.json: what was fitted on validation cells, by classes task."""
+    content: dict[str, dict[str, Any]] = {
+        found.task: {
+            "temperature": found.temperature,
+            "thresholds": [float(value) for value in found.thresholds],
+            "alpha": params.conformal_alpha,
+            "n_val": int(found.validation_cells.sum()),
+            "n_val_per_class": found.validation_cells.tolist(),
+            "n_test": model.test.scores.tasks[found.task].known,
+        }
+        for found in model.calibrated
+    }
+    for first in list(content.values())[:1]:
+        first |= {"ece_before": model.test.before.error, "ece_after": model.test.after.error}
+    return to_plain(content)
+
+
 def metrics_content(evaluation: Evaluation) -> Any:
     """Content of metrics.json: numbers by model, and below "controls" by partition and control."""
     content: dict[str, Any] = {
@@ -88,15 +120,7 @@ def metrics_content(evaluation: Evaluation) -> Any:
         "missing": evaluation.missing,
         "controls": {},
     }
-    for model in evaluation.models:
-        numbers = part_numbers(model.test)
-        numbers |= {f"validation_{name}": value for name, value in model.validation.items()}
-        if model.calibrated:
-            numbers["temperature"] = model.first.temperature
-        numbers["parameters"] = model.parameters
-        if "external" in model.parts:
-            numbers["external"] = part_numbers(model.parts["external"])
-        content[model.name] = numbers
+    content |= {model.name: model_numbers(model) for model in evaluation.models}
     for control in evaluation.controls:
         content["controls"].setdefault(control.split, {})[control.name] = _control_numbers(control)
     return plain(content)

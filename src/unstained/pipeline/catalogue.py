@@ -11,7 +11,7 @@ from typing import Any, Final
 from unstained.config.base import Params, parse
 from unstained.config.companions import CompanionsParams
 from unstained.errors import ParameterError
-from unstained.pipeline.contract import Replicate, Stage
+from unstained.pipeline.contract import Input, Replicate, Stage
 
 STAGES: Final = (
     "ingest",
@@ -20,6 +20,7 @@ STAGES: Final = (
     "tune",
     "train",
     "evaluate",
+    "controls",
     "export",
     "register",
     "compare",
@@ -31,10 +32,19 @@ STAGES: Final = (
 OPERATIONS = ("monitor",)
 """Stages that look at what changes without them (the registry): not part of `dvc repro`."""
 
-COMPANIONS = ("replicate", "enrol", "companions", "explain", "uncertainty")
+COMPANIONS = ("train", "evaluate", "export", "register", "companions", "explain", "uncertainty")
 """Stages of companions/dvc.yaml: every model, fold and seed, and the tables made of them."""
 
+LEARNING: Final = ("train", "evaluate")
+"""Stages of a replicate that run side by side with other replicates."""
+
+SHIPPING: Final = ("export", "register")
+"""Stages of a replicate that run alone: times are measured, and versions are counted."""
+
 RUNS = "runs"
+
+REPLICATES = "replicates"
+"""Where replicates lie below runs/<study>, apart from the main job's results."""
 
 
 def stage_module(name: str) -> ModuleType:
@@ -58,13 +68,24 @@ def stage_definition(name: str) -> Stage:
 def stage_directory(
     root: Path, stage: Stage, study: str, model: str | None, replicate: Replicate | None = None
 ) -> Path:
-    """Where a stage's outputs lie: runs/<study>/<stage>[/<model>[/<replicate>]]."""
+    """Where a stage's outputs lie.
+
+    runs/<study>/<stage>[/<model>], or runs/<study>/replicates/<stage>/<model>/<replicate>.
+    """
+    if replicate is not None:
+        return replicates_directory(root, stage.name, study) / str(model) / replicate.name
     directory = root / RUNS / study / stage.name
-    if stage.per != "study" and model:
-        directory /= model
-    if stage.per == "replicate" and replicate:
-        directory /= replicate.name
-    return directory
+    return directory / model if stage.per == "model" and model else directory
+
+
+def replicates_directory(root: Path, stage: str, study: str) -> Path:
+    """Where a stage's outputs of all replicates lie, a sub-directory a model."""
+    return root / RUNS / study / REPLICATES / stage
+
+
+def takes_replicate(stage: Stage) -> bool:
+    """Whether a stage runs for a fold and seed of `companions`."""
+    return stage.per == "model" and stage.name in COMPANIONS
 
 
 def replicates_of(asked: CompanionsParams) -> tuple[Replicate, ...]:
@@ -72,9 +93,14 @@ def replicates_of(asked: CompanionsParams) -> tuple[Replicate, ...]:
     return tuple(Replicate(fold, seed) for fold in asked.folds for seed in asked.seeds)
 
 
-def is_about_replicates(stage: Stage) -> bool:
-    """Whether a stage is one replicate, or reads all of them."""
-    return stage.per == "replicate" or any(i.every_replicate for i in stage.inputs.values())
+def reads_replicates(stage: Stage) -> bool:
+    """Whether a stage reads all replicates."""
+    return any(source.every_replicate for source in stage.inputs.values())
+
+
+def inputs_of(stage: Stage, replicate: Replicate | None) -> dict[str, Input]:
+    """The inputs of a run of a stage, in the main job or for a replicate."""
+    return {key: i for key, i in stage.inputs.items() if replicate is None or not i.main}
 
 
 def pick_params(stage: Stage, content: Mapping[str, Any], model: str | None) -> Params:

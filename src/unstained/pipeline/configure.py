@@ -16,8 +16,15 @@ from typing import Any, Final
 from unstained.config.project import ProjectParams, load_params
 from unstained.errors import ParameterError
 from unstained.files import write_text
-from unstained.pipeline.catalogue import COMPANIONS, RUNS, STAGES, replicates_of, stage_definition
-from unstained.pipeline.contract import Stage
+from unstained.pipeline.catalogue import (
+    COMPANIONS,
+    RUNS,
+    STAGES,
+    replicates_of,
+    stage_definition,
+    takes_replicate,
+)
+from unstained.pipeline.contract import Replicate, Stage
 from unstained.pipeline.task import Task, make_task
 
 CONFIGURE: Final = "configure"
@@ -80,10 +87,14 @@ def _files(project: ProjectParams) -> Iterator[tuple[str, str]]:
     for study in project.active:
         for name in (*STAGES, *COMPANIONS):
             stage = stage_definition(name)
-            models = project.models if name in STAGES else project.companions.models
-            one = replicates_of(project.companions)[0] if stage.per == "replicate" else None
-            for model in models if stage.per != "study" else (None,):
-                task = make_task(project, name, study, model, one)
+            runs: list[tuple[str | None, Replicate | None]] = [(None, None)]
+            if stage.per == "model":
+                runs = [(model, None) for model in project.models if name in STAGES]
+            if takes_replicate(stage):
+                one = replicates_of(project.companions)[0]
+                runs += [(model, one) for model in project.companions.models]
+            for model, replicate in runs:
+                task = make_task(project, name, study, model, replicate)
                 yield configured_path(stage, study, model), _text(task)
 
 

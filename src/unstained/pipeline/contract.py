@@ -29,13 +29,15 @@ class Input:
 
     `every_model` asks for the outputs of all models of the study: the stage then receives the
     directory that holds one sub-directory a model. `every_replicate` asks for those of all models,
-    folds and seeds of `companions`.
+    folds and seeds of `companions`. `main` is an input of the main job alone, which a replicate
+    does without.
     """
 
     stage: str
     output: str = ""
     every_model: bool = False
     every_replicate: bool = False
+    main: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ class Stage:
         inputs: name -> output of an earlier stage.
         outputs: name -> file or directory below the stage's directory. report.json is always
             written beside them.
-        per: 'study' (once a study), 'model' (once a study and model) or 'replicate' (once a study,
-            model of `companions`, fold and seed).
+        per: 'study' (once a study) or 'model' (once a study and model). Of stages that run once a
+            model, those of the main job take no replicate and those of `companions` need one; a
+            stage can be of both.
     """
 
     name: str
@@ -81,7 +84,7 @@ class Stage:
     sections: Mapping[str, str]
     inputs: Mapping[str, Input]
     outputs: Mapping[str, Output]
-    per: Literal["study", "model", "replicate"]
+    per: Literal["study", "model"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Job:
         study, model, recipe: names; `model` is None for stages that run once a study.
         models: all models of the study, in the order of params.yaml; those of `companions` for
             stages that are about replicates.
-        replicate: fold and seed; None for stages that run once a study or model.
+        replicate: fold and seed; None in the main job, and for stages that run once a study.
         replicates: all folds and seeds of `companions`, for stages that are about replicates.
         scratch: directory for state that survives an interruption (checkpoints, journals). It is
             private to this stage, study, model and fingerprint and is removed after success.
@@ -115,6 +118,17 @@ class Job:
     git_remote: str = ""
     replicate: Replicate | None = None
     replicates: tuple[Replicate, ...] = ()
+
+    @property
+    def fold(self) -> int | None:
+        """The fold that is held out; None in the main job, for the parts of the split."""
+        return self.replicate.fold if self.replicate else None
+
+    @property
+    def title(self) -> str:
+        """Study and model, with fold and seed where it is a replicate, for people."""
+        names = f"{self.study}/{self.model}" if self.model else self.study
+        return f"{names} {self.replicate.name}" if self.replicate else names
 
 
 @dataclass(frozen=True)

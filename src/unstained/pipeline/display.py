@@ -66,7 +66,8 @@ def _show_curves(home: Path, curves: Any) -> None:
         calls["actual"].astype(str), calls["predicted"].astype(str), labels=names
     )
     curves.log_confusion_matrix(names, table.tolist())
-    cells = read_predictions(home / "predictions" / f"{calls['model'].iloc[0]}.parquet")
+    best = home.parent / "evaluate" / str(calls["model"].iloc[0])
+    cells = read_predictions(best / "predictions.parquet")
     found = cells.of("test").classes
     probabilities = found.probabilities
     truth = found.labels[:, None] == np.arange(probabilities.shape[1])

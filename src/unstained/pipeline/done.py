@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from unstained.config.project import ProjectParams
 from unstained.errors import StageInputError
 from unstained.files import read_json
-from unstained.pipeline.catalogue import stage_directory
-from unstained.pipeline.contract import REPORT, Stage
+from unstained.pipeline.catalogue import inputs_of, stage_directory
+from unstained.pipeline.contract import REPORT
 from unstained.pipeline.runner import content_digest, find_inputs, fingerprint_of
 from unstained.pipeline.task import Task, make_task
 
@@ -31,25 +32,36 @@ def is_done(root: Path, task: Task) -> bool:
     )
 
 
-def require_inputs(root: Path, project: ProjectParams, stage: Stage, study: str) -> None:
-    """Check that what a stage reads was made with the parameters and the code of now.
+def remaining(root: Path, tasks: Sequence[Task]) -> list[Task]:
+    """Those of some tasks from the first on that is not done: each may read what is before it.
+
+    Raises:
+        StageInputError: a stage before the first task has not finished.
+    """
+    done = 0
+    while done < len(tasks) and is_done(root, tasks[done]):
+        done += 1
+    return list(tasks[done:])
+
+
+def require_inputs(root: Path, project: ProjectParams, task: Task) -> None:
+    """Check that what a task reads was made with the parameters and the code of now.
 
     Args:
         root: the project's directory.
         project: params.yaml as parameters.
-        stage: reads stages that run once a study, and so do these.
-        study: key of `studies`.
+        task: reads stages that run once a study, and so do these.
 
     Raises:
         StageInputError: a stage before this one has not finished, or did with other parameters or
             code.
     """
-    for name in sorted({source.stage for source in stage.inputs.values()}):
-        task = make_task(project, name, study)
-        require_inputs(root, project, task.stage, study)
-        if not _is_asked_for(root, task, _record(root, task)):
+    for name in sorted({s.stage for s in inputs_of(task.stage, task.replicate).values()}):
+        before = make_task(project, name, task.study)
+        require_inputs(root, project, before)
+        if not _is_asked_for(root, before, _record(root, before)):
             raise StageInputError(
-                f"{_home(root, task)} was not made with this code and these parameters",
+                f"{_home(root, before)} was not made with this code and these parameters",
                 f"run `dvc repro {name}@{task.study}`, or `unstained run {name} {task.study}`",
             )
 

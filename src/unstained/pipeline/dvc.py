@@ -9,7 +9,14 @@ from typing import Any, Final
 import yaml
 
 from unstained.files import write_text
-from unstained.pipeline.catalogue import COMPANIONS, RUNS, STAGES, stage_definition
+from unstained.pipeline.catalogue import (
+    COMPANIONS,
+    REPLICATES,
+    RUNS,
+    STAGES,
+    stage_definition,
+    takes_replicate,
+)
 from unstained.pipeline.configure import CONFIGURE, configured_path
 from unstained.pipeline.contract import REPORT, Stage
 from unstained.pipeline.freshness import SOURCE, own_code
@@ -55,66 +62,74 @@ def dvc_file(name: str) -> str:
         name: key of FILES.
     """
     comment, before, stages = FILES[name]
-    nested = "/" in name
-    first = {} if nested else {CONFIGURE: CONFIGURATION}
+    grid = stages is COMPANIONS
+    first = {} if grid else {CONFIGURE: CONFIGURATION}
     content = before | {
-        "stages": first | {stage: entry(stage_definition(stage), nested) for stage in stages}
+        "stages": first | {stage: entry(stage_definition(stage), grid) for stage in stages}
     }
     return comment + yaml.dump(content, Dumper=_Indented, sort_keys=False, width=1000)
 
 
-def entry(stage: Stage, nested: bool) -> dict[str, Any]:
+def entry(stage: Stage, grid: bool) -> dict[str, Any]:
     """One stage's entry.
 
     Args:
         stage: its definition.
-        nested: whether the file lies in a directory of its own.
+        grid: whether it is for `companions`, every fold and seed, and not for the main job.
     """
+    replicate = grid and takes_replicate(stage)
+    home = _home(stage, replicate)
     written: dict[str, list[Any]] = {"outs": [], "metrics": [], "plots": []}
-    kinds = {"data": "outs", "metrics": "metrics", "plots": "plots"}
     for output in stage.outputs.values():
-        path = f"{_home(stage)}/{output.path}"
-        written[kinds[output.kind]].append({path: dict(output.plot)} if output.plot else path)
-    written["outs"].append(f"{_home(stage)}/{REPORT}")
-    matrix, command = _axes(stage)
+        path = f"{home}/{output.path}"
+        kind = "outs" if replicate or output.kind == "data" else output.kind
+        written[kind].append({path: dict(output.plot)} if kind == "plots" and output.plot else path)
+    written["outs"].append(f"{home}/{REPORT}")
+    matrix, command = _axes(stage, replicate)
     parameters = configured_path(stage, NAMES["study"], NAMES["model"])
     content = {
         "matrix": matrix,
-        "wdir": ".." if nested else None,
+        "wdir": ".." if grid else None,
         "cmd": command,
-        "deps": sorted({parameters, *_inputs(stage), *_sources(stage.name)}),
+        "deps": sorted({parameters, *_inputs(stage, replicate), *_sources(stage.name)}),
         **written,
     }
     return {key: value for key, value in content.items() if value}
 
 
-def _axes(stage: Stage) -> tuple[dict[str, str], str]:
+def _axes(stage: Stage, replicate: bool) -> tuple[dict[str, str], str]:
     """What a stage runs once for, and its command."""
     command = f"unstained run {stage.name} {NAMES['study']}"
     matrix = {"study": "${active}"}
-    if stage.per != "study":
+    if stage.per == "model":
         command += f" --model {NAMES['model']}"
-        matrix["model"] = "${models}" if stage.per == "model" else "${companions.models}"
-    if stage.per == "replicate":
+        matrix["model"] = "${companions.models}" if replicate else "${models}"
+    if replicate:
         command += " --fold ${item.fold} --seed ${item.seed}"
         matrix |= {"fold": "${companions.folds}", "seed": "${companions.seeds}"}
     return matrix, command
 
 
-def _home(stage: Stage) -> str:
-    parts = [RUNS, NAMES["study"], stage.name]
-    parts += [NAMES["model"]] if stage.per != "study" else []
-    return "/".join([*parts, REPLICATE] if stage.per == "replicate" else parts)
+def _home(stage: Stage, replicate: bool) -> str:
+    study = f"{RUNS}/{NAMES['study']}"
+    if replicate:
+        return f"{study}/{REPLICATES}/{stage.name}/{NAMES['model']}/{REPLICATE}"
+    return f"{study}/{stage.name}" + (f"/{NAMES['model']}" if stage.per == "model" else "")
 
 
-def _inputs(stage: Stage) -> Iterable[str]:
+def _inputs(stage: Stage, replicate: bool) -> Iterable[str]:
     """Outputs of earlier stages."""
     for source in stage.inputs.values():
         producer = stage_definition(source.stage)
-        if source.every_model or source.every_replicate:
+        if source.main and replicate:
+            continue
+        if source.every_replicate:
+            yield f"{RUNS}/{NAMES['study']}/{REPLICATES}/{producer.name}"
+        elif source.every_model:
             yield f"{RUNS}/{NAMES['study']}/{producer.name}"
         else:
-            yield f"{_home(producer)}/{producer.outputs[source.output].path}"
+            home = _home(producer, replicate and takes_replicate(producer))
+            yield f"{home}/{producer.outputs[source.output].path}"
 
 
 def _sources(stage: str) -> list[str]:

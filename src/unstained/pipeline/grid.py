@@ -1,12 +1,14 @@
-"""All replicates of `companions` as tasks on Ray: what is done is skipped, the rest is shared out.
+"""All replicates of `companions`: what is done is skipped, the rest is trained on Ray.
 
 One replicate takes one core with one thread, or one GPU: several small trainings side by side use
 the cores of a machine better than one after the other with all threads, and the result does not
-depend on how many cores there are.
+depend on how many cores there are. Exports and versions follow one by one: times are measured on a
+machine that does nothing else, and versions count in the order of params.yaml.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,18 +17,18 @@ from rich.console import Console
 from unstained.config.project import load_params
 from unstained.errors import ParameterError, TrainingError
 from unstained.files import file_sha256
-from unstained.pipeline.catalogue import replicates_of, stage_definition
+from unstained.pipeline.catalogue import LEARNING, SHIPPING, replicates_of
 from unstained.pipeline.configure import configure
-from unstained.pipeline.done import is_done, require_inputs
+from unstained.pipeline.done import remaining, require_inputs
 from unstained.pipeline.dvc_record import record
-from unstained.pipeline.grid_tasks import Outcome, Work, train_on_ray
+from unstained.pipeline.grid_tasks import Outcome, Work, run_stages, train_on_ray
 from unstained.pipeline.task import Task, make_task
 
 PIPELINE: Final = "companions/dvc.yaml"
 
 
 def run_grid(root: Path, study: str | None = None, concurrent: int | None = None) -> None:
-    """Train the replicates that are not done yet, then tell DVC of all that are.
+    """Train, evaluate, export and register the replicates that are not done yet, and tell DVC.
 
     Args:
         root: the project's directory.
@@ -41,30 +43,47 @@ def run_grid(root: Path, study: str | None = None, concurrent: int | None = None
     """
     tasks = _tasks(root, study)
     configure(root)
-    left = {work: task for work, task in tasks.items() if not is_done(root, task)}
-    progress = _Progress(len(tasks), len(left))
-    if left:
+    failed: dict[Work, Outcome] = {}
+    for some, run, what in ((LEARNING, train_on_ray, "trained"), (SHIPPING, _ship, "registered")):
+        wanted = {
+            work: [task for task in found if task.stage.name in some]
+            for work, found in tasks.items()
+            if work not in failed
+        }
+        left = {work: todo for work, t in wanted.items() if (todo := remaining(root, t))}
+        progress = _Progress(len(tasks), len(left) + len(failed), what)
         try:
-            train_on_ray(left, concurrent, progress.tell)
+            if left:
+                run(left, concurrent, progress.tell)
         except KeyboardInterrupt:
             progress.say("stopped; those that were running go on from their last checkpoint")
             raise
-    failed = progress.failed
-    recorded = record(root, PIPELINE, [_in_dvc(work) for work in tasks if work not in failed])
+        failed |= progress.failed
+    done = [work for work in tasks if work not in failed]
+    names = [_in_dvc(work, stage) for work in done for stage in (*LEARNING, *SHIPPING)]
+    recorded = record(root, PIPELINE, names)
     progress.say(
         "this is no DVC project: nothing was recorded"
         if recorded is None
-        else f"DVC knows what is done, {recorded} of it new: `dvc repro {PIPELINE}` goes on"
+        else f"DVC knows what is done, {recorded} stages of it new: `dvc repro {PIPELINE}` goes on"
     )
     if failed:
-        one = next(iter(failed))
+        one, outcome = next(iter(failed.items()))
         raise TrainingError(
             f"{len(failed)} of {len(tasks)} replicates failed; the others are done\n"
             + "\n".join(_grouped(failed)),
-            "correct the cause and run again, which trains these alone; for a traceback: "
-            f"`unstained --debug run replicate {one.study} --model {one.model} "
+            "correct the cause and run again, which does what is left; for a traceback: "
+            f"`unstained --debug run {outcome.stage} {one.study} --model {one.model} "
             f"--fold {one.replicate.fold} --seed {one.replicate.seed}`",
         )
+
+
+def _ship(
+    tasks: dict[Work, list[Task]], _: int | None, told: Callable[[Work, Outcome], None]
+) -> None:
+    """Export and register replicates here, one by one; see `train_on_ray`."""
+    for work, left in tasks.items():
+        told(work, run_stages(work, [task.stage.name for task in left]))
 
 
 class _Progress:
@@ -73,13 +92,14 @@ class _Progress:
     Args:
         total: replicates of the grid.
         left: those that are not done.
+        what: what is done with them.
     """
 
-    def __init__(self, total: int, left: int) -> None:
+    def __init__(self, total: int, left: int, what: str) -> None:
         self.console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
-        self.done, self.total = total - left, total
-        self.failed: dict[Work, str] = {}
-        self.say(f"{self.done} of {total} replicates are done")
+        self.done, self.left, self.what = total - left, left, what
+        self.failed: dict[Work, Outcome] = {}
+        self.say(f"{self.done} of {total} replicates are {what}")
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -87,18 +107,18 @@ class _Progress:
 
     def tell(self, work: Work, outcome: Outcome) -> None:
         """Note the end of a replicate."""
+        self.left -= 1
         if outcome.problem is None:
             self.done += 1
-            what = f"macro-F1 {outcome.macro_f1:.3f}, {outcome.seconds:.0f} s"
+            what = outcome.said
         else:
-            self.failed[work] = outcome.problem
-            what = f"failed: {outcome.problem}"
-        left = self.total - self.done - len(self.failed)
-        self.say(f"[{self.done} done, {left} left] {work.name}: {what}")
+            self.failed[work] = outcome
+            what = f"{outcome.stage} failed: {outcome.problem}"
+        self.say(f"[{self.done} {self.what}, {self.left} left] {work.name}: {what}")
 
 
-def _tasks(root: Path, study: str | None) -> dict[Work, Task]:
-    """Every replicate, in the order of params.yaml, its inputs checked."""
+def _tasks(root: Path, study: str | None) -> dict[Work, list[Task]]:
+    """Every replicate with its tasks in order, in the order of params.yaml, its inputs checked."""
     path = root / "params.yaml"
     project = load_params(path)
     if study is not None and study not in project.active:
@@ -113,22 +133,26 @@ def _tasks(root: Path, study: str | None) -> dict[Work, Task]:
         for model in project.companions.models
         for replicate in replicates_of(project.companions)
     ]
-    for name in dict.fromkeys(work.study for work in works):
-        require_inputs(root, project, stage_definition("replicate"), name)
-    return {
-        work: make_task(project, "replicate", work.study, work.model, work.replicate)
+    tasks = {
+        work: [
+            make_task(project, stage, work.study, work.model, work.replicate)
+            for stage in (*LEARNING, *SHIPPING)
+        ]
         for work in works
     }
+    for first in {work.study: found[0] for work, found in tasks.items()}.values():
+        require_inputs(root, project, first)
+    return tasks
 
 
-def _in_dvc(work: Work) -> str:
-    """A replicate's name in `PIPELINE`."""
-    return f"replicate@{work.study}-{work.model}-{work.replicate.fold}-{work.replicate.seed}"
+def _in_dvc(work: Work, stage: str) -> str:
+    """The name of a replicate's stage in `PIPELINE`."""
+    return f"{stage}@{work.study}-{work.model}-{work.replicate.fold}-{work.replicate.seed}"
 
 
-def _grouped(failed: dict[Work, str]) -> list[str]:
+def _grouped(failed: dict[Work, Outcome]) -> list[str]:
     """One paragraph a message, with the replicates that it came from."""
     names: dict[str, list[str]] = {}
-    for work, problem in failed.items():
-        names.setdefault(problem, []).append(work.name)
+    for work, outcome in failed.items():
+        names.setdefault(str(outcome.problem), []).append(work.name)
     return [f"{', '.join(which)}: {problem}" for problem, which in names.items()]

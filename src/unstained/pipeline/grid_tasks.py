@@ -1,4 +1,4 @@
-"""Replicates as tasks on Ray: what one needs, what runs in a worker, what came of it."""
+"""Replicates on Ray: what one needs, what runs in a worker, what came of it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +20,10 @@ from unstained.files import file_sha256
 from unstained.learning.ray_session import last_line, ray_session
 from unstained.pipeline.catalogue import stage_directory
 from unstained.pipeline.contract import Replicate
-from unstained.pipeline.done import is_done
+from unstained.pipeline.done import remaining
 from unstained.pipeline.runner import STATE, run_stage
 from unstained.pipeline.task import Task
-from unstained.stages.replicate import ReplicateParams
+from unstained.stages.train import TrainSections
 
 STOP_SECONDS: Final = 10.0
 """How long workers have to end by themselves after Ctrl-C."""
@@ -53,20 +53,20 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a replicate: `macro_f1` after `seconds`, or a `problem`."""
+    """What came of a replicate: what is `said` of it, or the `problem` that its stage had."""
 
-    macro_f1: float = 0.0
-    seconds: float = 0.0
+    said: str = ""
+    stage: str = ""
     problem: str | None = None
 
 
 def train_on_ray(
-    tasks: dict[Work, Task], concurrent: int | None, told: Callable[[Work, Outcome], None]
+    tasks: dict[Work, list[Task]], concurrent: int | None, told: Callable[[Work, Outcome], None]
 ) -> None:
-    """Train replicates on Ray.
+    """Train and evaluate replicates on Ray.
 
     Args:
-        tasks: at least one; they are queued in this order.
+        tasks: at least one replicate, each with what is left to do; queued in this order.
         concurrent: how many at a time; None for as many as there are processors.
         told: called for each when it ends, well or not.
 
@@ -91,15 +91,15 @@ def train_on_ray(
             raise
 
 
-def _submit(work: Work, task: Task) -> Any:
+def _submit(work: Work, tasks: list[Task]) -> Any:
     """Queue a replicate with the processors that it needs, as far as any machine has them."""
-    assert isinstance(task.params, ReplicateParams)  # noqa: S101  (the stage's own class)
-    model = task.params.model
-    processes = model.training(task.params.train).workers
-    cpus = min(processes, _most("CPU"))
-    gpus = 0 if isinstance(model, BoostingParams) else min(processes, _most("GPU"))
-    remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(train_replicate)
-    return remote.remote(work)
+    cpus, gpus = 1, 0
+    if isinstance(params := tasks[0].params, TrainSections):
+        processes = params.model.training(params.train).workers
+        cpus = min(processes, _most("CPU"))
+        gpus = 0 if isinstance(params.model, BoostingParams) else min(processes, _most("GPU"))
+    remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_replicate)
+    return remote.remote(work, [task.stage.name for task in tasks])
 
 
 def _most(kind: str) -> int:
@@ -108,22 +108,35 @@ def _most(kind: str) -> int:
     return max(int(node["Resources"].get(kind, 0)) for node in nodes if node["Alive"])
 
 
-def train_replicate(work: Work) -> Outcome:
+def run_replicate(work: Work, stages: Sequence[str]) -> Outcome:
     """What runs in a worker."""
     os.environ["OMP_NUM_THREADS"] = "1"  # torch reads this when it is first imported
     start = time.monotonic()
     try:
         _require_project(work)
-        report = run_stage(
-            "replicate", work.study, work.model, root=work.root, replicate=work.replicate
-        )
     except UnstainedError as error:
-        return Outcome(problem=str(error))
-    except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}, line {frame.lineno}"
-        return Outcome(problem=f"unexpected {type(error).__name__}: {error} ({where})")
-    return Outcome(float(str(report.metrics["macro_f1"])), time.monotonic() - start)
+        return Outcome(stage=stages[0], problem=str(error))
+    outcome = run_stages(work, stages)
+    return replace(outcome, said=f"{outcome.said}, {time.monotonic() - start:.0f} s")
+
+
+def run_stages(work: Work, stages: Sequence[str]) -> Outcome:
+    """Run some stages of a replicate here, up to the first that fails."""
+    said = ""
+    for stage in stages:
+        try:
+            report = run_stage(
+                stage, work.study, work.model, root=work.root, replicate=work.replicate
+            )
+        except UnstainedError as error:
+            return Outcome(stage=stage, problem=str(error))
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(frame.filename).name}, line {frame.lineno}"
+            problem = f"unexpected {type(error).__name__}: {error} ({where})"
+            return Outcome(stage=stage, problem=problem)
+        said = ", ".join(f"{key} {value}" for key, value in report.metrics.items())
+    return Outcome(said)
 
 
 def _require_project(work: Work) -> None:
@@ -141,18 +154,22 @@ def _require_project(work: Work) -> None:
         )
 
 
-def _collect(ended: Any, work: Work, task: Task) -> Outcome:
+def _collect(ended: Any, work: Work, tasks: list[Task]) -> Outcome:
     """The outcome of a replicate, believed when its outputs are here."""
     try:
         outcome: Outcome = ray.get(ended)
     except ray.exceptions.RayError as error:
-        return Outcome(problem=f"its worker was lost: {last_line(error)}")
-    if outcome.problem is None and not is_done(work.root, task):
-        home = stage_directory(work.root, task.stage, work.study, work.model, work.replicate)
-        return Outcome(
-            problem=f"its worker has finished, but {home} is not its result: the directory is not "
-            "shared, or code or inputs were changed meanwhile"
+        problem = f"its worker was lost: {last_line(error)}"
+        return Outcome(stage=tasks[0].stage.name, problem=problem)
+    missing = remaining(work.root, tasks) if outcome.problem is None else []
+    if missing:
+        stage = missing[0].stage
+        home = stage_directory(work.root, stage, work.study, work.model, work.replicate)
+        problem = (
+            f"its worker has finished, but {home} is not its result: the directory is not shared, "
+            "or code or inputs were changed meanwhile"
         )
+        return Outcome(stage=stage.name, problem=problem)
     return outcome
 
 

@@ -9,7 +9,8 @@ from typing import Final
 
 from unstained.config.project import ProjectParams, load_params
 from unstained.files import read_json
-from unstained.pipeline.catalogue import RUNS, replicates_of
+from unstained.pipeline.catalogue import RUNS, replicates_directory, replicates_of
+from unstained.pipeline.contract import REPORT
 
 PASSES: Final = 6
 """Operations of training for each multiply-accumulate of one image: two forward, four backward."""
@@ -22,7 +23,7 @@ class Share:
     Attributes:
         study, model: names.
         done, left: replicates that are there, and that are not.
-        seconds: of one replicate on this machine, the mean of those that are there; or None.
+        seconds: of one training on this machine, the mean of those that are there; or None.
         operations: floating-point operations of one replicate; None where they cannot be counted.
     """
 
@@ -79,7 +80,7 @@ def plan(root: Path, project: ProjectParams) -> Iterator[Share]:
         cells = _training_cells(root / RUNS / study / "split" / "split.parquet", folds)
         for model in grid.models:
             reports = [
-                root / RUNS / study / "replicate" / model / replicate.name / "report.json"
+                replicates_directory(root, "train", study) / model / replicate.name / REPORT
                 for replicate in replicates
             ]
             times = [read_json(p)["metrics"]["seconds"] for p in reports if p.is_file()]

@@ -36,6 +36,7 @@ ARTIFACTS: Final = {
     "tune": "search",
     "train": "trained",
     "evaluate": "evaluation",
+    "controls": "record",
     "export": "artifact",
     "register": "registration",
     "compare": "league",

@@ -23,9 +23,12 @@ from unstained.errors import StageInputError, UnstainedError
 from unstained.files import disk_full_explained, file_sha256, read_json, tree_sha256, write_json
 from unstained.pipeline.catalogue import (
     RUNS,
+    inputs_of,
+    replicates_directory,
     stage_definition,
     stage_directory,
     stage_module,
+    takes_replicate,
 )
 from unstained.pipeline.configure import require_current
 from unstained.pipeline.contract import REPORT, Input, Job, Replicate, Report, Stage
@@ -65,7 +68,7 @@ def run_stage(
         study: key of params.yaml `studies`.
         model: an architecture or variant; only for stages that run once a model.
         root: the project's directory; holds params.yaml, runs/ and state/.
-        replicate: fold and seed; only for stages that run once a replicate.
+        replicate: fold and seed, for a model of `companions`; None in the main job.
         params_file: another file than root/params.yaml.
         registry: the port to MLflow; by default the server at MLFLOW_TRACKING_URI, or SQLite.
 
@@ -146,20 +149,23 @@ def find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, list
         StageInputError: a stage before this one has not finished.
     """
     paths, identities = {}, {}
-    for key, source in task.stage.inputs.items():
+    for key, source in inputs_of(task.stage, task.replicate).items():
         producer = stage_definition(source.stage)
         several = source.every_model or source.every_replicate
         models = task.models if several else (task.model,)
-        replicates = task.replicates if source.every_replicate else (None,)
+        same = task.replicate if takes_replicate(producer) else None
+        replicates = task.replicates if source.every_replicate else (same,)
         identities[key] = [
             _recorded_digest(root, producer, source, task.study, model, replicate)
             for model in models
             for replicate in replicates
         ]
-        if several:
+        if source.every_replicate:
+            paths[key] = replicates_directory(root, producer.name, task.study)
+        elif source.every_model:
             paths[key] = root / RUNS / task.study / producer.name
         else:
-            home = stage_directory(root, producer, task.study, task.model)
+            home = stage_directory(root, producer, task.study, task.model, same)
             paths[key] = home / producer.outputs[source.output].path
     return paths, identities
 
@@ -175,7 +181,7 @@ def _recorded_digest(
     home = stage_directory(root, producer, study, model, replicate)
     record = home / REPORT
     command = f"unstained run {producer.name} {study}"
-    if producer.per != "study":
+    if producer.per == "model":
         command += f" --model {model}"
     if replicate:
         command += f" --fold {replicate.fold} --seed {replicate.seed}"

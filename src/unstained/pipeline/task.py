@@ -8,10 +8,13 @@ from unstained.config.base import Params
 from unstained.config.project import ProjectParams
 from unstained.errors import ParameterError
 from unstained.pipeline.catalogue import (
-    is_about_replicates,
+    COMPANIONS,
+    STAGES,
     pick_params,
+    reads_replicates,
     replicates_of,
     stage_definition,
+    takes_replicate,
 )
 from unstained.pipeline.contract import Replicate, Stage
 
@@ -52,7 +55,7 @@ def make_task(
     stage = stage_definition(name)
     _check_names(stage, project, study, model, replicate)
     grid = project.companions
-    about = is_about_replicates(stage)
+    about = replicate is not None or reads_replicates(stage)
     models = grid.models if about else project.models
     needed = models if "models" in stage.sections.values() else ([model] if model else [])
     return Task(
@@ -79,18 +82,19 @@ def _check_names(
         raise ParameterError(
             f"stage {stage.name} runs once a study, not once a model", "leave --model away"
         )
+    if replicate and not takes_replicate(stage):
+        raise ParameterError(
+            f"stage {stage.name} takes no --fold and --seed",
+            f"stages that do: {', '.join(name for name in COMPANIONS if name in STAGES)}",
+        )
     grid = project.companions
-    models = grid.models if stage.per == "replicate" else project.models
-    if stage.per != "study" and model not in models:
-        place = "companions.models" if stage.per == "replicate" else "models"
+    models = grid.models if replicate else project.models
+    if stage.per == "model" and model not in models:
+        place = "companions.models" if replicate else "models"
         raise ParameterError(
             f"stage {stage.name} runs once a model, and {model!r} is not in params.yaml `{place}`",
-            f"add --model with one of: {', '.join(models)}",
-        )
-    if (stage.per == "replicate") != (replicate is not None):
-        needs = "needs" if stage.per == "replicate" else "takes no"
-        raise ParameterError(
-            f"stage {stage.name} {needs} --fold and --seed", "see params.yaml `companions`"
+            f"add --model with one of: {', '.join(models)}"
+            + ("" if replicate else "; for others: --fold and --seed, see `companions`"),
         )
     if replicate and not (replicate.fold in grid.folds and replicate.seed in grid.seeds):
         raise ParameterError(

@@ -22,6 +22,7 @@ def registration_content(version: RegisteredVersion) -> dict[str, Any]:
         "digest": version.digest,
         "data_digest": version.data_digest,
         "split_digest": version.split_digest,
+        "predictions_digest": version.tags.get("predictions_digest", ""),
     }
 
 

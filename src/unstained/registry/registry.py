@@ -19,7 +19,6 @@ from unstained.registry.connection import connect, explained, global_uri, public
 from unstained.registry.notes import about_model, about_version
 from unstained.registry.submission import (
     FINISHED,
-    REPLICATE,
     STARTED,
     RegisteredVersion,
     Submission,
@@ -79,8 +78,8 @@ class Registry:
     def register(self, given: Submission) -> tuple[RegisteredVersion, bool]:
         """Log a run with everything about a model, and make its artifact a version.
 
-        What is a version already, by its artifact or as a replicate, is not registered again. What
-        an interrupted registration left is removed.
+        An artifact that is a version already is not registered again. What an interrupted
+        registration left is removed.
 
         Returns:
             (the version, whether it was created now).
@@ -91,15 +90,14 @@ class Registry:
         """
         digest = verify_artifact(given.artifact)
         tags = self._tags(given, digest)
-        key = REPLICATE if REPLICATE in tags else "artifact_digest"
         for known in self.versions(given.name):
-            if known.tags.get(key) == tags[key]:
+            if known.digest == digest:
                 self.complete(known)
                 return known, False
         client = self.client
         with explained(self.uri), global_uri(self.uri):
             experiment = self._experiment(given.experiment)
-            runs.remove_unfinished(client, experiment, key, tags[key])
+            runs.remove_unfinished(client, experiment, digest)
             run = client.create_run(
                 experiment,
                 start_time=milliseconds(tags, STARTED),

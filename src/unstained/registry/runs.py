@@ -192,9 +192,9 @@ def close_run(client: MlflowClient, run_id: str, name: str, version: int) -> Non
     client.set_terminated(run_id, "FINISHED", milliseconds(tags, FINISHED))
 
 
-def remove_unfinished(client: MlflowClient, experiment_id: str, key: str, value: str) -> None:
-    """Delete runs with this tag that were interrupted before they became a version."""
-    query = f"tags.{key} = '{value}' and attributes.status != 'FINISHED'"
+def remove_unfinished(client: MlflowClient, experiment_id: str, digest: str) -> None:
+    """Delete runs of an artifact that were interrupted before they became a version."""
+    query = f"tags.artifact_digest = '{digest}' and attributes.status != 'FINISHED'"
     for run in client.search_runs([experiment_id], query):
         client.delete_run(run.info.run_id)
 

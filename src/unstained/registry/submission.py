@@ -23,9 +23,6 @@ STARTED: Final = "training_started"
 FINISHED: Final = "training_finished"
 """Tags: when the training began and ended (ISO 8601), which are the run's times in MLflow."""
 
-REPLICATE: Final = "replicate_digest"
-"""Tag of a replicate: digest of what was trained and how it is exported, whoever exports it."""
-
 
 @dataclass(frozen=True)
 class DatasetFacts:

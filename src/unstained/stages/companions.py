@@ -48,8 +48,10 @@ STAGE = Stage(
     inputs={
         "store": Input("ingest", "store"),
         "split": Input("split", "split"),
-        "replicates": Input("replicate", "numbers", every_replicate=True),
-        "enrolment": Input("enrol", "enrolment"),
+        "trained": Input("train", "history", every_replicate=True),
+        "metrics": Input("evaluate", "metrics", every_replicate=True),
+        "predictions": Input("evaluate", "predictions", every_replicate=True),
+        "exported": Input("export", "parity", every_replicate=True),
     },
     outputs={
         "models": Output("models.csv"),
@@ -65,7 +67,7 @@ STAGE = Stage(
 
 def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Write tables and page."""
-    from unstained.data.splits.parts import fold_parts
+    from unstained.data.splits.parts import cell_parts
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.baselines.experiments import experiments_table, outcomes
     from unstained.evaluation.baselines.fold_controls import controls_table, fold_controls
@@ -75,12 +77,12 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
     store = CellStore.open(inputs["store"])
     if not params.data.class_names:
         return _without_classes(params, store, outputs, job)
-    grid = _read(params, inputs, job)
+    grid = _read(params.data, inputs, job)
     contenders = params.companions.contenders
     found = outcomes(
         grid, params.companions.experiments, params.models, METRIC, params.evaluate.confidence
     )
-    parts = [fold_parts(store, inputs["split"], fold, "study") for fold in grid.folds]
+    parts = [cell_parts(store, inputs["split"], fold) for fold in grid.folds]
     controls = fold_controls(store, parts, params.data, params.evaluate, params.common.seed)
     tables = table_files(grid.only(contenders), params.data)
     others = {"experiments": experiments_table(found), "controls": controls_table(controls)}
@@ -147,30 +149,20 @@ def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dic
     }
 
 
-def _read(params: CompanionsStageParams, inputs: Inputs, job: Job) -> Grid:
-    import pandas as pd
+def _read(data: StudyData, inputs: Inputs, job: Job) -> Grid:
+    """All replicates, what their models cost, and the median time of one cell."""
+    import numpy as np
 
     from unstained.evaluation.baselines.grid import read_grid
-    from unstained.models.complexity import TOOL, complexity
+    from unstained.models.complexity import TOOL
 
-    data = params.data
-    sizes: dict[str, tuple[int, int | None]] = {}
-    for name in job.models:
-        cost = complexity(
-            params.models[name],
-            len(data.class_names),
-            len(data.targets),
-            data.axes.planes,
-            data.canvas,
-        )
-        first = inputs["replicates"] / name / job.replicates[0].name / "numbers.json"
-        sizes[name] = (
-            (int(read_json(first)["parameters"]), None)
-            if cost is None
-            else (cost.classifier_parameters, cost.multiply_accumulates)
-        )
     places = [(r.fold, r.seed, r.name) for r in job.replicates]
-    grid = read_grid(inputs["replicates"], job.models, places)
-    times = pd.read_csv(inputs["enrolment"]).groupby("model")["latency_ms"].median()
-    latency = {name: float(times[name]) for name in job.models}
+    grid = read_grid(inputs["metrics"], job.models, places, inputs["trained"])
+    sizes, latency = {}, {}
+    for name in job.models:
+        numbers = grid.of(name)[0].numbers
+        parameters = numbers.get("classifier_parameters", numbers["parameters"])
+        sizes[name] = (int(parameters), numbers.get("multiply_accumulates"))
+        parity = [inputs["exported"] / name / r.name / "parity.json" for r in job.replicates]
+        latency[name] = float(np.median([read_json(path)["latency_ms"] for path in parity]))
     return replace(grid, sizes=sizes, latency=latency, side=data.canvas, tool=TOOL)

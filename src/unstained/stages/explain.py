@@ -42,8 +42,8 @@ STAGE = Stage(
     inputs={
         "store": Input("ingest", "store"),
         "split": Input("split", "split"),
-        "models": Input("replicate", "model", every_replicate=True),
-        "numbers": Input("replicate", "numbers", every_replicate=True),
+        "models": Input("train", "model", every_replicate=True),
+        "metrics": Input("evaluate", "metrics", every_replicate=True),
     },
     outputs={
         "explanations": Output("explanations.csv"),
@@ -132,14 +132,14 @@ def _measure(
         for name in job.models:
             home = job.replicates[0].name
             trained = load_model(inputs["models"] / name / home / "model", store, data)
-            numbers: dict[str, Any] = read_json(inputs["numbers"] / name / home / "numbers.json")
+            numbers: dict[str, Any] = read_json(inputs["metrics"] / name / home / "metrics.json")
             scale = scale or trained.spec.scale
             try:
                 temperature = float(numbers["temperature"])
                 measured[name] = measure(trained, sample, temperature, params.explain, seed)
             except NothingToExplainError as error:
                 reasons[name] = str(error)
-            recall[name] = _recall(numbers["test"])
+            recall[name] = _recall(numbers)
             validation[name] = float(numbers["validation_macro_f1"])
             advance(1)
     found = Explained(
@@ -156,12 +156,12 @@ def _measure(
     return found, scale or 1.0
 
 
-def _recall(test: dict[str, Any]) -> Estimate:
+def _recall(numbers: dict[str, Any]) -> Estimate:
     """Balanced accuracy of a replicate's test cells."""
     from unstained.statistics.intervals import Estimate
 
-    within = test["interval"]["balanced_accuracy"]
-    return Estimate(test["balanced_accuracy"], within["low"], within["high"])
+    within = numbers["interval"]["balanced_accuracy"]
+    return Estimate(numbers["balanced_accuracy"], within["low"], within["high"])
 
 
 def _metrics(found: Explained) -> dict[str, Scalar]:

@@ -38,7 +38,7 @@ STAGE = Stage(
     inputs={
         "store": Input("ingest", "store"),
         "split": Input("split", "split"),
-        "best": Input("tune", "best"),
+        "best": Input("tune", "best", main=True),
         "model": Input("train", "model"),
         "metrics": Input("evaluate", "metrics"),
         "calibration": Input("evaluate", "calibration"),
@@ -69,29 +69,30 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
         make_artifact,
         take_cells,
     )
-    from unstained.data.splits.parts import part_rows
+    from unstained.data.splits.parts import cell_parts
     from unstained.data.store.cell_store import CellStore
     from unstained.models.trained import load_trained
     from unstained.progress import progress
 
     store, trained = CellStore.open(inputs["store"]), load_trained(inputs["model"])
     check_fit(trained, store, params.data, "run `train` again")
-    options, split = params.export, inputs["split"]
-    test = take_cells(store, part_rows(store, split, "test"), CELLS, params.data)
+    options = params.export
+    part = cell_parts(store, inputs["split"], job.fold, trained.spec.model.partition)
+    test = take_cells(store, (part == "test").nonzero()[0], CELLS, params.data)
     most = SCORING_CELLS if options.quantise else 0
     material = Material(
         trained=trained,
-        calibrations=read_calibrations(
-            inputs["calibration"] / f"{job.model}.json", trained.spec.asked
-        ),
+        calibrations=read_calibrations(inputs["calibration"], trained.spec.asked),
         origin=_find_origin(params, inputs, job, store, trained),
-        metrics=read_json(inputs["metrics"])[str(job.model)],
+        metrics=read_json(inputs["metrics"]),
         data=params.data,
         dtype=store.dtype,
         test=test,
-        validation=take_cells(store, part_rows(store, split, "val"), most, params.data),
+        validation=take_cells(store, (part == "val").nonzero()[0], most, params.data),
     )
-    with progress(f"export {job.study}/{job.model}", 2, "steps") as advance:
+    if job.replicate:  # of a replicate's times the comparison shows that of one cell alone
+        options = options.model_copy(update={"latency_batches": ()})
+    with progress(f"export {job.title}", 2, "steps") as advance:
         made = make_artifact(outputs["artifact"], material, options)
         advance(1)
         numbers = made.numbers() | made.timed(test, options)
@@ -107,11 +108,13 @@ def _find_origin(
     from unstained.artifact.sealing import trace_origin
     from unstained.learning.overrides import apply_overrides
 
-    tuned: dict[str, Any] = read_json(inputs["best"])
     model = trained.spec.model
-    usual = model.training(params.train)
-    _, train = apply_overrides(model, usual, tuned, str(inputs["best"]))
+    train, tuned = model.training(params.train), dict[str, Any]()
+    if job.replicate is None:
+        tuned = read_json(inputs["best"])
+        _, train = apply_overrides(model, train, tuned, str(inputs["best"]))
     effective = {
+        **({"fold": job.fold} if job.replicate else {}),
         "seed": trained.spec.seed,
         "model": model.model_dump(mode="json"),
         "train": train.model_dump(mode="json"),

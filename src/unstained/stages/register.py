@@ -1,4 +1,8 @@
-"""Register: an exported model becomes a version in MLflow, with everything known about it."""
+"""Register: an exported model becomes a version in MLflow, with everything known about it.
+
+Replicates lie in an experiment of their own, where MLflow's comparison of runs shows them side by
+side. A version with a fold is no candidate: `compare` and `promote` leave it out.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,6 @@ from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Rep
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from matplotlib.figure import Figure
 
     from unstained.predictions import Predictions
@@ -29,8 +32,14 @@ OF_CLASSES: Final = (
 )
 """Metrics of the first classes task that a version's description shows."""
 
-OF_MODEL: Final = ("parameters", "temperature")
-"""Numbers in metrics.json that are of the model, not of cells."""
+OF_MODEL: Final = (
+    "parameters",
+    "classifier_parameters",
+    "multiply_accumulates",
+    "temperature",
+    "training_cells",
+)
+"""Numbers in metrics.json that are of the model, not of test cells."""
 
 
 class RegisterStageParams(Params):
@@ -49,11 +58,9 @@ STAGE = Stage(
         "parity": Input("export", "parity"),
         "history": Input("train", "history"),
         "training": Input("train", "training"),
-        "trials": Input("tune", "trials"),
+        "trials": Input("tune", "trials", main=True),
         "metrics": Input("evaluate", "metrics"),
         "predictions": Input("evaluate", "predictions"),
-        "confusion": Input("evaluate", "confusion"),
-        "roc": Input("evaluate", "roc"),
     },
     outputs={
         "registration": Output("registration.json"),
@@ -77,7 +84,7 @@ def run(params: RegisterStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     write_json(outputs["registration"], registration_content(version))
     write_json(outputs["summary"], summary(submission.metrics, params.data))
     said = "registered as" if created else "was registered before as"
-    note = f"{job.study}/{job.model} {said} {version.uri}"
+    note = f"{job.title} {said} {version.uri}"
     return Report({"version": version.version, "created": created}, (note,))
 
 
@@ -123,8 +130,6 @@ def headline(data: StudyData) -> tuple[str, ...]:
 
 def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Submission:
     """Collect what the earlier stages found out about a model."""
-    import pandas as pd
-
     from unstained.artifact.artifact import CARD_FILE
     from unstained.predictions import read_predictions
     from unstained.registry.submission import (
@@ -137,13 +142,17 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
 
     model = str(job.model)
     card = read_json(inputs["artifact"] / CARD_FILE)
-    evaluation = read_json(inputs["metrics"])
-    predictions = inputs["predictions"] / f"{model}.parquet"
-    training = read_json(inputs["training"])
-    metrics = run_metrics(evaluation[model], read_json(inputs["parity"]))
+    evaluation, training = read_json(inputs["metrics"]), read_json(inputs["training"])
+    predictions = read_predictions(inputs["predictions"])
+    metrics = run_metrics(evaluation, read_json(inputs["parity"]))
+    metrics |= {name: training[name] for name in ("epochs", "best_epoch")}
     metrics["training_seconds"] = training["seconds"]
+    about = {key: card["params"]["model"][key] for key in ("architecture", "partition")}
+    files = {"tables/metrics.json": inputs["metrics"]}
+    if job.replicate is None:
+        files["tables/trials.csv"] = inputs["trials"]
     return Submission(
-        experiment=params.register_.experiment,
+        experiment=params.register_.experiment + ("-companions" if job.replicate else ""),
         name=params.register_.name_of(job.study),
         study=job.study,
         model=model,
@@ -154,10 +163,21 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
             data_digest=card["data_digest"],
             split_digest=card["split_digest"],
             location=f"runs/{job.study}/ingest/store",
-            profile={"title": params.data.title, "classes": list(params.data.class_names)},
+            profile={
+                "title": params.data.title,
+                "classes": list(params.data.class_names),
+                "training_cells": evaluation["training_cells"],
+                **about,
+            },
         ),
         simulated=bool(card["simulated"]),
-        params=flatten(card["params"]),
+        params={
+            "study": job.study,
+            "model": model,
+            "recipe": job.recipe,
+            **about,
+            **flatten(card["params"]),
+        },
         metrics=metrics,
         history=read_history(inputs["history"]),
         tags={
@@ -167,23 +187,29 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
             "params_digest": card["params_digest"],
             "parity_passed": str(bool(card["parity"]["passed"])).lower(),
             "latency_ms": repr(metrics["latency_ms"]),
+            **about,
+            **_replicate_tags(job, card["params"]["model"]),
         },
-        files={
-            "tables/metrics.json": inputs["metrics"],
-            "tables/trials.csv": inputs["trials"],
-            "tables/roc.csv": inputs["roc"],
-            "tables/confusion_of_best_model.csv": inputs["confusion"],
-        },
-        figures=figures(
-            read_predictions(predictions).of("test"),
-            pd.read_csv(inputs["roc"]),
-            model,
-            params.data,
-        ),
-        predictions=predictions,
+        files=files,
+        figures=figures(predictions.of("test"), params.data),
+        predictions=inputs["predictions"],
         headline=[name for name in headline(params.data) if metrics.get(name) is not None],
         source=source_tags(training),
     )
+
+
+def _replicate_tags(job: Job, model: Mapping[str, Any]) -> dict[str, str]:
+    """Fold, seed, and what a replicate is in the comparison; nothing for the main job."""
+    from unstained.registry.submission import FOLD, SEED
+
+    if job.replicate is None:
+        return {}
+    hidden = model.get("input", {}).get("view") == "background"
+    return {
+        FOLD: str(job.replicate.fold),
+        SEED: str(job.replicate.seed),
+        "role": "control" if hidden else "replicate",
+    }
 
 
 def source_tags(training: Mapping[str, Any]) -> dict[str, str]:
@@ -232,13 +258,14 @@ def read_history(path: Path) -> list[dict[str, float]]:
     ]
 
 
-def figures(test: Predictions, roc: pd.DataFrame, model: str, data: StudyData) -> dict[str, Figure]:
+def figures(test: Predictions, data: StudyData) -> dict[str, Figure]:
     """Figures of a model on the test cells whose truth is known, by task.
 
     Confusion matrices, ROC curves of the first classes task, and predicted against true values and
     shares.
     """
     from unstained.registry.plots import confusion_figure, roc_figure, scatter_figure
+    from unstained.statistics.metrics import roc_curve
     from unstained.tasks.study import Tasks
 
     found: dict[str, Figure] = {}
@@ -248,14 +275,12 @@ def figures(test: Predictions, roc: pd.DataFrame, model: str, data: StudyData) -
         end = f"_{task.name}" if number else ""
         picture = confusion_figure(told.labels, told.predicted, task.names)
         found[f"plots/confusion{end}.png"] = picture
-    curves = roc[roc["model"] == model]
-    if len(curves):
-        found["plots/roc.png"] = roc_figure(
-            {
-                str(name): (rows["fpr"].to_numpy(), rows["tpr"].to_numpy())
-                for name, rows in curves.groupby("class", sort=False)
+        if not number:
+            curves = {
+                name: roc_curve(told.labels == k, told.probabilities[:, k])
+                for k, name in enumerate(task.names)
             }
-        )
+            found["plots/roc.png"] = roc_figure(curves)
     for name, columns in _numbers(test).items():
         found[f"plots/{name}.png"] = scatter_figure(columns)
     return found

@@ -47,8 +47,9 @@ STAGE = Stage(
         "store": Input("ingest", "store"),
         "audit": Input("validate", "audit"),
         "trained": Input("train", "model", every_model=True),
-        "evaluation": Input("evaluate", "evaluation"),
-        "predictions": Input("evaluate", "predictions"),
+        "results": Input("evaluate", "result", every_model=True),
+        "predictions": Input("evaluate", "predictions", every_model=True),
+        "evaluation": Input("controls", "evaluation"),
         "registrations": Input("register", "registration", every_model=True),
         "league": Input("compare", "league"),
         "decision": Input("promote", "decision"),
@@ -69,7 +70,7 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
         RegistryError: MLflow failed, or lacks a version of this run.
     """
     from unstained.data.store.cell_store import CellStore
-    from unstained.evaluation.record import read_evaluation
+    from unstained.evaluation.record import read_evaluation, read_results
     from unstained.registry.registration import read_registrations
     from unstained.report.leaderboard.page import leaderboard_page
     from unstained.report.page import render
@@ -79,7 +80,7 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
     store = CellStore.open(inputs["store"])
     evaluation = read_evaluation(
         inputs["evaluation"],
-        inputs["predictions"],
+        read_results(inputs["results"], job.models),
         inputs["audit"],
         store,
         params.data,

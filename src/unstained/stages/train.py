@@ -1,4 +1,4 @@
-"""Train: one model of one study, with the best parameters that tuning found."""
+"""Train: one model of a study, in the main job or with a fold held out and a seed of its own."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from unstained.files import read_json, whole_file, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from unstained.learning.fit import FitResult
     from unstained.learning.state import EpochRecord
 
@@ -44,7 +46,7 @@ STAGE = Stage(
     inputs={
         "store": Input("ingest", "store"),
         "split": Input("split", "split"),
-        "best": Input("tune", "best"),
+        "best": Input("tune", "best", main=True),
     },
     outputs={
         "model": Output("model"),
@@ -60,36 +62,42 @@ STAGE = Stage(
 def run(params: TrainSections, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Train the model on part `train`, choosing the epoch on part `val`.
 
-    A run that was killed goes on from its checkpoint in `job.scratch`.
+    In the main job these are the study's parts, the seed is common to all models, and parameters
+    are the best that tuning found. A replicate holds out its fold as `val`, has its own seed, and
+    the parameters of params.yaml. A run that was killed goes on from its checkpoint in
+    `job.scratch`.
 
     Raises:
         ParameterError: best.json names unknown parameters or impossible values.
+        StageInputError: the split was made for other cells, or has no such fold.
         TrainingError: there is nothing to learn from, the loss is not finite, or a worker was lost.
     """
-    from unstained.data.splits.parts import part_rows
+    from unstained.data.splits.parts import cell_parts
     from unstained.data.store.cell_store import CellStore
     from unstained.learning.fit import fit
     from unstained.learning.overrides import apply_overrides
     from unstained.models.trained import save_trained
 
-    usual = params.model.training(params.train)
-    model, train = apply_overrides(
-        params.model, usual, read_json(inputs["best"]), str(inputs["best"])
-    )
+    model, train = params.model, params.model.training(params.train)
+    if job.replicate is None:
+        best = inputs["best"]
+        model, train = apply_overrides(model, train, read_json(best), str(best))
     store = CellStore.open(inputs["store"])
+    part = cell_parts(store, inputs["split"], job.fold, model.partition)
     begun, clock = _first_start(job.scratch), time.monotonic()
     result = fit(
         store,
-        part_rows(store, inputs["split"], "train"),
-        part_rows(store, inputs["split"], "val"),
+        (part == "train").nonzero()[0],
+        (part == "val").nonzero()[0],
         data=params.data,
         model=model,
         train=train,
-        seed=params.common.seed,
+        seed=job.replicate.seed if job.replicate else params.common.seed,
         scratch=job.scratch,
-        title=f"train {job.study}/{job.model}",
+        title=f"train {job.title}",
     )
-    write_json(outputs["training"], _circumstances(job, begun, time.monotonic() - clock))
+    circumstances = _circumstances(job, begun, time.monotonic() - clock)
+    write_json(outputs["training"], circumstances | _course(result, part))
     save_trained(outputs["model"], result.trained)
     write_history(outputs["history"], result.history)
     return Report(_metrics(result), _notes(result, train))
@@ -119,6 +127,15 @@ def _circumstances(job: Job, started: str, seconds: float) -> dict[str, str | fl
         "entry": entry,
         "git_commit": job.git_commit,
         "git_remote": job.git_remote,
+    }
+
+
+def _course(result: FitResult, part: np.ndarray) -> dict[str, int]:
+    """How many cells and epochs the model learnt from, and which epoch was kept."""
+    return {
+        "training_cells": int((part == "train").sum()),
+        "epochs": len(result.history),
+        "best_epoch": result.best_epoch,
     }
 
 

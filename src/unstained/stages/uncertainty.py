@@ -51,9 +51,9 @@ STAGE = Stage(
     inputs={
         "store": Input("ingest", "store"),
         "split": Input("split", "split"),
-        "models": Input("replicate", "model", every_replicate=True),
-        "predictions": Input("replicate", "predictions", every_replicate=True),
-        "numbers": Input("replicate", "numbers", every_replicate=True),
+        "models": Input("train", "model", every_replicate=True),
+        "predictions": Input("evaluate", "predictions", every_replicate=True),
+        "metrics": Input("evaluate", "metrics", every_replicate=True),
     },
     outputs={
         "calibration": Output("calibration.csv"),
@@ -158,10 +158,9 @@ class _Context:
 
     def parts(self) -> np.ndarray:
         """Part of every cell where the first replicate's fold is held out."""
-        from unstained.data.splits.parts import fold_parts
+        from unstained.data.splits.parts import cell_parts
 
-        fold = self.job.replicates[0].fold
-        return fold_parts(self.store, self.inputs["split"], fold, "study")
+        return cell_parts(self.store, self.inputs["split"], self.job.replicates[0].fold)
 
 
 def _results(context: _Context, strangers: Strangers) -> Results:

@@ -49,15 +49,18 @@ def read_split(store: CellStore, path: Path) -> pd.DataFrame:
     return table.loc[ids].reset_index()
 
 
-def fold_parts(
-    store: CellStore, split: Path, fold: int, partition: Literal["study", "reference"]
+def cell_parts(
+    store: CellStore,
+    split: Path,
+    fold: int | None = None,
+    partition: Literal["study", "reference"] = "study",
 ) -> np.ndarray:
-    """Part of every cell of the store when a fold is held out, (N,) strings.
+    """Part of every cell of the store, (N,) strings; a fold that is held out is `val`.
 
     Args:
         store: the cells.
         split: split.parquet.
-        fold: number of the fold.
+        fold: number of the fold; None for the parts as the split stage made them.
         partition: the study's, or the one of the strategy that it did not choose.
 
     Raises:
@@ -66,6 +69,8 @@ def fold_parts(
     table = read_split(store, split)
     prefix = "reference_" if partition == "reference" else ""
     part = table[f"{prefix}part"].to_numpy(str)
+    if fold is None:
+        return part
     known = np.isin(part, ("train", "val"))
     held_out = known & (table[f"{prefix}fold"].to_numpy() == fold)
     if not held_out.any():

@@ -83,7 +83,7 @@ def outcomes(
         metric: key of a replicate's test numbers.
         confidence: of the intervals.
     """
-    scores = {name: grid.scores(name, "test", metric) for name in grid.models}
+    scores = {name: grid.scores(name, metric) for name in grid.models}
     paired = [e for e in experiments if len(grid.folds) > 1 and _same_cells(grid, e)]
     contrasts = {(e.usual, e.changed): scores[e.changed] - scores[e.usual] for e in paired}
     tests = compare_changes(contrasts, fold_sizes(grid), confidence) if contrasts else ()
@@ -185,5 +185,5 @@ def _compute(grid: Grid, experiment: Experiment) -> float | None:
         _, macs = grid.sizes[name]
         if macs is None:
             return None
-        work.append(macs * sum(run.numbers["epochs"] for run in grid.of(name)))
+        work.append(macs * sum(run.epochs for run in grid.of(name)))
     return float(work[0] / work[1])

@@ -1,4 +1,4 @@
-"""All replicates of a comparison, read from what the stage `replicate` wrote."""
+"""All replicates of a comparison, read from what the stages `evaluate` and `train` wrote."""
 
 from __future__ import annotations
 
@@ -20,22 +20,27 @@ class ReplicateResult:
 
     Attributes:
         name: its directory, e.g. 'fold0-seed42'.
-        numbers: content of numbers.json.
+        numbers: content of metrics.json.
         test: predictions of the test cells whose class is known, in order of cell_id.
-        history: one row an epoch.
         validation: predictions of the held-out fold, likewise.
+        history: one row an epoch; None where it was not asked for.
     """
 
     name: str
     numbers: dict[str, Any]
     test: Predictions
-    history: pd.DataFrame
     validation: Predictions
+    history: pd.DataFrame | None = None
 
     @property
     def temperature(self) -> float:
         """Fitted on the held-out fold."""
         return float(self.numbers["temperature"])
+
+    @property
+    def epochs(self) -> int:
+        """How many it was trained for; 0 where its history was not asked for."""
+        return 0 if self.history is None else len(self.history)
 
     @property
     def validation_macro_f1(self) -> float:
@@ -80,7 +85,7 @@ class Grid:
         return [self.runs[model, fold, seed] for fold in self.folds for seed in self.seeds]
 
     def scores(self, model: str, *path: str) -> np.ndarray:
-        """(folds, seeds) values of one number, e.g. 'test', 'macro_f1'; NaN where undefined."""
+        """(folds, seeds) of a number of metrics.json, e.g. 'macro_f1'; NaN where undefined."""
         found = []
         for run in self.of(model):
             value: Any = run.numbers
@@ -113,19 +118,23 @@ def read_grid(
     directory: Path,
     models: Sequence[str],
     places: Sequence[tuple[int, int, str]],
+    trained: Path | None = None,
 ) -> Grid:
     """Read all replicates.
 
     Args:
-        directory: runs/<study>/replicate.
+        directory: what the stage `evaluate` wrote of them.
         models: names.
         places: (fold, seed, name of the directory) each.
+        trained: what the stage `train` wrote of them, where their histories are wanted.
 
     Returns:
         The grid, without what its models cost.
     """
     runs = {
-        (model, fold, seed): read_replicate(directory / model / name)
+        (model, fold, seed): read_replicate(
+            directory / model / name, trained and trained / model / name / "history.csv"
+        )
         for model in models
         for fold, seed, name in places
     }
@@ -134,15 +143,15 @@ def read_grid(
     return Grid(tuple(models), folds, seeds, runs)
 
 
-def read_replicate(home: Path) -> ReplicateResult:
+def read_replicate(home: Path, history: Path | None = None) -> ReplicateResult:
     """Read one replicate; cells of unknown class are left out.
 
     Args:
-        home: its directory.
+        home: its directory below what `evaluate` wrote.
+        history: of its training, where that is wanted.
     """
     found = read_predictions(home / "predictions.parquet")
     found = found.take(np.flatnonzero(found.classes.known))
-    history = pd.read_csv(home / "history.csv")
-    return ReplicateResult(
-        home.name, read_json(home / "numbers.json"), found.of("test"), history, found.of("val")
-    )
+    numbers = read_json(home / "metrics.json")
+    epochs = None if history is None else pd.read_csv(history)
+    return ReplicateResult(home.name, numbers, found.of("test"), found.of("val"), epochs)

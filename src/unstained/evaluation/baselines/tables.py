@@ -21,10 +21,10 @@ def models_table(grid: Grid) -> pd.DataFrame:
     for model in grid.models:
         row: dict[str, object] = {"model": model}
         for name in SHOWN:
-            row |= mean_and_sd(name, grid.scores(model, "test", name))
-        for target in grid.of(model)[0].numbers["test"]["target"]:
+            row |= mean_and_sd(name, grid.scores(model, name))
+        for target in grid.of(model)[0].numbers["target"]:
             for measure in ("r", "within_class_r"):
-                values = grid.scores(model, "test", "target", target, measure)
+                values = grid.scores(model, "target", target, measure)
                 row |= mean_and_sd(f"{target}_{measure}", values)
         parameters, macs = grid.sizes[model]
         row |= {"parameters": parameters, "gmacs": None if macs is None else macs / 1e9}
@@ -39,9 +39,9 @@ def classes_table(grid: Grid, classes: tuple[str, ...]) -> pd.DataFrame:
     for model in grid.models:
         for name in classes:
             row: dict[str, object] = {"model": model, "class": name}
-            row["support"] = grid.of(model)[0].numbers["test"]["class"][name]["support"]
+            row["support"] = grid.of(model)[0].numbers["class"][name]["support"]
             for measure in ("precision", "recall", "f1"):
-                row |= mean_and_sd(measure, grid.scores(model, "test", "class", name, measure))
+                row |= mean_and_sd(measure, grid.scores(model, "class", name, measure))
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -59,7 +59,7 @@ def curves_table(grid: Grid) -> pd.DataFrame:
     """
     tables = []
     for model in grid.models:
-        joined = pd.concat([run.history for run in grid.of(model)])
+        joined = pd.concat([h for run in grid.of(model) if (h := run.history) is not None])
         measures = [m for m in ("train_loss", "val_loss", "val_macro_f1") if m in joined]
         found = joined.groupby("epoch")[measures].agg(["mean", "std", "count"])
         found.columns = ["_".join(pair) for pair in found.columns]

@@ -49,7 +49,7 @@ def league_of(grid: Grid, metric: str, confidence: float) -> League | None:
     """All models across folds; None for fewer than two folds, of which no test can be made."""
     if len(grid.folds) < 2:
         return None
-    scores = {model: grid.scores(model, "test", metric) for model in grid.models}
+    scores = {model: grid.scores(model, metric) for model in grid.models}
     return league(metric, scores, fold_sizes(grid), confidence)
 
 
@@ -57,7 +57,7 @@ def ablation_of(grid: Grid, metric: str, alpha: float) -> AblationAnswer | None:
     """Attention or gate? None where one of the four networks or a second fold is missing."""
     if len(grid.folds) < 2 or not set(ABLATION) <= set(grid.models):
         return None
-    baseline, attention, gate, both = (grid.scores(m, "test", metric) for m in ABLATION)
+    baseline, attention, gate, both = (grid.scores(m, metric) for m in ABLATION)
     return ablation_question(
         baseline=baseline,
         attention=attention,

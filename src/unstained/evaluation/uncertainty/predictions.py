@@ -44,10 +44,10 @@ Replicas = Mapping[str, Sequence[ReplicateResult]]
 
 
 def read_replicas(directory: Path, models: Sequence[str], names: Sequence[str]) -> Replicas:
-    """Read what the stage `replicate` wrote.
+    """Read what the stage `evaluate` wrote of replicates.
 
     Args:
-        directory: runs/<study>/replicate.
+        directory: what it wrote of all models.
         models: their names.
         names: directories of the replicates.
 

@@ -35,9 +35,7 @@ def cost_section(grid: Grid, metric: str) -> Section | None:
 
 
 def _panel(grid: Grid, metric: str, costs: Sequence[tuple[str, float]], label: str) -> Picture:
-    points = [
-        (model, cost, float(np.mean(grid.scores(model, "test", metric)))) for model, cost in costs
-    ]
+    points = [(model, cost, float(np.mean(grid.scores(model, metric)))) for model, cost in costs]
     best = ", ".join(name for name, _, _ in plots.frontier(points))
     svg = plots.frontier_panel(points, label, "macro-F1")
     return svg_picture(svg, f"Macro-F1 against {label}; on the frontier: {best}", 538)

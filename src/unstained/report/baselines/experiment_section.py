@@ -80,8 +80,8 @@ def _said(grid: Grid, outcome: Outcome, hidden: Mapping[str, Hidden]) -> list[st
 def _background(grid: Grid, name: str, hidden: Hidden) -> str:
     """Whether a network that does not see the cell knows the class nevertheless."""
     common = float(np.bincount(grid.labels).max() / len(grid.labels))
-    accuracy = float(grid.scores(name, "test", "accuracy").mean())
-    low = float(grid.scores(name, "test", "interval", "accuracy", "low").mean())
+    accuracy = float(grid.scores(name, "accuracy").mean())
+    low = float(grid.scores(name, "interval", "accuracy", "low").mean())
     left = {label: ratio for label, ratio in hidden.light.items() if ratio >= MUCH_LIGHT}
     if low <= common:
         verdict = PROSE("background_unseen")

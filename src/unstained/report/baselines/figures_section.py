@@ -19,7 +19,7 @@ PROSE = Prose(__name__)
 
 def figures_section(grid: Grid, data: StudyData) -> Section:
     """Distributions over replicates, curves, ROC curves, confusion matrices."""
-    boxes = {model: grid.scores(model, "test", "macro_f1") for model in grid.models}
+    boxes = {model: grid.scores(model, "macro_f1") for model in grid.models}
     curves = curves_table(grid)
     panels = [
         svg_picture(

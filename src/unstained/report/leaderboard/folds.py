@@ -1,20 +1,18 @@
 """Models across folds: the corrected resampled t-test on the replicates of `make companions`.
 
 A candidate is one training; whether its architecture is better, whatever the fold and the seed,
-only replicates can tell. The stage `enrol` makes a version of each.
+only replicates can tell. Each of them is a version, which is no candidate.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstained.config.project import load_params
-from unstained.files import file_sha256
-from unstained.pipeline.catalogue import RUNS, replicates_of
-from unstained.pipeline.contract import Replicate
+from unstained.files import file_sha256, read_json
+from unstained.pipeline.catalogue import replicates_directory, replicates_of
 from unstained.report.prose import Prose
 
 PROSE = Prose(__name__)
@@ -40,12 +38,12 @@ def across_folds(root: Path, study: str) -> League | None:
     from unstained.evaluation.baselines.verdicts import league_of
 
     project = load_params(root / "params.yaml")
-    asked, home = project.companions, root / RUNS / study / "replicate"
+    asked, home = project.companions, replicates_directory(root, "evaluate", study)
     replicates = replicates_of(asked)
     models = [
         model
         for model in asked.contenders
-        if all((home / model / r.name / "numbers.json").is_file() for r in replicates)
+        if all((home / model / r.name / "metrics.json").is_file() for r in replicates)
     ]
     if len(models) < 2:
         return None
@@ -54,29 +52,28 @@ def across_folds(root: Path, study: str) -> League | None:
     return league_of(grid, compare.metric, 1 - compare.alpha)
 
 
-def enrolled_versions(root: Path, study: str) -> dict[str, tuple[int, ...]]:
-    """Registered versions of each model's replicates, by what the stage `enrol` wrote.
+def replicate_versions(root: Path, study: str) -> dict[str, tuple[int, ...]]:
+    """Registered versions of each model's replicates.
 
-    A replicate that was trained again since then is left out until it is enrolled again.
+    A replicate that was evaluated again since then is left out until it is registered again.
 
     Args:
         root: the project's root.
         study: key of params.yaml `studies`.
 
     Returns:
-        Model -> versions, ascending; empty before `enrol` has run.
+        Model -> versions, ascending; empty before replicates were registered.
     """
-    table, home = root / RUNS / study / "enrol" / "enrolment.csv", root / RUNS / study / "replicate"
+    registered = replicates_directory(root, "register", study)
+    evaluated = replicates_directory(root, "evaluate", study)
     found: dict[str, list[int]] = {}
-    if not table.is_file():
-        return {}
-    with table.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            replicate = Replicate(int(row["fold"]), int(row["seed"]))
-            path = home / row["model"] / replicate.name / "predictions.parquet"
-            if path.is_file() and file_sha256(path) == row["predictions_digest"]:
-                found.setdefault(row["model"], []).append(int(row["version"]))
-    return {model: tuple(sorted(versions)) for model, versions in found.items()}
+    for path in registered.glob("*/*/registration.json"):
+        version = read_json(path)
+        predictions = evaluated / path.parent.relative_to(registered) / "predictions.parquet"
+        known = version["predictions_digest"]
+        if predictions.is_file() and file_sha256(predictions) == known:
+            found.setdefault(version["model"], []).append(int(version["version"]))
+    return {model: tuple(sorted(versions)) for model, versions in sorted(found.items())}
 
 
 def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None = None) -> Table:
@@ -104,7 +101,7 @@ def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None 
     for row in league.rows:
         cells = [row.model]
         if versions is not None:
-            cells.append(version_ranges(versions.get(row.model, ())) or "not enrolled")
+            cells.append(version_ranges(versions.get(row.model, ())) or "not registered")
         cells += [f"{row.mean:.3f}", f"{row.sd:.3f}"]
         if row.behind is None:
             cells += ["leader", "", ""]
