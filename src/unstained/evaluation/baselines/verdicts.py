@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -13,8 +15,11 @@ from unstained.statistics.folds import (
     FoldSizes,
     League,
     ablation_question,
+    compare_changes,
     league,
 )
+from unstained.statistics.intervals import Estimate
+from unstained.statistics.metrics import Floats
 from unstained.statistics.paired import adjust, mcnemar
 
 ABLATION = ("resnet50", "rescmnet", "resgdnet", "cg_recnet")
@@ -51,6 +56,31 @@ def league_of(grid: Grid, metric: str, confidence: float) -> League | None:
         return None
     scores = {model: grid.scores(model, metric) for model in grid.models}
     return league(metric, scores, fold_sizes(grid), confidence)
+
+
+def gains_over(
+    scores: Mapping[str, Floats], control: Floats, sizes: FoldSizes, confidence: float
+) -> dict[str, Estimate]:
+    """What each model gains over a control that was trained and tested on the same folds.
+
+    Args:
+        scores: model -> (folds, seeds), larger is better.
+        control: (folds,) its score.
+        sizes: cells of a fold.
+        confidence: of the intervals, which are widened for the number of models (Bonferroni).
+
+    Returns:
+        Model -> mean gain with the interval of the corrected resampled t-test; without one (NaN)
+        for a single fold.
+    """
+    contrasts = {("control", model): found - control[:, None] for model, found in scores.items()}
+    if len(control) < 2:
+        return {
+            model: Estimate(float(gain.mean()), math.nan, math.nan)
+            for (_, model), gain in contrasts.items()
+        }
+    level = 1 - (1 - confidence) / len(contrasts)
+    return {pair.second: pair.difference for pair in compare_changes(contrasts, sizes, level)}
 
 
 def ablation_of(grid: Grid, metric: str, alpha: float) -> AblationAnswer | None:

@@ -15,15 +15,18 @@ from unstained.evaluation.baselines.tables import classes_table, curves_table, m
 from unstained.evaluation.baselines.verdicts import (
     ABLATION,
     ablation_of,
+    fold_sizes,
+    gains_over,
     league_of,
     pooled_decisions,
 )
 from unstained.evaluation.controls import is_shortcut, what_it_sees
 from unstained.evaluation.scores import Scores
+from unstained.report.baselines.against import against_features
 from unstained.report.baselines.cost import cost_section
 from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.baselines.figures_section import figures_section
-from unstained.report.numbers import decimal, listed, p_value
+from unstained.report.numbers import decimal, p_value
 from unstained.report.page import (
     Block,
     Cell,
@@ -79,8 +82,12 @@ def build_page(
     contest = grid.only(contenders)
     league = league_of(contest, METRIC, confidence)
     answer = ablation_of(contest, METRIC, 1 - confidence)
+    scores = {model: contest.scores(model, METRIC) for model in contest.models}
+    blind = np.array([fold.overall[METRIC].value for fold in controls["features"]])
+    gains = gains_over(scores, blind, fold_sizes(contest), confidence)
+    against = against_features(gains)
     sections = [
-        _models(contest, controls_table(controls), _is_the_papers(data)),
+        _models(contest, controls_table(controls), _is_the_papers(data), against),
         _markers(contest, controls_table(controls), data),
         _ablation(answer, contest),
         _differences(contest, league),
@@ -111,8 +118,11 @@ def _is_the_papers(data: StudyData) -> bool:
     return set(data.class_names) <= set(TABLE_5)
 
 
-def _models(grid: Grid, controls: pd.DataFrame, quoted: bool) -> Section:
-    """Tables 3 and 4 in one above the controls, with the paper's numbers where `quoted`."""
+def _models(grid: Grid, controls: pd.DataFrame, quoted: bool, against: tuple[str, ...]) -> Section:
+    """Tables 3 and 4 in one above the controls, with the paper's numbers where `quoted`.
+
+    `against` says whether models are better than the control of hand-crafted features.
+    """
     table = models_table(grid).sort_values(METRIC, ascending=False)
     rows = []
     for found in table.to_dict("records"):
@@ -144,7 +154,7 @@ def _models(grid: Grid, controls: pd.DataFrame, quoted: bool) -> Section:
         note = f"{note} {PROSE('models_printed')}"
     blocks = (
         Table(caption, tuple(columns), tuple(rows), note, tuple(groups), separators=(len(table),)),
-        Text((_worth(table, controls),)),
+        Text((_worth(table, controls), *against)),
     )
     lead = PROSE("models_lead_paper") if quoted else PROSE("models_lead")
     return Section("models", "All models", "Models", lead, blocks)
@@ -171,7 +181,6 @@ def _worth(models: pd.DataFrame, controls: pd.DataFrame) -> str:
     first = models.iloc[0]
     value = controls.set_index("control")[METRIC]
     blind = str(value[[name for name in value.index if is_shortcut(str(name))]].idxmax())
-    lost = models.loc[models[METRIC] <= value["features"], "model"].astype(str).tolist()
     return PROSE(
         "worth",
         model=first["model"],
@@ -179,7 +188,6 @@ def _worth(models: pd.DataFrame, controls: pd.DataFrame) -> str:
         blind_score=f"{value[blind]:.3f}",
         blind=blind,
         features=f"{value['features']:.3f}",
-        lost=listed(lost),
     )
 
 

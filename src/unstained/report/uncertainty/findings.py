@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from unstained.evaluation.uncertainty.mixtures import over_mixtures
 from unstained.evaluation.uncertainty.results import Results, Row, records
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, KIND_WORDS
 from unstained.evaluation.uncertainty.unknown_kinds import SCORES
-from unstained.report.numbers import interval, listed, percent
-from unstained.report.page import Finding
+from unstained.report.numbers import decimal, interval, listed, percent
+from unstained.report.page import Finding, Tone
 from unstained.report.prose import Prose
 from unstained.report.study.findings import ORDER
 from unstained.report.words import TOLERATED_GAP
 from unstained.statistics.evidence import Evidence, evidence
+from unstained.statistics.intervals import HALF_A_POINT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,14 @@ MISSED: Final = 0.5
 
 SLACK: Final = 0.1
 """How much rarer than promised intervals may hold the truth before it is said."""
+
+
+CORRECTION: Final[dict[Evidence, tuple[Tone, str]]] = {
+    "shown": ("good", "Correct the composition, do not count"),
+    "ruled out": ("caution", "Correcting the composition does not help here"),
+    "undecided": ("neutral", "Whether correcting the composition helps cannot be told"),
+}
+"""Tone and title by what correction gains over counting."""
 
 
 def findings(results: Results) -> tuple[Finding, ...]:
@@ -227,26 +237,33 @@ def _passing(row: Row) -> str:
 def _composition(results: Results) -> Iterator[Finding]:
     rows = records(results.composition_summary)
     own = {row["method"]: row for row in rows if row["model"] == results.best}
-    counted, corrected = own["counted"], own["corrected"]
-    better = corrected["error"] < counted["error"]
+    gain, held = over_mixtures(results.composition, results.best, results.confidence)
+    tone, title = CORRECTION[evidence(gain.low, gain.high, HALF_A_POINT)]
     yield Finding(
-        "good" if better else "caution",
-        "Correct the composition, do not count" if better else "Correcting does not help here",
+        tone,
+        title,
         PROSE(
             "composition_error",
             best=results.best,
-            counted=f"{100 * counted['error']:.1f}",
-            corrected=f"{100 * corrected['error']:.1f}",
+            counted=f"{100 * own['counted']['error']:.1f}",
+            corrected=f"{100 * own['corrected']['error']:.1f}",
+            gain=decimal(100 * gain.value, 1),
+            low=decimal(100 * gain.low, 1),
+            high=decimal(100 * gain.high, 1),
         ),
     )
-    if corrected["held"] < results.confidence - SLACK:
+    short = evidence(results.confidence - held.high, results.confidence - held.low, SLACK)
+    if short != "ruled out":
+        undecided = short == "undecided"
         yield Finding(
-            "caution",
-            "Intervals of compositions are too narrow",
+            "neutral" if undecided else "caution",
+            f"{'Whether intervals' if undecided else 'Intervals'} of compositions are too narrow"
+            + (" cannot be told" if undecided else ""),
             PROSE(
                 "composition_held",
                 best=results.best,
-                held=percent(corrected["held"]),
+                held=percent(held.value),
+                interval="" if held.low != held.low else interval(held.low, min(held.high, 1.0)),
                 confidence=percent(results.confidence),
             ),
         )
