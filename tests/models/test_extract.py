@@ -1,5 +1,4 @@
 import numpy as np
-import onnxruntime
 import pandas as pd
 import pytest
 import tifffile
@@ -12,7 +11,7 @@ from unstained.config.models import BoostingParams
 from unstained.imaging.preprocess import Preprocess
 from unstained.models.features.boosting import Cells as Examples
 from unstained.models.features.boosting import fit_boosting
-from unstained.models.features.extract import GRID, Features
+from unstained.models.features.extract import CELLS_AT_ONCE, GRID, Features
 
 PARAMS = BoostingParams(
     architecture="features_boosting",
@@ -103,35 +102,9 @@ def test_a_larger_cell_has_a_larger_mask():
     assert areas[0] < areas[1] < areas[2]
 
 
-def test_the_exported_graph_takes_the_same_decisions(tmp_path):
-    images = cells(200, side=32)
-    features = Features()(images).numpy()
-    column = features[:, Features().names.index("mask_area")]
-    labels = np.digitize(column, np.quantile(column, [1 / 3, 2 / 3]))
-    targets = np.stack([column / column.std(), features[:, 5]], axis=1)
-    examples = Examples(features, np.column_stack([labels, targets]))
-    network = fit_boosting(examples, blobs(3, 2), PARAMS, seed=0)
-    path = tmp_path / "boosting.onnx"
-    torch.onnx.export(
-        network,
-        (images[:3],),
-        path,
-        dynamo=True,
-        opset_version=20,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        optimize=False,
-        verbose=False,
-    )
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    fresh = cells(64, side=32, seed=1)
-    for batch in (1, 2, 7, 64):
-        expected = network(fresh[:batch])
-        found = session.run(None, {session.get_inputs()[0].name: fresh[:batch].numpy()})
-        assert (found[0].argmax(1) == expected.logits.argmax(1).numpy()).all()
-        for values, part in zip(
-            found, (expected.logits, expected.targets, expected.embedding), strict=True
-        ):
-            np.testing.assert_allclose(values, part.numpy(), rtol=0, atol=1e-6)
+def test_many_cells_by_parts_give_the_bits_of_all_at_once():
+    images = cells(2 * CELLS_AT_ONCE + 3, side=32)
+    assert torch.equal(Features().by_parts(images), Features()(images))
 
 
 @pytest.mark.realdata
@@ -151,7 +124,7 @@ def test_real_cell_cycle_phases_and_dna_content_are_predicted(jurkat):
     dna = index.dna_integrated_ch4.to_numpy(float)
     scale = float(Preprocess(40, 1.0)(torch.from_numpy(pixels[~late])).std())
     contrast = Preprocess(40, scale)(torch.from_numpy(pixels))
-    features = torch.cat([Features()(part) for part in contrast.split(64)]).numpy()
+    features = Features().by_parts(contrast).numpy()
     standard = ((dna - dna[~late].mean()) / dna[~late].std())[:, None]
     params = PARAMS.model_copy(update={"iterations": 200, "learning_rate": 0.06})
     examples = Examples(features[~late], np.column_stack([labels, standard])[~late])

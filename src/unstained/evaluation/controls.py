@@ -49,7 +49,7 @@ TRIED: Final = 0.3
 """Fraction of the features that a tree tries at each split when it predicts a number."""
 
 FEATURE_BATCH: Final = 64
-"""Cells whose features are computed at once: larger batches leave the processor's cache."""
+"""Cells whose canvases are read at once."""
 
 
 def control_names(axes: Axes) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def read_control_inputs(
     module, parts = Features(store.axes.planes).eval(), []
     with progress("features of the control", len(rows), "cells") as advance, torch.inference_mode():
         for part, canvases in iter_canvases(store, rows, canvas, FEATURE_BATCH):
-            parts.append(module(canvases.contrast(slice(None), scale)).numpy())
+            parts.append(module.by_parts(canvases.contrast(slice(None), scale)).numpy())
             advance(len(part))
     return inputs | {"features": np.concatenate(parts)}
 

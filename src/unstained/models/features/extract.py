@@ -18,6 +18,9 @@ from unstained.models.features.texture import texture_features
 
 GRID: Final = 2.0**26
 
+CELLS_AT_ONCE: Final = 16
+"""Of a cell there are about 100 float64 maps on the way: those of more cells leave the cache."""
+
 
 def plane_features(plane: torch.Tensor) -> dict[str, torch.Tensor]:
     """Named features, (B,) or (B, n) each, of float64 contrast (B, S, S)."""
@@ -57,3 +60,7 @@ class Features(nn.Module):
             for values in plane_features(wide[:, channel]).values()
         ]
         return torch.round(torch.cat(columns, dim=1) * GRID) / GRID
+
+    def by_parts(self, contrast: torch.Tensor) -> torch.Tensor:
+        """What `forward` gives, bit for bit and in half the time where there are many cells."""
+        return torch.cat([self(part) for part in torch.split(contrast, CELLS_AT_ONCE)])
