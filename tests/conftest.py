@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from unstained.garbage import search_rarely
+
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -16,6 +18,8 @@ os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Two workers on two cores: a second thread each only waits for the first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+search_rarely()
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that
 # interrupt a child would then see it run to its end.

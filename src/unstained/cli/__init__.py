@@ -19,6 +19,7 @@ from unstained.cli.params import params as show_params
 from unstained.cli.pipeline import pipeline_app
 from unstained.cli.project import Study, project_root
 from unstained.errors import NoCandidateError, UnstainedError
+from unstained.garbage import search_rarely
 
 app = typer.Typer(
     name="unstained",
@@ -189,6 +190,7 @@ def history(study: Study) -> None:
 
 def main() -> None:
     """Entry point of the command `unstained`."""
+    search_rarely()
     signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(guarded(lambda: app(standalone_mode=False)))
 

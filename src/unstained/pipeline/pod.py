@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unstained.config.base import parse
 from unstained.errors import ParameterError, RegistryError, UnstainedError
 from unstained.files import write_json
+from unstained.garbage import search_rarely
 from unstained.pipeline.catalogue import RUNS, stage_definition
 from unstained.pipeline.contract import REPORT, Stage
 from unstained.pipeline.display import show
@@ -162,6 +163,7 @@ def whole_numbers(content: Any) -> Any:
 @contextmanager
 def _one_message() -> Iterator[None]:
     """Turn an error that a user can cause into one message and an exit status."""
+    search_rarely()
     try:
         yield
     except UnstainedError as error:
