@@ -31,9 +31,12 @@ def make_replicates(root: Path) -> None:
     edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=16)
     edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
     edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
+    edit(params, *RECIPE, "models", "resnet50", "depth", value=[1, 1, 1, 1])
     edit(params, *RECIPE, "models", "features_boosting", "iterations", value=10)
     edit(params, *RECIPE, "train", "epochs", value=2)
     edit(params, "evaluate", "bootstrap", value=20)
+    edit(params, "export", "latency_batches", value=[1])
+    edit(params, "export", "latency_repeats", value=2)
     for stage in ("ingest", "validate", "split"):
         run_stage(stage, "nsc", root=root)
     for model in MODELS:

@@ -88,9 +88,9 @@ def test_recipe_switch_is_tracked(finished: Path) -> None:
 
 def test_experiment_changes_what_it_says(finished: Path) -> None:
     """`dvc exp run -S` retrains with the changed parameter and reuses everything else."""
-    path = "studies.nsc.demo.models.features_boosting.iterations=30"
-    done = command(finished, "dvc", "exp", "run", "-S", path, "train@nsc-features_boosting")
-    assert "Running stage 'train@nsc-features_boosting'" in done.stdout
+    path = "studies.nsc.demo.models.resnet50.width=0.25"
+    done = command(finished, "dvc", "exp", "run", "-S", path, "train@nsc-resnet50")
+    assert "Running stage 'train@nsc-resnet50'" in done.stdout
     assert "Running stage 'ingest@nsc'" not in done.stdout
     command(finished, "git", "checkout", "-q", ".")
     command(finished, "dvc", "checkout")

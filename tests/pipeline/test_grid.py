@@ -15,8 +15,10 @@ from typing import Any
 import psutil
 import pytest
 import ray
+import torch
 from filelock import FileLock
 from ruamel.yaml import YAML
+from threadpoolctl import threadpool_limits
 
 from tests.demo import RECIPE, command, make_project
 from tests.registered import fresh_registry
@@ -75,7 +77,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
             (*RECIPE, "simulate", "acquisitions_per_class"): 6,
             (*RECIPE, "simulate", "cells_per_acquisition"): 8,
             (*RECIPE, "models", "features_boosting", "iterations"): 10,
-            (*RECIPE, "train", "epochs"): 3,
+            (*RECIPE, "train", "epochs"): 10,
         },
     )
     for stage in ("ingest", "validate", "split"):
@@ -162,14 +164,13 @@ def test_a_failure_is_named_and_loses_nothing(prepared: Path, failure: TrainingE
 
 def test_replicates_are_those_of_one_thread(grown: Path, tmp_path: Path) -> None:
     root = copied(grown, tmp_path / "alone", runs=("ingest", "split"))
-    script = "from pathlib import Path\nfrom tests.pipeline.test_grid import *\n" + "".join(
-        f"run_stage('{stage}', 'nsc', '{model}', root=Path({str(root)!r}),"
-        " replicate=Replicate(0, 42))\n"
-        for model in MODELS
-        for stage in SAME
-    )
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+    threads = torch.get_num_threads()
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        for model in MODELS:
+            for stage in SAME:
+                run_stage(stage, "nsc", model, root=root, replicate=Replicate(0, 42))
+    torch.set_num_threads(threads)
     for model in MODELS:
         name = f"{model}/fold0-seed42"
         assert results(root, name) == results(grown, name)
@@ -199,15 +200,15 @@ def test_what_is_affected_is_trained_again(
     grown: Path, cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = copied(grown, tmp_path / "changed", runs=("ingest", "validate", "split", "replicates"))
-    change(root, {(*RECIPE, "models", "features_boosting", "iterations"): 5})
-    with (home(root, EVERY[1]) / "history.csv").open("a") as file:
+    change(root, {(*RECIPE, "models", "resnet50", "width"): 0.25})
+    with (home(root, EVERY[2]) / "history.csv").open("a") as file:
         file.write("\n")
     before = stamps(root)
     run_grid(root, concurrent=1)
     again = {name for name, stamp in stamps(root).items() if stamp != before[name]}
-    assert again == {EVERY[1], EVERY[2], EVERY[3]}
-    assert results(root, EVERY[1]) == results(grown, EVERY[1])
-    assert results(root, EVERY[2]) != results(grown, EVERY[2])
+    assert again == {EVERY[0], EVERY[1], EVERY[2]}
+    assert results(root, EVERY[1]) != results(grown, EVERY[1])
+    assert results(root, EVERY[2]) == results(grown, EVERY[2])
     assert "no DVC project" in capsys.readouterr().out
 
 
@@ -234,7 +235,9 @@ def test_a_worker_without_the_project_says_so(
     assert "is not what it was" in problem
 
 
-def test_stopped_and_killed_it_leaves_nobody_and_goes_on(grown: Path, tmp_path: Path) -> None:
+def test_stopped_and_killed_it_leaves_nobody_and_goes_on(
+    grown: Path, cluster: None, tmp_path: Path
+) -> None:
     root = copied(grown, tmp_path / "killed", runs=("ingest", "validate", "split"))
     change(root, {("companions", "models"): ["resnet50"]})
     process = started(root)
@@ -254,9 +257,11 @@ def test_stopped_and_killed_it_leaves_nobody_and_goes_on(grown: Path, tmp_path: 
     process.communicate()
     assert not psutil.wait_procs(children, timeout=SECONDS)[1]
 
+    run_grid(root)
     process = started(root)
     said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, said
+    assert "2 of 2 replicates are registered" in said
     assert not list((root / "state/scratch").iterdir())
     for name in EVERY[:2]:
         assert results(root, name) == results(grown, name)
