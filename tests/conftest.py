@@ -32,14 +32,23 @@ ROOT = Path(__file__).resolve().parents[1]
 SLOWEST = (
     "s3",
     "grid",
-    "replicates",
-    "tests/stages/test_replicates.py",
-    "tests/test_interruptions.py",
-    "tests/learning/test_tuning_ray.py",
-    "tests/pipelines/cluster/test_command.py",
     "tests/models/test_extract.py",
+    "replicates",
+    "tests/studies/test_miniatures.py",
+    "tests/learning/test_tuning_ray.py",
+    "tests/pipelines/test_compiler.py",
+    "tests/artifact/test_onnx_export.py",
+    "tests/learning/test_distributed.py",
+    "tests/test_interruptions.py",
+    "tests/registry/test_registry_server.py",
+    "tests/pipelines/cluster/test_command.py",
+    "tests/learning/test_resume.py",
+    "tests/artifact/test_baselines_export.py",
 )
-"""Groups of tests that start first, so that no worker ends with minutes of them alone."""
+"""Groups of tests that start first, so that no worker ends with minutes of them alone.
+
+A worker gets two groups at once: the first one's second is short.
+"""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -36,7 +36,7 @@ from unstained.registry.registry import Registry
 pytestmark = pytest.mark.xdist_group("grid")
 
 UNSTAINED = str(Path(sys.executable).with_name("unstained"))
-MODELS = ("resnet50", "features_boosting")
+MODELS = ("resnet50", "cg_recnet")
 EVERY = [f"{model}/fold{fold}-seed42" for model in MODELS for fold in (0, 2)]
 LOCKED = "resnet50/fold0-seed42"
 SAME = {
@@ -76,7 +76,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
             (*RECIPE, "split", "folds"): 3,
             (*RECIPE, "simulate", "acquisitions_per_class"): 6,
             (*RECIPE, "simulate", "cells_per_acquisition"): 8,
-            (*RECIPE, "models", "features_boosting", "iterations"): 10,
+            (*RECIPE, "models", "cg_recnet", "width"): 0.125,
+            (*RECIPE, "models", "cg_recnet", "depth"): [1, 1, 1, 1],
             (*RECIPE, "train", "epochs"): 10,
         },
     )
@@ -157,8 +158,8 @@ def test_a_failure_is_named_and_loses_nothing(prepared: Path, failure: TrainingE
     assert done == [name for name in EVERY if name != LOCKED]
     assert [v.label for v in Registry(None, prepared).versions("unstained-nsc")] == [
         "v1 (resnet50, fold 2, seed 42)",
-        "v2 (features_boosting, fold 0, seed 42)",
-        "v3 (features_boosting, fold 2, seed 42)",
+        "v2 (cg_recnet, fold 0, seed 42)",
+        "v3 (cg_recnet, fold 2, seed 42)",
     ]
 
 
