@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import signal
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,6 +78,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def repository() -> Path:
     """The repository's root."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def quick_compiler() -> Iterator[None]:
+    """Let kfp's compiler look up its caller's name alone, not every frame's source lines.
+
+    It does so for each property of a task; a process that has imported everything looks through
+    thousands of modules each time, and wakes those that load lazily.
+    """
+    from kfp.dsl import pipeline_task
+
+    names = SimpleNamespace(stack=partial(inspect.stack, 0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_task, "inspect", names)
+        yield
 
 
 @pytest.fixture

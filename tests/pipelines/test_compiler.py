@@ -38,6 +38,9 @@ NEVER_CACHED = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
+
 @pytest.fixture(autouse=True)
 def _no_image_of_mine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UNSTAINED_TRAIN_IMAGE", raising=False)

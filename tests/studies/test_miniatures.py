@@ -108,6 +108,7 @@ def finish(root: Path, name: str) -> Path:
     return root / "runs" / name
 
 
+@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.parametrize("name", STUDIES)
 def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     source = tmp_path / "source"

@@ -32,13 +32,13 @@ def description() -> Description:
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package(tmp_path_factory: pytest.TempPathFactory, quick_compiler: None) -> Path:
     """A compiled pipeline with a platform document."""
     return compiled(tmp_path_factory.mktemp("package") / "training.yaml", with_platform=True)
 
 
 @pytest.fixture(scope="session")
-def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def changed(tmp_path_factory: pytest.TempPathFactory, quick_compiler: None) -> Path:
     """Another compiled pipeline of the same name."""
     return compiled(tmp_path_factory.mktemp("changed") / "training.yaml", with_platform=False)
 
