@@ -18,6 +18,7 @@ from unstained.config.models import ModelParams
 from unstained.data.canvas import load_canvases
 from unstained.evaluation.baselines.experiments import (
     Hidden,
+    Outcome,
     differences,
     experiments_table,
     hidden_cells,
@@ -80,10 +81,13 @@ def grid(low: float = 0.4) -> Grid:
     return Grid(tuple(SCORES), FOLDS, SEEDS, runs, sizes=sizes)
 
 
+def found_in(full: Grid) -> tuple[Outcome, ...]:
+    scores = {name: full.scores(name, "macro_f1") for name in full.models}
+    return outcomes(full, EXPERIMENTS, MODELS, scores, 0.95)
+
+
 def test_a_change_is_tested_fold_by_fold_where_the_cells_are_the_same() -> None:
-    found = {
-        o.experiment.changed: o for o in outcomes(grid(), EXPERIMENTS, MODELS, "macro_f1", 0.95)
-    }
+    found = {o.experiment.changed: o for o in found_in(grid())}
     gains = np.subtract(SCORES["large"], SCORES["plain"])
     variance = (1 / 3 + CELLS / TRAIN) * gains.var(ddof=1)
     p = 2 * stats.t.sf(gains.mean() / np.sqrt(variance), 2)
@@ -121,9 +125,9 @@ def test_the_page_says_whether_the_background_tells_the_class(
     low: float, light: float, said: str
 ) -> None:
     full = grid(low)
-    found = outcomes(full, EXPERIMENTS, MODELS, "macro_f1", 0.95)
+    found = found_in(full)
     hidden = {"blind": Hidden(0.987, {"astrocyte": 1.0, "neuron": light})}
-    section = experiment_section(full, found, hidden)
+    section = experiment_section(full, found, hidden, "Macro-F1")
     assert section is not None
     table, text = section.blocks
     assert isinstance(table, Table)
@@ -137,7 +141,7 @@ def test_the_page_says_whether_the_background_tells_the_class(
 
 
 def test_the_table_keeps_what_the_page_shows() -> None:
-    table = experiments_table(outcomes(grid(), EXPERIMENTS, MODELS, "macro_f1", 0.95))
+    table = experiments_table(found_in(grid()))
     row = table.set_index("changed").loc["large"]
     assert row["changed_mean"] - row["usual_mean"] == pytest.approx((row["low"] + row["high"]) / 2)
     assert np.isnan(table.set_index("changed").loc["elsewhere", "p_holm"])
@@ -146,9 +150,9 @@ def test_the_table_keeps_what_the_page_shows() -> None:
 def test_one_fold_shows_a_difference_without_a_test() -> None:
     full = grid()
     single = Grid(full.models, (0,), SEEDS, full.runs, sizes=full.sizes)
-    found = outcomes(single, EXPERIMENTS, MODELS, "macro_f1", 0.95)
+    found = found_in(single)
     assert all(outcome.pair is None for outcome in found)
-    section = experiment_section(single, found, {})
+    section = experiment_section(single, found, {}, "Macro-F1")
     assert section is not None
     table = section.blocks[0]
     assert isinstance(table, Table)

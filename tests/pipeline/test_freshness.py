@@ -121,7 +121,7 @@ def test_an_edit_of_a_page_neither_evaluates_nor_compares_again(
     ("section", "users"),
     [
         ("ingest", {"ingest"}),
-        ("compare", {"compare"}),
+        ("compare", {"compare", "companions"}),
         ("promote", {"promote"}),
         ("report", {"report"}),
         ("monitor", {"monitor"}),

@@ -113,6 +113,7 @@ def test_of_an_error_less_is_better(tmp_path: Path) -> None:
         {
             "mae": mean_absolute_error(p, q),
             "divergence": stats.entropy(p, q, axis=1).mean(),
+            "cross_entropy": (stats.entropy(p, axis=1) + stats.entropy(p, q, axis=1)).mean(),
             "r": np.mean([stats.pearsonr(p[:, k], q[:, k])[0] for k in range(3)]),
         }
     )

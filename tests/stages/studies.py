@@ -70,6 +70,7 @@ def make_job(
     *,
     models: tuple[str, ...] = MODELS,
     replicate: Replicate | None = None,
+    replicates: tuple[Replicate, ...] = (),
     git_commit: str = "abc",
 ) -> Job:
     return Job(
@@ -82,6 +83,7 @@ def make_job(
         registry=registry,
         root=root,
         git_commit=git_commit,
+        replicates=replicates,
         replicate=replicate,
     )
 

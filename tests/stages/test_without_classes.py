@@ -15,14 +15,14 @@ from tests.synthetic import make_store
 from unstained.config.project import load_params
 from unstained.config.study import CommonParams, StudyData
 from unstained.pipeline.contract import Job
-from unstained.stages import companions, explain, uncertainty
+from unstained.stages import explain, uncertainty
 
 PROJECT = load_params(ROOT / "params.yaml")
 SECTIONS = PROJECT.studies["nsc"].recipes["demo"].sections()
 SIZE = {"size": {"kind": "value", "column": "marker_DNA"}}
 
 
-@pytest.mark.parametrize("module", [companions, explain, uncertainty])
+@pytest.mark.parametrize("module", [explain, uncertainty])
 def test_a_study_without_classes_gets_a_sentence(module: ModuleType, tmp_path: Path) -> None:
     make_store(tmp_path / "store", cells_per_group=2, groups_per_class=1)
     kind = module.STAGE.params

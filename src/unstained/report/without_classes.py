@@ -2,55 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from unstained.config.base import Params
 from unstained.config.study import StudyData
 from unstained.files import write_text
+from unstained.pipeline.contract import Job, Outputs, Report
+from unstained.pipeline.provenance import provenance
 from unstained.report.page import Finding, Findings, Page, Section, origin_section, render
+from unstained.report.prose import Prose
+
+if TYPE_CHECKING:
+    from unstained.data.store.cell_store import CellStore
+
+PROSE = Prose(__name__)
 
 
-def write_without_classes(
-    outputs: Mapping[str, Path],
-    data: StudyData,
-    what: str,
-    *,
-    simulated: bool,
-    provenance: tuple[tuple[str, str], ...],
-) -> str:
+def without_classes(
+    params: Params, data: StudyData, what: str, store: CellStore, outputs: Outputs, job: Job
+) -> Report:
     """Write a page and tables that hold one sentence: why they say nothing else.
 
     Args:
-        outputs: files; those that end in .html become the page, others tables of one column.
+        params: of the stage, for the facts on origin.
         data: the study.
         what: what the page is about, e.g. 'maps of evidence for a class'.
-        simulated: whether the cells come from the simulator.
-        provenance: facts on origin, in reading order.
-
-    Returns:
-        The sentence.
+        store: the cells.
+        outputs: files; those that end in .html become the page, others tables of one column.
+        job: the run.
     """
-    asked = ", ".join(task.name for task in data.tasks)
-    sentence = (
-        f"{what[0].upper()}{what[1:]} need classes, and this study asks for none ({asked}): its "
-        "models are judged in the study's report and on the leaderboard."
-    )
-    section = Section(
-        "none", "Nothing to show", "Nothing to show", "", (Findings((_finding(sentence),)),)
-    )
+    said = _sentence(data, what)
+    finding = Finding("neutral", "No classes", said)
+    section = Section("none", "Nothing to show", "Nothing to show", "", (Findings((finding,)),))
     page = Page(
         title=data.title,
         question=data.question,
         kicker=f"unstained · {what}",
         verdict=None,
-        sections=(section, origin_section(provenance)),
-        simulated=simulated,
+        sections=(section, origin_section(provenance(params, store, job))),
+        simulated=store.manifest["source"] == "simulator",
         footer="For research use only. Not a medical device.",
     )
     for path in outputs.values():
-        write_text(path, render(page) if path.suffix == ".html" else f'note\n"{sentence}"\n')
-    return sentence
+        html = path.suffix == ".html"
+        write_text(path, render(page) if html else note_table(data, what))
+    return Report({}, (said,))
 
 
-def _finding(sentence: str) -> Finding:
-    return Finding("neutral", "No classes", sentence)
+def note_table(data: StudyData, what: str) -> str:
+    """A table of one column and row, in place of one by class."""
+    return f'note\n"{_sentence(data, what)}"\n'
+
+
+def _sentence(data: StudyData, what: str) -> str:
+    tasks = ", ".join(task.name for task in data.tasks)
+    return PROSE("need_classes", what=f"{what[0].upper()}{what[1:]}", tasks=tasks)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from unstained.config.base import Params
 from unstained.config.companions import CompanionsParams
+from unstained.config.compare import CompareParams
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.models import ModelParams, NetworkBase
 from unstained.config.study import CommonParams, StudyData
@@ -18,11 +19,13 @@ MASKED_CELLS = 400
 """Test cells, spread over all of them, whose masks tell how much of a cell is hidden."""
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.baselines.experiments import Hidden
     from unstained.evaluation.baselines.grid import Grid
+    from unstained.evaluation.scores import Scores
 
 
 class CompanionsStageParams(Params):
@@ -33,6 +36,7 @@ class CompanionsStageParams(Params):
     models: dict[str, ModelParams]
     companions: CompanionsParams
     evaluate: EvaluateParams
+    compare: CompareParams
 
 
 STAGE = Stage(
@@ -44,6 +48,7 @@ STAGE = Stage(
         "models": "models",
         "companions": "companions",
         "evaluate": "evaluate",
+        "compare": "compare",
     },
     inputs={
         "store": Input("ingest", "store"),
@@ -75,15 +80,19 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
     from unstained.report.page import render
 
     store = CellStore.open(inputs["store"])
-    if not params.data.class_names:
-        return _without_classes(params, store, outputs, job)
     grid = _read(params.data, inputs, job)
-    contenders = params.companions.contenders
-    found = outcomes(
-        grid, params.companions.experiments, params.models, METRIC, params.evaluate.confidence
-    )
     parts = [cell_parts(store, inputs["split"], fold) for fold in grid.folds]
     controls = fold_controls(store, parts, params.data, params.evaluate, params.common.seed)
+    if not params.data.class_names:
+        return _without_classes(params, store, grid, controls, outputs, job)
+    contenders = params.companions.contenders
+    found = outcomes(
+        grid,
+        params.companions.experiments,
+        params.models,
+        {name: grid.scores(name, METRIC) for name in grid.models},
+        params.evaluate.confidence,
+    )
     tables = table_files(grid.only(contenders), params.data)
     others = {"experiments": experiments_table(found), "controls": controls_table(controls)}
     for name, table in (tables | others).items():
@@ -97,12 +106,7 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
         hidden=_hidden(params, store, inputs["split"]),
         confidence=params.evaluate.confidence,
         simulated=store.manifest["source"] == "simulator",
-        provenance=provenance(
-            params,
-            store,
-            job,
-            ("Folds, seeds", f"{list(grid.folds)}, {list(grid.seeds)}"),
-        ),
+        provenance=_provenance(params, store, grid, job),
     )
     write_text(outputs["page"], render(page))
     best = tables["models"].sort_values(METRIC, ascending=False).iloc[0]
@@ -116,20 +120,66 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
     return Report(metrics)
 
 
-def _without_classes(
-    params: CompanionsStageParams, store: CellStore, outputs: Outputs, job: Job
-) -> Report:
-    """One sentence in place of page and tables."""
-    from unstained.report.without_classes import write_without_classes
+def _provenance(
+    params: CompanionsStageParams, store: CellStore, grid: Grid, job: Job
+) -> tuple[tuple[str, str], ...]:
+    folds = ("Folds, seeds", f"{list(grid.folds)}, {list(grid.seeds)}")
+    return provenance(params, store, job, folds)
 
-    sentence = write_without_classes(
-        outputs,
-        params.data,
-        "the baselines' tables by class",
+
+def _without_classes(
+    params: CompanionsStageParams,
+    store: CellStore,
+    grid: Grid,
+    controls: Mapping[str, Sequence[Scores]],
+    outputs: Outputs,
+    job: Job,
+) -> Report:
+    """Tables and page by the tasks' own metrics."""
+    from unstained.evaluation.baselines.by_task import Yardstick, controls_by_task, models_by_task
+    from unstained.evaluation.baselines.experiments import experiments_table, outcomes
+    from unstained.evaluation.baselines.tables import curves_table
+    from unstained.report.baselines.task_page import build_task_page
+    from unstained.report.page import render
+    from unstained.report.without_classes import note_table
+    from unstained.tasks.gate import gate_metric
+    from unstained.tasks.study import Tasks
+
+    data, asked, confidence = params.data, params.companions, params.evaluate.confidence
+    by = Yardstick(data.primary_task.name, gate_metric(data.primary_task, params.compare))
+    found = outcomes(grid, asked.experiments, params.models, by.scores(grid), confidence)
+    tasks, contest = Tasks.of(data.tasks), grid.only(asked.contenders)
+    models = models_by_task(contest, tasks)
+    tables = {
+        "models": models,
+        "controls": controls_by_task(controls, tasks),
+        "curves": curves_table(contest),
+        "experiments": experiments_table(found),
+    }
+    for name, table in tables.items():
+        write_text(outputs[name], table.round(6).to_csv(index=False, lineterminator="\n"))
+    write_text(outputs["classes"], note_table(data, "numbers by class"))
+    page = build_task_page(
+        grid,
+        data,
+        by,
+        contenders=asked.contenders,
+        controls=controls,
+        found=found,
+        confidence=confidence,
         simulated=store.manifest["source"] == "simulator",
-        provenance=provenance(params, store, job),
+        provenance=_provenance(params, store, grid, job),
     )
-    return Report({}, (sentence,))
+    write_text(outputs["page"], render(page))
+    best = models.sort_values(by.column, ascending=by.sign < 0).iloc[0]
+    metrics: dict[str, Scalar] = {
+        "models": len(contest.models),
+        "experiments": len(found),
+        "replicates": len(grid.runs),
+        "best": str(best["model"]),
+        f"best_{by.metric.name}": round(float(best[by.column]), 6),
+    }
+    return Report(metrics)
 
 
 def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dict[str, Hidden]:

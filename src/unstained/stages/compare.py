@@ -140,9 +140,10 @@ def _table(
     replicates: int,
 ) -> League:
     """The table of comparable versions, every entry with its tests."""
-    from unstained.registry.leaderboard.scoring import league_metric, paired_tests, score, versus
+    from unstained.registry.leaderboard.scoring import paired_tests, score, versus
+    from unstained.tasks.gate import gate_metric
 
-    first, metric = candidates[0], league_metric(params)
+    first, metric = candidates[0], gate_metric(params.data.primary_task, params.compare)
     sign = -1 if metric.higher else 1
     entries = [score(candidate, params, new) for candidate in candidates]
     entries.sort(key=lambda entry: (sign * entry["value"], entry["version"]))

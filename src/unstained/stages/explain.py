@@ -68,7 +68,10 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
 
     store, how = CellStore.open(inputs["store"]), params.explain
     if not params.data.class_names:
-        return _without_classes(params, store, outputs, job)
+        from unstained.report.without_classes import without_classes
+
+        what = "maps of evidence for a class"
+        return without_classes(params, params.data, what, store, outputs, job)
     found, scale = _measure(params, store, inputs, job)
     tables = {"explanations": explanations_table(found), "cascade": cascade_table(found)}
     for name, table in tables.items():
@@ -93,22 +96,6 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     write_text(outputs["page"], render(page))
     items = [item for item in findings(found) if item.tone == "bad"]
     return Report(_metrics(found), tuple(f"{item.title}. {item.text}" for item in items))
-
-
-def _without_classes(
-    params: ExplainStageParams, store: CellStore, outputs: Outputs, job: Job
-) -> Report:
-    """One sentence in place of page and tables."""
-    from unstained.report.without_classes import write_without_classes
-
-    sentence = write_without_classes(
-        outputs,
-        params.data,
-        "maps of evidence for a class",
-        simulated=store.manifest["source"] == "simulator",
-        provenance=provenance(params, store, job),
-    )
-    return Report({}, (sentence,))
 
 
 def _measure(

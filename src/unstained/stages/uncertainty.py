@@ -100,7 +100,10 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
 
     store = CellStore.open(inputs["store"])
     if not params.data.class_names:
-        return _without_classes(params, store, outputs, job)
+        from unstained.report.without_classes import without_classes
+
+        what = "abstention, sets of classes and doubted labels"
+        return without_classes(params, params.data, what, store, outputs, job)
     context = _Context(params, inputs, job, store)
     strangers = _strangers(context)
     results = _results(context, strangers)
@@ -121,22 +124,6 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
     write_text(outputs["page"], render(page))
     notes = tuple(item.title for item in findings(results) if item.tone in ("bad", "caution"))
     return Report(headline(results), notes)
-
-
-def _without_classes(
-    params: UncertaintyStageParams, store: CellStore, outputs: Outputs, job: Job
-) -> Report:
-    """One sentence in place of page and tables."""
-    from unstained.report.without_classes import write_without_classes
-
-    sentence = write_without_classes(
-        outputs,
-        params.data,
-        "abstention, sets of classes and doubted labels",
-        simulated=store.manifest["source"] == "simulator",
-        provenance=provenance(params, store, job),
-    )
-    return Report({}, (sentence,))
 
 
 @dataclass(frozen=True)

@@ -99,13 +99,21 @@ class LeagueRow:
 
 @dataclass(frozen=True)
 class League:
-    """All models on one metric, best first, and all pairs of them."""
+    """All models on one metric, best first, and all pairs of them.
+
+    `higher`: whether larger values of the metric are better; else scores are its negatives.
+    """
 
     metric: str
     folds: int
     seeds: int
     rows: tuple[LeagueRow, ...]
     pairs: tuple[PairedDifference, ...]
+    higher: bool = True
+
+    def shown(self, score: float) -> float:
+        """A score as the metric's own value."""
+        return score if self.higher else -score
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Proportion:
 
     params: ProportionParams
     head: ClassVar = "logits"
-    metrics: ClassVar[tuple[str, ...]] = ("mae", "divergence", "r")
+    metrics: ClassVar[tuple[str, ...]] = ("mae", "divergence", "cross_entropy", "r")
 
     @property
     def name(self) -> str:

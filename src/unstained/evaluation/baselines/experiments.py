@@ -71,7 +71,7 @@ def outcomes(
     grid: Grid,
     experiments: Sequence[Experiment],
     models: Mapping[str, ModelParams],
-    metric: str,
+    scores: Mapping[str, np.ndarray],
     confidence: float,
 ) -> tuple[Outcome, ...]:
     """All experiments, their tests Holm-adjusted together.
@@ -80,10 +80,9 @@ def outcomes(
         grid: all replicates, those of experiments included.
         experiments: of params.yaml.
         models: the recipe's, to say what was changed.
-        metric: key of a replicate's test numbers.
+        scores: model -> (folds, seeds).
         confidence: of the intervals.
     """
-    scores = {name: grid.scores(name, metric) for name in grid.models}
     paired = [e for e in experiments if len(grid.folds) > 1 and _same_cells(grid, e)]
     contrasts = {(e.usual, e.changed): scores[e.changed] - scores[e.usual] for e in paired}
     tests = compare_changes(contrasts, fold_sizes(grid), confidence) if contrasts else ()

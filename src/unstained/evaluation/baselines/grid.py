@@ -21,7 +21,8 @@ class ReplicateResult:
     Attributes:
         name: its directory, e.g. 'fold0-seed42'.
         numbers: content of metrics.json.
-        test: predictions of the test cells whose class is known, in order of cell_id.
+        test: predictions of the test cells, where there are classes of those whose class is known,
+            in order of cell_id.
         validation: predictions of the held-out fold, likewise.
         history: one row an epoch; None where it was not asked for.
     """
@@ -144,14 +145,15 @@ def read_grid(
 
 
 def read_replicate(home: Path, history: Path | None = None) -> ReplicateResult:
-    """Read one replicate; cells of unknown class are left out.
+    """Read one replicate; cells of unknown class are left out where there are classes.
 
     Args:
         home: its directory below what `evaluate` wrote.
         history: of its training, where that is wanted.
     """
     found = read_predictions(home / "predictions.parquet")
-    found = found.take(np.flatnonzero(found.classes.known))
+    if found.by_class:
+        found = found.take(np.flatnonzero(found.classes.known))
     numbers = read_json(home / "metrics.json")
     epochs = None if history is None else pd.read_csv(history)
     return ReplicateResult(home.name, numbers, found.of("test"), found.of("val"), epochs)

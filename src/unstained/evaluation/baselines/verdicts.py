@@ -47,7 +47,7 @@ class Decisions:
 def fold_sizes(grid: Grid) -> FoldSizes:
     """Cells of training and test of a replicate, averaged over folds."""
     train = [run.numbers["training_cells"] for run in grid.of(grid.models[0])]
-    return FoldSizes(train=float(np.mean(train)), test=float(len(grid.labels)))
+    return FoldSizes(train=float(np.mean(train)), test=float(len(grid.groups)))
 
 
 def league_of(grid: Grid, metric: str, confidence: float) -> League | None:

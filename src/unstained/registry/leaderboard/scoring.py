@@ -17,13 +17,10 @@ from unstained.evaluation.calibration import reliability
 from unstained.registry.leaderboard.candidates import Candidate
 from unstained.registry.standings import Entry, Test, Versus, find_test
 from unstained.statistics.intervals import Resampling, resample_groups
-from unstained.statistics.metric import Metric
 from unstained.statistics.metrics import confusion_matrix, recall
 from unstained.statistics.paired import adjust, compare, compare_predictions
-from unstained.tasks.classes import Classes
-from unstained.tasks.proportion import Proportion
-from unstained.tasks.study import Task, Tasks, task_of
-from unstained.tasks.value import Value
+from unstained.tasks.gate import gate_metric
+from unstained.tasks.study import Task, Tasks
 
 if TYPE_CHECKING:
     from unstained.predictions import Predictions
@@ -40,7 +37,7 @@ def score(candidate: Candidate, params: CompareStageParams, new: Iterable[int]) 
         new: versions of this run.
     """
     version, test, confidence = candidate.version, candidate.test, 1 - params.compare.alpha
-    metric = league_metric(params)
+    metric = gate_metric(params.data.primary_task, params.compare)
     sampling = _resample(test, params)
     value = metric.estimate(*_pair(test, params.data.primary_task), sampling, confidence)
     recalls, ece = _class_scores(candidate, params)
@@ -67,18 +64,6 @@ def score(candidate: Candidate, params: CompareStageParams, new: Iterable[int]) 
         "versus_leader": None,
         "versus_champion": None,
     }
-
-
-def league_metric(params: CompareStageParams) -> Metric:
-    """What versions are ordered and tested by: a metric of the study's primary task."""
-    task, chosen = task_of(params.data.primary_task), params.compare
-    match task:
-        case Classes():
-            return task.metric(chosen.metric)
-        case Value():
-            return task.metric(chosen.value_metric)
-        case Proportion():
-            return task.metric(chosen.proportion_metric)
 
 
 def _pair(found: Predictions, task: TaskParams) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +119,7 @@ def _test(
     if isinstance(task, ClassesParams):
         found = compare_predictions(truth, before, after, one.group, how.metric, *settings)
     else:
-        metric = league_metric(params)
+        metric = gate_metric(params.data.primary_task, params.compare)
         found = compare(truth, before, after, one.group, one.strata, metric, *settings)
     return {
         "first": first,

@@ -15,15 +15,16 @@ PROSE = Prose(__name__)
 ORDER: Final[tuple[Evidence, ...]] = ("shown", "ruled out", "undecided")
 
 
-def against_features(gains: Mapping[str, Estimate]) -> tuple[str, ...]:
+def against_features(gains: Mapping[str, Estimate], limit: float = HALF_A_POINT) -> tuple[str, ...]:
     """How it was tested, and of which models what is told.
 
     Args:
         gains: model -> what it gains over the control of hand-crafted features; larger is better.
+        limit: gain that matters; 0 for metrics in units of their own.
     """
     told: dict[Evidence, list[str]] = {verdict: [] for verdict in ORDER}
     for model, gain in gains.items():
-        told[evidence(gain.low, gain.high, HALF_A_POINT)].append(_words(model, gain))
+        told[evidence(gain.low, gain.high, limit)].append(_words(model, gain))
     return (
         PROSE(
             "against_features",

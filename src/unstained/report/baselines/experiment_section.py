@@ -22,7 +22,7 @@ COLUMNS = ("question", "changed", "usual", "with it", "difference", "p (Holm)", 
 
 
 def experiment_section(
-    grid: Grid, found: Sequence[Outcome], hidden: Mapping[str, Hidden]
+    grid: Grid, found: Sequence[Outcome], hidden: Mapping[str, Hidden], words: str
 ) -> Section | None:
     """Table and sentences.
 
@@ -30,10 +30,11 @@ def experiment_section(
         grid: all replicates.
         found: the experiments.
         hidden: model that does not see the cell -> what its disc hides.
+        words: the metric's.
     """
     if not found:
         return None
-    caption = PROSE("experiment_caption")
+    caption = PROSE("experiment_caption", metric=words[0].upper() + words[1:])
     blocks = (
         Table(caption, COLUMNS, tuple(_row(outcome) for outcome in found)),
         Text(tuple(sentence for outcome in found for sentence in _said(grid, outcome, hidden))),

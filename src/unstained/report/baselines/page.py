@@ -24,6 +24,7 @@ from unstained.evaluation.controls import is_shortcut, what_it_sees
 from unstained.evaluation.scores import Scores
 from unstained.report.baselines.against import against_features
 from unstained.report.baselines.cost import cost_section
+from unstained.report.baselines.differences import league_table
 from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.baselines.figures_section import figures_section
 from unstained.report.numbers import decimal, p_value
@@ -91,7 +92,7 @@ def build_page(
         _markers(contest, controls_table(controls), data),
         _ablation(answer, contest),
         _differences(contest, league),
-        experiment_section(grid, found, hidden),
+        experiment_section(grid, found, hidden, "Macro-F1"),
         _classes(contest, data),
         figures_section(contest, data),
         cost_section(contest, METRIC),
@@ -256,7 +257,7 @@ def _difference_row(pair: PairedDifference) -> tuple[Cell, ...]:
 def _differences(grid: Grid, league: League | None) -> Section:
     across: Block = Text(("Tests across folds need two folds or more.",))
     if league is not None:
-        across = _league_table(league)
+        across = league_table(league, "Macro-F1")
     return Section(
         "differences",
         "Which differences hold",
@@ -264,20 +265,6 @@ def _differences(grid: Grid, league: League | None) -> Section:
         PROSE("differences_lead"),
         (across, _decisions_table(grid)),
     )
-
-
-def _league_table(league: League) -> Table:
-    rows = []
-    for row in league.rows:
-        behind = "leader"
-        if row.behind is not None:
-            behind = f"{row.behind.difference.value:.3f} behind, p {p_value(row.behind.p_holm)}"
-        seed = "–" if np.isnan(row.spread.seed) else f"{row.spread.rerun:.3f}"
-        texts = (row.model, decimal(row.mean), f"{row.spread.fold:.3f}", seed, behind)
-        rows.append(tuple(Cell(text) for text in texts))
-    caption = PROSE("across_folds_caption")
-    columns = ("model", "mean", "SD of folds", "SD of seeds", "against the leader")
-    return Table(caption, columns, tuple(rows))
 
 
 def _decisions_table(grid: Grid) -> Table:

@@ -34,8 +34,9 @@ def across_folds(root: Path, study: str) -> League | None:
         The league of the contenders whose replicates are all there; None for fewer than two or for
         fewer than two folds.
     """
+    from unstained.evaluation.baselines.by_task import Yardstick, league_by
     from unstained.evaluation.baselines.grid import read_grid
-    from unstained.evaluation.baselines.verdicts import league_of
+    from unstained.tasks.gate import gate_metric
 
     project = load_params(root / "params.yaml")
     asked, home = project.companions, replicates_directory(root, "evaluate", study)
@@ -48,8 +49,10 @@ def across_folds(root: Path, study: str) -> League | None:
     if len(models) < 2:
         return None
     grid = read_grid(home, models, [(r.fold, r.seed, r.name) for r in replicates])
-    compare = project.require_study(study).recipes[project.recipe].compare
-    return league_of(grid, compare.metric, 1 - compare.alpha)
+    asked_of = project.require_study(study)
+    compare, primary = asked_of.recipes[project.recipe].compare, asked_of.data.primary_task
+    by = Yardstick(primary.name, gate_metric(primary, compare))
+    return league_by(grid, by, 1 - compare.alpha)
 
 
 def replicate_versions(root: Path, study: str) -> dict[str, tuple[int, ...]]:
@@ -102,7 +105,7 @@ def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None 
         cells = [row.model]
         if versions is not None:
             cells.append(version_ranges(versions.get(row.model, ())) or "not registered")
-        cells += [f"{row.mean:.3f}", f"{row.sd:.3f}"]
+        cells += [f"{league.shown(row.mean):.3f}", f"{row.sd:.3f}"]
         if row.behind is None:
             cells += ["leader", "", ""]
         else:

@@ -1,0 +1,39 @@
+"""Models across folds, as a table: means, spread, and the test against the leader."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unstained.report.numbers import decimal, p_value
+from unstained.report.page import Cell, Table
+from unstained.report.prose import Prose
+from unstained.statistics.folds import League
+
+PROSE = Prose(__name__)
+
+COLUMNS = ("model", "mean", "SD of folds", "SD of seeds", "against the leader")
+
+
+def league_table(league: League, words: str) -> Table:
+    """All models, best first.
+
+    Args:
+        league: the models.
+        words: the metric's.
+    """
+    rows = []
+    for row in league.rows:
+        behind = "leader"
+        if row.behind is not None:
+            behind = f"{row.behind.difference.value:.3f} behind, p {p_value(row.behind.p_holm)}"
+        seed = "–" if np.isnan(row.spread.seed) else f"{row.spread.rerun:.3f}"
+        texts = (
+            row.model,
+            decimal(league.shown(row.mean), 3),
+            f"{row.spread.fold:.3f}",
+            seed,
+            behind,
+        )
+        rows.append(tuple(Cell(text) for text in texts))
+    caption = PROSE("across_folds_caption", metric=words[0].upper() + words[1:])
+    return Table(caption, COLUMNS, tuple(rows))
