@@ -17,7 +17,10 @@ from unstained.imaging.pictures import Picture, cell_pictures, described, panels
 from unstained.models.trained import TrainedModel
 from unstained.report.numbers import percent
 from unstained.report.page import Block, Card, Gallery, Section, Text, png_picture
+from unstained.report.prose import Prose
 from unstained.statistics.metrics import Floats, Labels
+
+PROSE = Prose(__name__)
 
 LIFT_CELLS: Final = 256
 """Test cells over which the evidence inside the cell is averaged, at the most."""
@@ -81,16 +84,14 @@ def examples(
         "cells",
         f"What {model.name} looks at",
         "Example cells",
-        f"Test cells as {model.name} sees them: contrast against their own background, at their "
-        f"true relative size. The square is {store_width(evaluation)} wide.",
+        PROSE("cells_lead", name=model.name, width=store_width(evaluation)),
         tuple(blocks),
     )
 
 
 def _no_examples() -> Section:
     """Instead of examples, where no test cell has a known class."""
-    said = "No test cell has a class to be predicted right or wrong, so no cells are shown."
-    return Section("cells", "Example cells", "Example cells", said, ())
+    return Section("cells", "Example cells", "Example cells", PROSE("no_cells"), ())
 
 
 def store_width(evaluation: Evaluation) -> str:
@@ -125,40 +126,28 @@ def _read(trained: TrainedModel, store: CellStore, rows: Labels, called: Labels)
 def _note(pictures: _Pictures) -> str:
     if pictures.evidence is None:
         return "This model gives no map of where it looks."
-    return (
-        "Left the cell; right in orange where the evidence for the predicted class lies, from a "
-        f"map of {pictures.map_side} × {pictures.map_side} points: regions, not structures."
-    )
+    return PROSE("map_note", side=pictures.map_side)
 
 
 def _lift(pictures: _Pictures, cells: int) -> Text:
     assert pictures.evidence is not None  # noqa: S101  (narrows the type)
     if pictures.map_side < explanation.FEWEST_POINTS:
-        return Text(
-            (
-                f"The network's last map has {pictures.map_side} × {pictures.map_side} points, too "
-                "few to tell whether it looks at the cell or past it. A smaller stride or a larger "
-                "canvas gives a finer map.",
-            )
-        )
+        return Text((PROSE("map_coarse", side=pictures.map_side),))
     lift = explanation.evidence_lift(pictures.evidence[-cells:], pictures.masks[-cells:])
     value = float(np.nanmean(lift)) if not np.isnan(lift).all() else float("nan")
     area = float(pictures.masks[-cells:].mean())
     share = percent(value * area)
     if np.isnan(value):
-        return Text(("The maps hold no positive evidence for the predicted classes.",))
-    meaning = (
-        "The model looks at the cell."
-        if value > 1.2
-        else "The model does not prefer the cell over its surroundings: distrust it."
+        return Text((PROSE("no_evidence"),))
+    said = PROSE(
+        "evidence",
+        lift=f"{value:.1f}",
+        share=share,
+        area=percent(area),
+        cells=cells,
+        inside=value > 1.2,
     )
-    return Text(
-        (
-            f"Evidence is {value:.1f} times as dense inside the cell as an even spread would be: "
-            f"about {share} of it lies within the cell, which covers {percent(area)} of the "
-            f"square (mean of {cells} test cells). {meaning}",
-        )
-    )
+    return Text((said,))
 
 
 def _cards(
