@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import optimize, special
 
@@ -124,11 +124,14 @@ def test_one_plain_step_is_that_of_saerens() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.floats(0.55, 0.99), st.floats(0.01, 0.45), st.integers(0, 500))
+@example(0.5625, 0.11328125, 75)  # an extrapolation that makes the likelihood smaller
+@example(0.5625, 0.1133, 75)
 def test_adjusted_count_of_two_classes_is_formans(tpr: float, fpr: float, called: int) -> None:
     confusion = 1e4 * np.array([[1 - fpr, fpr], [1 - tpr, tpr]])
-    (shares,), _ = composition.adjusted_shares(
+    (shares,), converged = composition.adjusted_shares(
         np.array([[500.0 - called, called]]), confusion[None]
     )
+    assert converged
     formula = np.clip((called / 500 - fpr) / (tpr - fpr), 0, 1)
     assert shares[1] == pytest.approx(formula, abs=0.01)  # within a tolerance of 0.001 nats
 

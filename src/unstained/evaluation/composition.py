@@ -119,10 +119,10 @@ class Composition:
 def mixture_shares(likelihoods: Floats, weights: Floats, start: Floats) -> tuple[Floats, bool]:
     """Shares of a mixture of K known densities, by expectation-maximisation.
 
-    Each step is p_k <- p_k g_k with g_k = mean over observations of l_nk / sum_j p_j l_nj. Of every
-    two steps the direction is extrapolated (SQUAREM; Varadhan & Roland 2008, Scand. J. Statist.
-    35:335). The log-likelihood is concave in the shares, and what it lacks from its greatest value
-    is at most max_k g_k - 1 per observation (Lindsay 1983, Ann. Statist. 11:86), which ends it.
+    Each step is p_k <- p_k g_k with g_k = mean over observations of l_nk / sum_j p_j l_nj. Of two
+    steps the direction is extrapolated (SQUAREM; Varadhan & Roland 2008, Scand. J. Statist. 35:335)
+    unless the likelihood falls. It is concave in the shares, and what its logarithm lacks from the
+    greatest value is at most max_k g_k - 1 per observation (Lindsay 1983, Ann. Statist. 11:86).
 
     Args:
         likelihoods: (N, K), or (R, N, K) if they differ between resamples: density of each
@@ -134,7 +134,7 @@ def mixture_shares(likelihoods: Floats, weights: Floats, start: Floats) -> tuple
         ((R, K) shares, whether every resample converged).
     """
     found = np.tile(start, (len(weights), 1))
-    left = np.arange(len(weights))
+    left, best = np.arange(len(weights)), np.full(len(weights), -np.inf)
     for _ in range(ITERATIONS):
         own = likelihoods if likelihoods.ndim == 2 else likelihoods[left]
         shares, total = found[left], weights[left].sum(axis=1)
@@ -146,18 +146,31 @@ def mixture_shares(likelihoods: Floats, weights: Floats, start: Floats) -> tuple
         own = own if own.ndim == 2 else own[open_]
         first = shares * gradient
         second = first * _gradient(own, weights[left], first)
-        found[left] = _extrapolate(shares, first, second)
+        ahead = _extrapolate(shares, first, second)
+        reached = _log_likelihood(own, weights[left], ahead)
+        if (worse := reached < best[left]).any():
+            ahead[worse] = second[worse]
+            kept = own if own.ndim == 2 else own[worse]
+            reached[worse] = _log_likelihood(kept, weights[left][worse], second[worse])
+        found[left], best[left] = ahead, reached
     return found, False
+
+
+def _density(likelihoods: Floats, shares: Floats) -> Floats:
+    shared = likelihoods.ndim == 2
+    density = shares @ likelihoods.T if shared else np.einsum("rnk,rk->rn", likelihoods, shares)
+    return np.asarray(np.maximum(density, _SMALLEST))
+
+
+def _log_likelihood(likelihoods: Floats, weights: Floats, shares: Floats) -> Floats:
+    return np.asarray((weights * np.log(_density(likelihoods, shares))).sum(axis=1))
 
 
 def _gradient(likelihoods: Floats, weights: Floats, shares: Floats) -> Floats:
     """Derivative of the mean log-likelihood by each share, (R, K); its mean under them is 1."""
-    if likelihoods.ndim == 2:
-        density = np.maximum(shares @ likelihoods.T, _SMALLEST)
-        summed = (weights / density) @ likelihoods
-    else:
-        density = np.maximum(np.einsum("rnk,rk->rn", likelihoods, shares), _SMALLEST)
-        summed = np.einsum("rn,rnk->rk", weights / density, likelihoods)
+    ratio = weights / _density(likelihoods, shares)
+    shared = likelihoods.ndim == 2
+    summed = ratio @ likelihoods if shared else np.einsum("rn,rnk->rk", ratio, likelihoods)
     return np.asarray(summed / weights.sum(axis=1, keepdims=True))
 
 
