@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipelines.arguments import run_arguments
@@ -109,6 +110,15 @@ def finish(root: Path, name: str) -> Path:
 
 
 @pytest.mark.usefixtures("quick_compiler")
+def along_the_range(runs: Path, column: str) -> dict[str, float]:
+    """Lowest, middle and highest known value of the test cells."""
+    split = pd.read_parquet(runs / "split" / "split.parquet").set_index("cell_id")["part"]
+    table = CellStore.open(runs / "ingest" / "store").table.set_index("cell_id")
+    known = table.loc[split.index[split == "test"], column].dropna().sort_values()
+    middle = float(known.iloc[round((len(known) - 1) / 2)])
+    return {"lowest": float(known.min()), "median": middle, "highest": float(known.max())}
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     source = tmp_path / "source"
@@ -139,6 +149,8 @@ def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
         assert f"{task} is not known of all test cells" in page
         assert f"scored on the {scores['known']:g} cells of which it is" in page
         assert f"{metrics['missing'][task]['test']} are left out" in page
+        for place, value in along_the_range(runs, column).items():
+            assert f"{place}: {value:,.2f}".replace("-", "−") in page
     if name == "values":
         assert names == ["targets", "cam", "embedding"]
         assert served["targets"].shape == (3, 1)

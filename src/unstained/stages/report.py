@@ -109,10 +109,14 @@ def _examples(evaluation: Evaluation, store: CellStore, trained: Path, per_class
     from unstained.evaluation.predictions import load_model
     from unstained.evaluation.results import choose_best
     from unstained.report.gallery import examples
+    from unstained.report.value_gallery import value_examples
 
     def load(name: str) -> TrainedModel:
         return load_model(trained / name / "model", store, evaluation.data)
 
     with_maps = [model for model in evaluation.models if load(model.name).spec.has_cam]
     chosen = choose_best(with_maps, evaluation.data) if with_maps else evaluation.best
-    return examples(evaluation, chosen, load(chosen.name), store, per_class)
+    trained_model = load(chosen.name)
+    if not evaluation.data.class_names:
+        return value_examples(evaluation, chosen, trained_model.spec, store)
+    return examples(evaluation, chosen, trained_model, store, per_class)
