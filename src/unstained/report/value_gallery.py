@@ -50,7 +50,7 @@ def value_examples(
     test = test[said.known[test]]
     if not len(test):
         return Section("cells", "Example cells", "Example cells", PROSE("no_known_values"), ())
-    truth, predicted = _first(said.truth), _first(said.predicted)
+    truth, predicted = (_first(np.asarray(one, float)) for one in (said.truth, said.predicted))
     order = test[np.argsort(truth[test], kind="stable")]
     places = [int(np.rint(share * (len(order) - 1))) for share, _ in ALONG]
     chosen = order[places]
