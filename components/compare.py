@@ -19,7 +19,7 @@ def compare(
     store: dict,
     partition: Input[Dataset],
     registration: Input[list[Artifact]],
-    league: Output[Artifact],
+    ranking: Output[Artifact],
     metrics: Output[Metrics],
     summary: Output[Markdown],
 ) -> None:

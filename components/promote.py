@@ -13,7 +13,7 @@ def promote(
     models: list,
     register: dict,
     promote: dict,
-    league: Input[Artifact],
+    ranking: Input[Artifact],
     registration: Input[list[Artifact]],
     decision: Output[Artifact],
     metrics: Output[Metrics],

@@ -21,7 +21,7 @@ def report(
     evaluation: Input[list[Artifact]],
     record: Input[Artifact],
     registration: Input[list[Artifact]],
-    league: Input[Artifact],
+    ranking: Input[Artifact],
     decision: Input[Artifact],
     code: str,
     pages: Output[Artifact],

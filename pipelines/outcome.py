@@ -7,18 +7,18 @@ from pathlib import Path
 from rich.console import Console
 
 from unstained.files import read_json
-from unstained.registry.standings import render_league
+from unstained.registry.standings import render_leaderboard
 
 
 def print_outcome(place: Path) -> None:
-    """Print the league, the decision and where the artifacts are, as far as the run made them.
+    """Print the ranking, the decision and where the artifacts are, as far as the run made them.
 
     Args:
         place: directory of a run's artifacts, see `pipelines.local.run_package`.
     """
     console = Console()
-    for path in sorted(place.rglob("league.json")):
-        console.print(render_league(read_json(path)))
+    for path in sorted(place.rglob("ranking.json")):
+        console.print(render_leaderboard(read_json(path)))
     for path in sorted(place.rglob("decision.json")):
         console.print(read_json(path)["sentence"], highlight=False, markup=False)
     for path in sorted(place.rglob("monitor/summary")):

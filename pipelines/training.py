@@ -124,7 +124,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                     validation=validated,
                     record=recorded.outputs["record"],
                     registration=registered.output,
-                    league=decided["league"],
+                    ranking=decided["ranking"],
                     decision=decided["decision"],
                     code=deployment.code("report"),
                 ),
@@ -279,11 +279,11 @@ def _register(deployment: Deployment) -> BaseComponent:
     return made
 
 
-Decided = NamedTuple("Decided", [("league", Artifact), ("decision", Artifact)])  # noqa: UP014
+Decided = NamedTuple("Decided", [("ranking", Artifact), ("decision", Artifact)])  # noqa: UP014
 
 
 def decision(deployment: Deployment) -> BaseComponent:
-    """The league of all versions, and the gate."""
+    """The ranking of all versions, and the gate."""
 
     @dsl.pipeline(name="decision")
     def decide(
@@ -301,7 +301,7 @@ def decision(deployment: Deployment) -> BaseComponent:
         registration: Input[list[Artifact]],
     ) -> Decided:
         about = {"study": study, "recipe": recipe, "models": models, "register": register}
-        league = acting(
+        ranking = acting(
             compare_(
                 **about,
                 common=common,
@@ -318,12 +318,12 @@ def decision(deployment: Deployment) -> BaseComponent:
         decided = promote_(
             **about,
             promote=promote,
-            league=league.outputs["league"],
+            ranking=ranking.outputs["ranking"],
             registration=registration,
             code=deployment.code("promote"),
         )
         with_ledger(acting(decided, deployment), deployment)
-        return Decided(league=league.outputs["league"], decision=decided.outputs["decision"])
+        return Decided(ranking=ranking.outputs["ranking"], decision=decided.outputs["decision"])
 
     made: BaseComponent = decide
     return made

@@ -10,13 +10,13 @@ from unstained.config.project import load_params
 from unstained.files import write_text
 
 if TYPE_CHECKING:
+    from unstained.config.compare import CompareStageParams
     from unstained.registry.registry import Registry
-    from unstained.registry.standings import League
-    from unstained.stages.compare import CompareStageParams
+    from unstained.registry.standings import Leaderboard
 
 
-def compare_study(root: Path, study: str, registry: Registry | None = None) -> League:
-    """Compare all versions of a study and write table and page below runs/<study>/league/.
+def compare_study(root: Path, study: str, registry: Registry | None = None) -> Leaderboard:
+    """Compare all versions of a study and write table and page below runs/<study>/leaderboard/.
 
     Versions are comparable with the newest one.
 
@@ -32,19 +32,19 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     from unstained.pipeline.catalogue import pick_params
     from unstained.registry.leaderboard.candidates import CellFiles
     from unstained.report.leaderboard.page import leaderboard_page
-    from unstained.stages.compare import STAGE, make_league, write_league
+    from unstained.stages.compare import STAGE, make_leaderboard, write_leaderboard
 
     content = load_params(root / "params.yaml").content(study, ())
     params = cast("CompareStageParams", pick_params(STAGE, content, None))
     runs = root / "runs" / study
     cells = CellFiles(runs / "ingest" / "store", runs / "split" / "split.parquet")
     here = cells if cells.store.exists() and cells.split.exists() else None
-    league = make_league(registry or _registry(root), params, study, (), here)
-    folder = runs / "league"
+    leaderboard = make_leaderboard(registry or _registry(root), params, study, (), here)
+    folder = runs / "leaderboard"
     folder.mkdir(parents=True, exist_ok=True)
-    write_league(league, {k: folder / out.path for k, out in STAGE.outputs.items()})
-    write_text(folder / "leaderboard.html", leaderboard_page(league, params.data))
-    return league
+    write_leaderboard(leaderboard, {k: folder / out.path for k, out in STAGE.outputs.items()})
+    write_text(folder / "leaderboard.html", leaderboard_page(leaderboard, params.data))
+    return leaderboard
 
 
 def deployment_study(root: Path, study: str, registry: Registry | None = None) -> str:

@@ -17,9 +17,9 @@ from unstained.errors import IntegrityError
 from unstained.registry.gate import decide
 from unstained.registry.leaderboard.candidates import CellFiles
 from unstained.registry.registry import Registry
-from unstained.registry.standings import League, find_entry, findings
+from unstained.registry.standings import Leaderboard, find_entry, findings
 from unstained.registry.submission import RegisteredVersion
-from unstained.stages.compare import make_league
+from unstained.stages.compare import make_leaderboard
 
 BIAS = 1.0
 
@@ -66,15 +66,15 @@ class Grown:
         frame["predicted_DNA"] = 1.0 + frame.index
         return frame[frame["part"] != "train"]
 
-    def league(self) -> League:
+    def leaderboard(self) -> Leaderboard:
         cells = CellFiles(self.root / "store", self.root / "split.parquet")
-        return make_league(self.registry, compare_params(), STUDY, (self.new.version,), cells)
+        return make_leaderboard(self.registry, compare_params(), STUDY, (self.new.version,), cells)
 
 
 def test_champion_is_asked_about_the_new_cells(tmp_path: Path) -> None:
     """Its predictions equal a naive float64 computation from the raw images."""
     grown = Grown(tmp_path)
-    table = grown.league()
+    table = grown.leaderboard()
     assert table["not_comparable"] == []
     entry = find_entry(table, grown.champion.version)
     assert entry is not None
@@ -94,7 +94,7 @@ def test_champion_is_asked_about_the_new_cells(tmp_path: Path) -> None:
 def test_gate_can_decide_after_data_were_added(tmp_path: Path) -> None:
     grown = Grown(tmp_path)
     champion, new = grown.champion.version, grown.new.version
-    decision = decide(grown.league(), [new], champion, promote_params().promote, {})
+    decision = decide(grown.leaderboard(), [new], champion, promote_params().promote, {})
     assert decision.criteria[0].name == "better"
     assert decision.criteria[0].value is not None
     assert f"that of v{champion} on the same cells" in decision.criteria[0].sentence
@@ -115,7 +115,7 @@ def test_champion_for_another_question_is_left_out(
     tmp_path: Path, champion: dict[str, Any], reason: str
 ) -> None:
     grown = Grown(tmp_path, **champion)
-    table = grown.league()
+    table = grown.leaderboard()
     (other,) = table["not_comparable"]
     assert other["reason"].startswith("other test cells: the split changed, and it cannot be asked")
     assert reason in other["reason"]
@@ -125,11 +125,11 @@ def test_champion_for_another_question_is_left_out(
     assert "change register.registered_model" in decision.sentence
 
 
-def test_cells_on_disk_must_be_those_of_the_league(tmp_path: Path) -> None:
+def test_cells_on_disk_must_be_those_of_the_leaderboard(tmp_path: Path) -> None:
     grown = Grown(tmp_path)
     fewer = grown.split[["cell_id", "part"]].iloc[:-1]
     fewer.to_parquet(tmp_path / "split.parquet")
-    (other,) = grown.league()["not_comparable"]
+    (other,) = grown.leaderboard()["not_comparable"]
     assert "the cells on disk are other ones" in other["reason"]
 
 
@@ -138,4 +138,4 @@ def test_tampered_champion_is_not_asked(tmp_path: Path) -> None:
     for path in (tmp_path / "mlartifacts").rglob("calibration.json"):
         path.write_text("{}")
     with pytest.raises(IntegrityError, match=r"calibration\.json was changed"):
-        grown.league()
+        grown.leaderboard()

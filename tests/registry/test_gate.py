@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.leagues import league, paired
+from tests.leaderboards import leaderboard, paired
 from unstained.config.promote import PromoteParams
 from unstained.errors import RegistryError
 from unstained.registry.gate import Decision, choose_challenger, decide, one_sided
@@ -20,7 +20,7 @@ LIMITS = PromoteParams(
 
 def decision(*versions: dict[str, Any], champion: int | None = 1, **changes: Any) -> Decision:
     """Decide about version 2 against version 1, with changed entries or tests."""
-    table = league(*(versions or ({"version": 1}, {"version": 2, "value": 0.9})), **changes)
+    table = leaderboard(*(versions or ({"version": 1}, {"version": 2, "value": 0.9})), **changes)
     return decide(table, [2], champion, LIMITS, {})
 
 
@@ -113,13 +113,13 @@ def test_champion_on_other_cells_refuses_with_the_reason() -> None:
     assert "champion v1 cannot be compared: other test cells" in found.sentence
 
 
-def test_champion_that_the_league_does_not_know_is_an_error() -> None:
+def test_champion_that_the_leaderboard_does_not_know_is_an_error() -> None:
     with pytest.raises(RegistryError, match="became champion after"):
-        decide(league({"version": 2}), [2], 7, LIMITS, {})
+        decide(leaderboard({"version": 2}), [2], 7, LIMITS, {})
 
 
 def test_challenger_is_chosen_on_validation_cells_not_on_test_cells() -> None:
-    table = league(
+    table = leaderboard(
         {"version": 1},
         {"version": 2, "value": 0.99, "validation": 0.7},
         {"version": 3, "value": 0.60, "validation": 0.8},
@@ -131,21 +131,23 @@ def test_challenger_is_chosen_on_validation_cells_not_on_test_cells() -> None:
 
 
 def test_champion_that_is_still_the_best_stays_without_a_test() -> None:
-    found = decide(league({"version": 2}), [2], 2, LIMITS, {})
+    found = decide(leaderboard({"version": 2}), [2], 2, LIMITS, {})
     assert found.is_champion
     assert not found.passed
     assert "stays champion" in found.sentence
 
 
 def test_a_version_that_was_rolled_back_is_not_promoted_again() -> None:
-    table = league({"version": 1}, {"version": 2}, tests=[paired(2, 1, 0.05, p=0.02)])
+    table = leaderboard({"version": 1}, {"version": 2}, tests=[paired(2, 1, 0.05, p=0.02)])
     found = decide(table, [2], 1, LIMITS, {2: "wrong on Tuesday's donors"})
     assert failed(found) == ["not withdrawn"]
     assert "wrong on Tuesday's donors" in found.sentence
 
 
 def test_a_test_can_be_read_both_ways() -> None:
-    table = league({"version": 1}, {"version": 2}, tests=[paired(1, 2, -0.05, low=-0.1, high=0.02)])
+    table = leaderboard(
+        {"version": 1}, {"version": 2}, tests=[paired(1, 2, -0.05, low=-0.1, high=0.02)]
+    )
     turned = find_test(table, 2, 1)
     assert turned is not None
     assert (turned["difference"], turned["low"], turned["high"]) == (0.05, -0.02, 0.1)

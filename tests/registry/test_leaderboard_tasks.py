@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, mean_absolute_error, r2_score, recall_scor
 
 from tests.registered import CLASSES, NAME, STUDY, fresh_registry, make_predictions, register
 from tests.stages.studies import compare_params, promote_params
+from unstained.config.compare import CompareStageParams
 from unstained.config.study import StudyData
 from unstained.predictions import (
     Predictions,
@@ -20,9 +21,15 @@ from unstained.predictions import (
     predictions_table,
 )
 from unstained.registry.gate import decide
-from unstained.registry.standings import League, as_csv, find_test, findings, render_league
+from unstained.registry.standings import (
+    Leaderboard,
+    as_csv,
+    find_test,
+    findings,
+    render_leaderboard,
+)
 from unstained.report.leaderboard.page import leaderboard_page
-from unstained.stages.compare import CompareStageParams, make_league
+from unstained.stages.compare import make_leaderboard
 
 GROUPS, CELLS = 24, 20
 VALUE = {"dna": {"kind": "value", "column": "dna"}, "size": {"kind": "value", "column": "size"}}
@@ -58,14 +65,14 @@ def said(noise: float, seed: int) -> Predictions:
     )
 
 
-def compared(root: Path, asked: CompareStageParams, *noises: float) -> League:
+def compared(root: Path, asked: CompareStageParams, *noises: float) -> Leaderboard:
     """Versions with more or less noise, in a registry of their own."""
     registry = fresh_registry(root)
     for number, noise in enumerate(noises):
         frame = predictions_table(said(noise, number))
         register(registry, root / "in", float(number), predictions=frame)
     registry.set_alias(NAME, "champion", 1)
-    return make_league(registry, asked, STUDY, tuple(range(2, len(noises) + 1)))
+    return make_leaderboard(registry, asked, STUDY, tuple(range(2, len(noises) + 1)))
 
 
 def on_test(noise: float, seed: int) -> Predictions:
@@ -138,7 +145,7 @@ def test_page_csv_and_terminal_show_what_there_is(tmp_path: Path, tasks: dict[st
     assert "worst class" not in page
     assert "significantly worse" in page
     console = Console(width=80, record=True, file=(tmp_path / "out").open("w"))
-    console.print(render_league(table))
+    console.print(render_leaderboard(table))
     assert "ECE" not in console.export_text()
     head = as_csv(table).splitlines()[0].split(",")
     assert {
@@ -161,7 +168,7 @@ def test_cells_of_unknown_class_are_left_out(tmp_path: Path) -> None:
         frame.loc[frame.index % 3 == 0, "label"] = -1
         register(registry, tmp_path / "in", float(number), predictions=frame)
         frames.append(frame[(frame.part == "test") & (frame.label >= 0)])
-    table = make_league(registry, compare_params(), STUDY, ())
+    table = make_leaderboard(registry, compare_params(), STUDY, ())
     for entry in table["entries"]:
         known = frames[entry["version"] - 1]
         assert entry["value"] == pytest.approx(
@@ -179,6 +186,6 @@ def test_a_version_without_the_primary_task_is_left_out(tmp_path: Path) -> None:
     register(registry, tmp_path / "in", 0.0, predictions=make_predictions(target=None))
     register(registry, tmp_path / "in", 1.0)
     asked = params({"DNA": {"kind": "value", "column": "DNA"}})
-    table = make_league(registry, asked, STUDY, ())
+    table = make_leaderboard(registry, asked, STUDY, ())
     assert [entry["version"] for entry in table["entries"]] == [2]
     assert table["not_comparable"][0]["reason"] == "it does not predict DNA"

@@ -1,4 +1,4 @@
-"""What is read from a league table, and its look in a terminal and as CSV."""
+"""What is read from a leaderboard, and its look in a terminal and as CSV."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 
 from rich.console import Console
 
-from tests.leagues import entry, league, paired
+from tests.leaderboards import entry, leaderboard, paired
 from unstained.registry.standings import (
-    League,
+    Leaderboard,
     Versus,
     as_csv,
     find_entry,
     findings,
     is_worse,
-    render_league,
+    render_leaderboard,
 )
 
 
@@ -31,8 +31,8 @@ def versus(difference: float, p: float) -> Versus:
     }
 
 
-def table(**changes: object) -> League:
-    return league(
+def table(**changes: object) -> Leaderboard:
+    return leaderboard(
         {"version": 3, "value": 0.91, "new": True, "model": "cg_recnet"},
         {"version": 1, "value": 0.85, "versus_leader": versus(-0.06, 0.01)}
         | {"aliases": ["champion"], "model": "features"},
@@ -53,7 +53,7 @@ def test_findings_say_who_leads_and_what_is_significant() -> None:
 
 def test_findings_name_what_is_missing() -> None:
     other = [{"version": 9, "model": "m", "aliases": [], "reason": "other test cells"}]
-    text = "\n".join(findings(league({"version": 1}, not_comparable=other, simulated=True)))
+    text = "\n".join(findings(leaderboard({"version": 1}, not_comparable=other, simulated=True)))
     assert "There was no champion when this was compared." in text
     assert "other test cells: v9." in text
     assert "simulated" in text
@@ -79,7 +79,7 @@ def test_significantly_better_is_not_worse() -> None:
 def test_terminal_shows_every_version_and_marks_the_champion() -> None:
     """In a pipe, which has 80 columns, nothing is cut off."""
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(render_league(table(simulated=True)))
+    console.print(render_leaderboard(table(simulated=True)))
     text = console.export_text()
     assert "…" not in text
     rows = {

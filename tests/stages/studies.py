@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.config.test_config import edit
 from tests.registered import CLASSES, NAME, STUDY
 from tests.synthetic import asked
-from unstained.config.compare import CompareParams
+from unstained.config.compare import CompareParams, CompareStageParams
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.promote import PromoteParams
 from unstained.config.register import RegisterParams
@@ -16,7 +16,6 @@ from unstained.files import write_json
 from unstained.pipeline.contract import Job, Replicate
 from unstained.registry.registry import Registry
 from unstained.registry.submission import RegisteredVersion
-from unstained.stages.compare import CompareStageParams
 from unstained.stages.promote import PromoteStageParams
 
 MODELS = ("cg_recnet", "resnet50")

@@ -148,8 +148,8 @@ def test_the_page_shows_every_model_and_says_simulated(grown: Path) -> None:
 
 
 def test_the_comparison_tests_across_folds(grown: Path) -> None:
-    league = across_folds(grown, "nsc")
-    assert league is not None
+    table = across_folds(grown, "nsc")
+    assert table is not None
     scores, train = {}, []
     for model in CONTENDERS:
         numbers = [read_json(home(grown, model, fold) / "metrics.json") for fold in (0, 2)]
@@ -159,9 +159,9 @@ def test_the_comparison_tests_across_folds(grown: Path) -> None:
     test = len(predictions(grown, "resnet50", 0).query("part == 'test'"))
     variance = (1 / 2 + test / np.mean(train)) * differences.var(ddof=1)
     p = 2 * stats.t.sf(abs(differences.mean()) / np.sqrt(variance), 1)
-    assert league.pairs[0].p == pytest.approx(p)
+    assert table.pairs[0].p == pytest.approx(p)
     table = Console(width=120, file=io.StringIO())
-    table.print(render_folds(league))
+    table.print(render_folds(table))
     assert "leader" in table.file.getvalue()
 
 

@@ -33,8 +33,8 @@ from unstained.errors import IntegrityError, ParameterError, RegistryError
 from unstained.files import read_json
 from unstained.operations import compare_study
 from unstained.registry.registry import Registry
-from unstained.registry.standings import League, find_entry, find_test, findings
-from unstained.stages.compare import STAGE, make_league, run
+from unstained.registry.standings import Leaderboard, find_entry, find_test, findings
+from unstained.stages.compare import STAGE, make_leaderboard, run
 
 GROUPS = 36
 
@@ -59,11 +59,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def table(home: Path) -> League:
-    return make_league(Registry(None, home), compare_params(), STUDY, (2, 3))
+def table(home: Path) -> Leaderboard:
+    return make_leaderboard(Registry(None, home), compare_params(), STUDY, (2, 3))
 
 
-def test_entries_are_ranked_and_others_are_named(table: League) -> None:
+def test_entries_are_ranked_and_others_are_named(table: Leaderboard) -> None:
     values = [entry["value"] for entry in table["entries"]]
     assert values == sorted(values, reverse=True)
     assert {entry["version"] for entry in table["entries"]} == {1, 2, 3}
@@ -77,7 +77,7 @@ def test_entries_are_ranked_and_others_are_named(table: League) -> None:
     assert table["simulated"] is True
 
 
-def test_numbers_equal_scikit_learn_and_scipy(table: League) -> None:
+def test_numbers_equal_scikit_learn_and_scipy(table: Leaderboard) -> None:
     frame = predictions(0.95, 1)
     test, val = frame[frame.part == "test"], frame[frame.part == "val"]
     entry = find_entry(table, 2)
@@ -112,7 +112,7 @@ def expected_calibration_error(table: pd.DataFrame, bins: int) -> float:
     return total / len(cells)
 
 
-def test_a_clear_loser_is_significantly_worse_and_a_twin_is_not(table: League) -> None:
+def test_a_clear_loser_is_significantly_worse_and_a_twin_is_not(table: Leaderboard) -> None:
     loser = find_entry(table, 1)
     twin = find_entry(table, ({2, 3} - {table["leader"]}).pop())
     assert loser is not None
@@ -130,14 +130,14 @@ def test_a_clear_loser_is_significantly_worse_and_a_twin_is_not(table: League) -
     ("correction", "name"), [("holm", "holm"), ("fdr_bh", "fdr_bh"), ("bonferroni", "bonferroni")]
 )
 def test_adjusted_p_values_equal_statsmodels(home: Path, correction: str, name: str) -> None:
-    table = make_league(Registry(None, home), compare_params(correction=correction), STUDY, ())
+    table = make_leaderboard(Registry(None, home), compare_params(correction=correction), STUDY, ())
     found = [entry["versus_leader"] for entry in table["entries"] if entry["versus_leader"]]
     expected = multipletests([versus["p"] for versus in found], method=name)[1]
     assert [versus["p_adjusted"] for versus in found] == pytest.approx(list(expected))
 
 
 def test_newest_version_decides_what_is_comparable(home: Path) -> None:
-    table = make_league(Registry(None, home), compare_params(), STUDY, ())
+    table = make_leaderboard(Registry(None, home), compare_params(), STUDY, ())
     assert [entry["version"] for entry in table["entries"]] == [4]
     assert {other["version"] for other in table["not_comparable"]} == {1, 2, 3}
 
@@ -147,11 +147,11 @@ def test_replicates_are_left_out_and_counted(tmp_path: Path) -> None:
     registry, folder = fresh_registry(tmp_path), tmp_path / "in"
     for bias, skill in ((0.0, 0.7), (1.0, 0.8), (2.0, 0.75)):
         register(registry, folder, bias, predictions=predictions(skill, int(bias)))
-    before = make_league(registry, compare_params(), STUDY, ())
+    before = make_leaderboard(registry, compare_params(), STUDY, ())
     for bias in (20.0, 21.0):
         better = predictions(1.0, 9)
         register(registry, folder, bias, tags=REPLICATE, split="8" * 64, predictions=better)
-    table = make_league(registry, compare_params(), STUDY, ())
+    table = make_leaderboard(registry, compare_params(), STUDY, ())
     assert table == {**before, "replicates": 2}
     (line,) = [line for line in findings(table) if "replicates" in line]
     assert line.startswith("2 other versions are replicates, each trained with one fold held out")
@@ -164,7 +164,7 @@ def test_every_new_version_is_tested_against_every_other(tmp_path: Path) -> None
     for number in range(4):
         frame = predictions(0.7 + 0.05 * number, number)
         register(registry, tmp_path / "in", float(number), predictions=frame)
-    table = make_league(registry, compare_params(), STUDY, (1,))
+    table = make_leaderboard(registry, compare_params(), STUDY, (1,))
     assert all(find_test(table, 1, other) for other in (2, 3, 4))
     assert len(table["tests"]) == 5  # also leader 4 against 2 and 3, but not 2 against 3
 
@@ -178,12 +178,12 @@ def test_stage_writes_json_and_csv_and_tags_the_versions(home: Path, tmp_path: P
     } | no_cells(tmp_path)
     outputs = {key: tmp_path / output.path for key, output in STAGE.outputs.items()}
     report = run(compare_params(), inputs, outputs, make_job(tmp_path, registry))
-    table = read_json(outputs["league"])
+    table = read_json(outputs["leaderboard"])
     assert report.metrics["leader"] == table["leader"]
     assert report.metrics["versions"] == 3
     assert any("leads with macro F1" in note for note in report.notes)
     assert len(outputs["table"].read_text().splitlines()) == 4
-    tag = registry.version(NAME, 1).tags["league"]
+    tag = registry.version(NAME, 1).tags["leaderboard"]
     assert tag.startswith("3 of 3: macro F1 ")
     assert f"to leader v{table['leader']} (p = " in tag
     first = {key: path.read_bytes() for key, path in outputs.items()}
@@ -195,12 +195,12 @@ def test_page_is_self_contained_and_says_what_the_table_says(home: Path, tmp_pat
     add_params(home, tmp_path)
     registry = Registry(None, home)
     table = compare_study(tmp_path, STUDY, registry)
-    page = (tmp_path / "runs" / STUDY / "league" / "leaderboard.html").read_text()
+    page = (tmp_path / "runs" / STUDY / "leaderboard" / "leaderboard.html").read_text()
     assert not re.search(r"""(src|href)=["']?(https?:|//|/)""", page)
     assert f"v{table['leader']}" in page
     assert "SIMULATED CELLS" in page
     assert "the split changed" in page
-    assert read_json(tmp_path / "runs" / STUDY / "league" / "league.json") == table
+    assert read_json(tmp_path / "runs" / STUDY / "leaderboard" / "leaderboard.json") == table
 
 
 def add_params(home: Path, root: Path) -> None:
@@ -222,12 +222,12 @@ def test_unknown_study_and_empty_registry(tmp_path: Path) -> None:
 
 def test_version_that_the_registry_lacks_is_named(home: Path) -> None:
     with pytest.raises(RegistryError, match="lacks version 9"):
-        make_league(Registry(None, home), compare_params(), STUDY, (2, 9))
+        make_leaderboard(Registry(None, home), compare_params(), STUDY, (2, 9))
 
 
 def test_models_of_one_run_on_different_cells_are_refused(home: Path) -> None:
     with pytest.raises(RegistryError, match="different cells"):
-        make_league(Registry(None, home), compare_params(), STUDY, (3, 4))
+        make_leaderboard(Registry(None, home), compare_params(), STUDY, (3, 4))
 
 
 def test_predictions_for_other_cells_or_labels_are_left_out(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_predictions_for_other_cells_or_labels_are_left_out(tmp_path: Path) -> N
     fewer = make_predictions().iloc[:-1]
     for bias, frame in ((0.0, swapped), (1.0, fewer), (2.0, make_predictions())):
         register(registry, tmp_path / "in", bias, predictions=frame)
-    table = make_league(registry, compare_params(), STUDY, ())
+    table = make_leaderboard(registry, compare_params(), STUDY, ())
     assert [entry["version"] for entry in table["entries"]] == [3]
     assert [other["version"] for other in table["not_comparable"]] == [1, 2]
     assert "other cells or other true classes and values" in table["not_comparable"][0]["reason"]
@@ -249,7 +249,7 @@ def test_order_of_cells_does_not_matter(tmp_path: Path) -> None:
     shuffled = make_predictions().sample(frac=1, random_state=np.random.RandomState(3))
     register(registry, tmp_path / "in", 0.0, predictions=shuffled)
     register(registry, tmp_path / "in", 1.0)
-    table = make_league(registry, compare_params(), STUDY, ())
+    table = make_leaderboard(registry, compare_params(), STUDY, ())
     assert table["tests"][0]["difference"] == 0
     assert table["tests"][0]["n_discordant"] == 0
 
@@ -259,7 +259,7 @@ def test_version_of_another_tool_is_left_out(tmp_path: Path) -> None:
     version = register(registry, tmp_path / "in", 0.0)
     register(registry, tmp_path / "in", 1.0)
     registry.client.delete_model_version_tag(NAME, str(version.version), "latency_ms")
-    table = make_league(registry, compare_params(), STUDY, ())
+    table = make_leaderboard(registry, compare_params(), STUDY, ())
     assert "no tag latency_ms" in table["not_comparable"][0]["reason"]
 
 
@@ -269,4 +269,4 @@ def test_changed_predictions_stop_the_comparison(tmp_path: Path) -> None:
     (path,) = (tmp_path / "mlartifacts").rglob("predictions.parquet")
     make_predictions(skill=1.0).to_parquet(path)
     with pytest.raises(IntegrityError):
-        make_league(registry, compare_params(), STUDY, ())
+        make_leaderboard(registry, compare_params(), STUDY, ())

@@ -1,4 +1,4 @@
-"""The stage promote: from league and registrations to a champion, a ledger and a decision."""
+"""The stage promote: from leaderboard and registrations to a champion, a ledger and a decision."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Pipeline:
         compare.run(compare_params(), inputs, outputs, self.job)
 
     def promote(self, **changes: object) -> tuple[Mapping[str, Any], Report]:
-        inputs = {"league": self.root / "league.json", "registrations": self.directory}
+        inputs = {"leaderboard": self.root / "leaderboard.json", "registrations": self.directory}
         outputs = {name: self.root / out.path for name, out in promote.STAGE.outputs.items()}
         report = promote.run(promote_params(**changes), inputs, outputs, self.job)
         return read_json(outputs["decision"]), report
@@ -119,7 +119,7 @@ def test_first_better_and_worse_rounds(pipeline: Pipeline) -> None:
 
 
 def test_promoting_again_changes_nothing(pipeline: Pipeline) -> None:
-    """`dvc repro` runs promote alone when a limit changed; its league knows no champion yet."""
+    """`dvc repro` runs promote alone when a limit changed; the leaderboard has no champion yet."""
     pipeline.round(0.7, 0.8)
     decision, _ = pipeline.promote(max_ece=0.4)
     assert decision["promoted"] is False
@@ -127,14 +127,14 @@ def test_promoting_again_changes_nothing(pipeline: Pipeline) -> None:
     assert pipeline.actions == ["promote"]
 
 
-def test_league_older_than_a_champion_from_elsewhere_is_refused(pipeline: Pipeline) -> None:
+def test_leaderboard_older_than_a_champion_from_elsewhere_is_refused(pipeline: Pipeline) -> None:
     pipeline.register(0.7, 0.8)
     pipeline.compare()
     late = register(
         pipeline.registry, pipeline.root / "in", 9.0, predictions=make_predictions(groups=GROUPS)
     )
     pipeline.registry.set_alias(NAME, "champion", late.version)
-    with pytest.raises(RegistryError, match="v3 became champion after the league"):
+    with pytest.raises(RegistryError, match="v3 became champion after the leaderboard"):
         pipeline.promote()
 
 

@@ -33,7 +33,7 @@ from unstained.registry.registration import version_ranges
 from unstained.registry.registry import Registry
 from unstained.report.leaderboard.folds import render_folds, replicate_versions
 from unstained.stages import evaluate, export, register, train
-from unstained.statistics.folds import FoldSizes, league
+from unstained.statistics.folds import FoldSizes, compare_folds
 
 NAME = "unstained-toy"
 ONE = Replicate(0, 7)
@@ -294,7 +294,7 @@ def test_a_fold_that_the_split_lacks_is_refused(fresh: Grid) -> None:
 def test_the_table_across_folds_names_the_versions(registered: Grid) -> None:
     scores = {name: np.array([[0.8], [0.9]]) + i / 10 for i, name in enumerate(MODELS)}
     scores["other"] = np.array([[0.1], [0.3]])
-    table = league("macro_f1", scores, FoldSizes(100, 50), 0.95)
+    table = compare_folds("macro_f1", scores, FoldSizes(100, 50), 0.95)
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(render_folds(table, replicate_versions(registered.root, "toy")))
     rows = {line.split()[0]: line.split()[1] for line in console.export_text().splitlines()[2:5]}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.leagues import league
+from tests.leaderboards import leaderboard
 from tests.learning.cases import STUDY as DATA
 from tests.registered import fresh_registry, register
 from tests.stages.evaluated import COMMON, EVALUATE, MODELS, Evaluated, make_inputs
@@ -40,7 +40,7 @@ DECISION: dict[str, Any] = {
     "criteria": [{**CRITERION, "sentence": "there is no champion to beat"}],
     "sentence": "v2 (m2) is champion: gate passed",
 }
-LEAGUE = league({"version": 1, "value": 0.9, "new": True}, {"version": 2, "model": "m2"})
+LEADERBOARD = leaderboard({"version": 1, "value": 0.9, "new": True}, {"version": 2, "model": "m2"})
 
 
 class Project:
@@ -55,7 +55,7 @@ class Project:
             place = folder / "register" / model
             place.mkdir(parents=True)
             write_json(place / "registration.json", {"version": version})
-        write_json(folder / "league.json", LEAGUE)
+        write_json(folder / "leaderboard.json", LEADERBOARD)
         write_json(folder / "decision.json", DECISION)
         self.inputs = {
             "store": inputs["store"],
@@ -65,7 +65,7 @@ class Project:
             "predictions": evaluated.evaluate,
             "evaluation": evaluated.of_all("evaluation"),
             "registrations": folder / "register",
-            "league": folder / "league.json",
+            "leaderboard": folder / "leaderboard.json",
             "decision": folder / "decision.json",
         }
         assert set(self.inputs) == set(STAGE.inputs)
@@ -150,11 +150,11 @@ def test_the_leaderboard_names_the_champion_of_this_promotion_and_why(pages: Pag
 def test_whoever_is_champion_stands_there(
     project: Project, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
-    table = {**LEAGUE, "champion": changes.get("replaced")}
-    write_json(tmp_path / "league.json", table)
+    table = {**LEADERBOARD, "champion": changes.get("replaced")}
+    write_json(tmp_path / "leaderboard.json", table)
     write_json(tmp_path / "decision.json", {**DECISION, **changes})
     found = project.pages(
-        tmp_path, league=tmp_path / "league.json", decision=tmp_path / "decision.json"
+        tmp_path, leaderboard=tmp_path / "leaderboard.json", decision=tmp_path / "decision.json"
     )
     assert said in visible(found.html["leaderboard"])
 

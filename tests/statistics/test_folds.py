@@ -101,7 +101,7 @@ def test_exchanging_models_changes_signs_alone(seed: int, shift: float) -> None:
     assert forth.p == pytest.approx(back.p, rel=1e-6)
 
 
-def test_league_is_ordered_and_compared_with_its_leader() -> None:
+def test_models_are_ordered_and_compared_with_its_leader() -> None:
     rng = np.random.default_rng(2)
     common = table(rng)
     scores = {
@@ -109,7 +109,7 @@ def test_league_is_ordered_and_compared_with_its_leader() -> None:
         "best": common,
         "twin": common - 1e-4 + 0.01 * rng.normal(size=(5, 3)),
     }
-    found = folds.league("macro_f1", scores, SIZES, 0.95)
+    found = folds.compare_folds("macro_f1", scores, SIZES, 0.95)
     assert (found.metric, found.folds, found.seeds) == ("macro_f1", 5, 3)
     assert [row.rank for row in found.rows] == [1, 2, 3]
     means = [row.mean for row in found.rows]
@@ -130,8 +130,8 @@ def test_league_is_ordered_and_compared_with_its_leader() -> None:
     assert found.rows[1].behind.p_holm > 0.05
 
 
-def test_a_league_of_one_has_no_pairs() -> None:
-    found = folds.league("f1", {"only": table(np.random.default_rng(0))}, SIZES, 0.95)
+def test_a_table_of_one_has_no_pairs() -> None:
+    found = folds.compare_folds("f1", {"only": table(np.random.default_rng(0))}, SIZES, 0.95)
     assert (len(found.rows), found.pairs, found.rows[0].behind) == (1, (), None)
 
 

@@ -129,13 +129,13 @@ def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     predictor = Predictor(runs / "export" / MODEL / "artifact")
     served = predictor.predict(store.images(np.arange(3)))
     names = list(served)
-    league = read_json(runs / "compare" / "league.json")
+    leaderboard = read_json(runs / "compare" / "leaderboard.json")
     decision = read_json(runs / "promote" / "decision.json")
-    first, metrics = league["entries"][0], read_json(runs / "controls" / "metrics.json")
+    first, metrics = leaderboard["entries"][0], read_json(runs / "controls" / "metrics.json")
     (task,) = STUDIES[name]["tasks"]
     scores = metrics[MODEL]["task"][task]
-    assert (league["metric"], league["higher_is_better"]) == METRICS[name]
-    assert first["value"] == pytest.approx(scores[league["metric"]], abs=1e-6)
+    assert (leaderboard["metric"], leaderboard["higher_is_better"]) == METRICS[name]
+    assert first["value"] == pytest.approx(scores[leaderboard["metric"]], abs=1e-6)
     criteria = {criterion["name"] for criterion in decision["criteria"]}
     assert ("rare class" in criteria) == (name == "colour")
     if name == "colour":

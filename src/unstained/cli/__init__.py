@@ -79,7 +79,7 @@ def configure() -> None:
 
 @app.command()
 def summary() -> None:
-    """Print league tables, champions and where the reports are."""
+    """Print leaderboards, champions and where the reports are."""
     from unstained.summary import print_summary
 
     print_summary(project_root())
@@ -123,13 +123,13 @@ def compare(study: Study) -> None:
     from rich.console import Console
 
     from unstained.operations import compare_study
-    from unstained.registry.standings import render_league
+    from unstained.registry.standings import render_leaderboard
     from unstained.report.leaderboard.folds import across_folds, render_folds, replicate_versions
 
     console, root = Console(), project_root()
     folds = across_folds(root, study)
     try:
-        console.print(render_league(compare_study(root, study)))
+        console.print(render_leaderboard(compare_study(root, study)))
     except NoCandidateError as error:
         if folds is None:
             raise

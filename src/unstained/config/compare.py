@@ -7,6 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from unstained.config.base import Count, Fraction, Params
+from unstained.config.evaluate import EvaluateParams
+from unstained.config.register import RegisterParams
+from unstained.config.study import CommonParams, StudyData
 
 
 class CompareParams(Params):
@@ -24,3 +27,13 @@ class CompareParams(Params):
     resamples: Count
     alpha: Fraction
     correction: Literal["holm", "fdr_bh", "bonferroni"]
+
+
+class CompareStageParams(Params):
+    """All that the leaderboard depends on."""
+
+    common: CommonParams
+    data: StudyData
+    register_: RegisterParams
+    evaluate: EvaluateParams
+    compare: CompareParams

@@ -16,8 +16,7 @@ changed (prior shift):
   and 1 of greatest likelihood. It needs no calibration and uses less of what is known. If the two
   disagree by more than their intervals, the assumption does not hold.
 
-Intervals resample the culture's acquisitions and those of the validation cells, on which error
-rates and calibrations rest.
+Intervals resample the acquisitions of the culture and of the validation cells.
 """
 
 from __future__ import annotations
@@ -157,8 +156,8 @@ def mixture_shares(likelihoods: Floats, weights: Floats, start: Floats) -> tuple
 
 
 def _density(likelihoods: Floats, shares: Floats) -> Floats:
-    shared = likelihoods.ndim == 2
-    density = shares @ likelihoods.T if shared else np.einsum("rnk,rk->rn", likelihoods, shares)
+    alike = likelihoods.ndim == 2
+    density = shares @ likelihoods.T if alike else np.einsum("rnk,rk->rn", likelihoods, shares)
     return np.asarray(np.maximum(density, _SMALLEST))
 
 
@@ -169,8 +168,8 @@ def _log_likelihood(likelihoods: Floats, weights: Floats, shares: Floats) -> Flo
 def _gradient(likelihoods: Floats, weights: Floats, shares: Floats) -> Floats:
     """Derivative of the mean log-likelihood by each share, (R, K); its mean under them is 1."""
     ratio = weights / _density(likelihoods, shares)
-    shared = likelihoods.ndim == 2
-    summed = ratio @ likelihoods if shared else np.einsum("rn,rnk->rk", ratio, likelihoods)
+    alike = likelihoods.ndim == 2
+    summed = ratio @ likelihoods if alike else np.einsum("rn,rnk->rk", ratio, likelihoods)
     return np.asarray(summed / weights.sum(axis=1, keepdims=True))
 
 

@@ -40,7 +40,7 @@ ARTIFACTS: Final = {
     "controls": "record",
     "export": "artifact",
     "register": "registration",
-    "compare": "league",
+    "compare": "ranking",
     "promote": "decision",
     "report": "pages",
     "monitor": "watch",

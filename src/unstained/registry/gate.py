@@ -1,4 +1,4 @@
-"""The gate: may a challenger become champion? A pure function of the league table.
+"""The gate: may a challenger become champion? A pure function of the leaderboard.
 
 The challenger is the best of the new versions on the validation cells, so the test cells have no
 say in who it is, and one test against the champion keeps its error rate: a challenger that is no
@@ -17,7 +17,7 @@ from unstained.config.promote import PromoteParams
 from unstained.errors import RegistryError
 from unstained.registry.standings import (
     Entry,
-    League,
+    Leaderboard,
     Test,
     find_entry,
     find_test,
@@ -80,7 +80,7 @@ class Decision:
 
 
 def decide(
-    league: League,
+    leaderboard: Leaderboard,
     new: Sequence[int],
     champion: int | None,
     params: PromoteParams,
@@ -89,25 +89,25 @@ def decide(
     """Examine the best new version.
 
     Args:
-        league: the league table.
+        leaderboard: the leaderboard.
         new: versions of this run.
         champion: version that is champion now.
         params: limits.
         withdrawn: versions that were rolled back -> why.
 
     Raises:
-        RegistryError: a new version is not in the league, or `champion` became champion after the
-            league was made.
+        RegistryError: a new version is not in the leaderboard, or `champion` became champion after
+            it was made.
     """
-    challenger = choose_challenger(league, new)
+    challenger = choose_challenger(leaderboard, new)
     number, model = challenger["version"], challenger["model"]
     name = f"v{number} ({model})"
     if number == champion:
         sentence = f"{name} stays champion: it is the best of this run on the validation cells"
         return Decision(number, model, champion, (), sentence)
-    classes = has_classes(league)
+    classes = has_classes(leaderboard)
     criteria = (
-        _better(league, challenger, champion, params.alpha),
+        _better(leaderboard, challenger, champion, params.alpha),
         *([_calibrated(challenger, params.max_ece)] if classes else []),
         _parity(challenger),
         *([_floor(challenger, params.min_class_recall)] if classes else []),
@@ -128,53 +128,56 @@ def decide(
     return Decision(number, model, champion, criteria, sentence)
 
 
-def choose_challenger(league: League, new: Sequence[int]) -> Entry:
+def choose_challenger(leaderboard: Leaderboard, new: Sequence[int]) -> Entry:
     """The new version that is best on the validation cells; the older one of equals.
 
     Raises:
-        RegistryError: a new version is not in the league.
+        RegistryError: a new version is not in the leaderboard.
     """
-    entries = [find_entry(league, version) for version in new]
+    entries = [find_entry(leaderboard, version) for version in new]
     missing = [version for version, entry in zip(new, entries, strict=True) if entry is None]
     if missing or not entries:
         raise RegistryError(
-            f"the league of {league['study']} lacks version {missing[0] if missing else 'any'}",
-            f"compare again: unstained run compare {league['study']}",
+            f"the leaderboard of {leaderboard['study']} lacks version "
+            f"{missing[0] if missing else 'any'}",
+            f"compare again: unstained run compare {leaderboard['study']}",
         )
     present = [entry for entry in entries if entry is not None]
-    return max(present, key=lambda entry: (_validation(league, entry), -entry["version"]))
+    return max(present, key=lambda entry: (_validation(leaderboard, entry), -entry["version"]))
 
 
-def _validation(league: League, entry: Entry) -> float:
+def _validation(leaderboard: Leaderboard, entry: Entry) -> float:
     """An entry's gain on the validation cells; least where they do not determine it."""
     value = entry["validation"]
-    return -math.inf if value is None else gain(league, value)
+    return -math.inf if value is None else gain(leaderboard, value)
 
 
-def _better(league: League, challenger: Entry, champion: int | None, alpha: float) -> Criterion:
-    metric = metric_words(league)
+def _better(
+    leaderboard: Leaderboard, challenger: Entry, champion: int | None, alpha: float
+) -> Criterion:
+    metric = metric_words(leaderboard)
     if champion is None:
         return Criterion("better", True, None, alpha, "there is no champion to beat")
-    for other in league["not_comparable"]:
+    for other in leaderboard["not_comparable"]:
         if other["version"] == champion:
             sentence = (
                 f"champion v{champion} cannot be compared: {other['reason']}; to begin a new line "
                 "of models, change register.registered_model in params.yaml"
             )
             return Criterion("better", False, None, alpha, sentence)
-    test = find_test(league, challenger["version"], champion)
+    test = find_test(leaderboard, challenger["version"], champion)
     if test is None:
         raise RegistryError(
-            f"v{champion} became champion after the league of {league['study']} was made",
-            f"compare again: unstained run compare {league['study']}",
+            f"v{champion} became champion after the leaderboard of {leaderboard['study']} was made",
+            f"compare again: unstained run compare {leaderboard['study']}",
         )
-    better = gain(league, test["difference"]) > 0
+    better = gain(leaderboard, test["difference"]) > 0
     p = one_sided(test, better=better)
     passed = better and p < alpha
     sentence = (
         f"its {metric} is {abs(test['difference']):.4f} "
         f"{'above' if test['difference'] >= 0 else 'below'} that of v{champion} on the same cells "
-        f"({league['confidence']:.0%} interval {test['low']:+.4f} to {test['high']:+.4f}; "
+        f"({leaderboard['confidence']:.0%} interval {test['low']:+.4f} to {test['high']:+.4f}; "
         f"one-sided p = {p:.3g}, limit {alpha:g})"
     )
     if not passed and test["p_floor"] / 2 >= alpha:

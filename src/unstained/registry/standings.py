@@ -1,4 +1,4 @@
-"""The league table: registered versions of a study on the same test cells.
+"""The leaderboard: registered versions of a study on the same test cells.
 
 This module holds the table's form, what is read from it, and its look in a terminal and as CSV.
 The numbers come from the stage `compare`, which joins registry and statistics.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 SHOWN: Final = ("macro_f1", "r", "mae")
-"""Metrics of which the first that a task has is shown of it beside the league's own."""
+"""Metrics of which the first that a task has is shown of it beside the leaderboard's own."""
 
 
 class Test(TypedDict):
@@ -47,8 +47,8 @@ class Versus(TypedDict):
 class Entry(TypedDict):
     """A comparable version.
 
-    `value` with `low` and `high` is the league's metric on the test cells, `validation` the same
-    metric on the validation cells. A `rescored` champion was evaluated on other cells and
+    `value` with `low` and `high` is the leaderboard's metric on the test cells, `validation` the
+    same metric on the validation cells. A `rescored` champion was evaluated on other cells and
     asked about these for the comparison. `ece`, `recalls` and `min_class_recall` are of the first
     classes task, None and empty without one; `tasks` holds every task's metrics. A number is None
     where the test cells do not determine it.
@@ -85,7 +85,7 @@ class NotComparable(TypedDict):
     reason: str
 
 
-class League(TypedDict):
+class Leaderboard(TypedDict):
     """The table: entries best first, tests by pair, and what was left out.
 
     `replicates` counts the versions that are trainings among folds and seeds.
@@ -113,14 +113,14 @@ class League(TypedDict):
     not_comparable: list[NotComparable]
 
 
-def find_entry(league: League, version: int) -> Entry | None:
+def find_entry(leaderboard: Leaderboard, version: int) -> Entry | None:
     """The entry of a version, or None."""
-    return next((entry for entry in league["entries"] if entry["version"] == version), None)
+    return next((entry for entry in leaderboard["entries"] if entry["version"] == version), None)
 
 
-def find_test(league: League, first: int, second: int) -> Test | None:
+def find_test(leaderboard: Leaderboard, first: int, second: int) -> Test | None:
     """The test of `first` against `second`, whichever way round it was made, or None."""
-    for test in league["tests"]:
+    for test in leaderboard["tests"]:
         if (test["first"], test["second"]) == (first, second):
             return test
         if (test["second"], test["first"]) == (first, second):
@@ -137,27 +137,27 @@ def reverse(test: Test) -> Test:
     return turned
 
 
-def metric_words(league: League) -> str:
+def metric_words(leaderboard: Leaderboard) -> str:
     """The metric as it is written in a sentence, e.g. 'macro F1'."""
-    return league["metric_words"]
+    return leaderboard["metric_words"]
 
 
-def gain(league: League, difference: float) -> float:
-    """A difference in the league's metric, positive where the first of the two is better."""
-    return difference if league["higher_is_better"] else -difference
+def gain(leaderboard: Leaderboard, difference: float) -> float:
+    """A difference in the leaderboard's metric, positive where the first of the two is better."""
+    return difference if leaderboard["higher_is_better"] else -difference
 
 
-def findings(league: League) -> list[str]:
+def findings(leaderboard: Leaderboard) -> list[str]:
     """What the table says, in sentences."""
-    metric, entries = metric_words(league), league["entries"]
+    metric, entries = metric_words(leaderboard), leaderboard["entries"]
     first = entries[0]
     lines = [
         f"v{first['version']} ({first['model']}) leads with {metric} {first['value']:.3f} "
-        f"({league['confidence']:.0%} interval {first['low']:.3f} to {first['high']:.3f}) on "
-        f"{league['test_cells']:,} test cells in {league['test_groups']} groups."
+        f"({leaderboard['confidence']:.0%} interval {first['low']:.3f} to {first['high']:.3f}) on "
+        f"{leaderboard['test_cells']:,} test cells in {leaderboard['test_groups']} groups."
     ]
-    worse = [f"v{e['version']}" for e in entries if is_worse(league, e)]
-    equal = [f"v{e['version']}" for e in entries[1:] if not is_worse(league, e)]
+    worse = [f"v{e['version']}" for e in entries if is_worse(leaderboard, e)]
+    equal = [f"v{e['version']}" for e in entries[1:] if not is_worse(leaderboard, e)]
     if worse:
         lines.append(f"Significantly worse than the leader: {', '.join(worse)}.")
     if equal:
@@ -168,60 +168,60 @@ def findings(league: League) -> list[str]:
         for e in entries
         if e["rescored"]
     ]
-    champion = league["champion"]
+    champion = leaderboard["champion"]
     lines.append(
         "There was no champion when this was compared."
         if champion is None
         else f"Champion when this was compared: v{champion}."
     )
-    floor = min((test["p_floor"] for test in league["tests"]), default=0.0)
-    if floor >= league["alpha"]:
+    floor = min((test["p_floor"] for test in leaderboard["tests"]), default=0.0)
+    if floor >= leaderboard["alpha"]:
         lines.append(
-            f"With {league['test_groups']} groups p cannot fall below {floor:.2g}, so no "
+            f"With {leaderboard['test_groups']} groups p cannot fall below {floor:.2g}, so no "
             "difference can be called significant: add acquisitions."
         )
-    if league["not_comparable"]:
-        others = ", ".join(f"v{e['version']}" for e in league["not_comparable"])
+    if leaderboard["not_comparable"]:
+        others = ", ".join(f"v{e['version']}" for e in leaderboard["not_comparable"])
         lines.append(f"Not comparable, because evaluated on other test cells: {others}.")
-    if league["replicates"]:
+    if leaderboard["replicates"]:
         lines.append(
-            f"{league['replicates']} other versions are replicates, each trained with one fold "
-            "held out for the comparison across folds: no candidates, so this table, its adjusted "
-            "p and promotion leave them out."
+            f"{leaderboard['replicates']} other versions are replicates, each trained with one "
+            "fold held out for the comparison across folds: no candidates, so this table, its "
+            "adjusted p and promotion leave them out."
         )
-    if league["simulated"]:
+    if leaderboard["simulated"]:
         lines.append("All cells are simulated: the ranking says nothing about real cells.")
     return lines
 
 
-def is_worse(league: League, entry: Entry) -> bool:
+def is_worse(leaderboard: Leaderboard, entry: Entry) -> bool:
     """Whether an entry is significantly worse than the leader, all comparisons counted."""
     versus = entry["versus_leader"]
-    if versus is None or versus["p_adjusted"] >= league["alpha"]:
+    if versus is None or versus["p_adjusted"] >= leaderboard["alpha"]:
         return False
-    return gain(league, versus["difference"]) < 0
+    return gain(leaderboard, versus["difference"]) < 0
 
 
-def place(league: League, entry: Entry) -> str:
+def place(leaderboard: Leaderboard, entry: Entry) -> str:
     """An entry's place in one line, e.g. for MLflow's page of the version."""
-    rank = league["entries"].index(entry) + 1
+    rank = leaderboard["entries"].index(entry) + 1
     text = (
-        f"{rank} of {len(league['entries'])}: {metric_words(league)} {entry['value']:.3f} "
-        f"({entry['low']:.3f} to {entry['high']:.3f})"
+        f"{rank} of {len(leaderboard['entries'])}: {metric_words(leaderboard)} "
+        f"{entry['value']:.3f} ({entry['low']:.3f} to {entry['high']:.3f})"
     )
     versus = entry["versus_leader"]
     if versus is None:
         return text
     return (
-        f"{text}, {versus['difference']:+.3f} to leader v{league['leader']} "
-        f"(p = {versus['p_adjusted']:.3g}, {league['correction']})"
+        f"{text}, {versus['difference']:+.3f} to leader v{leaderboard['leader']} "
+        f"(p = {versus['p_adjusted']:.3g}, {leaderboard['correction']})"
     )
 
 
-def as_csv(league: League) -> str:
+def as_csv(leaderboard: Leaderboard) -> str:
     """One line an entry, for `dvc plots` and spreadsheets."""
     out = io.StringIO()
-    rows = [_row(entry) for entry in league["entries"]]
+    rows = [_row(entry) for entry in leaderboard["entries"]]
     writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -247,43 +247,43 @@ def _row(entry: Entry) -> dict[str, object]:
     return row
 
 
-def render_league(league: League) -> Group:
+def render_leaderboard(leaderboard: Leaderboard) -> Group:
     """The table for a terminal, 80 characters wide and with several lines a version."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    simulated = " (simulated cells)" if league["simulated"] else ""
+    simulated = " (simulated cells)" if leaderboard["simulated"] else ""
     table = Table(
-        title=f"{league['study']}: {league['name']}{simulated}",
+        title=f"{leaderboard['study']}: {leaderboard['name']}{simulated}",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    metric = metric_words(league)
+    metric = metric_words(leaderboard)
     for heading in ("", "model"):
         table.add_column(heading, no_wrap=True)
-    classes = ("worst\nclass", "ECE") if has_classes(league) else ()
+    classes = ("worst\nclass", "ECE") if has_classes(leaderboard) else ()
     for heading in (
         metric,
         "to leader",
         *classes,
         "ms",
-        *(["tasks"] if side_tasks(league) else []),
+        *(["tasks"] if side_tasks(leaderboard) else []),
     ):
         table.add_column(heading, justify="right", no_wrap=True)
-    for entry in league["entries"]:
+    for entry in leaderboard["entries"]:
         champion = "champion" in entry["aliases"]
-        table.add_row(*_cells(league, entry), style="bold" if champion else None)
-    return Group(table, *(Text(line) for line in findings(league)))
+        table.add_row(*_cells(leaderboard, entry), style="bold" if champion else None)
+    return Group(table, *(Text(line) for line in findings(leaderboard)))
 
 
-def _cells(league: League, entry: Entry) -> list[str]:
+def _cells(leaderboard: Leaderboard, entry: Entry) -> list[str]:
     versus = entry["versus_leader"]
     difference = "leader"
     if versus is not None:
-        star = "*" if is_worse(league, entry) else ""
+        star = "*" if is_worse(leaderboard, entry) else ""
         difference = f"{versus['difference']:+.3f}{star}\np {versus['p_adjusted']:.3f}"
     marks = [*entry["aliases"], *(["new"] if entry["new"] else [])]
     return [
@@ -291,15 +291,19 @@ def _cells(league: League, entry: Entry) -> list[str]:
         "\n".join([entry["model"], *([", ".join(marks)] if marks else [])]),
         f"{entry['value']:.3f}\n{entry['low']:.3f}-{entry['high']:.3f}",
         difference,
-        *([number(entry["min_class_recall"]), number(entry["ece"])] if has_classes(league) else []),
+        *(
+            [number(entry["min_class_recall"]), number(entry["ece"])]
+            if has_classes(leaderboard)
+            else []
+        ),
         f"{entry['latency_ms']:.1f}",
-        *(["\n".join(side_numbers(league, entry))] if side_tasks(league) else []),
+        *(["\n".join(side_numbers(leaderboard, entry))] if side_tasks(leaderboard) else []),
     ]
 
 
-def has_classes(league: League) -> bool:
+def has_classes(leaderboard: Leaderboard) -> bool:
     """Whether the study has a classes task, and so recalls and a calibration error."""
-    return bool(league["entries"][0]["recalls"])
+    return bool(leaderboard["entries"][0]["recalls"])
 
 
 def accuracy(entry: Entry) -> float | None:
@@ -307,26 +311,26 @@ def accuracy(entry: Entry) -> float | None:
     return next((m["accuracy"] for m in entry["tasks"].values() if "accuracy" in m), None)
 
 
-def has_mcnemar(league: League) -> bool:
-    """Whether the league is ordered by predicted classes, which McNemar's test compares."""
-    return any(test["p_mcnemar"] is not None for test in league["tests"])
+def has_mcnemar(leaderboard: Leaderboard) -> bool:
+    """Whether the leaderboard is ordered by predicted classes, which McNemar's test compares."""
+    return any(test["p_mcnemar"] is not None for test in leaderboard["tests"])
 
 
-def side_tasks(league: League) -> dict[str, str]:
-    """Tasks that the league is not ordered by -> the metric that is shown of them."""
-    tasks = league["entries"][0]["tasks"]
+def side_tasks(leaderboard: Leaderboard) -> dict[str, str]:
+    """Tasks that the leaderboard is not ordered by -> the metric that is shown of them."""
+    tasks = leaderboard["entries"][0]["tasks"]
     return {
         task: next(name for name in SHOWN if name in metrics)
         for task, metrics in tasks.items()
-        if task != league["task"]
+        if task != leaderboard["task"]
     }
 
 
-def side_numbers(league: League, entry: Entry) -> list[str]:
-    """'GFAP r 0.912' for each task that the league is not ordered by."""
+def side_numbers(leaderboard: Leaderboard, entry: Entry) -> list[str]:
+    """'GFAP r 0.912' for each task that the leaderboard is not ordered by."""
     return [
         f"{task} {name.replace('_', ' ')} {number(entry['tasks'][task][name])}"
-        for task, name in side_tasks(league).items()
+        for task, name in side_tasks(leaderboard).items()
     ]
 
 

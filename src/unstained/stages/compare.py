@@ -1,6 +1,6 @@
 """Compare: all registered versions of a study, tested in pairs on the same test cells.
 
-The stage of that name and `unstained compare STUDY` (`operations`) share `make_league`.
+The stage of that name and `unstained compare STUDY` (`operations`) share `make_leaderboard`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstained.config.base import Params
-from unstained.config.compare import CompareParams
-from unstained.config.evaluate import EvaluateParams
-from unstained.config.register import RegisterParams
-from unstained.config.study import CommonParams, StudyData
+from unstained.config.compare import CompareStageParams
 from unstained.errors import NoCandidateError, RegistryError
 from unstained.files import write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
@@ -21,17 +17,7 @@ from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Rep
 if TYPE_CHECKING:
     from unstained.registry.leaderboard.candidates import Candidate, CellFiles
     from unstained.registry.registry import Registry
-    from unstained.registry.standings import League, NotComparable
-
-
-class CompareStageParams(Params):
-    """Parameters of the stage."""
-
-    common: CommonParams
-    data: StudyData
-    register_: RegisterParams
-    evaluate: EvaluateParams
-    compare: CompareParams
+    from unstained.registry.standings import Leaderboard, NotComparable
 
 
 STAGE = Stage(
@@ -50,9 +36,9 @@ STAGE = Stage(
         "split": Input("split", "split"),
     },
     outputs={
-        "league": Output("league.json"),
+        "leaderboard": Output("leaderboard.json"),
         "table": Output(
-            "league.csv",
+            "leaderboard.csv",
             kind="plots",
             plot={
                 "x": "value",
@@ -67,7 +53,7 @@ STAGE = Stage(
 
 
 def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
-    """Put the versions of this run into the league of all versions.
+    """Put the versions of this run into the leaderboard of all versions.
 
     Raises:
         RegistryError: MLflow failed, or lacks a version that was registered.
@@ -78,35 +64,35 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
 
     new = read_registrations(inputs["registrations"], job.models)
     cells = CellFiles(inputs["store"], inputs["split"])
-    league = make_league(job.registry, params, job.study, new, cells)
-    write_league(league, outputs)
-    show_in_mlflow(job.registry, league)
-    leader = league["entries"][0]
+    leaderboard = make_leaderboard(job.registry, params, job.study, new, cells)
+    write_leaderboard(leaderboard, outputs)
+    show_in_mlflow(job.registry, leaderboard)
+    leader = leaderboard["entries"][0]
     metrics: dict[str, Scalar] = {
         "leader": leader["version"],
-        "champion": league["champion"],
-        "versions": len(league["entries"]),
-        "not_comparable": len(league["not_comparable"]),
-        "replicates_left_out": league["replicates"],
-        league["metric"]: round(leader["value"], 6),
+        "champion": leaderboard["champion"],
+        "versions": len(leaderboard["entries"]),
+        "not_comparable": len(leaderboard["not_comparable"]),
+        "replicates_left_out": leaderboard["replicates"],
+        leaderboard["metric"]: round(leader["value"], 6),
     }
-    return Report(metrics, tuple(findings(league)))
+    return Report(metrics, tuple(findings(leaderboard)))
 
 
-def make_league(
+def make_leaderboard(
     registry: Registry,
     params: CompareStageParams,
     study: str,
     new: Sequence[int],
     cells: CellFiles | None = None,
-) -> League:
-    """The league table of a study's candidates: all versions but replicates.
+) -> Leaderboard:
+    """The leaderboard of a study's candidates: all versions but replicates.
 
     Args:
         registry: where the versions are.
         params: metric, resamples, alpha, correction.
         study: key of params.yaml `studies`.
-        new: versions of this run; the league is theirs. Without any it is the newest version's.
+        new: versions of this run, whose leaderboard it is; without any, the newest version's.
         cells: where their cells are. A champion that was evaluated on others is asked about these.
 
     Raises:
@@ -138,7 +124,7 @@ def _table(
     candidates: Sequence[Candidate],
     others: list[NotComparable],
     replicates: int,
-) -> League:
+) -> Leaderboard:
     """The table of comparable versions, every entry with its tests."""
     from unstained.registry.leaderboard.scoring import paired_tests, score, versus
     from unstained.tasks.gate import gate_metric
@@ -149,7 +135,7 @@ def _table(
     entries.sort(key=lambda entry: (sign * entry["value"], entry["version"]))
     numbers = [entry["version"] for entry in entries]
     pairs = _pairs(numbers, {numbers[0], champion, *new})
-    league: League = {
+    leaderboard: Leaderboard = {
         "study": study,
         "name": first.version.name,
         "task": params.data.primary_task.name,
@@ -171,36 +157,36 @@ def _table(
         "tests": paired_tests(candidates, pairs, params),
         "not_comparable": others,
     }
-    to_leader, to_champion = versus(league, numbers[0]), versus(league, champion)
+    to_leader, to_champion = versus(leaderboard, numbers[0]), versus(leaderboard, champion)
     for entry in entries:
         entry["versus_leader"] = to_leader.get(entry["version"])
         entry["versus_champion"] = to_champion.get(entry["version"])
-    return league
+    return leaderboard
 
 
-def write_league(league: League, outputs: Mapping[str, Path]) -> None:
-    """Write league.json and league.csv."""
+def write_leaderboard(leaderboard: Leaderboard, outputs: Mapping[str, Path]) -> None:
+    """Write leaderboard.json and leaderboard.csv."""
     from unstained.registry.standings import as_csv
 
-    write_json(outputs["league"], league)
-    write_text(outputs["table"], as_csv(league))
+    write_json(outputs["leaderboard"], leaderboard)
+    write_text(outputs["table"], as_csv(leaderboard))
 
 
-def show_in_mlflow(registry: Registry, league: League) -> None:
-    """Tag every version with its place in the league."""
+def show_in_mlflow(registry: Registry, leaderboard: Leaderboard) -> None:
+    """Tag every version with its place in the leaderboard."""
     from unstained.registry.standings import place
 
-    held = {version.version: version for version in registry.versions(league["name"])}
-    for entry in league["entries"]:
-        said = place(league, entry)
-        if held[entry["version"]].tags.get("league") != said:
-            registry.tag_version(league["name"], entry["version"], {"league": said})
+    held = {version.version: version for version in registry.versions(leaderboard["name"])}
+    for entry in leaderboard["entries"]:
+        said = place(leaderboard, entry)
+        if held[entry["version"]].tags.get("leaderboard") != said:
+            registry.tag_version(leaderboard["name"], entry["version"], {"leaderboard": said})
 
 
 def _reference(
     uri: str, name: str, held: Mapping[int, tuple[str, str]], new: Sequence[int]
 ) -> tuple[str, str]:
-    """Data and split digest that the league is about."""
+    """Data and split digest that the leaderboard is about."""
     from unstained.registry.connection import public
 
     if not held:

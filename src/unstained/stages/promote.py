@@ -30,7 +30,7 @@ STAGE = Stage(
     params=PromoteStageParams,
     sections={"register_": "register", "promote": "promote"},
     inputs={
-        "league": Input("compare", "league"),
+        "leaderboard": Input("compare", "leaderboard"),
         "registrations": Input("register", "registration", every_model=True),
     },
     outputs={
@@ -65,7 +65,7 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     champion, repairs = settled_champion(job.registry, ledger, job.study, name)
     withdrawn = {version: e.reason for version, e in ledger.standing().withdrawn.items()}
     new = read_registrations(inputs["registrations"], job.models)
-    decision = decide(read_json(inputs["league"]), new, champion, params.promote, withdrawn)
+    decision = decide(read_json(inputs["leaderboard"]), new, champion, params.promote, withdrawn)
     outcome = promote(job.registry, ledger, job.study, name, decision, mode)
     result = {"promoted": outcome.promoted, "champion": outcome.champion}
     content = {

@@ -51,7 +51,7 @@ STAGE = Stage(
         "predictions": Input("evaluate", "predictions", every_model=True),
         "evaluation": Input("controls", "evaluation"),
         "registrations": Input("register", "registration", every_model=True),
-        "league": Input("compare", "league"),
+        "leaderboard": Input("compare", "leaderboard"),
         "decision": Input("promote", "decision"),
     },
     outputs={
@@ -89,8 +89,8 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
     )
     section = _examples(evaluation, store, inputs["trained"], params.report.examples_per_class)
     write_text(outputs["report"], render(build_page(evaluation, section, store.lossy)))
-    league, decision = read_json(inputs["league"]), read_json(inputs["decision"])
-    write_text(outputs["leaderboard"], leaderboard_page(league, params.data, decision))
+    leaderboard, decision = read_json(inputs["leaderboard"]), read_json(inputs["decision"])
+    write_text(outputs["leaderboard"], leaderboard_page(leaderboard, params.data, decision))
     name = params.register_.name_of(job.study)
     for number in read_registrations(inputs["registrations"], job.models):
         version = job.registry.version(name, number)

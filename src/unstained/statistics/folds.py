@@ -77,7 +77,7 @@ class PairedDifference:
 
 
 @dataclass(frozen=True)
-class LeagueRow:
+class FoldRow:
     """One model.
 
     Attributes:
@@ -98,7 +98,7 @@ class LeagueRow:
 
 
 @dataclass(frozen=True)
-class League:
+class FoldTable:
     """All models on one metric, best first, and all pairs of them.
 
     `higher`: whether larger values of the metric are better; else scores are its negatives.
@@ -107,7 +107,7 @@ class League:
     metric: str
     folds: int
     seeds: int
-    rows: tuple[LeagueRow, ...]
+    rows: tuple[FoldRow, ...]
     pairs: tuple[PairedDifference, ...]
     higher: bool = True
 
@@ -220,10 +220,10 @@ def compare_all(
     return compare_changes({(a, b): tables[b] - tables[a] for a, b in pairs}, sizes, confidence)
 
 
-def league(
+def compare_folds(
     metric: str, scores: Mapping[str, Floats], sizes: FoldSizes, confidence: float
-) -> League:
-    """League table of models on one metric.
+) -> FoldTable:
+    """Models on one metric, and every pair of them.
 
     Args:
         metric: its name.
@@ -240,7 +240,7 @@ def league(
     pairs = compare_all(weakest_first, sizes, confidence)
     behind = {pair.first: pair for pair in pairs if pair.second == order[0]}
     rows = tuple(
-        LeagueRow(
+        FoldRow(
             model=name,
             rank=place,
             mean=float(tables[name].mean()),
@@ -251,7 +251,7 @@ def league(
         for place, name in enumerate(order, start=1)
     )
     folds, seeds = tables[order[0]].shape
-    return League(metric, folds, seeds, rows, pairs)
+    return FoldTable(metric, folds, seeds, rows, pairs)
 
 
 def ablation_question(

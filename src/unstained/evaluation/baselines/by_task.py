@@ -12,7 +12,7 @@ from unstained.evaluation.baselines.grid import Grid
 from unstained.evaluation.baselines.tables import mean_and_sd
 from unstained.evaluation.baselines.verdicts import fold_sizes
 from unstained.evaluation.scores import Scores
-from unstained.statistics.folds import League, league
+from unstained.statistics.folds import FoldTable, compare_folds
 from unstained.statistics.metric import Metric
 from unstained.statistics.metrics import Floats
 from unstained.tasks.study import Tasks
@@ -76,7 +76,7 @@ def controls_by_task(controls: Mapping[str, Sequence[Scores]], tasks: Tasks) -> 
     return pd.DataFrame(rows)
 
 
-def league_by(grid: Grid, by: Yardstick, confidence: float) -> League | None:
+def fold_table_by(grid: Grid, by: Yardstick, confidence: float) -> FoldTable | None:
     """Models across folds, scores turned so that larger is better.
 
     Models whose score is undefined in a replicate are left out; None for fewer than two of the
@@ -86,5 +86,5 @@ def league_by(grid: Grid, by: Yardstick, confidence: float) -> League | None:
     scores = {model: by.sign * table for model, table in found if np.isfinite(table).all()}
     if len(grid.folds) < 2 or len(scores) < 2:
         return None
-    table = league(by.metric.name, scores, fold_sizes(grid), confidence)
+    table = compare_folds(by.metric.name, scores, fold_sizes(grid), confidence)
     return replace(table, higher=by.metric.higher)

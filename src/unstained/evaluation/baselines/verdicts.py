@@ -13,10 +13,10 @@ from unstained.evaluation.baselines.grid import Grid
 from unstained.statistics.folds import (
     AblationAnswer,
     FoldSizes,
-    League,
+    FoldTable,
     ablation_question,
     compare_changes,
-    league,
+    compare_folds,
 )
 from unstained.statistics.intervals import Estimate
 from unstained.statistics.metrics import Floats
@@ -50,12 +50,12 @@ def fold_sizes(grid: Grid) -> FoldSizes:
     return FoldSizes(train=float(np.mean(train)), test=float(len(grid.groups)))
 
 
-def league_of(grid: Grid, metric: str, confidence: float) -> League | None:
+def fold_table_of(grid: Grid, metric: str, confidence: float) -> FoldTable | None:
     """All models across folds; None for fewer than two folds, of which no test can be made."""
     if len(grid.folds) < 2:
         return None
     scores = {model: grid.scores(model, metric) for model in grid.models}
-    return league(metric, scores, fold_sizes(grid), confidence)
+    return compare_folds(metric, scores, fold_sizes(grid), confidence)
 
 
 def gains_over(

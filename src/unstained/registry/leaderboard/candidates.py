@@ -22,7 +22,7 @@ from unstained.registry.standings import NotComparable
 from unstained.registry.submission import RegisteredVersion
 
 if TYPE_CHECKING:
-    from unstained.stages.compare import CompareStageParams
+    from unstained.config.compare import CompareStageParams
 
 TAGS: Final = (
     "artifact_digest",
@@ -33,7 +33,7 @@ TAGS: Final = (
     "simulated",
     "git_commit",
 )
-"""Tags that a version needs to be in a league."""
+"""Tags that a version needs to be in a leaderboard."""
 
 CHANGED: Final = "other test cells"
 

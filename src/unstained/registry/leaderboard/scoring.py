@@ -23,13 +23,13 @@ from unstained.tasks.gate import gate_metric
 from unstained.tasks.study import Task, Tasks
 
 if TYPE_CHECKING:
+    from unstained.config.compare import CompareStageParams
     from unstained.predictions import Predictions
-    from unstained.registry.standings import League
-    from unstained.stages.compare import CompareStageParams
+    from unstained.registry.standings import Leaderboard
 
 
 def score(candidate: Candidate, params: CompareStageParams, new: Iterable[int]) -> Entry:
-    """A version's line in the league, not yet compared with the others.
+    """A version's line in the leaderboard, not yet compared with the others.
 
     Args:
         candidate: the version.
@@ -136,19 +136,19 @@ def _test(
     }
 
 
-def versus(league: League, opponent: int | None) -> dict[int, Versus]:
+def versus(leaderboard: Leaderboard, opponent: int | None) -> dict[int, Versus]:
     """Every other entry against one opponent, adjusted for their number.
 
     Returns:
         Version -> comparison; empty without a comparable opponent.
     """
-    numbers = [entry["version"] for entry in league["entries"]]
+    numbers = [entry["version"] for entry in leaderboard["entries"]]
     if opponent not in numbers:
         return {}
-    tests = {n: find_test(league, n, opponent) for n in numbers if n != opponent}
+    tests = {n: find_test(leaderboard, n, opponent) for n in numbers if n != opponent}
     known_tests = {number: test for number, test in tests.items() if test is not None}
     p_values = np.array([test["p"] for test in known_tests.values()])
-    adjusted = adjust(p_values, league["correction"])
+    adjusted = adjust(p_values, leaderboard["correction"])
     return {
         number: {
             "difference": test["difference"],

@@ -7,29 +7,29 @@ import numpy as np
 from unstained.report.numbers import decimal, p_value
 from unstained.report.page import Cell, Table
 from unstained.report.prose import Prose
-from unstained.statistics.folds import League
+from unstained.statistics.folds import FoldTable
 
 PROSE = Prose(__name__)
 
 COLUMNS = ("model", "mean", "SD of folds", "SD of seeds", "against the leader")
 
 
-def league_table(league: League, words: str) -> Table:
+def fold_table_block(table: FoldTable, words: str) -> Table:
     """All models, best first.
 
     Args:
-        league: the models.
+        table: the models.
         words: the metric's.
     """
     rows = []
-    for row in league.rows:
+    for row in table.rows:
         behind = "leader"
         if row.behind is not None:
             behind = f"{row.behind.difference.value:.3f} behind, p {p_value(row.behind.p_holm)}"
         seed = "–" if np.isnan(row.spread.seed) else f"{row.spread.rerun:.3f}"
         texts = (
             row.model,
-            decimal(league.shown(row.mean), 3),
+            decimal(table.shown(row.mean), 3),
             f"{row.spread.fold:.3f}",
             seed,
             behind,

@@ -16,15 +16,15 @@ from unstained.evaluation.baselines.verdicts import (
     ABLATION,
     ablation_of,
     fold_sizes,
+    fold_table_of,
     gains_over,
-    league_of,
     pooled_decisions,
 )
 from unstained.evaluation.controls import is_shortcut, what_it_sees
 from unstained.evaluation.scores import Scores
 from unstained.report.baselines.against import against_features
 from unstained.report.baselines.cost import cost_section
-from unstained.report.baselines.differences import league_table
+from unstained.report.baselines.differences import fold_table_block
 from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.baselines.figures_section import figures_section
 from unstained.report.numbers import decimal, p_value
@@ -39,7 +39,7 @@ from unstained.report.page import (
     origin_section,
 )
 from unstained.report.prose import Prose
-from unstained.statistics.folds import AblationAnswer, League, PairedDifference
+from unstained.statistics.folds import AblationAnswer, FoldTable, PairedDifference
 from unstained.studies.nsc.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
 
 PROSE = Prose(__name__)
@@ -81,7 +81,7 @@ def build_page(
         provenance: facts on origin, in reading order.
     """
     contest = grid.only(contenders)
-    league = league_of(contest, METRIC, confidence)
+    table = fold_table_of(contest, METRIC, confidence)
     answer = ablation_of(contest, METRIC, 1 - confidence)
     scores = {model: contest.scores(model, METRIC) for model in contest.models}
     blind = np.array([fold.overall[METRIC].value for fold in controls["features"]])
@@ -91,7 +91,7 @@ def build_page(
         _models(contest, controls_table(controls), _is_the_papers(data), against),
         _markers(contest, controls_table(controls), data),
         _ablation(answer, contest),
-        _differences(contest, league),
+        _differences(contest, table),
         experiment_section(grid, found, hidden, "Macro-F1"),
         _classes(contest, data),
         figures_section(contest, data),
@@ -254,10 +254,10 @@ def _difference_row(pair: PairedDifference) -> tuple[Cell, ...]:
     )
 
 
-def _differences(grid: Grid, league: League | None) -> Section:
+def _differences(grid: Grid, table: FoldTable | None) -> Section:
     across: Block = Text(("Tests across folds need two folds or more.",))
-    if league is not None:
-        across = league_table(league, "Macro-F1")
+    if table is not None:
+        across = fold_table_block(table, "Macro-F1")
     return Section(
         "differences",
         "Which differences hold",

@@ -12,7 +12,7 @@ from unstained.config.study import StudyData
 from unstained.evaluation.baselines.by_task import (
     Yardstick,
     controls_by_task,
-    league_by,
+    fold_table_by,
     models_by_task,
 )
 from unstained.evaluation.baselines.experiments import Outcome
@@ -23,7 +23,7 @@ from unstained.evaluation.controls import is_shortcut, what_it_sees
 from unstained.evaluation.scores import Scores
 from unstained.report.baselines import plots
 from unstained.report.baselines.against import against_features
-from unstained.report.baselines.differences import league_table
+from unstained.report.baselines.differences import fold_table_block
 from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.numbers import decimal
 from unstained.report.page import (
@@ -165,10 +165,10 @@ def _worth(models: pd.DataFrame, controls: pd.DataFrame, by: Yardstick) -> str:
 
 
 def _differences(grid: Grid, by: Yardstick, confidence: float) -> Section:
-    found = league_by(grid, by, confidence)
-    block: Block = Text((PROSE("task_no_league"),))
+    found = fold_table_by(grid, by, confidence)
+    block: Block = Text((PROSE("task_no_folds"),))
     if found is not None:
-        block = league_table(found, by.metric.words)
+        block = fold_table_block(found, by.metric.words)
     return Section(
         "differences", "Which differences hold", "Differences", PROSE("differences_lead"), (block,)
     )

@@ -20,10 +20,10 @@ PROSE = Prose(__name__)
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from unstained.statistics.folds import League
+    from unstained.statistics.folds import FoldTable
 
 
-def across_folds(root: Path, study: str) -> League | None:
+def across_folds(root: Path, study: str) -> FoldTable | None:
     """Every pair of models on the metric of `compare`, Holm-adjusted.
 
     Args:
@@ -31,10 +31,10 @@ def across_folds(root: Path, study: str) -> League | None:
         study: key of params.yaml `studies`.
 
     Returns:
-        The league of the contenders whose replicates are all there; None for fewer than two or for
+        The table of the contenders whose replicates are all there; None for fewer than two or for
         fewer than two folds.
     """
-    from unstained.evaluation.baselines.by_task import Yardstick, league_by
+    from unstained.evaluation.baselines.by_task import Yardstick, fold_table_by
     from unstained.evaluation.baselines.grid import read_grid
     from unstained.tasks.gate import gate_metric
 
@@ -52,7 +52,7 @@ def across_folds(root: Path, study: str) -> League | None:
     asked_of = project.require_study(study)
     compare, primary = asked_of.recipes[project.recipe].compare, asked_of.data.primary_task
     by = Yardstick(primary.name, gate_metric(primary, compare))
-    return league_by(grid, by, 1 - compare.alpha)
+    return fold_table_by(grid, by, 1 - compare.alpha)
 
 
 def replicate_versions(root: Path, study: str) -> dict[str, tuple[int, ...]]:
@@ -79,11 +79,11 @@ def replicate_versions(root: Path, study: str) -> dict[str, tuple[int, ...]]:
     return {model: tuple(sorted(versions)) for model, versions in sorted(found.items())}
 
 
-def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None = None) -> Table:
-    """The league as a table for the terminal.
+def render_folds(found: FoldTable, versions: Mapping[str, tuple[int, ...]] | None = None) -> Table:
+    """What was found, as a table for the terminal.
 
     Args:
-        league: the models.
+        found: the models, best first.
         versions: registered versions of their replicates; None leaves the column away.
     """
     from rich.table import Table
@@ -92,7 +92,7 @@ def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None 
     from unstained.report.numbers import p_value
 
     table = Table(
-        title=f"across {league.folds} folds, seeds: {league.seeds} ({league.metric})",
+        title=f"across {found.folds} folds, seeds: {found.seeds} ({found.metric})",
         caption=PROSE("folds_test"),
         box=None,
     )
@@ -101,11 +101,11 @@ def render_folds(league: League, versions: Mapping[str, tuple[int, ...]] | None 
         table.add_column("versions")
     for heading in ("mean", "SD", "behind", "interval", "p (Holm)"):
         table.add_column(heading, justify="right")
-    for row in league.rows:
+    for row in found.rows:
         cells = [row.model]
         if versions is not None:
             cells.append(version_ranges(versions.get(row.model, ())) or "not registered")
-        cells += [f"{league.shown(row.mean):.3f}", f"{row.sd:.3f}"]
+        cells += [f"{found.shown(row.mean):.3f}", f"{row.sd:.3f}"]
         if row.behind is None:
             cells += ["leader", "", ""]
         else:

@@ -9,7 +9,7 @@ from unstained.config.study import StudyData
 from unstained.config.tasks import ClassesParams
 from unstained.registry.standings import (
     Entry,
-    League,
+    Leaderboard,
     Versus,
     accuracy,
     find_entry,
@@ -43,53 +43,59 @@ PROSE = Prose(__name__)
 
 
 def leaderboard_page(
-    league: League, data: StudyData, decision: Mapping[str, Any] | None = None
+    leaderboard: Leaderboard, data: StudyData, decision: Mapping[str, Any] | None = None
 ) -> str:
     """The page as one HTML file.
 
     Args:
-        league: all comparable versions.
+        leaderboard: all comparable versions.
         data: titles and classes of the study.
         decision: content of decision.json, where the gate was asked about this table.
     """
-    champion = league["champion"] if decision is None else decision.get("champion")
-    sections = [_standings(league, data, champion), _differences(league), _method(league)]
+    champion = leaderboard["champion"] if decision is None else decision.get("champion")
+    sections = [
+        _standings(leaderboard, data, champion),
+        _differences(leaderboard),
+        _method(leaderboard),
+    ]
     if decision and decision.get("criteria"):
         sections.insert(0, _gate(decision))
-    if league["not_comparable"]:
-        sections.append(_others(league))
+    if leaderboard["not_comparable"]:
+        sections.append(_others(leaderboard))
     page = Page(
         title=f"{data.title}: leaderboard",
         question=PROSE("question"),
-        kicker=f"Study {league['study']}, registered model {league['name']}",
-        verdict=_verdict(league, champion, decision),
+        kicker=f"Study {leaderboard['study']}, registered model {leaderboard['name']}",
+        verdict=_verdict(leaderboard, champion, decision),
         sections=sections,
-        simulated=league["simulated"],
-        footer=f"Data {league['data_digest'][:12]}, split {league['split_digest'][:12]}.",
+        simulated=leaderboard["simulated"],
+        footer=f"Data {leaderboard['data_digest'][:12]}, split {leaderboard['split_digest'][:12]}.",
     )
     return render(page)
 
 
-def _verdict(league: League, champion: int | None, decision: Mapping[str, Any] | None) -> Verdict:
-    sentences = findings(league)
+def _verdict(
+    leaderboard: Leaderboard, champion: int | None, decision: Mapping[str, Any] | None
+) -> Verdict:
+    sentences = findings(leaderboard)
     if decision:
         sentences = [_sentence(decision["sentence"]), *sentences]
     first, *rest = sentences
-    leader = league["entries"][0]
-    metric = metric_words(league)
+    leader = leaderboard["entries"][0]
+    metric = metric_words(leaderboard)
     tiles = (
-        Tile("champion", *_champion(league, champion)),
+        Tile("champion", *_champion(leaderboard, champion)),
         Tile(f"{metric} of the leader", f"{leader['value']:.3f}", _span(leader)),
-        Tile("versions compared", str(len(league["entries"])), _cells(league)),
+        Tile("versions compared", str(len(leaderboard["entries"])), _cells(leaderboard)),
     )
     return Verdict("neutral", first, tuple(rest), tiles)
 
 
-def _champion(league: League, champion: int | None) -> tuple[str, str]:
+def _champion(leaderboard: Leaderboard, champion: int | None) -> tuple[str, str]:
     """What is said of the champion in large and in small letters."""
     if champion is None:
         return "none", "no version serves predictions"
-    entry = find_entry(league, champion)
+    entry = find_entry(leaderboard, champion)
     model = f"{entry['model']}, " if entry else ""
     return f"v{champion}", f"{model}serves predictions"
 
@@ -120,77 +126,79 @@ def _gate(decision: Mapping[str, Any]) -> Section:
     )
 
 
-def _standings(league: League, data: StudyData, champion: int | None) -> Section:
-    metric = metric_words(league)
-    shown = side_tasks(league)
-    classes = has_classes(league)
+def _standings(leaderboard: Leaderboard, data: StudyData, champion: int | None) -> Section:
+    metric = metric_words(leaderboard)
+    shown = side_tasks(leaderboard)
+    classes = has_classes(leaderboard)
     measures = ["accuracy", "worst class", "calibration error"] if classes else []
     measures += [f"{name.replace('_', ' ')} {task}" for task, name in shown.items()]
     table = Table(
         caption=f"Versions by {metric} on the test cells",
         columns=("version", metric, *measures, "ms a cell"),
-        rows=tuple(_standing(league, entry, champion) for entry in league["entries"]),
+        rows=tuple(_standing(leaderboard, entry, champion) for entry in leaderboard["entries"]),
         note=PROSE("standings_note", classes=classes),
     )
     blocks: tuple[Block, ...] = (table,)
     if isinstance(data.primary_task, ClassesParams):
-        blocks += (_forest(league, 1 / len(data.primary_task.class_names)),)
+        blocks += (_forest(leaderboard, 1 / len(data.primary_task.class_names)),)
     return Section(
         key="standings",
         title="Standings",
         short="Standings",
-        lead=f"All versions predict the same {_cells(league)}.",
+        lead=f"All versions predict the same {_cells(leaderboard)}.",
         blocks=blocks,
     )
 
 
-def _forest(league: League, chance: float) -> Plots:
-    metric = metric_words(league)
+def _forest(leaderboard: Leaderboard, chance: float) -> Plots:
+    metric = metric_words(leaderboard)
     rows = [
         ForestRow(_name(e), Estimate(e["value"], e["low"], e["high"]), None, is_model=True)
-        for e in league["entries"]
+        for e in leaderboard["entries"]
     ]
     plot = svg_picture(
         forest(rows, metric, chance, "", ""),
-        "; ".join(f"{_name(e)} {e['value']:.3f}, {_span(e)}" for e in league["entries"]),
+        "; ".join(f"{_name(e)} {e['value']:.3f}, {_span(e)}" for e in leaderboard["entries"]),
         720,
     )
-    caption = PROSE("forest_caption", metric=metric, confidence=format(league["confidence"], ".0%"))
+    caption = PROSE(
+        "forest_caption", metric=metric, confidence=format(leaderboard["confidence"], ".0%")
+    )
     return Plots(caption, (plot,))
 
 
-def _standing(league: League, entry: Entry, champion: int | None) -> tuple[Cell, ...]:
+def _standing(leaderboard: Leaderboard, entry: Entry, champion: int | None) -> tuple[Cell, ...]:
     held, strong = entry["version"], entry["version"] == champion
     marks = {
         "champion": strong,
-        "champion before": held == league["champion"] != champion,
+        "champion before": held == leaderboard["champion"] != champion,
         "new": entry["new"],
     }
     said = ", ".join(word for word, applies in marks.items() if applies)
     of_classes = (accuracy(entry), entry["min_class_recall"], entry["ece"])
-    shade = entry["value"] if has_mcnemar(league) else None
+    shade = entry["value"] if has_mcnemar(leaderboard) else None
     return (
         Cell(_name(entry), said, strong=strong),
         Cell(f"{entry['value']:.3f}", _span(entry), shade=shade, strong=strong),
-        *([Cell(number(value)) for value in of_classes] if has_classes(league) else []),
-        *(Cell(number(entry["tasks"][t][name])) for t, name in side_tasks(league).items()),
+        *([Cell(number(value)) for value in of_classes] if has_classes(leaderboard) else []),
+        *(Cell(number(entry["tasks"][t][name])) for t, name in side_tasks(leaderboard).items()),
         Cell(f"{entry['latency_ms']:.1f}", "" if entry["parity_passed"] else "parity failed"),
     )
 
 
-def _differences(league: League) -> Section:
+def _differences(leaderboard: Leaderboard) -> Section:
     blocks: list[Block] = []
-    leads = league["champion"] == league["leader"]
-    pairs = [(entry, entry["versus_leader"]) for entry in league["entries"]]
+    leads = leaderboard["champion"] == leaderboard["leader"]
+    pairs = [(entry, entry["versus_leader"]) for entry in leaderboard["entries"]]
     word = "leader and champion" if leads else "leader"
-    blocks += _differences_to(league, f"{word}, v{league['leader']}", pairs)
+    blocks += _differences_to(leaderboard, f"{word}, v{leaderboard['leader']}", pairs)
     if not leads:
-        pairs = [(entry, entry["versus_champion"]) for entry in league["entries"]]
-        opponent = f"champion when this was compared, v{league['champion']}"
-        blocks += _differences_to(league, opponent, pairs)
+        pairs = [(entry, entry["versus_champion"]) for entry in leaderboard["entries"]]
+        opponent = f"champion when this was compared, v{leaderboard['champion']}"
+        blocks += _differences_to(leaderboard, opponent, pairs)
     if not blocks:
         blocks.append(Text((PROSE("single_version"),)))
-    caveats = sorted({test["caveat"] for test in league["tests"] if test["caveat"]})
+    caveats = sorted({test["caveat"] for test in leaderboard["tests"] if test["caveat"]})
     if caveats:
         blocks.append(Text(tuple(f"Note: {caveat}." for caveat in caveats)))
     return Section(
@@ -203,17 +211,19 @@ def _differences(league: League) -> Section:
 
 
 def _differences_to(
-    league: League, opponent: str, pairs: Sequence[tuple[Entry, Versus | None]]
+    leaderboard: Leaderboard, opponent: str, pairs: Sequence[tuple[Entry, Versus | None]]
 ) -> list[Block]:
-    rows = tuple(_difference(league, entry, found) for entry, found in pairs if found is not None)
-    mcnemar = ["p McNemar"] if has_mcnemar(league) else []
+    rows = tuple(
+        _difference(leaderboard, entry, found) for entry, found in pairs if found is not None
+    )
+    mcnemar = ["p McNemar"] if has_mcnemar(leaderboard) else []
     columns = ("version", "difference", "p", "p adjusted", *mcnemar, "verdict")
     return [Table(f"Each version minus the {opponent}", columns, rows)] if rows else []
 
 
-def _difference(league: League, entry: Entry, found: Versus) -> tuple[Cell, ...]:
-    significant = found["p_adjusted"] < league["alpha"]
-    side = "better" if gain(league, found["difference"]) > 0 else "worse"
+def _difference(leaderboard: Leaderboard, entry: Entry, found: Versus) -> tuple[Cell, ...]:
+    significant = found["p_adjusted"] < leaderboard["alpha"]
+    side = "better" if gain(leaderboard, found["difference"]) > 0 else "worse"
     mcnemar = [] if found["p_mcnemar"] is None else [Cell(_p(found["p_mcnemar"]))]
     return (
         Cell(_name(entry)),
@@ -225,8 +235,8 @@ def _difference(league: League, entry: Entry, found: Versus) -> tuple[Cell, ...]
     )
 
 
-def _method(league: League) -> Section:
-    floors = [test["p_floor"] for test in league["tests"]]
+def _method(leaderboard: Leaderboard) -> Section:
+    floors = [test["p_floor"] for test in leaderboard["tests"]]
     items = [
         (
             "p",
@@ -236,17 +246,17 @@ def _method(league: League) -> Section:
             "p adjusted",
             PROSE(
                 "method_p_adjusted",
-                correction=league["correction"],
-                alpha=format(league["alpha"], "g"),
+                correction=leaderboard["correction"],
+                alpha=format(leaderboard["alpha"], "g"),
             ),
         ),
-        *([("p McNemar", PROSE("method_mcnemar"))] if has_mcnemar(league) else []),
+        *([("p McNemar", PROSE("method_mcnemar"))] if has_mcnemar(leaderboard) else []),
         (
             "difference",
             PROSE(
                 "method_difference",
-                metric=metric_words(league),
-                confidence=format(league["confidence"], ".0%"),
+                metric=metric_words(leaderboard),
+                confidence=format(leaderboard["confidence"], ".0%"),
             ),
         ),
         (
@@ -263,13 +273,13 @@ def _method(league: League) -> Section:
     )
 
 
-def _others(league: League) -> Section:
+def _others(leaderboard: Leaderboard) -> Section:
     rows = tuple(
         (
             Cell(f"v{other['version']} {other['model']}", ", ".join(other["aliases"])),
             Cell(other["reason"]),
         )
-        for other in league["not_comparable"]
+        for other in leaderboard["not_comparable"]
     )
     return Section(
         key="others",
@@ -288,8 +298,8 @@ def _span(entry: Entry) -> str:
     return f"{entry['low']:.3f} to {entry['high']:.3f}"
 
 
-def _cells(league: League) -> str:
-    return f"{league['test_cells']:,} test cells in {league['test_groups']} groups"
+def _cells(leaderboard: Leaderboard) -> str:
+    return f"{leaderboard['test_cells']:,} test cells in {leaderboard['test_groups']} groups"
 
 
 def _p(value: float) -> str:

@@ -1,10 +1,10 @@
-"""Hand-made league tables."""
+"""Hand-made leaderboards."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from unstained.registry.standings import Entry, League, Test
+from unstained.registry.standings import Entry, Leaderboard, Test
 
 
 def entry(**changes: Any) -> Entry:
@@ -56,7 +56,7 @@ def paired(first: int, second: int, difference: float, p: float = 0.5, **changes
     return cast("Test", values | changes)
 
 
-def league(*entries: dict[str, Any], **changes: Any) -> League:
+def leaderboard(*entries: dict[str, Any], **changes: Any) -> Leaderboard:
     """A table of the given entries, best first by `value`."""
     sign = -1 if changes.get("higher_is_better", True) else 1
     rows = sorted((entry(**e) for e in entries), key=lambda e: sign * e["value"])
@@ -82,4 +82,4 @@ def league(*entries: dict[str, Any], **changes: Any) -> League:
         "tests": [],
         "not_comparable": [],
     }
-    return cast("League", values | changes)
+    return cast("Leaderboard", values | changes)
