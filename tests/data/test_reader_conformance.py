@@ -1,0 +1,201 @@
+"""What every reader keeps to, whatever its layout: a new one adds a line to `LAYOUTS`."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.synthetic import write_colour, write_ifc, write_montage
+from unstained.config.project import load_params
+from unstained.config.study import StudyData
+from unstained.data.readers import READERS, open_reader
+from unstained.data.readers.protocol import Filler, Outcome, Reader, Refused, group_name
+from unstained.data.store.blocks import Cell
+from unstained.errors import SourceError
+from unstained.imaging.axes import COLOURS
+
+
+def write_samples(folder: Path) -> None:
+    write_ifc(folder, {"a_1d1": 3, "n_1d1": 2}, channels=("Ch1", "Ch2"))
+
+
+def write_montages(folder: Path) -> None:
+    write_montage(folder / "Experiment_1" / "G1", "CP0001", 5)
+    write_montage(folder / "Experiment_1" / "Anaphase", "CP0001", 3)
+
+
+def write_files(folder: Path) -> None:
+    write_colour(folder, {"a_1": 3, "n_1": 2}, suffix=".png")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A source of one layout: how it is written, the study that reads it, how many cells it has."""
+
+    write: Callable[[Path], None]
+    cells: int
+    study: str
+    changes: dict[str, Any]
+
+    @property
+    def data(self) -> StudyData:
+        data = load_params(ROOT / "params.yaml").studies[self.study].data
+        return data.model_copy(update=self.changes)
+
+    def reader(self, source: Path) -> Reader:
+        return open_reader(self.data, source)
+
+
+COLOUR = {"reader": "image_files", "channels": COLOURS, "markers": {}}
+LAYOUTS = {
+    "zhu_ifc": Layout(write_samples, 5, "nsc", {}),
+    "jurkat_montage": Layout(write_montages, 8, "cellcycle", {}),
+    "image_files": Layout(write_files, 5, "nsc", COLOUR),
+}
+
+
+def test_every_reader_is_held_to_it() -> None:
+    assert set(LAYOUTS) == set(READERS)
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> Layout:
+    return LAYOUTS[request.param]
+
+
+@pytest.fixture(scope="module")
+def source(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    layout.write(folder)
+    return folder
+
+
+def outcomes(reader: Reader) -> list[tuple[str, Outcome]]:
+    """Acquisition and outcome of every item."""
+    return [
+        (acquisition.name, outcome)
+        for acquisition in reader.acquisitions()
+        for outcome in reader.decode(acquisition, reader.items(acquisition).items)
+    ]
+
+
+def plain(found: list[tuple[str, Outcome]]) -> list[Any]:
+    """The same as values that compare."""
+    return [
+        (name, type(outcome).__name__, outcome.object_index, getattr(outcome, "group", ""),
+         outcome.pixels.tobytes() if isinstance(outcome, Cell) else b"")
+        for name, outcome in found
+        if not isinstance(outcome, Refused)
+    ]  # fmt: skip
+
+
+def test_every_item_has_one_outcome_in_its_order(layout: Layout, source: Path) -> None:
+    reader, data = layout.reader(source), layout.data
+    names = [acquisition.name for acquisition in reader.acquisitions()]
+    assert names == sorted(set(names))
+    cells = 0
+    for acquisition in reader.acquisitions():
+        listing = reader.items(acquisition)
+        numbers = [item.object_index for item in listing.items]
+        assert numbers == sorted(set(numbers))
+        assert listing.refused == []
+        found = list(reader.decode(acquisition, listing.items))
+        assert [o.object_index for o in found if not isinstance(o, Refused)] == numbers
+        for cell in (outcome for outcome in found if isinstance(outcome, Cell)):
+            cells += 1
+            assert cell.pixels.shape[:2] == (data.frames, len(data.channels))
+            assert cell.pixels.dtype.kind == "u"
+            assert cell.group == group_name(data, acquisition, cell.object_index)
+            assert len(cell.markers) == len(data.markers)
+            assert (source / cell.source_file).is_file()
+    assert cells == layout.cells
+
+
+def test_a_copy_made_elsewhere_in_another_order_reads_the_same(
+    layout: Layout, source: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "elsewhere"
+    for path in sorted((p for p in source.rglob("*") if p.is_file()), reverse=True):
+        place = copy / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    assert plain(outcomes(layout.reader(copy))) == plain(outcomes(layout.reader(source)))
+
+
+def test_it_travels_to_a_worker_and_reads_any_items_alone(layout: Layout, source: Path) -> None:
+    reader = layout.reader(source)
+    there: Reader = pickle.loads(pickle.dumps(reader))
+    alone = [
+        (acquisition.name, outcome)
+        for acquisition in there.acquisitions()
+        for item in there.items(acquisition).items
+        for outcome in there.decode(acquisition, [item])
+    ]
+    assert plain(alone) == plain(outcomes(reader))
+
+
+def test_what_is_no_image_is_passed_over(layout: Layout, source: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    for directory in {path.parent for path in copy.rglob("*") if path.is_file()}:
+        (directory / "README.md").write_text("about")
+        (directory / "._hidden.tif").write_bytes(b"a macOS archive's companion")
+    assert plain(outcomes(layout.reader(copy))) == plain(outcomes(layout.reader(source)))
+
+
+def test_a_file_that_ends_early_is_refused_by_name(
+    layout: Layout, source: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    whole = outcomes(layout.reader(source))
+    first = next(cell for _, cell in whole if isinstance(cell, Cell))
+    damaged = copy / first.source_file
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    found = outcomes(layout.reader(copy))
+    refused = [outcome for _, outcome in found if isinstance(outcome, Refused)]
+    assert refused
+    assert {one.source_file for one in refused} == {first.source_file}
+    assert all(one.reason and one.remedy for one in refused)
+    untouched = [
+        entry for entry in whole if isinstance(entry[1], Filler)
+        or (isinstance(entry[1], Cell) and entry[1].source_file != first.source_file)
+    ]  # fmt: skip
+    kept = [entry for entry in plain(untouched) if entry[1] == "Cell"]
+    assert [entry for entry in plain(found) if entry[1] == "Cell"] == kept
+    assert kept
+
+
+def test_an_empty_source_and_an_unknown_directory_are_refused(
+    layout: Layout, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="holds no images"):
+        layout.reader(tmp_path / "empty").acquisitions()
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    some = next(path for path in sorted(copy.rglob("*")) if path.is_file()).parent
+    some.rename(some.with_name("zzz"))
+    with pytest.raises(SourceError, match="zzz matches no class"):
+        layout.reader(copy).acquisitions()
+
+
+def test_readers_import_neither_torch_nor_pandas() -> None:
+    """Decoding starts many worker processes."""
+    script = (
+        "import sys, unstained.data.readers;"
+        "print(sorted({'torch', 'pandas', 'mlflow', 'ray'} & set(sys.modules)))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
