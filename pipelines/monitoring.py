@@ -22,7 +22,7 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
     """
     prepare = prepare_data(deployment)
 
-    @dsl.pipeline(name="unstained-monitoring", description="Drift of cells and calls.")
+    @dsl.pipeline(name="unstained-monitoring", description="Drift of cells and predictions.")
     def unstained_monitoring(
         study: str = given["study"],
         recipe: str = given["recipe"],

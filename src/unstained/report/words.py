@@ -11,11 +11,14 @@ import math
 from typing import Final
 
 from unstained.report.numbers import interval, percent, points
+from unstained.report.prose import Prose
 from unstained.statistics.evidence import Evidence, Share, evidence, groups_needed
 from unstained.statistics.intervals import HALF_A_POINT, Estimate
 from unstained.statistics.metric import Metric
 from unstained.statistics.metrics import DECISION_METRICS
 from unstained.statistics.paired import PairedResult
+
+PROSE = Prose(__name__)
 
 FRACTIONS: Final = frozenset(DECISION_METRICS)
 """Metrics whose differences are said in points of a hundred."""
@@ -28,42 +31,24 @@ whether a score exceeds another."""
 def needed(groups: int, low: float, high: float, what: str) -> str:
     """How many groups would tell, where these do not; empty where more would not help."""
     if math.isnan(low) or groups < 2:
-        return f"There are too few {what} ({groups}) for an interval."
+        return PROSE("too_few_groups", groups=groups, what=what)
     enough = groups_needed(groups, low, high, TOLERATED_GAP)
     if enough <= groups:
         return ""
-    return f"With {groups} {what} the interval is wide; about {enough:,} would tell."
+    return PROSE("more_groups", groups=groups, what=what, enough=f"{enough:,}")
 
 
 def share_sentence(share: Share, what: str) -> str:
     """How much of a model's excess over guessing a control explains."""
     if math.isnan(share.low):
-        return (
-            f"How much of the model's excess over guessing {what} would explain cannot be told: "
-            "that excess is itself not shown."
-        )
+        return PROSE("excess_not_shown", what=what)
     numbers = f"{percent(share.value)} (interval {interval(share.low, share.high)})"
-    said = {
-        "shown": f"Most of the model's excess over guessing can be had from {what}: {numbers}.",
-        "ruled out": (
-            f"Less than half of the model's excess over guessing can be had from {what}: {numbers}."
-        ),
-        "undecided": (
-            f"Whether most of the model's excess over guessing can be had from {what} cannot be "
-            f"told: {numbers}."
-        ),
-    }
-    return said[share.is_most]
+    return PROSE("share_of_excess", told=share.is_most, what=what, numbers=numbers)
 
 
 def better_title(gain: PairedResult, what: str) -> str:
     """Whether a model is better than a control, in a few words."""
-    said: dict[Evidence, str] = {
-        "shown": f"Better than {what}",
-        "ruled out": f"No better than {what}",
-        "undecided": f"Not shown to be better than {what}",
-    }
-    return said[evidence(gain.low, gain.high, HALF_A_POINT)]
+    return PROSE("better_title", told=evidence(gain.low, gain.high, HALF_A_POINT), what=what)
 
 
 def better_sentence(
@@ -72,11 +57,9 @@ def better_sentence(
     """What a model gains over a control, and whether that is told."""
     fraction = metric.name in FRACTIONS
     size = points(gain) if fraction else signed(gain)
-    numbers = f"Gain of {name} over {what} in {metric.words}: {size}."
-    if evidence(gain.low, gain.high, HALF_A_POINT) != "undecided":
-        return numbers
+    told = evidence(gain.low, gain.high, HALF_A_POINT)
     more = needed(gain.n_groups, gain.low, gain.high, group_word) if gain.n_groups else ""
-    return f"{numbers} Whether it is better cannot be told. {more}".rstrip()
+    return PROSE("gain", name=name, what=what, metric=metric.words, size=size, told=told, more=more)
 
 
 def signed(gain: PairedResult) -> str:
@@ -94,16 +77,13 @@ def beyond_guessing(score: Estimate, chance: float) -> Evidence:
 
 def guessing_sentence(score: Estimate, chance: float, groups: int, group_word: str) -> str:
     """A score that is not shown to exceed guessing."""
-    reached, guess = percent(score.value), percent(chance)
-    if beyond_guessing(score, chance) == "ruled out":
-        return (
-            f"No: the best model predicts {reached} of cells right, "
-            f"no better than guessing ({guess})."
-        )
-    more = needed(groups, score.low, score.high, group_word) if groups else ""
-    return (
-        f"Not shown: the best model predicts {reached} of cells right "
-        f"({interval(score.low, score.high)}), and guessing would get {guess}. {more}".rstrip()
+    return PROSE(
+        "guessing",
+        told=beyond_guessing(score, chance),
+        reached=percent(score.value),
+        guess=percent(chance),
+        bounds=interval(score.low, score.high),
+        more=needed(groups, score.low, score.high, group_word) if groups else "",
     )
 
 
@@ -131,47 +111,36 @@ def coverage_sentence(found: Estimate, promise: float, groups: int, who: str, wh
         what: word for groups.
     """
     bounds = "" if math.isnan(found.low) else f" ({interval(found.low, found.high)})"
-    numbers = f"Sets hold the true class for {percent(found.value)}{bounds} of {who}"
-    promised = f"{percent(promise)} was promised"
-    told = coverage_verdict(found, promise)
-    if told == "shown":
-        return f"{numbers}, where {promised}: the promise was missed."
-    if told == "ruled out":
-        return f"{numbers}; {promised}: the promise was kept."
-    more = needed(groups, found.low, found.high, what)
-    return f"{numbers}; {promised}: whether it was kept cannot be told. {more}".rstrip()
+    return PROSE(
+        "coverage",
+        told=coverage_verdict(found, promise),
+        share=f"{percent(found.value)}{bounds}",
+        who=who,
+        promise=percent(promise),
+        more=needed(groups, found.low, found.high, what),
+    )
 
 
 def calibration_title(found: Estimate, limit: float) -> str:
     """Whether stated confidence can be believed, in a few words."""
-    said: dict[Evidence, str] = {
-        "shown": "Stated confidence is off",
-        "ruled out": "Stated confidence can be believed",
-        "undecided": "Whether stated confidence can be believed cannot be told",
-    }
-    return said[evidence(found.low, found.high, limit)]
+    return PROSE("calibration_title", told=evidence(found.low, found.high, limit))
 
 
 def calibration_sentence(found: Estimate, limit: float, groups: int, what: str) -> str:
     """How far stated confidence lies from the fraction right."""
     bounds = "" if math.isnan(found.low) else f" ({interval(found.low, found.high)})"
-    said = (
-        f"On test cells it differs from the fraction right by {percent(found.value)}{bounds} on "
-        f"average; up to {percent(limit)} is tolerated."
+    return PROSE(
+        "calibration",
+        told=evidence(found.low, found.high, limit),
+        error=f"{percent(found.value)}{bounds}",
+        limit=percent(limit),
+        more=needed(groups, found.low, found.high, what),
     )
-    if evidence(found.low, found.high, limit) != "undecided":
-        return said
-    return f"{said} {needed(groups, found.low, found.high, what)}".rstrip()
 
 
 def missed_title(told: Evidence) -> str:
     """Whether classes are mostly missed, in a few words; for those told alike."""
-    said: dict[Evidence, str] = {
-        "shown": "Some classes are mostly missed",
-        "ruled out": "No class is mostly missed",
-        "undecided": "Whether some classes are mostly missed cannot be told",
-    }
-    return said[told]
+    return PROSE("missed_title", told=told)
 
 
 def found_words(name: str, recall: Estimate) -> str:
@@ -182,22 +151,12 @@ def found_words(name: str, recall: Estimate) -> str:
 
 def lost_title(name: str, lost: Estimate, limit: float) -> str:
     """Whether external cells of a class are found less often than test cells, in a few words."""
-    said: dict[Evidence, str] = {
-        "shown": f"External {name} cells are recognised less often",
-        "ruled out": f"External {name} cells are recognised about as often",
-        "undecided": f"Whether external {name} cells are recognised less often cannot be told",
-    }
-    return said[evidence(lost.low, lost.high, limit)]
+    return PROSE("lost_title", told=evidence(lost.low, lost.high, limit), name=name)
 
 
 def flattery_title(gap: Estimate, limit: float) -> str:
     """Whether a random split would promise more, in a few words."""
-    said: dict[Evidence, str] = {
-        "shown": "A random split would promise more",
-        "ruled out": "A random split would promise no more",
-        "undecided": "Whether a random split would promise more cannot be told",
-    }
-    return said[evidence(gap.low, gap.high, limit)]
+    return PROSE("flattery_title", told=evidence(gap.low, gap.high, limit))
 
 
 def gap_words(gap: Estimate) -> str:

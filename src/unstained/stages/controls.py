@@ -53,7 +53,7 @@ STAGE = Stage(
             {
                 "x": "actual",
                 "y": "predicted",
-                "title": "Calls of the best model on test cells",
+                "title": "What the best model predicts of test cells",
                 "template": "confusion",
             },
         ),
