@@ -160,9 +160,9 @@ def test_the_comparison_tests_across_folds(grown: Path) -> None:
     variance = (1 / 2 + test / np.mean(train)) * differences.var(ddof=1)
     p = 2 * stats.t.sf(abs(differences.mean()) / np.sqrt(variance), 1)
     assert table.pairs[0].p == pytest.approx(p)
-    table = Console(width=120, file=io.StringIO())
-    table.print(render_folds(table))
-    assert "leader" in table.file.getvalue()
+    console = Console(width=120, file=io.StringIO())
+    console.print(render_folds(table))
+    assert "leader" in console.file.getvalue()
 
 
 def test_replicates_alone_are_compared_on_the_command_line(

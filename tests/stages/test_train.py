@@ -7,7 +7,6 @@ import dataclasses
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 
 from tests.learning.cases import NETWORK, STUDY, TRAIN, small_store
 from tests.learning.test_boosted import MODEL as BOOSTING
+from tests.stages.studies import make_job
 from unstained.config.study import CommonParams
 from unstained.errors import ParameterError
 from unstained.files import read_json, tree_sha256, write_json
@@ -24,6 +24,7 @@ from unstained.learning.state import EpochRecord
 from unstained.models.build import build_model
 from unstained.models.trained import ModelSpec, TrainedModel, load_trained
 from unstained.pipeline.contract import Job
+from unstained.registry.registry import Registry
 from unstained.stages.train import STAGE, TrainSections, _notes, run
 
 
@@ -45,15 +46,8 @@ PARAMS = TrainSections(common=CommonParams(seed=3), data=STUDY, model=NETWORK, t
 
 
 def job(scratch: Path) -> Job:
-    names = SimpleNamespace(
-        study="synthetic",
-        model="resnet50",
-        scratch=scratch,
-        replicate=None,
-        git_commit="abc",
-        git_remote="https://example.org/cells.git",
-    )
-    return cast("Job", names)
+    made = make_job(scratch.parent, Registry(None, scratch.parent), "resnet50")
+    return dataclasses.replace(made, scratch=scratch, git_remote="https://example.org/cells.git")
 
 
 def outputs(folder: Path) -> dict[str, Path]:
@@ -105,7 +99,8 @@ def test_it_says_when_and_from_what_it_was_trained(inputs, tmp_path: Path):
     millisecond = timedelta(milliseconds=1)
     assert before - millisecond <= started < finished <= after
     assert 0 < found["seconds"] <= (finished - started + millisecond).total_seconds()
-    assert found["entry"] == "unstained run train synthetic --model resnet50"
+    assert found["entry"] == "unstained run train toy --model resnet50"
+    assert 1 <= found["best_epoch"] <= found["epochs"] == 2
     assert (found["git_commit"], found["git_remote"]) == ("abc", "https://example.org/cells.git")
     run(PARAMS, inputs, paths, job(scratch))  # goes on in the same scratch directory
     again = read_json(paths["training"])
