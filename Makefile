@@ -52,11 +52,11 @@ repro: setup ## Run every stage that is out of date, then print who is champion 
 	@dvc repro
 	@unstained summary
 
-.PHONY: companions
-companions: setup ## Every model on every fold with every seed, then tables and figures.
+.PHONY: baselines
+baselines: setup ## Every model on every fold with every seed, then tables and figures.
 	@dvc repro split
 	@unstained grid
-	@dvc repro companions/dvc.yaml
+	@dvc repro baselines/dvc.yaml
 
 .PHONY: test
 test: check pytest ## Install what the tests need, lint, check types and layers, run the tests.

@@ -23,9 +23,9 @@ def make_replicates(root: Path) -> None:
     """A project with packed and split cells, and every model on every fold."""
     params = root / "params.yaml"
     shutil.copy(ROOT / "params.yaml", params)
-    edit(params, "companions", "experiments", value=[])
-    edit(params, "companions", "models", value=list(MODELS))
-    edit(params, "companions", "folds", value=list(FOLDS))
+    edit(params, "baselines", "experiments", value=[])
+    edit(params, "baselines", "models", value=list(MODELS))
+    edit(params, "baselines", "folds", value=list(FOLDS))
     edit(params, *RECIPE, "split", "folds", value=3)
     edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=6)
     edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=16)

@@ -192,7 +192,7 @@ CHECKS: dict[str, Callable[[Path, list[str]], None]] = {
     r"dvc metrics show": prints("macro_f1", "resnet50"),
     r"dvc plots show": shows_plots,
     r"dvc exp run .*": changes_parameters,
-    r"dvc repro companions/dvc\.yaml": changes_parameters,
+    r"dvc repro baselines/dvc\.yaml": changes_parameters,
     r"mlflow ui .*": opens_a_page,
     r"docker build .*": builds_an_image,
     r"unstained compare nsc": prints("nsc: unstained-nsc", "macro F1"),

@@ -17,7 +17,7 @@ from unstained.artifact.proven_export import export_with_parity
 from unstained.artifact.serving_graph import ServingGraph
 
 # Together they hold every module of every preset; the others are exported in test_onnx_export.py.
-COMPANIONS = {
+BASELINES = {
     "rescmnet": {"preset": "table_swapped"},
     "resgdnet": {"preset": "table_printed"},
     "densenet121": {},
@@ -28,9 +28,9 @@ COMPANIONS = {
 }
 
 
-@pytest.mark.parametrize("name", COMPANIONS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_the_exported_file_decides_as_the_network_does(name: str, tmp_path: Path) -> None:
-    trained = trained_model(parse(TINY[name], **COMPANIONS[name]), targets=2)
+    trained = trained_model(parse(TINY[name], **BASELINES[name]), targets=2)
     has_cam = name not in ("vgg16", "vit_b_16")
     spec = trained.spec.model_copy(update={"has_cam": has_cam})
     graph = ServingGraph(replace(trained, spec=spec), TEMPERATURES)

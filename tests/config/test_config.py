@@ -58,8 +58,8 @@ def test_typo_is_named_by_its_full_path(project: Path) -> None:
         ((*RECIPE, "models", "vgg16", "train"), {"lerning_rate": 1}, "models.vgg16.train"),
         ((*RECIPE, "models", "vgg16", "input"), {"view": "background"}, "hidden_px"),
         ((*RECIPE, "models", "resnet50", "partition"), "reference", "'resnet50' is an experiment"),
-        (("companions", "folds"), [0, 9], "has no fold 9"),
-        (("companions", "models"), ["resnet50"], "'cg_recnet' is not in companions.models"),
+        (("baselines", "folds"), [0, 9], "has no fold 9"),
+        (("baselines", "models"), ["resnet50"], "'cg_recnet' is not in baselines.models"),
         (("common", "seed"), "many", "common.seed"),
     ],
 )

@@ -13,7 +13,7 @@ from scipy import stats
 
 from tests.models.sizes import TINY
 from tests.synthetic import make_store
-from unstained.config.companions import Experiment
+from unstained.config.baselines import Experiment
 from unstained.config.models import ModelParams
 from unstained.data.canvas import load_canvases
 from unstained.evaluation.baselines.experiments import (

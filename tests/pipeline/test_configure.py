@@ -8,7 +8,7 @@ import pytest
 
 from tests.config.test_config import RECIPE, edit
 from unstained.errors import ParameterError
-from unstained.pipeline.catalogue import COMPANIONS, STAGES, stage_definition
+from unstained.pipeline.catalogue import BASELINES, STAGES, stage_definition
 from unstained.pipeline.configure import configure
 
 
@@ -39,7 +39,7 @@ def both(project: Path) -> Path:
 def test_one_models_width_reaches_that_model_alone(project: Path) -> None:
     of_all_models = {
         f"nsc/{name}.json"
-        for name in COMPANIONS
+        for name in BASELINES
         if "models" in stage_definition(name).params.model_fields
     }
     changed = changed_by(project, "architectures", "vgg16", "demo", "width", value=0.25)
@@ -59,7 +59,7 @@ def test_a_section_reaches_the_stages_that_are_asked_for_it(both: Path) -> None:
     changed = changed_by(both, "evaluate", "bootstrap", value=77)
     asked = {
         name
-        for name in (*STAGES, *COMPANIONS)
+        for name in (*STAGES, *BASELINES)
         if "evaluate" in stage_definition(name).params.model_fields
     }
     assert {name.split("/")[1].removesuffix(".json") for name in changed} == asked

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from unstained.config.document import read_document
-from unstained.pipeline.catalogue import COMPANIONS, STAGES, stage_definition
+from unstained.pipeline.catalogue import BASELINES, STAGES, stage_definition
 from unstained.pipeline.configure import CONFIGURE
 from unstained.pipeline.dvc import FILES, dvc_file, folded, write_dvc_files
 from unstained.pipeline.freshness import own_code
@@ -39,7 +39,7 @@ def test_a_file_that_differs_is_written_and_no_other(repository: Path, tmp_path:
 
 def test_stages_are_in_the_order_in_which_they_run(repository: Path) -> None:
     assert tuple(entries(repository, "dvc.yaml")) == (CONFIGURE, *STAGES)
-    assert tuple(entries(repository, "companions/dvc.yaml")) == COMPANIONS
+    assert tuple(entries(repository, "baselines/dvc.yaml")) == BASELINES
 
 
 @pytest.mark.parametrize(("file", "name"), ENTRIES)
@@ -82,7 +82,7 @@ def test_parameters_are_the_fields_of_the_sections(name: str) -> None:
 
 def test_commands_parameters_and_outputs_of_a_stage_of_each_kind(repository: Path) -> None:
     """By hand, so that writer and definitions are not only compared with themselves."""
-    main, grid = entries(repository, "dvc.yaml"), entries(repository, "companions/dvc.yaml")
+    main, grid = entries(repository, "dvc.yaml"), entries(repository, "baselines/dvc.yaml")
     assert main["train"]["cmd"] == "unstained run train ${item.study} --model ${item.model}"
     assert main["train"]["matrix"] == {"study": "${active}", "model": "${models}"}
     assert "runs/${item.study}/tune/${item.model}/best.json" in main["train"]["deps"]
@@ -103,13 +103,13 @@ def test_commands_parameters_and_outputs_of_a_stage_of_each_kind(repository: Pat
     home = "runs/${item.study}/replicates/train/${item.model}/fold${item.fold}-seed${item.seed}"
     assert grid["train"]["wdir"] == ".."
     assert grid["train"]["cmd"] == main["train"]["cmd"] + " --fold ${item.fold} --seed ${item.seed}"
-    assert grid["train"]["matrix"]["model"] == "${companions.models}"
-    assert grid["train"]["matrix"]["seed"] == "${companions.seeds}"
+    assert grid["train"]["matrix"]["model"] == "${baselines.models}"
+    assert grid["train"]["matrix"]["seed"] == "${baselines.seeds}"
     assert grid["train"]["outs"] == [
         f"{home}/{name}" for name in ("model", "training.json", "history.csv", "report.json")
     ]
     assert not any("best.json" in dep for dep in grid["train"]["deps"]), "no search of its own"
     assert not any("plots" in entry or "metrics" in entry for entry in grid.values())
     assert f"{home}/model" in grid["evaluate"]["deps"]
-    assert "runs/configure/${item.study}/companions.json" in grid["companions"]["deps"]
-    assert "runs/${item.study}/replicates/evaluate" in grid["companions"]["deps"]
+    assert "runs/configure/${item.study}/baselines.json" in grid["baselines"]["deps"]
+    assert "runs/${item.study}/replicates/evaluate" in grid["baselines"]["deps"]

@@ -13,11 +13,11 @@ import pytest
 from tests.conftest import ROOT
 from unstained.files import file_sha256
 from unstained.pipeline import freshness
-from unstained.pipeline.catalogue import COMPANIONS, OPERATIONS, STAGES
+from unstained.pipeline.catalogue import BASELINES, OPERATIONS, STAGES
 from unstained.pipeline.freshness import NOT_FOLLOWED, PACKAGE, Code, own_code
 
-NAMES = (*STAGES, *COMPANIONS, *OPERATIONS)
-WRITE_PAGES = {"report", "companions", "explain", "uncertainty"}
+NAMES = (*STAGES, *BASELINES, *OPERATIONS)
+WRITE_PAGES = {"report", "baselines", "explain", "uncertainty"}
 SEES_CELLS = {"ingest", "validate", "tune", "train", "evaluate", "export"}
 
 
@@ -107,8 +107,8 @@ def test_what_normalises_every_pixel_makes_all_that_sees_cells_stale(copy: Code)
         ("report/study/verdict.py", {"report"}),
         ("report/leaderboard/page.py", {"report"}),
         ("report/gallery.py", {"report"}),
-        ("report/page.py", {"report", "companions", "explain", "uncertainty"}),
-        ("report/templates/report.css", {"report", "companions", "explain", "uncertainty"}),
+        ("report/page.py", {"report", "baselines", "explain", "uncertainty"}),
+        ("report/templates/report.css", {"report", "baselines", "explain", "uncertainty"}),
     ],
 )
 def test_an_edit_of_a_page_neither_evaluates_nor_compares_again(
@@ -121,13 +121,13 @@ def test_an_edit_of_a_page_neither_evaluates_nor_compares_again(
     ("section", "users"),
     [
         ("ingest", {"ingest"}),
-        ("compare", {"compare", "companions"}),
+        ("compare", {"compare", "baselines"}),
         ("promote", {"promote"}),
         ("report", {"report"}),
         ("monitor", {"monitor"}),
         ("explain", {"explain"}),
         ("uncertainty", {"uncertainty"}),
-        ("companions", {"companions", "explain", "uncertainty"}),
+        ("baselines", {"baselines", "explain", "uncertainty"}),
     ],
 )
 def test_an_edit_of_a_section_makes_those_stale_that_are_asked_for_it(

@@ -66,13 +66,13 @@ def cluster() -> Iterator[None]:
 def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     """A git and DVC project whose cells are packed and split, as DVC knows."""
     root = make_project(tmp_path_factory.mktemp("grid") / "project")
-    shutil.copytree(repository / "companions", root / "companions")
+    shutil.copytree(repository / "baselines", root / "baselines")
     change(
         root,
         {
-            ("companions", "models"): list(MODELS),
-            ("companions", "folds"): [0, 2],
-            ("companions", "experiments"): [],
+            ("baselines", "models"): list(MODELS),
+            ("baselines", "folds"): [0, 2],
+            ("baselines", "experiments"): [],
             (*RECIPE, "split", "folds"): 3,
             (*RECIPE, "simulate", "acquisitions_per_class"): 6,
             (*RECIPE, "simulate", "cells_per_acquisition"): 8,
@@ -240,7 +240,7 @@ def test_stopped_and_killed_it_leaves_nobody_and_goes_on(
     grown: Path, cluster: None, tmp_path: Path
 ) -> None:
     root = copied(grown, tmp_path / "killed", runs=("ingest", "validate", "split"))
-    change(root, {("companions", "models"): ["resnet50"]})
+    change(root, {("baselines", "models"): ["resnet50"]})
     process = started(root)
     wait_for_an_epoch(root, process)
     children = psutil.Process(process.pid).children(recursive=True)

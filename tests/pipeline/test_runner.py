@@ -278,8 +278,8 @@ def test_a_commit_is_dirty_for_any_change_but_that_of_lock_files(tmp_path: Path)
         name = ("-c", "user.email=a@b.c", "-c", "user.name=A")
         subprocess.run(["git", *name, *words], cwd=tmp_path, check=True, capture_output=True)
 
-    (tmp_path / "companions").mkdir()
-    files = [tmp_path / name for name in ("dvc.lock", "companions/dvc.lock", "params.yaml")]
+    (tmp_path / "baselines").mkdir()
+    files = [tmp_path / name for name in ("dvc.lock", "baselines/dvc.lock", "params.yaml")]
     for file in files:
         file.write_text("1")
     for words in (("init",), ("add", "-A"), ("commit", "-m", "x")):

@@ -77,10 +77,10 @@ def variant(root: Path, name: str, **changes: object) -> None:
 def done(replicated: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     root = another(replicated, tmp_path_factory.mktemp("explain") / "project")
     params = root / "params.yaml"
-    edit(params, "companions", "models", value=list(MODELS))
+    edit(params, "baselines", "models", value=list(MODELS))
     experiment = {"question": "Bright?", "usual": "resnet50", "changed": "resnet50_standardised"}
-    edit(params, "companions", "experiments", value=[experiment])
-    edit(params, "companions", "folds", value=[FIRST.fold])
+    edit(params, "baselines", "experiments", value=[experiment])
+    edit(params, "baselines", "folds", value=[FIRST.fold])
     for name in MODELS[2:]:  # not trained here: `variant` describes them
         edit(params, "variants", name, value={"of": "resnet50"})
     edit(params, *RECIPE, "models", "resnet50", "output_stride", value=32)
@@ -219,7 +219,7 @@ def test_without_a_network_the_page_says_so(done: Done, tmp_path: Path) -> None:
     shutil.copytree(done.root, tmp_path / "project")
     params = tmp_path / "project/params.yaml"
     content: Any = read_document(params).content
-    content["companions"] |= {"models": ["features_boosting"], "experiments": []}
+    content["baselines"] |= {"models": ["features_boosting"], "experiments": []}
     params.write_text(json.dumps(content))
     alone = Done(params.parent, run_stage("explain", "nsc", root=params.parent))
     assert "No model here has a map." in alone.html

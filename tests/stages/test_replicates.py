@@ -95,7 +95,7 @@ class Grid:
 
     def runs_in_mlflow(self) -> list[Any]:
         client = self.registry.client
-        found = client.get_experiment_by_name("unstained-companions")
+        found = client.get_experiment_by_name("unstained-baselines")
         return [] if found is None else list(client.search_runs([found.experiment_id]))
 
     def predictions(self, model: str) -> pd.DataFrame:

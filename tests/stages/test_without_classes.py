@@ -31,7 +31,7 @@ def test_a_study_without_classes_gets_a_sentence(module: ModuleType, tmp_path: P
         data=StudyData.model_validate({**STUDY.model_dump(), "tasks": SIZE}),
         simulate=None,
         models={},
-        companions=PROJECT.companions,
+        baselines=PROJECT.baselines,
         evaluate=SECTIONS.evaluate,
         explain=SECTIONS.explain,
         uncertainty=SECTIONS.uncertainty,

@@ -50,7 +50,7 @@ def run(
     stage: Annotated[str, typer.Argument(help="Stage, e.g. ingest, train, promote.")],
     study: Study,
     model: Annotated[str | None, typer.Option(help="For stages that run once a model.")] = None,
-    fold: Annotated[int | None, typer.Option(help="Held out, for a model of `companions`.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Held out, for a model of `baselines`.")] = None,
     seed: Annotated[int | None, typer.Option(help="With --fold: of its training.")] = None,
     params: Annotated[Path | None, typer.Option(help="Another file than params.yaml.")] = None,
 ) -> None:
@@ -99,7 +99,7 @@ def plan(
 
 @app.command()
 def dvc() -> None:
-    """Write dvc.yaml and companions/dvc.yaml from the stages and their imports."""
+    """Write dvc.yaml and baselines/dvc.yaml from the stages and their imports."""
     from unstained.pipeline.dvc import write_dvc_files
 
     for name in write_dvc_files(project_root()):

@@ -21,7 +21,7 @@ def grid(
         float, typer.Option(min=0.001, help="For the plan: what a GPU sustains, TFLOP/s.")
     ] = 20.0,
 ) -> None:
-    """Train all replicates of params.yaml `companions` on Ray; skip those that are done.
+    """Train all replicates of params.yaml `baselines` on Ray; skip those that are done.
 
     A cluster is used where RAY_ADDRESS names one; every worker then needs this directory under the
     same path, with the same code and params.yaml (a network file system). Otherwise Ray is started

@@ -61,7 +61,7 @@ class Composition:
 
     Attributes:
         document: the file.
-        settings: the keys beside the layers (recipe, active, models, companions), as plain data.
+        settings: the keys beside the layers (recipe, active, models, baselines), as plain data.
         recipes, studies: names, in order.
         bases: model -> what it is a variant of; None for an architecture.
 

@@ -10,7 +10,7 @@ from unstained.config.base import Count, Fraction, Params
 
 
 class ExplainParams(Params):
-    """Where the companions look, measured: maps, controls, randomisation and stability."""
+    """Where the baselines look, measured: maps, controls, randomisation and stability."""
 
     cells_per_class: Count = Field(description="test cells a class on which maps are measured")
     examples_per_class: Count = Field(description="of them, how many are shown")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from unstained.config.base import P, Params
-from unstained.config.companions import CompanionsParams
+from unstained.config.baselines import BaselinesParams
 from unstained.config.compare import CompareParams
 from unstained.config.compose import Composition, problems_error
 from unstained.config.document import Document, read_document
@@ -33,7 +33,7 @@ class Settings(Params):
     recipe: str
     active: tuple[str, ...]
     models: tuple[str, ...]
-    companions: CompanionsParams
+    baselines: BaselinesParams
 
 
 class Lazy(Mapping[str, T]):
@@ -144,7 +144,7 @@ class ProjectParams:
 
     Attributes:
         composition: the layers, with the origin of each value.
-        recipe, active, models, companions: see `Settings`.
+        recipe, active, models, baselines: see `Settings`.
         studies: by name.
 
     Raises:
@@ -155,7 +155,7 @@ class ProjectParams:
         self.composition = Composition(document, shape_of(Settings))
         settings = parse_tree(self.composition, Settings, self.composition.settings, "")
         self.recipe, self.active = settings.recipe, settings.active
-        self.models, self.companions = settings.models, settings.companions
+        self.models, self.baselines = settings.models, settings.baselines
         self._check_names()
         self.studies = {
             name: StudyParams(self.composition, name) for name in self.composition.studies
@@ -209,19 +209,19 @@ class ProjectParams:
         models = tuple(models)
         self.check(study, models, recipe)
         found = plain(self.composition.sections(study, recipe))
-        found["companions"] = self.companions.model_dump(mode="json")
+        found["baselines"] = self.baselines.model_dump(mode="json")
         found["models"] = {m: plain(self.composition.model(study, recipe, m)) for m in models}
         return found
 
     def _check_names(self) -> None:
         known = self.composition
-        experiments = [e for x in self.companions.experiments for e in (x.usual, x.changed)]
+        experiments = [e for x in self.baselines.experiments for e in (x.usual, x.changed)]
         asked = (
             ("recipe", "recipe", (self.recipe,), known.recipes),
             ("active", "study", self.active, known.studies),
             ("models", "model", self.models, known.bases),
-            ("companions.models", "model", self.companions.models, known.bases),
-            ("companions.experiments", "model", experiments, known.bases),
+            ("baselines.models", "model", self.baselines.models, known.bases),
+            ("baselines.experiments", "model", experiments, known.bases),
         )
         problems = [
             f"{known.document.place(tuple(key.split('.')))}: there is no {kind} {name!r}; "
@@ -242,16 +242,16 @@ class ProjectParams:
         recipe = self.studies[study].recipes[self.recipe]
         recipe.sections()
         problems = [
-            f"companions.folds: {study!r}, recipe {self.recipe!r}, has no fold {fold} (split.folds)"
-            for fold in self.companions.folds
+            f"baselines.folds: {study!r}, recipe {self.recipe!r}, has no fold {fold} (split.folds)"
+            for fold in self.baselines.folds
             if fold >= recipe.split.folds
         ]
-        for name in dict.fromkeys((*self.models, *self.companions.models)):
+        for name in dict.fromkeys((*self.models, *self.baselines.models)):
             model = recipe.models[name]
             hides = isinstance(model, NetworkBase) and model.input.view == "background"
             if name in self.models and (hides or model.partition != "study"):
                 problems.append(
-                    f"models: {name!r} is an experiment for `companions` (input.view "
+                    f"models: {name!r} is an experiment for `baselines` (input.view "
                     "'background', or partition 'reference'), not a model to promote"
                 )
         if problems:

@@ -1,4 +1,4 @@
-"""Parameters of the study of uncertainty over all companions."""
+"""Parameters of the study of uncertainty over all baselines."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from unstained.config.base import Params, parse
-from unstained.config.companions import CompanionsParams
+from unstained.config.baselines import BaselinesParams
 from unstained.errors import ParameterError
 from unstained.pipeline.contract import Input, Replicate, Stage
 
@@ -32,8 +32,8 @@ STAGES: Final = (
 OPERATIONS = ("monitor",)
 """Stages that look at what changes without them (the registry): not part of `dvc repro`."""
 
-COMPANIONS = ("train", "evaluate", "export", "register", "companions", "explain", "uncertainty")
-"""Stages of companions/dvc.yaml: every model, fold and seed, and the tables made of them."""
+BASELINES = ("train", "evaluate", "export", "register", "baselines", "explain", "uncertainty")
+"""Stages of baselines/dvc.yaml: every model, fold and seed, and the tables made of them."""
 
 LEARNING: Final = ("train", "evaluate")
 """Stages of a replicate that run side by side with other replicates."""
@@ -53,7 +53,7 @@ def stage_module(name: str) -> ModuleType:
     Raises:
         ParameterError: there is no such stage.
     """
-    known = (*STAGES, *COMPANIONS, *OPERATIONS)
+    known = (*STAGES, *BASELINES, *OPERATIONS)
     if name not in known:
         raise ParameterError(f"there is no stage {name!r}", f"use one of: {', '.join(known)}")
     return importlib.import_module(f"unstained.stages.{name}")
@@ -84,11 +84,11 @@ def replicates_directory(root: Path, stage: str, study: str) -> Path:
 
 
 def takes_replicate(stage: Stage) -> bool:
-    """Whether a stage runs for a fold and seed of `companions`."""
-    return stage.per == "model" and stage.name in COMPANIONS
+    """Whether a stage runs for a fold and seed of `baselines`."""
+    return stage.per == "model" and stage.name in BASELINES
 
 
-def replicates_of(asked: CompanionsParams) -> tuple[Replicate, ...]:
+def replicates_of(asked: BaselinesParams) -> tuple[Replicate, ...]:
     """Every fold with every seed, in the order of params.yaml."""
     return tuple(Replicate(fold, seed) for fold in asked.folds for seed in asked.seeds)
 

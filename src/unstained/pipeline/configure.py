@@ -17,7 +17,7 @@ from unstained.config.project import ProjectParams, load_params
 from unstained.errors import ParameterError
 from unstained.files import write_text
 from unstained.pipeline.catalogue import (
-    COMPANIONS,
+    BASELINES,
     RUNS,
     STAGES,
     replicates_of,
@@ -85,14 +85,14 @@ def require_current(root: Path, task: Task) -> None:
 def _files(project: ProjectParams) -> Iterator[tuple[str, str]]:
     """Path and text of every file."""
     for study in project.active:
-        for name in (*STAGES, *COMPANIONS):
+        for name in (*STAGES, *BASELINES):
             stage = stage_definition(name)
             runs: list[tuple[str | None, Replicate | None]] = [(None, None)]
             if stage.per == "model":
                 runs = [(model, None) for model in project.models if name in STAGES]
             if takes_replicate(stage):
-                one = replicates_of(project.companions)[0]
-                runs += [(model, one) for model in project.companions.models]
+                one = replicates_of(project.baselines)[0]
+                runs += [(model, one) for model in project.baselines.models]
             for model, replicate in runs:
                 task = make_task(project, name, study, model, replicate)
                 yield configured_path(stage, study, model), _text(task)

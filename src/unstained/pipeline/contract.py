@@ -29,7 +29,7 @@ class Input:
 
     `every_model` asks for the outputs of all models of the study: the stage then receives the
     directory that holds one sub-directory a model. `every_replicate` asks for those of all models,
-    folds and seeds of `companions`. `main` is an input of the main job alone, which a replicate
+    folds and seeds of `baselines`. `main` is an input of the main job alone, which a replicate
     does without.
     """
 
@@ -75,7 +75,7 @@ class Stage:
         outputs: name -> file or directory below the stage's directory. report.json is always
             written beside them.
         per: 'study' (once a study) or 'model' (once a study and model). Of stages that run once a
-            model, those of the main job take no replicate and those of `companions` need one; a
+            model, those of the main job take no replicate and those of `baselines` need one; a
             stage can be of both.
     """
 
@@ -93,10 +93,10 @@ class Job:
 
     Attributes:
         study, model, recipe: names; `model` is None for stages that run once a study.
-        models: all models of the study, in the order of params.yaml; those of `companions` for
+        models: all models of the study, in the order of params.yaml; those of `baselines` for
             stages that are about replicates.
         replicate: fold and seed; None in the main job, and for stages that run once a study.
-        replicates: all folds and seeds of `companions`, for stages that are about replicates.
+        replicates: all folds and seeds of `baselines`, for stages that are about replicates.
         scratch: directory for state that survives an interruption (checkpoints, journals). It is
             private to this stage, study, model and fingerprint and is removed after success.
         fingerprint: sha256 of code, parameters and inputs: equal fingerprint, equal result.

@@ -1,4 +1,4 @@
-"""dvc.yaml and companions/dvc.yaml, written from the stage definitions and what stages import."""
+"""dvc.yaml and baselines/dvc.yaml, written from the stage definitions and what stages import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 from unstained.files import write_text
 from unstained.pipeline.catalogue import (
-    COMPANIONS,
+    BASELINES,
     REPLICATES,
     RUNS,
     STAGES,
@@ -26,10 +26,10 @@ REPLICATE: Final = "fold${item.fold}-seed${item.seed}"
 WRITTEN: Final = "# Written by `unstained dvc` from the stages and their imports: change those.\n"
 FILES: Final = {
     "dvc.yaml": (WRITTEN, {}, STAGES),
-    "companions/dvc.yaml": (
-        WRITTEN + "# Every model on every fold with every seed: `make companions`.\n",
+    "baselines/dvc.yaml": (
+        WRITTEN + "# Every model on every fold with every seed: `make baselines`.\n",
         {"vars": ["../params.yaml"]},
-        COMPANIONS,
+        BASELINES,
     ),
 }
 """File -> comment, what stands before the stages, names of the stages."""
@@ -62,7 +62,7 @@ def dvc_file(name: str) -> str:
         name: key of FILES.
     """
     comment, before, stages = FILES[name]
-    grid = stages is COMPANIONS
+    grid = stages is BASELINES
     first = {} if grid else {CONFIGURE: CONFIGURATION}
     content = before | {
         "stages": first | {stage: entry(stage_definition(stage), grid) for stage in stages}
@@ -75,7 +75,7 @@ def entry(stage: Stage, grid: bool) -> dict[str, Any]:
 
     Args:
         stage: its definition.
-        grid: whether it is for `companions`, every fold and seed, and not for the main job.
+        grid: whether it is for `baselines`, every fold and seed, and not for the main job.
     """
     replicate = grid and takes_replicate(stage)
     home = _home(stage, replicate)
@@ -103,10 +103,10 @@ def _axes(stage: Stage, replicate: bool) -> tuple[dict[str, str], str]:
     matrix = {"study": "${active}"}
     if stage.per == "model":
         command += f" --model {NAMES['model']}"
-        matrix["model"] = "${companions.models}" if replicate else "${models}"
+        matrix["model"] = "${baselines.models}" if replicate else "${models}"
     if replicate:
         command += " --fold ${item.fold} --seed ${item.seed}"
-        matrix |= {"fold": "${companions.folds}", "seed": "${companions.seeds}"}
+        matrix |= {"fold": "${baselines.folds}", "seed": "${baselines.seeds}"}
     return matrix, command
 
 

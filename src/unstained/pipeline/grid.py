@@ -1,4 +1,4 @@
-"""All replicates of `companions`: what is done is skipped, the rest is trained on Ray.
+"""All replicates of `baselines`: what is done is skipped, the rest is trained on Ray.
 
 One replicate takes one core with one thread, or one GPU: several small trainings side by side use
 the cores of a machine better than one after the other with all threads, and the result does not
@@ -24,7 +24,7 @@ from unstained.pipeline.dvc_record import record
 from unstained.pipeline.grid_tasks import Outcome, Work, run_stages, train_on_ray
 from unstained.pipeline.task import Task, make_task
 
-PIPELINE: Final = "companions/dvc.yaml"
+PIPELINE: Final = "baselines/dvc.yaml"
 
 
 def run_grid(root: Path, study: str | None = None, concurrent: int | None = None) -> None:
@@ -130,8 +130,8 @@ def _tasks(root: Path, study: str | None) -> dict[Work, list[Task]]:
     works = [
         Work(root.resolve(), digest, name, model, replicate)
         for name in ([study] if study else project.active)
-        for model in project.companions.models
-        for replicate in replicates_of(project.companions)
+        for model in project.baselines.models
+        for replicate in replicates_of(project.baselines)
     ]
     tasks = {
         work: [

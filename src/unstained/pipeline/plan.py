@@ -73,7 +73,7 @@ def print_plan(root: Path, teraflops: float) -> None:
 
 def plan(root: Path, project: ProjectParams) -> Iterator[Share]:
     """What is left, model by model."""
-    grid = project.companions
+    grid = project.baselines
     replicates = replicates_of(grid)
     for study in project.active:
         folds = project.studies[study].recipes[project.recipe].split.folds

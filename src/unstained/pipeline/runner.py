@@ -68,7 +68,7 @@ def run_stage(
         study: key of params.yaml `studies`.
         model: an architecture or variant; only for stages that run once a model.
         root: the project's directory; holds params.yaml, runs/ and state/.
-        replicate: fold and seed, for a model of `companions`; None in the main job.
+        replicate: fold and seed, for a model of `baselines`; None in the main job.
         params_file: another file than root/params.yaml.
         registry: the port to MLflow; by default the server at MLFLOW_TRACKING_URI, or SQLite.
 

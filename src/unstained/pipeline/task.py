@@ -8,7 +8,7 @@ from unstained.config.base import Params
 from unstained.config.project import ProjectParams
 from unstained.errors import ParameterError
 from unstained.pipeline.catalogue import (
-    COMPANIONS,
+    BASELINES,
     STAGES,
     pick_params,
     reads_replicates,
@@ -54,7 +54,7 @@ def make_task(
     """
     stage = stage_definition(name)
     _check_names(stage, project, study, model, replicate)
-    grid = project.companions
+    grid = project.baselines
     about = replicate is not None or reads_replicates(stage)
     models = grid.models if about else project.models
     needed = models if "models" in stage.sections.values() else ([model] if model else [])
@@ -85,19 +85,19 @@ def _check_names(
     if replicate and not takes_replicate(stage):
         raise ParameterError(
             f"stage {stage.name} takes no --fold and --seed",
-            f"stages that do: {', '.join(name for name in COMPANIONS if name in STAGES)}",
+            f"stages that do: {', '.join(name for name in BASELINES if name in STAGES)}",
         )
-    grid = project.companions
+    grid = project.baselines
     models = grid.models if replicate else project.models
     if stage.per == "model" and model not in models:
-        place = "companions.models" if replicate else "models"
+        place = "baselines.models" if replicate else "models"
         raise ParameterError(
             f"stage {stage.name} runs once a model, and {model!r} is not in params.yaml `{place}`",
             f"add --model with one of: {', '.join(models)}"
-            + ("" if replicate else "; for others: --fold and --seed, see `companions`"),
+            + ("" if replicate else "; for others: --fold and --seed, see `baselines`"),
         )
     if replicate and not (replicate.fold in grid.folds and replicate.seed in grid.seeds):
         raise ParameterError(
-            f"{replicate.name} is not in params.yaml `companions`",
+            f"{replicate.name} is not in params.yaml `baselines`",
             f"folds: {', '.join(map(str, grid.folds))}; seeds: {', '.join(map(str, grid.seeds))}",
         )

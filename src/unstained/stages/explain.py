@@ -1,11 +1,11 @@
-"""Explain: where the companions look, measured on the same test cells beside controls."""
+"""Explain: where the baselines look, measured on the same test cells beside controls."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
-from unstained.config.companions import CompanionsParams
+from unstained.config.baselines import BaselinesParams
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.explain import ExplainParams
 from unstained.config.study import CommonParams, StudyData
@@ -24,7 +24,7 @@ class ExplainStageParams(Params):
 
     common: CommonParams
     data: StudyData
-    companions: CompanionsParams
+    baselines: BaselinesParams
     evaluate: EvaluateParams
     explain: ExplainParams
 
@@ -35,7 +35,7 @@ STAGE = Stage(
     sections={
         "common": "common",
         "data": "data",
-        "companions": "companions",
+        "baselines": "baselines",
         "evaluate": "evaluate",
         "explain": "explain",
     },
@@ -132,7 +132,7 @@ def _measure(
     found = Explained(
         measured,
         reasons,
-        params.companions.contenders,
+        params.baselines.contenders,
         sample,
         resample_groups(sample.groups, sample.labels, params.evaluate.bootstrap, seed),
         params.evaluate.confidence,

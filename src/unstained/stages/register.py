@@ -152,7 +152,7 @@ def make_submission(params: RegisterStageParams, inputs: Inputs, job: Job) -> Su
     if job.replicate is None:
         files["tables/trials.csv"] = inputs["trials"]
     return Submission(
-        experiment=params.register_.experiment + ("-companions" if job.replicate else ""),
+        experiment=params.register_.experiment + ("-baselines" if job.replicate else ""),
         name=params.register_.name_of(job.study),
         study=job.study,
         model=model,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unstained.config.base import Params
-from unstained.config.companions import CompanionsParams
+from unstained.config.baselines import BaselinesParams
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import CommonParams, SimulateParams, StudyData
 from unstained.config.uncertainty import UncertaintyParams
@@ -32,7 +32,7 @@ class UncertaintyStageParams(Params):
     common: CommonParams
     data: StudyData
     simulate: SimulateParams | None
-    companions: CompanionsParams
+    baselines: BaselinesParams
     evaluate: EvaluateParams
     uncertainty: UncertaintyParams
 
@@ -44,7 +44,7 @@ STAGE = Stage(
         "common": "common",
         "data": "data",
         "simulate": "simulate",
-        "companions": "companions",
+        "baselines": "baselines",
         "evaluate": "evaluate",
         "uncertainty": "uncertainty",
     },
@@ -161,7 +161,7 @@ def _results(context: _Context, strangers: Strangers) -> Results:
     params, own, job = context.params, context.params.uncertainty, context.job
     judging, classes = params.evaluate, params.data.class_names
     names = [replicate.name for replicate in job.replicates]
-    contenders = params.companions.contenders
+    contenders = params.baselines.contenders
     replicas = best_first(read_replicas(context.inputs["predictions"], contenders, names))
     test = next(iter(replicas.values()))[0].test
     labels = test.classes.labels

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from unstained.config.companions import Experiment
+from unstained.config.baselines import Experiment
 from unstained.config.models import ModelParams
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore

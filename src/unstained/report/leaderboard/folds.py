@@ -1,4 +1,4 @@
-"""Models across folds: the corrected resampled t-test on the replicates of `make companions`.
+"""Models across folds: the corrected resampled t-test on the replicates of `make baselines`.
 
 A candidate is one training; whether its architecture is better, whatever the fold and the seed,
 only replicates can tell. Each of them is a version, which is no candidate.
@@ -39,7 +39,7 @@ def across_folds(root: Path, study: str) -> FoldTable | None:
     from unstained.tasks.gate import gate_metric
 
     project = load_params(root / "params.yaml")
-    asked, home = project.companions, replicates_directory(root, "evaluate", study)
+    asked, home = project.baselines, replicates_directory(root, "evaluate", study)
     replicates = replicates_of(asked)
     models = [
         model

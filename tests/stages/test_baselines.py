@@ -43,19 +43,19 @@ MODELS = (*CONTENDERS, EXPERIMENT["changed"])
 @pytest.fixture(scope="module")
 def grown(replicated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with all replicates and their tables."""
-    root = another(replicated, tmp_path_factory.mktemp("companions") / "project")
+    root = another(replicated, tmp_path_factory.mktemp("baselines") / "project")
     params = root / "params.yaml"
     variant = {"of": "resnet50", "partition": "reference"}
     edit(params, "variants", EXPERIMENT["changed"], value=variant)
-    edit(params, "companions", "experiments", value=[EXPERIMENT])
-    edit(params, "companions", "models", value=list(MODELS))
+    edit(params, "baselines", "experiments", value=[EXPERIMENT])
+    edit(params, "baselines", "models", value=list(MODELS))
     for fold in FOLDS:
         replicate(root, EXPERIMENT["changed"], Replicate(fold, SEED))
     for model in MODELS:
         for fold in FOLDS:
             for stage in SHIPPING:
                 run_stage(stage, "nsc", model, root=root, replicate=Replicate(fold, SEED))
-    run_stage("companions", "nsc", root=root)
+    run_stage("baselines", "nsc", root=root)
     return root
 
 
@@ -76,8 +76,8 @@ def test_the_test_cells_are_fixed_and_the_fold_is_held_out(grown: Path) -> None:
 
 
 def test_the_tables_are_means_over_replicates(grown: Path) -> None:
-    models = pd.read_csv(grown / "runs/nsc/companions/models.csv").set_index("model")
-    classes = pd.read_csv(grown / "runs/nsc/companions/classes.csv").set_index(["model", "class"])
+    models = pd.read_csv(grown / "runs/nsc/baselines/models.csv").set_index("model")
+    classes = pd.read_csv(grown / "runs/nsc/baselines/classes.csv").set_index(["model", "class"])
     names = load_params(grown / "params.yaml").studies["nsc"].data.class_names
     assert set(models.index) == set(CONTENDERS)
     for model in CONTENDERS:
@@ -102,7 +102,7 @@ def test_the_tables_are_means_over_replicates(grown: Path) -> None:
 
 
 def test_markers_are_correlated_with_what_was_measured(grown: Path) -> None:
-    models = pd.read_csv(grown / "runs/nsc/companions/models.csv").set_index("model")
+    models = pd.read_csv(grown / "runs/nsc/baselines/models.csv").set_index("model")
     for model in CONTENDERS:
         for name in load_params(grown / "params.yaml").studies["nsc"].data.target_names:
             r = []
@@ -114,7 +114,7 @@ def test_markers_are_correlated_with_what_was_measured(grown: Path) -> None:
 
 
 def test_controls_are_trained_on_the_cells_of_each_fold(grown: Path) -> None:
-    controls = pd.read_csv(grown / "runs/nsc/companions/controls.csv").set_index("control")
+    controls = pd.read_csv(grown / "runs/nsc/baselines/controls.csv").set_index("control")
     assert set(controls.index) == {"majority", "background", "brightness", "size", "features"}
     split = pd.read_parquet(grown / "runs/nsc/split/split.parquet")
     label = split["cell_id"].str.split("_").str[0]
@@ -130,7 +130,7 @@ def test_controls_are_trained_on_the_cells_of_each_fold(grown: Path) -> None:
 
 
 def test_the_page_shows_every_model_and_says_simulated(grown: Path) -> None:
-    page = (grown / "runs/nsc/companions/companions.html").read_text(encoding="utf-8")
+    page = (grown / "runs/nsc/baselines/baselines.html").read_text(encoding="utf-8")
     for text in (
         *MODELS,
         "simulated",
@@ -142,9 +142,9 @@ def test_the_page_shows_every_model_and_says_simulated(grown: Path) -> None:
     ):
         assert text in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    before = tree_sha256(grown / "runs/nsc/companions/companions.html")
-    run_stage("companions", "nsc", root=grown)
-    assert tree_sha256(grown / "runs/nsc/companions/companions.html") == before
+    before = tree_sha256(grown / "runs/nsc/baselines/baselines.html")
+    run_stage("baselines", "nsc", root=grown)
+    assert tree_sha256(grown / "runs/nsc/baselines/baselines.html") == before
 
 
 def test_the_comparison_tests_across_folds(grown: Path) -> None:
@@ -183,15 +183,15 @@ def test_without_replicates_nothing_is_tested_across_folds(grown: Path, tmp_path
 
 
 def test_the_plan_counts_what_is_left(grown: Path) -> None:
-    edit(grown / "params.yaml", "companions", "seeds", value=[42, 123])
+    edit(grown / "params.yaml", "baselines", "seeds", value=[42, 123])
     try:
         shares = {s.model: s for s in plan(grown, load_params(grown / "params.yaml"))}
     finally:
-        edit(grown / "params.yaml", "companions", "seeds", value=[42])
+        edit(grown / "params.yaml", "baselines", "seeds", value=[42])
     share = shares["resnet50"]
     assert (share.done, share.left) == (2, 2)
     assert share.seconds is not None
-    models = pd.read_csv(grown / "runs/nsc/companions/models.csv").set_index("model")
+    models = pd.read_csv(grown / "runs/nsc/baselines/models.csv").set_index("model")
     cells = read_json(home(grown, "resnet50", 0) / "metrics.json")["training_cells"]
     expected = 6 * models.loc["resnet50", "gmacs"] * 1e9 * cells * 2
     assert share.operations == pytest.approx(expected, rel=0.25)
@@ -206,7 +206,7 @@ def test_the_other_partition_is_trained_and_tested_apart(grown: Path) -> None:
     assert parts["test"] == set(split.index[split["reference_part"] == "test"])
     inner = split["reference_part"].isin(["train", "val"])
     assert parts["val"] == set(split.index[inner & (split["reference_fold"] == 2)])
-    table = pd.read_csv(grown / "runs/nsc/companions/experiments.csv").set_index("changed")
+    table = pd.read_csv(grown / "runs/nsc/baselines/experiments.csv").set_index("changed")
     assert table.loc[name, "changes"] == "partition: reference"
     assert not table.loc[name, "same_cells"]
     scores = [read_json(home(grown, name, fold) / "metrics.json") for fold in (0, 2)]
@@ -219,7 +219,7 @@ def test_the_other_partition_is_trained_and_tested_apart(grown: Path) -> None:
     [
         ("train", "resnet50", Replicate(1, 42), "fold1-seed42 is not in"),
         ("train", EXPERIMENT["changed"], None, "is not in params.yaml `models`"),
-        ("train", "vit_b_16", Replicate(0, 42), "is not in params.yaml `companions.models`"),
+        ("train", "vit_b_16", Replicate(0, 42), "is not in params.yaml `baselines.models`"),
         ("tune", "resnet50", Replicate(0, 42), "tune takes no --fold and --seed"),
         ("split", None, Replicate(0, 42), "split takes no --fold and --seed"),
     ],

@@ -1,4 +1,4 @@
-"""Companions: every model, fold and seed of a study in the tables and figures of the paper."""
+"""Baselines: every model, fold and seed of a study in the tables and figures of the paper."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unstained.config.base import Params
-from unstained.config.companions import CompanionsParams
+from unstained.config.baselines import BaselinesParams
 from unstained.config.compare import CompareParams
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.models import ModelParams, NetworkBase
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from unstained.evaluation.scores import Scores
 
 
-class CompanionsStageParams(Params):
+class BaselinesStageParams(Params):
     """Sections of params.yaml that the comparison depends on."""
 
     common: CommonParams
     data: StudyData
     models: dict[str, ModelParams]
-    companions: CompanionsParams
+    baselines: BaselinesParams
     evaluate: EvaluateParams
     compare: CompareParams
 
 
 STAGE = Stage(
-    name="companions",
-    params=CompanionsStageParams,
+    name="baselines",
+    params=BaselinesStageParams,
     sections={
         "common": "common",
         "data": "data",
         "models": "models",
-        "companions": "companions",
+        "baselines": "baselines",
         "evaluate": "evaluate",
         "compare": "compare",
     },
@@ -64,13 +64,13 @@ STAGE = Stage(
         "classes": Output("classes.csv"),
         "curves": Output("curves.csv"),
         "experiments": Output("experiments.csv"),
-        "page": Output("companions.html"),
+        "page": Output("baselines.html"),
     },
     per="study",
 )
 
 
-def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
+def run(params: BaselinesStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Write tables and page."""
     from unstained.data.splits.parts import cell_parts
     from unstained.data.store.cell_store import CellStore
@@ -85,10 +85,10 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
     controls = fold_controls(store, parts, params.data, params.evaluate, params.common.seed)
     if not params.data.class_names:
         return _without_classes(params, store, grid, controls, outputs, job)
-    contenders = params.companions.contenders
+    contenders = params.baselines.contenders
     found = outcomes(
         grid,
-        params.companions.experiments,
+        params.baselines.experiments,
         params.models,
         {name: grid.scores(name, METRIC) for name in grid.models},
         params.evaluate.confidence,
@@ -121,14 +121,14 @@ def run(params: CompanionsStageParams, inputs: Inputs, outputs: Outputs, job: Jo
 
 
 def _provenance(
-    params: CompanionsStageParams, store: CellStore, grid: Grid, job: Job
+    params: BaselinesStageParams, store: CellStore, grid: Grid, job: Job
 ) -> tuple[tuple[str, str], ...]:
     folds = ("Folds, seeds", f"{list(grid.folds)}, {list(grid.seeds)}")
     return provenance(params, store, job, folds)
 
 
 def _without_classes(
-    params: CompanionsStageParams,
+    params: BaselinesStageParams,
     store: CellStore,
     grid: Grid,
     controls: Mapping[str, Sequence[Scores]],
@@ -145,7 +145,7 @@ def _without_classes(
     from unstained.tasks.gate import gate_metric
     from unstained.tasks.study import Tasks
 
-    data, asked, confidence = params.data, params.companions, params.evaluate.confidence
+    data, asked, confidence = params.data, params.baselines, params.evaluate.confidence
     by = Yardstick(data.primary_task.name, gate_metric(data.primary_task, params.compare))
     found = outcomes(grid, asked.experiments, params.models, by.scores(grid), confidence)
     tasks, contest = Tasks.of(data.tasks), grid.only(asked.contenders)
@@ -182,7 +182,7 @@ def _without_classes(
     return Report(metrics)
 
 
-def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dict[str, Hidden]:
+def _hidden(params: BaselinesStageParams, store: CellStore, split: Path) -> dict[str, Hidden]:
     """Model that does not see the cell -> what its disc hides of test cells."""
     import numpy as np
 
@@ -194,7 +194,7 @@ def _hidden(params: CompanionsStageParams, store: CellStore, split: Path) -> dic
     canvas, classes = params.data.canvas, params.data.class_names
     return {
         name: hidden_cells(store, rows, canvas, model.input.hidden_px, classes)
-        for name in params.companions.models
+        for name in params.baselines.models
         if isinstance(model := params.models[name], NetworkBase) and model.input.hidden_px
     }
 

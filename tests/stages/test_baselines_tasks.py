@@ -15,7 +15,7 @@ from tests.learning.cases import NETWORK, STUDY
 from tests.registered import fresh_registry
 from tests.stages.studies import COMPARE, EVALUATE, make_job
 from tests.synthetic import make_store
-from unstained.config.companions import CompanionsParams
+from unstained.config.baselines import BaselinesParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.evaluation.results import task_numbers
 from unstained.evaluation.scores import plain
@@ -28,7 +28,7 @@ from unstained.predictions import (
     ValuePredictions,
     write_predictions,
 )
-from unstained.stages import companions
+from unstained.stages import baselines
 from unstained.statistics.intervals import resample_groups
 from unstained.tasks.study import Tasks
 
@@ -95,11 +95,11 @@ class Compared:
         write_json(home / "parity.json", {"latency_ms": 2.5})
 
     def run(self, experiments: tuple[dict[str, str], ...] = ()) -> Report:
-        params = companions.CompanionsStageParams(
+        params = baselines.BaselinesStageParams(
             common=CommonParams(seed=1),
             data=self.data,
             models=dict.fromkeys(ERRORS, NETWORK),
-            companions=CompanionsParams.model_validate(
+            baselines=BaselinesParams.model_validate(
                 {
                     "models": tuple(ERRORS),
                     "folds": FOLDS,
@@ -120,11 +120,11 @@ class Compared:
             models=tuple(ERRORS),
             replicates=self.replicates,
         )
-        outputs = {key: self.root / out.path for key, out in companions.STAGE.outputs.items()}
-        return companions.run(params, inputs, outputs, job)
+        outputs = {key: self.root / out.path for key, out in baselines.STAGE.outputs.items()}
+        return baselines.run(params, inputs, outputs, job)
 
     def page(self) -> str:
-        return " ".join((self.root / "companions.html").read_text().split())
+        return " ".join((self.root / "baselines.html").read_text().split())
 
 
 @pytest.fixture(scope="module", params=["value", "share"])

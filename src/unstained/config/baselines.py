@@ -1,4 +1,4 @@
-"""Parameters of the grid of companion models."""
+"""Parameters of the grid of baselines."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Experiment(Params):
     changed: str
 
 
-class CompanionsParams(Params):
-    """The grid of companion models: every model on every fold with every seed."""
+class BaselinesParams(Params):
+    """The grid of baselines: every model on every fold with every seed."""
 
     models: tuple[str, ...] = Field(description="keys of the recipe's `models`")
     folds: tuple[Annotated[int, Field(ge=0)], ...] = Field(description="validation folds")
@@ -26,13 +26,11 @@ class CompanionsParams(Params):
     experiments: tuple[Experiment, ...] = ()
 
     @model_validator(mode="after")
-    def _experiments_are_in_the_grid(self) -> CompanionsParams:
+    def _experiments_are_in_the_grid(self) -> BaselinesParams:
         for experiment in self.experiments:
             for name in (experiment.usual, experiment.changed):
                 if name not in self.models:
-                    raise ValueError(
-                        f"companions.experiments: {name!r} is not in companions.models"
-                    )
+                    raise ValueError(f"baselines.experiments: {name!r} is not in baselines.models")
         return self
 
     @property
