@@ -193,7 +193,7 @@ def tiny(tmp_path: Path) -> Path:
         "deep/__init__": "",
     }
     names = ("plain", "member", "room/relative", "types_only", "not_for_types")
-    names += ("lazy", "deep/inner", "behind", "stranger")
+    names += ("lazy", "deep/inner", "behind", "unknown cell")
     for name, text in (files | dict.fromkeys(names, "")).items():
         path = tmp_path / PACKAGE / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)

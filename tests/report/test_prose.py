@@ -16,7 +16,7 @@ from unstained.report.prose import FILE, Prose
 
 ROOT = Path(room.__file__).parent
 FILES = sorted(ROOT.rglob(FILE))
-CHOSEN = ("strangers_simulated", "strangers_made_from_cells")
+CHOSEN = ("unknown_cells_simulated", "unknown_cells_made_from_cells")
 """Sentences of which one is asked for by the origin of cells, with values for either."""
 
 BLOCK = re.compile(r"{% block (\w+) %}(.*?){% endblock %}", re.DOTALL)

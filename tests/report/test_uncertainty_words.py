@@ -38,7 +38,7 @@ def test_a_kind_is_missed_where_its_interval_shows_it(
 ) -> None:
     row = {"model": "net", "kind": KIND, "score": next(iter(SCORES)), "auroc": 0.6}
     row |= {"auroc_low": 0.4, "missed": 0.7, "missed_low": low, "missed_high": high}
-    (found,) = words._strangers(results(outliers=pd.DataFrame([row])))
+    (found,) = words._unknown_cells(results(outliers=pd.DataFrame([row])))
     assert found.tone == tone
     assert found.title.startswith(title)
     assert "70\xa0%" in found.title + found.text

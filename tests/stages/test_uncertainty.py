@@ -15,13 +15,12 @@ from tests.replicates import FOLDS, MODELS, another, home
 from unstained.config.project import load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, StageInputError
-from unstained.evaluation.uncertainty import mixtures
+from unstained.evaluation.uncertainty import mixtures, unknown_cells
 from unstained.evaluation.uncertainty import suspects as doubts
-from unstained.evaluation.uncertainty import unknown_cells as strangers
 from unstained.files import read_json, write_json
 from unstained.imaging.masks import cell_masks
 from unstained.pipeline.runner import run_stage
-from unstained.simulate.unknown_cells import KINDS, simulate_strangers
+from unstained.simulate.unknown_cells import KINDS, simulate_unknown_cells
 
 pytestmark = pytest.mark.xdist_group("replicates")
 
@@ -31,7 +30,7 @@ def grown(replicated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two models on two folds, and the study of their uncertainty."""
     root = another(replicated, tmp_path_factory.mktemp("doubts") / "project")
     params = root / "params.yaml"
-    edit(params, "uncertainty", "strangers", value=12)
+    edit(params, "uncertainty", "unknown_cells", value=12)
     edit(params, "uncertainty", "mixtures", value=3)
     edit(params, "uncertainty", "neighbour", value=20)
     run_stage("uncertainty", "nsc", root=root)
@@ -112,7 +111,7 @@ def test_strange_cells_are_simulated_and_none_of_the_study(grown: Path) -> None:
     params = load_params(grown / "params.yaml").studies["nsc"]
     simulate = params.recipes["demo"].simulate
     assert simulate is not None
-    made = simulate_strangers(simulate, params.data, 42, 12, 5.0)
+    made = simulate_unknown_cells(simulate, params.data, 42, 12, 5.0)
     store = CellStore.open(grown / "runs/nsc/ingest/store")
     own = {image.tobytes() for image in store.images(np.arange(len(store)))}
     assert own.isdisjoint(image.tobytes() for image in made.images)
@@ -164,7 +163,7 @@ def test_an_acquisition_that_sets_fail_is_named(copied: Path) -> None:
     assert report.metrics["least_group_coverage"] == 0
 
 
-def test_real_cells_make_their_own_strangers_and_need_no_marker(copied: Path) -> None:
+def test_real_cells_make_their_own_unknown_cells_and_need_no_marker(copied: Path) -> None:
     manifest = copied / "runs/nsc/ingest/store/manifest.json"
     write_json(manifest, read_json(manifest) | {"source": "files"})
     edit(copied / "params.yaml", "studies", "nsc", "uncertainty", "gates", value={})
@@ -199,7 +198,7 @@ def test_cells_made_from_cells_show_what_they_are_called(grown: Path) -> None:
     store = CellStore.open(grown / "runs/nsc/ingest/store")
     rows = np.arange(0, len(store), 7)
     images, groups = store.images(rows), store.columns("group")["group"].to_numpy(str)[rows]
-    made = strangers.strangers_from_cells(images, groups, 12, 2.0, 0)
+    made = unknown_cells.unknown_cells_from(images, groups, 12, 2.0, 0)
     assert all(image.dtype == store.dtype for image in made.images)
 
     def mean(kind: str, measure: Callable[[np.ndarray], float]) -> float:

@@ -24,7 +24,7 @@ class UncertaintyParams(Params):
     )
     index_cells: Count = Field(description="training cells that distances are taken to, at most")
     false_alarms: Fraction = Field(description="ordinary cells that may be flagged as strange")
-    strangers: Count = Field(description="cells of each kind that no class covers")
+    unknown_cells: Count = Field(description="cells of each kind that no class covers")
     defocus_um: Positive = Field(description="simulated cells out of focus: distance, either way")
     blur_px: Positive = Field(description="real cells out of focus: SD of a Gaussian blur")
     suspects: Count = Field(description="doubted labels that are listed")

@@ -29,7 +29,7 @@ OTHER_SEED: Final = 1_000_003
 
 
 @dataclass(frozen=True)
-class SimulatedStrangers:
+class SimulatedUnknownCells:
     """Images (1, h, w) in brightfield, with the kind and the acquisition of each."""
 
     images: list[np.ndarray]
@@ -37,9 +37,9 @@ class SimulatedStrangers:
     groups: list[str]
 
 
-def simulate_strangers(
+def simulate_unknown_cells(
     params: SimulateParams, data: StudyData, seed: int, count: int, defocus_um: float
-) -> SimulatedStrangers:
+) -> SimulatedUnknownCells:
     """Record cells of each kind.
 
     Args:
@@ -54,7 +54,7 @@ def simulate_strangers(
     data = data.with_rules(rules).model_copy(update={"markers": {}})
     each = -(-count // (ACQUISITIONS * len(data.class_names)))
     size = {"acquisitions_per_class": ACQUISITIONS, "cells_per_acquisition": each}
-    found = SimulatedStrangers([], [], [])
+    found = SimulatedUnknownCells([], [], [])
     for number, kind in enumerate(KINDS):
         shares = {"debris": float(kind == "debris"), "doublets": float(kind == "doublet")}
         setting, own = params.model_copy(update=size | shares), seed + OTHER_SEED + number

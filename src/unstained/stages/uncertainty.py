@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unstained.evaluation.uncertainty.predictions import Replicas
     from unstained.evaluation.uncertainty.results import Results
     from unstained.evaluation.uncertainty.suspects import Gating, OutOfFold
-    from unstained.evaluation.uncertainty.unknown_cells import Strangers
+    from unstained.evaluation.uncertainty.unknown_cells import UnknownCells
 
 
 class UncertaintyStageParams(Params):
@@ -96,7 +96,7 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
     from unstained.report.page import render
     from unstained.report.uncertainty.findings import findings
     from unstained.report.uncertainty.page import build_page
-    from unstained.report.uncertainty.pictures import stranger_gallery, suspect_gallery
+    from unstained.report.uncertainty.pictures import suspect_gallery, unknown_gallery
 
     store = CellStore.open(inputs["store"])
     if not params.data.class_names:
@@ -105,14 +105,14 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
         what = "abstention, sets of classes and doubted labels"
         return without_classes(params, params.data, what, store, outputs, job)
     context = _Context(params, inputs, job, store)
-    strangers = _strangers(context)
-    results = _results(context, strangers)
+    unknown_cells = _unknown_cells(context)
+    results = _results(context, unknown_cells)
     for name in TABLES:
         table: pd.DataFrame = getattr(results, name)
         write_text(outputs[name], table.round(6).to_csv(index=False, lineterminator="\n"))
     page = build_page(
         results,
-        strange=stranger_gallery(strangers, params.data),
+        strange=unknown_gallery(unknown_cells, params.data),
         doubted=suspect_gallery(results.suspects, store, params.data),
         provenance=provenance(
             params,
@@ -150,7 +150,7 @@ class _Context:
         return cell_parts(self.store, self.inputs["split"], self.job.replicates[0].fold)
 
 
-def _results(context: _Context, strangers: Strangers) -> Results:
+def _results(context: _Context, unknown_cells: UnknownCells) -> Results:
     """All tables."""
     from unstained.evaluation.uncertainty import mixtures, tables
     from unstained.evaluation.uncertainty import suspects as doubts
@@ -190,7 +190,7 @@ def _results(context: _Context, strangers: Strangers) -> Results:
         coverage=tables.coverage_table(replicas, classes, judging.conformal_alpha, draws, level),
         selective=tables.selective_table(replicas, own.target_risk, draws, level),
         curves=tables.curves_table(replicas),
-        outliers=_outliers(context, replicas, strangers),
+        outliers=_outliers(context, replicas, unknown_cells),
         composition=composition,
         composition_summary=mixtures.composition_summary(composition),
         rare=tables.rare_table(replicas, classes, own.precision, draws, level),
@@ -226,7 +226,7 @@ def _gating(context: _Context, found: OutOfFold) -> Gating | None:
     return gate_labels(table, found.labels, chosen, data.class_names, context.seed)
 
 
-def _outliers(context: _Context, replicas: Replicas, strangers: Strangers) -> pd.DataFrame:
+def _outliers(context: _Context, replicas: Replicas, unknown_cells: UnknownCells) -> pd.DataFrame:
     """Run the first replicate of every model on training, validation, test and strange cells."""
     from unstained.evaluation.predictions import load_model
     from unstained.evaluation.uncertainty import unknown_kinds as outlying
@@ -247,16 +247,16 @@ def _outliers(context: _Context, replicas: Replicas, strangers: Strangers) -> pd
             reached = {
                 part: outlying.reach_of_cells(trained, store, index) for part, index in rows.items()
             }
-            strange = outlying.reach_of_images(trained, strangers.images)
+            strange = outlying.reach_of_images(trained, unknown_cells.images)
             found[model] = outlying.detections(
                 **reached,
                 strange=strange,
                 test_groups=groups[rows["test"]],
-                strangers=strangers,
+                unknown_cells=unknown_cells,
                 alarms=alarms,
             )
             advance(1)
-    return outlying.outliers_table(found, strangers.origin, replicate)
+    return outlying.outliers_table(found, unknown_cells.origin, replicate)
 
 
 def _rows(context: _Context) -> dict[str, np.ndarray]:
@@ -282,36 +282,36 @@ def _rows(context: _Context) -> dict[str, np.ndarray]:
     return rows
 
 
-def _strangers(context: _Context) -> Strangers:
+def _unknown_cells(context: _Context) -> UnknownCells:
     """Cells that no class covers: simulated where the study is, else made from its test cells."""
     import numpy as np
 
-    from unstained.evaluation.uncertainty.unknown_cells import strangers_from_cells
+    from unstained.evaluation.uncertainty.unknown_cells import unknown_cells_from
 
     own, store = context.params.uncertainty, context.store
     if context.simulated and context.params.simulate is not None:
         return _simulated(context.params, context.params.simulate)
     rows = np.flatnonzero(context.parts() == "test")
-    if len(rows) > own.strangers:
+    if len(rows) > own.unknown_cells:
         drawn = np.random.default_rng(context.seed).permutation(rows)
-        rows = np.sort(drawn[: own.strangers])
+        rows = np.sort(drawn[: own.unknown_cells])
     groups = store.columns("group")["group"].to_numpy(str)[rows]
     images = store.images(rows)
-    return strangers_from_cells(
-        images, groups, own.strangers, own.blur_px, context.seed, store.white
+    return unknown_cells_from(
+        images, groups, own.unknown_cells, own.blur_px, context.seed, store.white
     )
 
 
-def _simulated(params: UncertaintyStageParams, simulate: SimulateParams) -> Strangers:
+def _simulated(params: UncertaintyStageParams, simulate: SimulateParams) -> UnknownCells:
     """Debris, doublets and cells out of focus by the study's own simulator, and controls."""
     import numpy as np
 
-    from unstained.evaluation.uncertainty.unknown_cells import CONTROL, Strangers
-    from unstained.simulate.unknown_cells import simulate_strangers
+    from unstained.evaluation.uncertainty.unknown_cells import CONTROL, UnknownCells
+    from unstained.simulate.unknown_cells import simulate_unknown_cells
 
     own = params.uncertainty
-    found = simulate_strangers(
-        simulate, params.data, params.common.seed, own.strangers, own.defocus_um
+    found = simulate_unknown_cells(
+        simulate, params.data, params.common.seed, own.unknown_cells, own.defocus_um
     )
     kinds = np.array([CONTROL if kind == "cell" else kind for kind in found.kinds])
-    return Strangers(found.images, kinds, np.array(found.groups), "simulated")
+    return UnknownCells(found.images, kinds, np.array(found.groups), "simulated")

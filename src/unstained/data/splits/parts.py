@@ -25,10 +25,10 @@ def part_rows(store: CellStore, split: Path, *parts: str) -> np.ndarray:
     """
     table = pd.read_parquet(split, columns=["cell_id", "part"])
     found = pd.Index(store.columns("cell_id")["cell_id"]).get_indexer(pd.Index(table["cell_id"]))
-    strangers = table["cell_id"][found < 0]
-    if len(strangers):
+    foreign = table["cell_id"][found < 0]
+    if len(foreign):
         raise StageInputError(
-            f"{split} holds {len(strangers)} cells that the store lacks, e.g. {strangers.iloc[0]}",
+            f"{split} holds {len(foreign)} cells that the store lacks, e.g. {foreign.iloc[0]}",
             "run the split stage again: it is older than the store",
         )
     return np.sort(found[table["part"].isin(parts).to_numpy(dtype=bool)]).astype(np.int64)

@@ -51,7 +51,7 @@ _T = TypeVar("_T", np.float64, np.bool_)
 
 
 @dataclass(frozen=True)
-class Strangers:
+class UnknownCells:
     """Cells of kinds that no class covers, and controls.
 
     Attributes:
@@ -67,14 +67,14 @@ class Strangers:
     origin: str
 
 
-def strangers_from_cells(
+def unknown_cells_from(
     images: Sequence[np.ndarray],
     groups: np.ndarray,
     count: int,
     blur_px: float,
     seed: int,
     white: float | None = None,
-) -> Strangers:
+) -> UnknownCells:
     """Strange cells made from ordinary ones.
 
     Args:
@@ -105,7 +105,7 @@ def strangers_from_cells(
             found.append(_counts(made, images[index], white))
             kinds.append(kind)
             origins.append(str(groups[index]))
-    return Strangers(found, np.array(kinds), np.array(origins), "made from cells")
+    return UnknownCells(found, np.array(kinds), np.array(origins), "made from cells")
 
 
 @dataclass(frozen=True)

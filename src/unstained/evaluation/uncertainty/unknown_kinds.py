@@ -20,7 +20,7 @@ from unstained.evaluation.out_of_distribution import (
     neighbour_distance,
 )
 from unstained.evaluation.predictions import BATCH, STREAM_CELLS
-from unstained.evaluation.uncertainty.unknown_cells import ORDINARY, Strangers
+from unstained.evaluation.uncertainty.unknown_cells import ORDINARY, UnknownCells
 from unstained.models.trained import TrainedModel
 from unstained.statistics.metrics import Floats, Labels
 
@@ -86,7 +86,7 @@ def detections(
     test: Reach,
     strange: Reach,
     test_groups: np.ndarray,
-    strangers: Strangers,
+    unknown_cells: UnknownCells,
     alarms: Alarms,
 ) -> dict[str, Detection]:
     """Both scores of one model on each kind.
@@ -95,9 +95,9 @@ def detections(
         train: of training cells, which distances are taken to.
         val: of validation cells, which thresholds are chosen on.
         test: of test cells.
-        strange: of `strangers`.
+        strange: of `unknown_cells`.
         test_groups: (N,) acquisition of each test cell.
-        strangers: kinds and acquisitions.
+        unknown_cells: kinds and acquisitions.
         alarms: thresholds and intervals.
     """
     index = build_index(train.embedding, alarms.neighbour, alarms.seed, "spread")
@@ -106,8 +106,8 @@ def detections(
         "neighbours": lambda reach: neighbour_distance(index, reach.embedding),
     }
     found = {}
-    kinds = np.concatenate([np.full(len(test_groups), ORDINARY), strangers.kinds])
-    groups = np.concatenate([test_groups, strangers.groups])
+    kinds = np.concatenate([np.full(len(test_groups), ORDINARY), unknown_cells.kinds])
+    groups = np.concatenate([test_groups, unknown_cells.groups])
     for name, score in scores.items():
         found[name] = detect(
             np.concatenate([score(test), score(strange)]),

@@ -183,7 +183,7 @@ def answers(results: Results) -> Section:
     )
 
 
-def strangers(results: Results, examples: Gallery) -> Section:
+def unknown_cells(results: Results, examples: Gallery) -> Section:
     """Cells that no class covers."""
     table = results.outliers
     kinds = sorted(set(table["kind"]), key=lambda kind: (kind == CONTROL, kind))
@@ -208,18 +208,18 @@ def strangers(results: Results, examples: Gallery) -> Section:
     cells_a_kind = int(table["cells"].iloc[0])
     origin = str(table["origin"].iloc[0])
     made = PROSE(
-        f"strangers_{origin.replace(' ', '_')}",
+        f"unknown_cells_{origin.replace(' ', '_')}",
         defocus=f"{results.params.defocus_um:g}",
         blur=f"{results.params.blur_px:g}",
         debris=f"{DEBRIS:g}",
         group=results.group_word,
     )
     found = Table(
-        PROSE("strangers_caption", cells_a_kind=cells_a_kind, origin=origin),
+        PROSE("unknown_cells_caption", cells_a_kind=cells_a_kind, origin=origin),
         ("model", "false alarms", *columns, "AUROC"),
         tuple(rows),
         PROSE(
-            "strangers_note",
+            "unknown_cells_note",
             replicate=table["replicate"].iloc[0],
             false_alarms=percent(results.params.false_alarms),
             confidence=percent(results.confidence),
@@ -229,10 +229,10 @@ def strangers(results: Results, examples: Gallery) -> Section:
         tuple(lines[1:]),
     )
     return Section(
-        "strangers",
+        "unknown_cells",
         "Are strange cells noticed?",
         "Strange cells",
-        PROSE("strangers_lead", neighbour=_ordinal(results.params.neighbour)),
+        PROSE("unknown_cells_lead", neighbour=_ordinal(results.params.neighbour)),
         (Text((made,)), examples, found),
     )
 

@@ -43,7 +43,7 @@ def findings(results: Results) -> tuple[Finding, ...]:
         *_origin(results),
         *_coverage(results),
         *_answers(results),
-        *_strangers(results),
+        *_unknown_cells(results),
         *_composition(results),
         *_rare(results),
         *_scaling(results),
@@ -173,7 +173,7 @@ def _answers(results: Results) -> Iterator[Finding]:
         )
 
 
-def _strangers(results: Results) -> Iterator[Finding]:
+def _unknown_cells(results: Results) -> Iterator[Finding]:
     table = results.outliers
     control = results.taught(table)
     control = control[(control["kind"] == CONTROL) & (control["auroc_low"] > 0.5)]
@@ -183,7 +183,7 @@ def _strangers(results: Results) -> Iterator[Finding]:
             "caution",
             "Some scores notice how cells were made",
             PROSE(
-                "strangers_control",
+                "unknown_cells_control",
                 models=control["model"].nunique(),
                 model=worst["model"],
                 score=worst["score"],
@@ -203,15 +203,17 @@ def _strangers(results: Results) -> Iterator[Finding]:
         worst = max(best.values(), key=lambda row: float(row["missed"]))
         yield Finding(
             "good",
-            PROSE("strangers_title", best=results.best),
-            PROSE("strangers_hardest", kinds=KIND_WORDS[worst["kind"]], passing=_passing(worst)),
+            PROSE("unknown_cells_title", best=results.best),
+            PROSE(
+                "unknown_cells_hardest", kinds=KIND_WORDS[worst["kind"]], passing=_passing(worst)
+            ),
         )
     if results.impure and any(results.impure):
         debris, doublets = (percent(share) for share in results.impure)
         yield Finding(
             "neutral",
             "The training cells are not pure",
-            PROSE("strangers_in_training", debris=debris, doublets=doublets),
+            PROSE("unknown_cells_in_training", debris=debris, doublets=doublets),
         )
 
 
@@ -220,14 +222,14 @@ def _missed(model: str, row: Row, told: Evidence) -> Finding:
     what, passing = KIND_WORDS[row["kind"]], _passing(row)
     if told == "shown":
         title = f"{model} misses {percent(row['missed'])} of {what}"
-        return Finding("bad", title, PROSE("strangers_missed", passing=passing))
+        return Finding("bad", title, PROSE("unknown_cells_missed", passing=passing))
     title = f"Whether {model} misses most of {what} cannot be told"
-    return Finding("neutral", title, PROSE("strangers_untold", passing=passing))
+    return Finding("neutral", title, PROSE("unknown_cells_untold", passing=passing))
 
 
 def _passing(row: Row) -> str:
     return PROSE(
-        "strangers_passing",
+        "unknown_cells_passing",
         missed=percent(row["missed"]),
         interval=interval(row["missed_low"], row["missed_high"]),
         score=SCORES[row["score"]],

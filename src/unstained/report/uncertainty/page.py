@@ -52,7 +52,7 @@ def build_page(
             cell_sections.calibration(results),
             cell_sections.coverage(results),
             cell_sections.answers(results),
-            cell_sections.strangers(results, strange),
+            cell_sections.unknown_cells(results, strange),
             culture_sections.composition(results),
             culture_sections.rare(results),
             culture_sections.labels(results, doubted),

@@ -11,7 +11,7 @@ from unstained.config.study import StudyData
 from unstained.data.canvas import place
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.uncertainty.results import records
-from unstained.evaluation.uncertainty.unknown_cells import CONTROL, Strangers
+from unstained.evaluation.uncertainty.unknown_cells import CONTROL, UnknownCells
 from unstained.explain.activation import png
 from unstained.imaging.background import white_level
 from unstained.imaging.pictures import cell_pictures, described, panels
@@ -37,27 +37,29 @@ def _pictures(
     ]
 
 
-def stranger_gallery(strangers: Strangers, data: StudyData) -> Gallery:
+def unknown_gallery(unknown_cells: UnknownCells, data: StudyData) -> Gallery:
     """Some cells of each kind."""
-    kinds = sorted(set(strangers.kinds.tolist()), key=lambda kind: (kind == CONTROL, kind))
+    kinds = sorted(set(unknown_cells.kinds.tolist()), key=lambda kind: (kind == CONTROL, kind))
     chosen = [
         int(index)
         for kind in kinds
-        for index in np.flatnonzero(strangers.kinds == kind)[:: _step(strangers, kind)][:EXAMPLES]
+        for index in np.flatnonzero(unknown_cells.kinds == kind)[:: _step(unknown_cells, kind)][
+            :EXAMPLES
+        ]
     ]
-    names = [str(strangers.kinds[index]) for index in chosen]
+    names = [str(unknown_cells.kinds[index]) for index in chosen]
     alts = [f"{described(data.axes)} of a cell of kind {name}" for name in names]
-    pictures = _pictures([strangers.images[index] for index in chosen], data, alts)
+    pictures = _pictures([unknown_cells.images[index] for index in chosen], data, alts)
     cards = tuple(
-        Card(picture, name, str(strangers.groups[index]))
+        Card(picture, name, str(unknown_cells.groups[index]))
         for picture, name, index in zip(pictures, names, chosen, strict=True)
     )
-    return Gallery(f"Cells of each kind, {strangers.origin}", cards)
+    return Gallery(f"Cells of each kind, {unknown_cells.origin}", cards)
 
 
-def _step(strangers: Strangers, kind: str) -> int:
+def _step(unknown_cells: UnknownCells, kind: str) -> int:
     # Odd, since every second simulated cell is out of focus the other way.
-    return max(1, int((strangers.kinds == kind).sum()) // EXAMPLES | 1)
+    return max(1, int((unknown_cells.kinds == kind).sum()) // EXAMPLES | 1)
 
 
 def suspect_gallery(suspects: pd.DataFrame, store: CellStore, data: StudyData) -> Gallery | None:
