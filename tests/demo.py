@@ -81,6 +81,7 @@ def run_demo(path: Path) -> Path:
     trace.mkdir()
     paths = filter(None, (str(ROOT / "tests/trace"), os.environ.get("PYTHONPATH")))
     seen = {"PYTHONPATH": os.pathsep.join(paths), "UNSTAINED_TRACE": str(trace)}
+    seen["PYTHONHASHSEED"] = "0"  # DVC registers models in an order that hashes decide
     command(project, "dvc", "repro", **seen)
     command(project, "git", "add", "-A")
     command(project, "git", "commit", "-qm", "a run")
