@@ -27,6 +27,7 @@ from unstained.report.baselines.cost import cost_section
 from unstained.report.baselines.differences import fold_table_block
 from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.baselines.figures_section import figures_section
+from unstained.report.baselines.frame import comparison_page
 from unstained.report.numbers import decimal, p_value
 from unstained.report.page import (
     Block,
@@ -99,15 +100,7 @@ def build_page(
         _paper() if _is_the_papers(data) else None,
         origin_section(provenance),
     ]
-    return Page(
-        title=f"{data.title}: every model",
-        question=data.question,
-        kicker="unstained · comparison of models",
-        verdict=None,
-        sections=tuple(section for section in sections if section),
-        simulated=simulated,
-        footer="For research use only. Not a medical device.",
-    )
+    return comparison_page(data, sections, simulated)
 
 
 def _spread(mean: float, sd: float) -> Cell:

@@ -25,6 +25,7 @@ from unstained.report.baselines import plots
 from unstained.report.baselines.against import against_features
 from unstained.report.baselines.differences import fold_table_block
 from unstained.report.baselines.experiment_section import experiment_section
+from unstained.report.baselines.frame import comparison_page
 from unstained.report.numbers import decimal
 from unstained.report.page import (
     Block,
@@ -76,15 +77,7 @@ def build_task_page(
         _figures(contest, by),
         origin_section(provenance),
     )
-    return Page(
-        title=f"{data.title}: every model",
-        question=data.question,
-        kicker="unstained · comparison of models",
-        verdict=None,
-        sections=tuple(section for section in sections if section),
-        simulated=simulated,
-        footer="For research use only. Not a medical device.",
-    )
+    return comparison_page(data, sections, simulated)
 
 
 def _models(
