@@ -64,7 +64,9 @@ RUN /opt/venv/bin/python -c "from pathlib import Path; from unstained.artifact.s
 FROM base AS train
 ARG BASE_IMAGE
 ARG GIT_COMMIT=unknown
+ARG GIT_REMOTE=
 ENV UNSTAINED_GIT_COMMIT=${GIT_COMMIT} \
+    UNSTAINED_GIT_REMOTE=${GIT_REMOTE} \
     MPLCONFIGDIR=/tmp/matplotlib \
     DVC_SITE_CACHE_DIR=/tmp/dvc \
     DVC_NO_ANALYTICS=1 \
@@ -78,6 +80,7 @@ LABEL org.opencontainers.image.title="unstained-train" \
       org.opencontainers.image.description="Every stage of unstained, for Kubeflow, Ray and the command line" \
       org.opencontainers.image.licenses="BSD-3-Clause" \
       org.opencontainers.image.revision="${GIT_COMMIT}" \
+      org.opencontainers.image.source="${GIT_REMOTE}" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
 WORKDIR /home/unstained
 USER 10001:10001
@@ -87,6 +90,7 @@ CMD ["--help"]
 FROM base AS serve
 ARG BASE_IMAGE
 ARG GIT_COMMIT=unknown
+ARG GIT_REMOTE=
 ENV UNSTAINED_GIT_COMMIT=${GIT_COMMIT}
 COPY --from=build-serve /opt/venv /opt/venv
 COPY --from=build-serve /usr/share/unstained /usr/share/unstained
@@ -94,6 +98,7 @@ LABEL org.opencontainers.image.title="unstained-serve" \
       org.opencontainers.image.description="Answers for a promoted ONNX artifact by the open inference protocol" \
       org.opencontainers.image.licenses="BSD-3-Clause" \
       org.opencontainers.image.revision="${GIT_COMMIT}" \
+      org.opencontainers.image.source="${GIT_REMOTE}" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
 WORKDIR /home/unstained
 USER 10001:10001

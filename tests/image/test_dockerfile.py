@@ -87,7 +87,9 @@ def test_final_images_say_where_they_come_from(dockerfile: Dockerfile, target: s
     for name in ("title", "licenses", "revision", "base.name"):
         assert f"org.opencontainers.image.{name}=" in labels
     assert 'revision="${GIT_COMMIT}"' in labels
-    assert {arg.value.partition("=")[0] for arg in stage.all("ARG")} == {"BASE_IMAGE", "GIT_COMMIT"}
+    assert 'source="${GIT_REMOTE}"' in labels
+    arguments = {arg.value.partition("=")[0] for arg in stage.all("ARG")}
+    assert arguments == {"BASE_IMAGE", "GIT_COMMIT", "GIT_REMOTE"}
 
 
 def test_serve_has_a_health_check_and_serves_the_mounted_model(dockerfile: Dockerfile) -> None:

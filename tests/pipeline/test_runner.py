@@ -294,3 +294,10 @@ def test_a_commit_is_dirty_for_any_change_but_that_of_lock_files(tmp_path: Path)
     assert git_remote(tmp_path) == "https://example.org/lab/cells.git"
     git("remote", "set-url", "origin", "git@example.org:lab/cells.git")
     assert git_remote(tmp_path) == "git@example.org:lab/cells.git"
+
+
+def test_an_image_knows_its_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNSTAINED_GIT_COMMIT", "abc")
+    monkeypatch.setenv("UNSTAINED_GIT_REMOTE", "https://me:secret@example.org/lab/cells.git")
+    assert git_commit(tmp_path) == "abc"
+    assert git_remote(tmp_path) == "https://example.org/lab/cells.git"

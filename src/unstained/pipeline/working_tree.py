@@ -23,8 +23,13 @@ def git_commit(root: Path) -> str:
 
 
 def git_remote(root: Path) -> str:
-    """Address of the repository's remote `origin` without user name and password, or ''."""
-    scheme, mark, rest = (_git(root, "remote", "get-url", "origin") or "").partition("://")
+    """Address of the repository's remote `origin` without user name and password, or ''.
+
+    In a container image it is UNSTAINED_GIT_REMOTE, set when the image was built.
+    """
+    built = os.environ.get("UNSTAINED_GIT_REMOTE")
+    address = built or _git(root, "remote", "get-url", "origin") or ""
+    scheme, mark, rest = address.partition("://")
     return scheme + mark + rest.rpartition("@")[2]
 
 

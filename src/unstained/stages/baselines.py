@@ -136,7 +136,11 @@ def _without_classes(
     job: Job,
 ) -> Report:
     """Tables and page by the tasks' own metrics."""
-    from unstained.evaluation.baselines.by_task import Yardstick, controls_by_task, models_by_task
+    from unstained.evaluation.baselines.by_task import (
+        SelectionMetric,
+        controls_by_task,
+        models_by_task,
+    )
     from unstained.evaluation.baselines.experiments import experiments_table, outcomes
     from unstained.evaluation.baselines.tables import curves_table
     from unstained.report.baselines.task_page import build_task_page
@@ -146,7 +150,7 @@ def _without_classes(
     from unstained.tasks.study import Tasks
 
     data, asked, confidence = params.data, params.baselines, params.evaluate.confidence
-    by = Yardstick(data.primary_task.name, gate_metric(data.primary_task, params.compare))
+    by = SelectionMetric(data.primary_task.name, gate_metric(data.primary_task, params.compare))
     found = outcomes(grid, asked.experiments, params.models, by.scores(grid), confidence)
     tasks, contest = Tasks.of(data.tasks), grid.only(asked.contenders)
     models = models_by_task(contest, tasks)

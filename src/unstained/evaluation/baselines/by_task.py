@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from unstained.evaluation.baselines.grid import Grid
 from unstained.evaluation.baselines.tables import mean_and_sd
-from unstained.evaluation.baselines.verdicts import fold_sizes
+from unstained.evaluation.baselines.verdicts import fold_table
 from unstained.evaluation.scores import Scores
-from unstained.statistics.folds import FoldTable, compare_folds
+from unstained.statistics.folds import FoldTable
 from unstained.statistics.metric import Metric
 from unstained.statistics.metrics import Floats
 from unstained.tasks.study import Tasks
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class SelectionMetric:
     """What models of a study are ordered by: a metric of its primary task."""
 
     task: str
@@ -38,6 +38,11 @@ class Yardstick:
     def scores(self, grid: Grid) -> dict[str, Floats]:
         """Model -> (folds, seeds), in the metric's own direction; NaN where undefined."""
         return {m: grid.scores(m, "task", self.task, self.metric.name) for m in grid.models}
+
+    def fold_table(self, grid: Grid, confidence: float) -> FoldTable | None:
+        """Models across folds by this metric; see `verdicts.fold_table`."""
+        name, higher = self.metric.name, self.metric.higher
+        return fold_table(grid, name, self.scores(grid), confidence, higher=higher)
 
     def of_control(self, folds: Sequence[Scores]) -> Floats:
         """(folds,) scores of a control."""
@@ -74,17 +79,3 @@ def controls_by_task(controls: Mapping[str, Sequence[Scores]], tasks: Tasks) -> 
                 row |= mean_and_sd(f"{task.name}_{name}", found)
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def fold_table_by(grid: Grid, by: Yardstick, confidence: float) -> FoldTable | None:
-    """Models across folds, scores turned so that larger is better.
-
-    Models whose score is undefined in a replicate are left out; None for fewer than two of the
-    others, or for one fold, of which no test can be made.
-    """
-    found = by.scores(grid).items()
-    scores = {model: by.sign * table for model, table in found if np.isfinite(table).all()}
-    if len(grid.folds) < 2 or len(scores) < 2:
-        return None
-    table = compare_folds(by.metric.name, scores, fold_sizes(grid), confidence)
-    return replace(table, higher=by.metric.higher)

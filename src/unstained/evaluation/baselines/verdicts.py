@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -50,12 +50,27 @@ def fold_sizes(grid: Grid) -> FoldSizes:
     return FoldSizes(train=float(np.mean(train)), test=float(len(grid.groups)))
 
 
-def fold_table_of(grid: Grid, metric: str, confidence: float) -> FoldTable | None:
-    """All models across folds; None for fewer than two folds, of which no test can be made."""
-    if len(grid.folds) < 2:
+def fold_table(
+    grid: Grid, metric: str, scores: Mapping[str, Floats], confidence: float, *, higher: bool = True
+) -> FoldTable | None:
+    """Models across folds.
+
+    Args:
+        grid: the replicates.
+        metric: its name.
+        scores: model -> (folds, seeds) of it; a model with an undefined score is left out.
+        confidence: of the intervals.
+        higher: whether larger scores are better.
+
+    Returns:
+        The table, its scores turned so that larger is better; None for one fold, of which no test
+        can be made, or fewer than two models.
+    """
+    sign = 1 if higher else -1
+    usable = {model: sign * table for model, table in scores.items() if np.isfinite(table).all()}
+    if len(grid.folds) < 2 or len(usable) < 2:
         return None
-    scores = {model: grid.scores(model, metric) for model in grid.models}
-    return compare_folds(metric, scores, fold_sizes(grid), confidence)
+    return replace(compare_folds(metric, usable, fold_sizes(grid), confidence), higher=higher)
 
 
 def gains_over(

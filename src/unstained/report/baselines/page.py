@@ -16,7 +16,7 @@ from unstained.evaluation.baselines.verdicts import (
     ABLATION,
     ablation_of,
     fold_sizes,
-    fold_table_of,
+    fold_table,
     gains_over,
     pooled_decisions,
 )
@@ -82,9 +82,9 @@ def build_page(
         provenance: facts on origin, in reading order.
     """
     contest = grid.only(contenders)
-    table = fold_table_of(contest, METRIC, confidence)
     answer = ablation_of(contest, METRIC, 1 - confidence)
     scores = {model: contest.scores(model, METRIC) for model in contest.models}
+    table = fold_table(contest, METRIC, scores, confidence)
     blind = np.array([fold.overall[METRIC].value for fold in controls["features"]])
     gains = gains_over(scores, blind, fold_sizes(contest), confidence)
     against = against_features(gains)

@@ -10,9 +10,8 @@ import pandas as pd
 
 from unstained.config.study import StudyData
 from unstained.evaluation.baselines.by_task import (
-    Yardstick,
+    SelectionMetric,
     controls_by_task,
-    fold_table_by,
     models_by_task,
 )
 from unstained.evaluation.baselines.experiments import Outcome
@@ -47,7 +46,7 @@ PROSE = Prose(__name__)
 def build_task_page(
     grid: Grid,
     data: StudyData,
-    by: Yardstick,
+    by: SelectionMetric,
     *,
     contenders: tuple[str, ...],
     controls: Mapping[str, Sequence[Scores]],
@@ -83,7 +82,7 @@ def build_task_page(
 def _models(
     grid: Grid,
     data: StudyData,
-    by: Yardstick,
+    by: SelectionMetric,
     controls: Mapping[str, Sequence[Scores]],
     confidence: float,
 ) -> Section:
@@ -101,7 +100,7 @@ def _models(
 
 
 def _table(
-    grid: Grid, task: Task, models: pd.DataFrame, controls: pd.DataFrame, by: Yardstick
+    grid: Grid, task: Task, models: pd.DataFrame, controls: pd.DataFrame, by: SelectionMetric
 ) -> Table:
     metrics = [task.metric(name) for name in task.metrics]
     rows = []
@@ -141,7 +140,7 @@ def _scores(row: Mapping[Hashable, Any], task: Task) -> Iterator[Cell]:
         yield Cell(decimal(mean, 3), "" if np.isnan(sd) else f"± {sd:.3f}")
 
 
-def _worth(models: pd.DataFrame, controls: pd.DataFrame, by: Yardstick) -> str:
+def _worth(models: pd.DataFrame, controls: pd.DataFrame, by: SelectionMetric) -> str:
     """The first of the models beside the controls."""
     value = controls.set_index("control")[by.column]
     blind = next(name for name in value.index if is_shortcut(str(name)))  # best first
@@ -157,8 +156,8 @@ def _worth(models: pd.DataFrame, controls: pd.DataFrame, by: Yardstick) -> str:
     )
 
 
-def _differences(grid: Grid, by: Yardstick, confidence: float) -> Section:
-    found = fold_table_by(grid, by, confidence)
+def _differences(grid: Grid, by: SelectionMetric, confidence: float) -> Section:
+    found = by.fold_table(grid, confidence)
     block: Block = Text((PROSE("task_no_folds"),))
     if found is not None:
         block = fold_table_block(found, by.metric.words)
@@ -167,7 +166,7 @@ def _differences(grid: Grid, by: Yardstick, confidence: float) -> Section:
     )
 
 
-def _figures(grid: Grid, by: Yardstick) -> Section:
+def _figures(grid: Grid, by: SelectionMetric) -> Section:
     """Distributions over replicates and training curves."""
     words, curves = by.metric.words, curves_table(grid)
     boxes = plots.box_panel(by.scores(grid), words)

@@ -34,7 +34,7 @@ def across_folds(root: Path, study: str) -> FoldTable | None:
         The table of the contenders whose replicates are all there; None for fewer than two or for
         fewer than two folds.
     """
-    from unstained.evaluation.baselines.by_task import Yardstick, fold_table_by
+    from unstained.evaluation.baselines.by_task import SelectionMetric
     from unstained.evaluation.baselines.grid import read_grid
     from unstained.tasks.gate import gate_metric
 
@@ -51,8 +51,8 @@ def across_folds(root: Path, study: str) -> FoldTable | None:
     grid = read_grid(home, models, [(r.fold, r.seed, r.name) for r in replicates])
     asked_of = project.require_study(study)
     compare, primary = asked_of.recipes[project.recipe].compare, asked_of.data.primary_task
-    by = Yardstick(primary.name, gate_metric(primary, compare))
-    return fold_table_by(grid, by, 1 - compare.alpha)
+    by = SelectionMetric(primary.name, gate_metric(primary, compare))
+    return by.fold_table(grid, 1 - compare.alpha)
 
 
 def replicate_versions(root: Path, study: str) -> dict[str, tuple[int, ...]]:
