@@ -15,9 +15,9 @@ from tests.synthetic import write_colour, write_films, write_ifc, write_image, w
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
+from unstained.data.readers.facts import file_facts
 from unstained.data.readers.images import ImageError, read_grey, read_image
 from unstained.data.readers.jurkat_montage import fillers
-from unstained.data.readers.lossy import is_lossy
 from unstained.data.readers.protocol import Acquisition, Filler, Outcome, Reader, Refused
 from unstained.data.store.blocks import Cell
 from unstained.data.store.inventory import Tally, check_inventory
@@ -196,7 +196,7 @@ def test_compression_with_loss_is_told(
     tmp_path: Path, name: str, content: bytes, lossy: bool
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    assert is_lossy(tmp_path / name) == lossy
+    assert file_facts(tmp_path / name).lossy == lossy
 
 
 def test_pages_are_frames_and_within_a_frame_channels(tmp_path: Path) -> None:

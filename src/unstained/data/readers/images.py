@@ -1,8 +1,9 @@
 """Decoding of single image files, strict: what does not hold the expected images is refused.
 
-TIFF (also OME-TIFF), PNG, BMP and JPEG, 8 or 16 bits. A file is one or several images (pages of a
-TIFF), each grey or in colour: red, green, blue, and perhaps an opaque alpha, which is dropped. A
-24-bit BMP counts as grey where R = G = B everywhere.
+TIFF (also OME-TIFF), PNG, BMP and JPEG, 8 or 16 bits; 32-bit floating point where a study declares
+it. A file is one or several images (pages of a TIFF), each grey or in colour: red, green, blue, and
+perhaps an opaque alpha, which is dropped. A 24-bit BMP or a palette counts as grey where
+R = G = B everywhere. What the tags of a file say of its samples is honoured or refused (formats/).
 """
 
 from __future__ import annotations
@@ -11,36 +12,34 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-import imagecodecs
 import numpy as np
 
-from unstained.data.readers.tiff import directories
+from unstained.data.readers.formats.bmp import bmp_page
+from unstained.data.readers.formats.jpeg import jpeg_page
+from unstained.data.readers.formats.page import AS_COUNTS, EXPORT_AGAIN, ImageError, Page
+from unstained.data.readers.formats.png import png_page
+from unstained.data.readers.formats.tiff import tiff_pages
 from unstained.imaging.axes import COLOURS, Axes
 
-EXPORT_AGAIN: Final = (
-    "copy or export the file again, or set ingest.on_error: quarantine to go on without it"
-)
+__all__ = ["EXPORT_AGAIN", "ImageError", "read_grey", "read_image"]
+
 DECLARE: Final = (
     "correct studies.<study>.data.channels and frames, or export the images as they are declared"
 )
 GREY: Final = Axes(("grey",))
-START_OF_SCAN: Final = b"\xff\xda"
-END_OF_IMAGE: Final = b"\xff\xd9"
-"""Markers of a JPEG (ITU-T T.81, B.1.1.3), which no compressed pixels contain."""
 
-
-class ImageError(Exception):
-    """A file does not hold the expected images; the text says why, without the file's name.
-
-    Attributes:
-        remedy: what the user should do.
-    """
-
-    def __init__(self, reason: str, remedy: str = EXPORT_AGAIN) -> None:
-        super().__init__(reason)
-        self.remedy = remedy
+Pixels = Literal["integer", "float32"]
+"""What a study declares its pixels to be: counts, or real numbers."""
+KINDS: Final[dict[Pixels, tuple[str, ...]]] = {
+    "integer": ("uint8", "uint16"),
+    "float32": ("float32",),
+}
+WORDS: Final[dict[Pixels, str]] = {
+    "integer": "uint8 or uint16 counts",
+    "float32": "float32 numbers",
+}
 
 
 def read_grey(path: str | Path) -> np.ndarray:
@@ -56,33 +55,48 @@ def read_grey(path: str | Path) -> np.ndarray:
     return image
 
 
-def read_image(path: str | Path, axes: Axes) -> np.ndarray:
+def read_image(path: str | Path, axes: Axes, pixels: Pixels = "integer") -> np.ndarray:
     """Decode a file that holds a whole cell.
 
-    Pages are frames; within a frame, a grey page for each channel, or one colour image where the
-    channels are red, green, blue.
+    Pages are frames; within a frame, a grey page for each channel, one page with a grey sample for
+    each channel, or one colour image where the channels are red, green, blue.
 
     Returns:
-        (T, C, h, w) uint8 or uint16, little-endian or native.
+        (T, C, h, w) uint8 or uint16 (float32 where declared), little-endian or native.
 
     Raises:
-        ImageError: the file is missing, truncated, corrupt, or holds other images than `axes` says.
+        ImageError: the file is missing, truncated, corrupt, holds other images than `axes` says, or
+            its tags say that its samples are no counts.
     """
-    pages = _pages(path)
-    first = pages[0]
-    if first.dtype != np.uint16 and first.dtype != np.uint8:
-        raise ImageError(f"holds {first.dtype.name} pixels, not uint8 or uint16 counts")
+    pages = [_as_expected(page, axes) for page in _pages(path)]
+    first = pages[0].pixels
+    if first.dtype.name not in KINDS[pixels]:
+        raise ImageError(f"holds {first.dtype.name} pixels, not {WORDS[pixels]}", AS_COUNTS)
     samples = len(COLOURS) if axes.colour else 1
-    wanted = axes.planes // samples
-    if len(pages) != wanted:
+    if not pages[0].colour and len(first) == len(axes.channels) and not axes.colour:
+        samples = len(first)
+    if len(pages) != axes.planes // samples:
         raise ImageError(f"holds {_count(len(pages))}, expected is {_words(axes)}", DECLARE)
-    if any(page.shape != first.shape or page.dtype != first.dtype for page in pages):
+    if any(page.pixels.shape != first.shape or page.pixels.dtype != first.dtype for page in pages):
         raise ImageError("holds images of different sizes or pixel types")
-    if len(first) != samples:
-        found = {1: "grey", len(COLOURS): "colour"}.get(len(first), f"{len(first)}-channel")
-        raise ImageError(f"is a {found} image, expected is {_words(axes)}", DECLARE)
-    stack = np.stack(pages) if len(pages) > 1 else first[None]
-    return stack.reshape(axes.frames, len(axes.channels), *first.shape[1:])
+    if len(first) != samples or any(page.colour != axes.colour for page in pages):
+        raise ImageError(f"is {_kind(pages[0])}, expected is {_words(axes)}", DECLARE)
+    stack = np.stack([page.pixels for page in pages]) if len(pages) > 1 else first[None]
+    return np.ascontiguousarray(stack).reshape(axes.frames, len(axes.channels), *first.shape[1:])
+
+
+def _as_expected(page: Page, axes: Axes) -> Page:
+    """A page of which colour is only the way of writing, as grey where grey is expected."""
+    if page.perhaps_grey and not axes.colour and (page.pixels == page.pixels[:1]).all():
+        return Page(page.pixels[:1])
+    return page
+
+
+def _kind(page: Page) -> str:
+    """What a page is, in words."""
+    if page.colour:
+        return "a colour image"
+    return "a grey image" if len(page.pixels) == 1 else f"an image of {len(page.pixels)} samples"
 
 
 def _count(pages: int) -> str:
@@ -93,8 +107,8 @@ def _words(axes: Axes) -> str:
     return "one grey image" if axes == GREY else str(axes)
 
 
-def _pages(path: str | Path) -> list[np.ndarray]:
-    """The images of a file, (samples, h, w) each."""
+def _pages(path: str | Path) -> list[Page]:
+    """The images of a file."""
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (pathlib costs a tenth more)
             content = file.readall()
@@ -102,48 +116,20 @@ def _pages(path: str | Path) -> list[np.ndarray]:
         raise ImageError(f"cannot be read ({error.strerror})") from error
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
     try:
-        pages = _DECODERS[suffix](content)
+        return _DECODERS[suffix](content)
     except (RuntimeError, ValueError, IndexError, struct.error) as error:
         raise ImageError(f"truncated or corrupt ({error})") from error
-    return [_samples_first(page, suffix) for page in pages]
 
 
-def _samples_first(page: np.ndarray, suffix: str) -> np.ndarray:
-    """(h, w), (h, w, samples) or (samples, h, w) to (samples, h, w), without opaque alpha."""
-    if page.ndim == 2:
-        return page[None]
-    if page.shape[-1] in (3, 4):
-        page = np.moveaxis(page, -1, 0)
-    if len(page) == 4:
-        if (page[3] != np.iinfo(page.dtype).max).any():
-            raise ImageError("has transparent pixels", "export it without transparency")
-        page = page[:3]
-    if suffix == ".bmp" and (page == page[:1]).all():
-        page = page[:1]
-    return np.ascontiguousarray(page)
+def _one(decoder: Callable[[bytes], Page]) -> Callable[[bytes], list[Page]]:
+    return lambda content: [decoder(content)]
 
 
-def _tiff(content: bytes) -> list[np.ndarray]:
-    return [imagecodecs.tiff_decode(content, index=k) for k in range(len(directories(content)))]
-
-
-def _jpeg(content: bytes) -> np.ndarray:
-    """Decode a JPEG that is whole: libjpeg fills the rest of a truncated one with grey."""
-    if content.rfind(END_OF_IMAGE) < content.rfind(START_OF_SCAN):
-        raise ValueError("it ends within its image")
-    image: np.ndarray = imagecodecs.jpeg8_decode(content)
-    return image
-
-
-def _one(decode: Callable[[bytes], np.ndarray]) -> Callable[[bytes], list[np.ndarray]]:
-    return lambda content: [decode(content)]
-
-
-_DECODERS: Final[dict[str, Callable[[bytes], list[np.ndarray]]]] = {
-    ".tif": _tiff,
-    ".tiff": _tiff,
-    ".bmp": _one(imagecodecs.bmp_decode),
-    ".png": _one(imagecodecs.png_decode),
-    ".jpg": _one(_jpeg),
-    ".jpeg": _one(_jpeg),
+_DECODERS: Final[dict[str, Callable[[bytes], list[Page]]]] = {
+    ".tif": tiff_pages,
+    ".tiff": tiff_pages,
+    ".png": _one(png_page),
+    ".bmp": _one(bmp_page),
+    ".jpg": _one(jpeg_page),
+    ".jpeg": _one(jpeg_page),
 }

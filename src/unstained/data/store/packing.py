@@ -27,7 +27,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from unstained import __version__
-from unstained.data.readers.lossy import is_lossy
+from unstained.data.readers.facts import file_facts
 from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
 from unstained.data.store.blocks import Cell, Origin, block_files, block_name, write_block
 from unstained.data.store.schema import told_columns
@@ -153,7 +153,9 @@ def _finished(record: Path, identity: str, array: Path, rows: Path) -> dict[str,
 def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
     cells, refused, fillers, lossy = [], [], 0, 0
     directory = task.reader.source / task.acquisition.directory
-    lossy_file = cache(lambda name: is_lossy(directory / name))  # a montage is a file of many cells
+    lossy_file = cache(
+        lambda name: file_facts(directory / name).lossy
+    )  # a montage is a file of many cells
     decoded = task.reader.decode(task.acquisition, task.items)
     for item, outcome in zip(task.items, decoded, strict=True):
         if isinstance(outcome, Cell):
