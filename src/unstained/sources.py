@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unstained.config.document import Where, parse_document
 from unstained.config.project import ProjectParams, load_params
-from unstained.errors import ParameterError, SourceError
+from unstained.errors import ParameterError
 from unstained.files import write_text
 
 
@@ -18,21 +18,23 @@ def set_source(params_file: Path, study: str, source: str) -> str:
     Args:
         params_file: params.yaml.
         study: its key.
-        source: a directory, or 'simulator' where the study's recipe has one.
+        source: a directory, a file where the study's layout is one, or 'simulator' where the
+            study's recipe has one.
 
     Returns:
         A sentence for the user.
 
     Raises:
         ParameterError: there is no such study, or the result would be no valid params.yaml.
-        SourceError: the directory does not exist.
+        SourceError: the source does not exist, or is no directory where it must be one.
     """
+    from unstained.data.readers import open_reader
+
     project = load_params(params_file)
     project.require_study(study)
     if source != "simulator":
         path = Path(source).expanduser().resolve()
-        if not path.is_dir():
-            raise SourceError(f"{path} is no directory", "name the directory of the raw images")
+        open_reader(project.studies[study].data, path)
         source = str(path)
     elif all(recipe.simulate is None for recipe in project.studies[study].recipes.values()):
         raise ParameterError(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.synthetic import write_colour, write_ifc, write_montage
+from tests.synthetic import asked, write_colour, write_ifc, write_montage
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.readers import READERS, open_reader
@@ -37,34 +37,63 @@ def write_files(folder: Path) -> None:
     write_colour(folder, {"a_1": 3, "n_1": 2}, suffix=".png")
 
 
+def write_rows(folder: Path) -> None:
+    """Cells of two folders, listed in another order than their numbers'."""
+    write_colour(folder, {"one": 3, "two": 2}, suffix=".png")
+    files = sorted(folder.rglob("*.png"), reverse=True)
+    rows = [f"{file.relative_to(folder)};{number};a" for number, file in enumerate(files)]
+    (folder / "cells.csv").write_text("\n".join(["path;id;label", *rows]) + "\n")
+
+
 @dataclass(frozen=True)
 class Layout:
-    """A source of one layout: how it is written, the study that reads it, how many cells it has."""
+    """A source of one layout.
+
+    Attributes:
+        write: writes it to a folder.
+        cells: how many it has.
+        study, changes: the study that reads it.
+        empty: what is said of an empty folder.
+        moved: what is said where a folder has a name that is not known.
+    """
 
     write: Callable[[Path], None]
     cells: int
     study: str
     changes: dict[str, Any]
+    empty: str = "holds no images"
+    moved: str = "zzz matches no class"
 
     @property
     def data(self) -> StudyData:
         data = load_params(ROOT / "params.yaml").studies[self.study].data
-        return data.model_copy(update=self.changes)
+        return StudyData.model_validate({**data.model_dump(), **self.changes})
 
     def reader(self, source: Path) -> Reader:
         return open_reader(self.data, source)
 
 
-COLOUR = {"reader": "image_files", "channels": COLOURS, "markers": {}}
+COLOUR = {"reader": "table", "channels": COLOURS, "markers": {}}
+FOLDERS = COLOUR | {"tasks": asked(("a_1", "n_1"))}
+KIND = {"kind": {"kind": "classes", "names": ["a", "b"]}}
+TABLE = COLOUR | {"table": {"file": "cells.csv", "image": "path", "object": "id"}, "tasks": KIND}
 LAYOUTS = {
     "zhu_ifc": Layout(write_samples, 5, "nsc", {}),
     "jurkat_montage": Layout(write_montages, 8, "cellcycle", {}),
-    "image_files": Layout(write_files, 5, "nsc", COLOUR),
+    "folders": Layout(write_files, 5, "nsc", FOLDERS),
+    "table": Layout(
+        write_rows,
+        5,
+        "nsc",
+        TABLE,
+        "cells.csv cannot be read",
+        "one/cell_2.png: row 3 of cells.csv",
+    ),
 }
 
 
 def test_every_reader_is_held_to_it() -> None:
-    assert set(LAYOUTS) == set(READERS)
+    assert {layout.data.reader for layout in LAYOUTS.values()} == set(READERS)
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
@@ -179,14 +208,17 @@ def test_an_empty_source_and_an_unknown_directory_are_refused(
     layout: Layout, source: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="holds no images"):
+    with pytest.raises(SourceError, match=layout.empty):
         layout.reader(tmp_path / "empty").acquisitions()
     copy = tmp_path / "copy"
     shutil.copytree(source, copy)
-    some = next(path for path in sorted(copy.rglob("*")) if path.is_file()).parent
+    some = next(path for path in sorted(copy.rglob("*/*")) if path.is_file()).parent
     some.rename(some.with_name("zzz"))
-    with pytest.raises(SourceError, match="zzz matches no class"):
-        layout.reader(copy).acquisitions()
+    reader = layout.reader(copy)
+    with pytest.raises(SourceError, match=layout.moved):
+        for acquisition in reader.acquisitions():
+            for refused in reader.items(acquisition).refused:
+                raise refused.error()
 
 
 def test_readers_import_neither_torch_nor_pandas() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.synthetic import write_colour, write_films, write_ifc, write_image, write_montage
+from tests.synthetic import write_ifc, write_image, write_montage
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
@@ -241,87 +241,6 @@ def test_transparent_pixels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(image))
     with pytest.raises(ImageError, match="transparent"):
         read_image(tmp_path / "x.png", RGB)
-
-
-def test_one_file_a_cell(tmp_path: Path, repository: Path) -> None:
-    images = write_colour(tmp_path, {"a_1": 3, "n_1": 2}, suffix=".png")
-    data = study(repository, reader="image_files", channels=COLOURS, markers={})
-    found = everything(open_reader(data, tmp_path))
-    assert {name: len(cells) for name, cells in found.items()} == {"a_1": 3, "n_1": 2}
-    for name, cells in found.items():
-        for number, (cell, image) in enumerate(zip(cells, images[name], strict=True)):
-            assert isinstance(cell, Cell)
-            assert (cell.object_index, cell.group) == (number, name)
-            assert cell.source_file == f"{name}/cell_{number}.png"
-            np.testing.assert_array_equal(cell.pixels, np.moveaxis(image, 2, 0)[None])
-    grey = study(repository, reader="image_files", channels=("Ch1",), markers={})
-    for number, refused in enumerate(everything(open_reader(grey, tmp_path))["n_1"]):
-        assert isinstance(refused, Refused)
-        assert refused.source_file == f"n_1/cell_{number}.png"
-        assert "colour" in refused.reason
-        assert "data.channels" in refused.remedy
-    with pytest.raises(ParameterError, match="no marker channels"):
-        open_reader(study(repository, reader="image_files"), tmp_path).acquisitions()
-
-
-SHARE = {"share": {"kind": "proportion", "parts": ["one", "other"], "columns": ["one"]}}
-KIND = {"kind": {"kind": "classes", "names": ["x", "y"]}}
-
-
-def with_table(folder: Path, text: str) -> Path:
-    """Three cells of one sample, and their table."""
-    write_films(folder, {"a": 3}, frames=2)
-    (folder / "a" / "cells.csv").write_text(text)
-    return folder
-
-
-def told_study(repository: Path) -> StudyData:
-    base = study(repository, reader="image_files", channels=("Ch1",), frames=2, markers={})
-    return StudyData.model_validate({**base.model_dump(), "tasks": {**KIND, **SHARE}})
-
-
-def test_a_table_tells_classes_and_shares_of_single_cells(tmp_path: Path, repository: Path) -> None:
-    text = "file,note,one,label\ncell_2.tif,-,0.25,y\ncell_0.tif,-,,x\ncell_1.tif,-,1,\n"
-    found = everything(open_reader(told_study(repository), with_table(tmp_path, text)))["a"]
-    told = [cell.told for cell in found if isinstance(cell, Cell)]
-    assert [one["label"] for one in told] == ["x", None, "y"]
-    np.testing.assert_equal([one["one"] for one in told], [np.nan, 1.0, 0.25])
-
-
-def test_a_table_that_was_edited_is_read_again(tmp_path: Path, repository: Path) -> None:
-    reader = open_reader(told_study(repository), with_table(tmp_path, "file,one,label\n"))
-    assert [cell.told for cell in everything(reader)["a"] if isinstance(cell, Cell)] == [{}] * 3
-    (tmp_path / "a" / "cells.csv").write_text("file,one,label\ncell_0.tif,0.5,y\n")
-    first = everything(reader)["a"][0]
-    assert isinstance(first, Cell)
-    assert first.told == {"one": 0.5, "label": "y"}
-
-
-def test_a_table_in_another_encoding_is_refused(tmp_path: Path, repository: Path) -> None:
-    source = with_table(tmp_path, "")
-    (source / "a" / "cells.csv").write_bytes("file,one,label,µm\n".encode("cp1252"))
-    with pytest.raises(SourceError, match="no text in UTF-8"):
-        open_reader(told_study(repository), source).acquisitions()
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("file,label\ncell_0.tif,x\n", "has no column one"),
-        ("file,one,label\ncell_0.tif,much,x\n", "line 2: one is 'much', which is no number"),
-        ("file,one,label\ncell_0.tif,1,x\ncell_0.tif,1,x\n", "line 3: 'cell_0.tif' stands there"),
-        ("file,one,label\ncell_9.tif,1,x\n", "line 2: 'cell_9.tif' is not in this directory"),
-        (None, "cells.csv is missing: images alone tell no label, one"),
-    ],
-)
-def test_a_table_that_tells_too_little_is_refused(
-    tmp_path: Path, repository: Path, text: str | None, said: str
-) -> None:
-    source = with_table(tmp_path, text or "")
-    if text is None:
-        (source / "a" / "cells.csv").unlink()
-    with pytest.raises(SourceError, match=said):
-        open_reader(told_study(repository), source).acquisitions()
 
 
 def test_several_numbered_channels_are_stacked(tmp_path: Path, repository: Path) -> None:

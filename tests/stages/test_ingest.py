@@ -19,7 +19,7 @@ import psutil
 import pytest
 import tifffile
 
-from tests.synthetic import write_colour, write_ifc, write_image
+from tests.synthetic import asked, tasks, write_colour, write_ifc, write_image
 from unstained.config.project import load_params
 from unstained.config.study import SimulateParams
 from unstained.data.store.cell_store import CellStore
@@ -154,7 +154,11 @@ def test_files_compressed_with_loss_are_counted(tmp_path: Path) -> None:
         file = tmp_path / "source" / "a_1" / f"cell_{number}.png"
         file.with_suffix(".jpg").write_bytes(imagecodecs.jpeg8_encode(images["a_1"][number]))
         file.unlink()
-    data = {"reader": "image_files", "channels": COLOURS, "markers": {}}
+    lineage = tasks(asked(("astrocyte", "neuron", "oligodendrocyte")))
+    data = {"reader": "table", "channels": COLOURS, "markers": {}, "tasks": lineage}
+    for sample in ("astrocyte_1", "neuron_1", "oligodendrocyte_1"):
+        old = tmp_path / "source" / f"{sample[0]}_1"
+        old.rename(old.with_name(sample))
     report, store = run(tmp_path, tmp_path / "source", data=data)
     assert store.lossy == 68
     (note,) = report.notes

@@ -33,7 +33,7 @@ COMMON: dict[str, Any] = {
 }
 STUDIES: dict[str, dict[str, Any]] = {
     "colour": {
-        "reader": "image_files",
+        "reader": "table",
         "channels": ["red", "green", "blue"],
         "normalise": "rgb",
         "tasks": asked("abc"),
@@ -45,7 +45,8 @@ STUDIES: dict[str, dict[str, Any]] = {
         "tasks": {"DNA": {"kind": "value", "column": "marker_DNA", "unit": "counts"}},
     },
     "films": {
-        "reader": "image_files",
+        "reader": "table",
+        "table": {"file": "films.tsv", "image": "film"},
         "channels": ["phase"],
         "frames": 5,
         "tasks": {"muscle": {"kind": "proportion", "parts": ["muscle", "other"], "columns": ["m"]}},
@@ -66,9 +67,12 @@ def write_source(source: Path, name: str) -> None:
             file.unlink()
     else:
         write_films(source, samples)
-        for number, sample in enumerate(samples):
-            rows = [f"cell_{cell}.tif,{(number % 3) / 2 if cell else ''}" for cell in range(4)]
-            (source / sample / "cells.csv").write_text("\n".join(["file,m", *rows]) + "\n")
+        rows = [
+            f"{sample}/cell_{cell}.tif\t{(number % 3) / 2 if cell else ''}"
+            for number, sample in enumerate(samples)
+            for cell in range(4)
+        ]
+        (source / "films.tsv").write_text("\n".join(["film\tm", *rows]) + "\n")
 
 
 def add_study(root: Path, name: str, source: Path) -> None:

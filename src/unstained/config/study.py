@@ -24,14 +24,51 @@ class CommonParams(Params):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
 
 
+class TableParams(Params):
+    """A table with a row a cell, for the reader `table`.
+
+    Columns that tasks name are read from it beside these; an empty field is unknown.
+    """
+
+    file: str | None = Field(
+        default=None,
+        description=".csv (comma, semicolon or tab), .tsv or .parquet below the source; a pattern "
+        "such as */metadata.csv names several; or an absolute path. Needed unless the source is "
+        "the table itself",
+    )
+    image: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="column of a cell's file, relative to the table's folder (to the source where "
+        "`file` is absolute); or a list of columns, one a channel, whose files are grey"
+    )
+    acquisition: str | None = Field(
+        default=None,
+        description="column of what was recorded together; None: the folder of the cell's file",
+    )
+    object: str | None = Field(
+        default=None,
+        description="column of numbers, unique within an acquisition; None: the row's, from 0",
+    )
+    external: str | None = Field(
+        default=None, description="column that is true for external test cells; empty is false"
+    )
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Columns of files: one, or one a channel."""
+        return (self.image,) if isinstance(self.image, str) else self.image
+
+
 class StudyData(Params):
     """What a study's data are and what is asked of them."""
 
     title: str
     question: str
-    reader: Literal["zhu_ifc", "jurkat_montage", "image_files"]
+    reader: Literal["zhu_ifc", "jurkat_montage", "table"]
     source: str | None = Field(
         default=None, description="'simulator', or the path of the real download"
+    )
+    table: TableParams | None = Field(
+        default=None, description="of the reader `table`; without it a folder tells the class"
     )
     source_revision: str = Field(
         default="1", description="raise it to ingest again after the files at `source` changed"

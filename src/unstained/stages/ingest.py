@@ -153,7 +153,7 @@ def _tasks(
     for acquisition in acquisitions:
         items = reader.items(acquisition).items
         for number, start in enumerate(range(0, len(items), ingest.cells_per_block)):
-            part = items[start : start + ingest.cells_per_block]
+            part = list(items[start : start + ingest.cells_per_block])
             yield Task(reader, acquisition, number, part, quarantine, scratch)
 
 

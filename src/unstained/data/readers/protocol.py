@@ -24,16 +24,18 @@ IMAGE_SUFFIXES: Final = (".tif", ".tiff", ".bmp", ".png", ".jpg", ".jpeg")
 
 
 class Item(NamedTuple):
-    """A cell as its files' names tell it.
+    """A cell as its files' names, or a table, tell it.
 
     Attributes:
         object_index: object number or tile index within the acquisition.
         files: names within the acquisition's directory: the channels that models see, then the
             study's markers, in order; '' where a marker was not recorded.
+        told: what a table says of it, by column of the cell table (`Cell.told`).
     """
 
     object_index: int
     files: tuple[str, ...]
+    told: tuple[tuple[str, str | float | None], ...] = ()
 
 
 class Refused(NamedTuple):
@@ -94,7 +96,7 @@ class Listing:
         cells: cells including refused ones, or None where only decoding can tell.
     """
 
-    items: list[Item]
+    items: Sequence[Item]
     refused: list[Refused] = field(default_factory=list)
     cells: int | None = None
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 import zarr
 from zarr.codecs import BloscCodec
 
-from unstained.data.store.schema import COLUMNS, LABEL, MARKER_PREFIX
+from unstained.data.store.schema import COLUMNS, EXTERNAL, LABEL, MARKER_PREFIX
 from unstained.data.store.statistics import pixel_sha256, pixel_statistics
 from unstained.files import file_sha256
 
@@ -47,7 +47,8 @@ class Cell:
         markers: background-corrected integrated fluorescence in the study's order of markers, NaN
             where not recorded.
         told: what the reader knows of this very cell, by column of the cell table: a class name or
-            None, a number or NaN. `label` goes before the acquisition's.
+            None, a number or NaN. `label` goes before the acquisition's; `external` is true where
+            the cell is external though its acquisition is not.
     """
 
     object_index: int
@@ -145,7 +146,7 @@ def _rows(
         "acquisition": [origin.acquisition] * count,
         "group": [cell.group for cell in cells],
         "label": [cell.told.get(LABEL, origin.label) for cell in cells],
-        "external": [origin.external] * count,
+        "external": [origin.external or bool(cell.told.get(EXTERNAL)) for cell in cells],
         "source_file": [cell.source_file for cell in cells],
         "object_index": [cell.object_index for cell in cells],
         "sha256": [pixel_sha256(image) for image in pixels],

@@ -31,6 +31,7 @@ from unstained.config.tasks import ClassesParams, TaskParams
 
 MARKER_PREFIX: Final = "marker_"
 LABEL: Final = "label"
+EXTERNAL: Final = "external"
 
 COLUMNS: Final[dict[str, str]] = {
     "cell_id": "string",
