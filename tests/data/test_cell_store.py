@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,43 @@ def write(path: Path, blocks: dict[tuple[str, int], list[Cell]]) -> Path:
         for (acquisition, number), cells in blocks.items():
             writer.write(Origin(acquisition, "a"), cells, number)
     return path
+
+
+def masked(cells: list[Cell]) -> list[Cell]:
+    """The same cells with masks as an instrument tells them."""
+    rng = np.random.default_rng(1)
+    return [
+        replace(cell, masks=rng.integers(0, 4, cell.pixels.shape).astype(np.uint8))
+        for cell in cells
+    ]
+
+
+def test_masks_come_back_and_change_nothing_else(tmp_path: Path) -> None:
+    plain = random_cells(CHUNK + 5, 0)
+    cells = masked(plain)
+    store = CellStore.open(write(tmp_path / "with", {("a", 0): cells[:50], ("a", 1): cells[50:]}))
+    assert store.has_masks
+    rows = [70, 3, 131, 3]
+    for row, mask in zip(rows, store.masks(rows), strict=True):
+        there = cells[row].masks
+        assert there is not None
+        np.testing.assert_array_equal(mask, there[0, 0] > 0)
+    for cell, image in zip(plain, store.images(range(len(cells))), strict=True):
+        np.testing.assert_array_equal(image, cell.planes)
+    without = CellStore.open(write(tmp_path / "without", {("a", 0): plain}))
+    assert store.digest == without.digest
+    assert not without.has_masks
+    assert "masks" not in without.manifest
+    with pytest.raises(StoreError, match="holds no masks"):
+        without.masks([0])
+
+
+def test_masks_are_of_every_cell_or_of_none(tmp_path: Path) -> None:
+    plain = random_cells(4, 0)
+    with pytest.raises(StoreError, match="block a-0001 has no masks, unlike"):
+        write(tmp_path / "a", {("a", 0): masked(plain[:2]), ("a", 1): plain[2:]})
+    with pytest.raises(StoreError, match="has masks for 2 of 4 cells"):
+        write(tmp_path / "b", {("a", 0): [*masked(plain[:2]), *plain[2:]]})
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -2,8 +2,9 @@
 
 A block is (n, P, H, W) in the raw dtype, P planes (imaging/axes.py), H and W the largest of the
 block, smaller cells filled with 0 at the bottom and the right. Its inner chunks hold CHUNK cells,
-all in one shard file: a random cell costs one small read, and a block is one file for DVC. A block
-is written by one process, without knowledge of any other.
+all in one shard file: a random cell costs one small read, and a block is one file for DVC. Where an
+instrument told masks, a second array of them lies within the first one's directory. A block is
+written by one process, without knowledge of any other.
 
 Codec: bit-shuffled LZ4 (Blosc). On 16-bit imaging-flow-cytometry brightfield, against no
 compression it takes 0.37 of the space and reads and writes no slower; byte-shuffled LZ4 takes
@@ -27,10 +28,13 @@ from zarr.codecs import BloscCodec
 
 from unstained.data.store.schema import COLUMNS, EXTERNAL, LABEL, MARKER_PREFIX
 from unstained.data.store.statistics import pixel_sha256, pixel_statistics
+from unstained.errors import StoreError
 from unstained.files import file_sha256
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
+MASKS: Final = "masks"
+"""Name, within a block, of a like array with its cells' masks, where the instrument told them."""
 CHUNK: Final = 128
 """Cells an inner chunk: the least that is decompressed for one cell."""
 
@@ -49,6 +53,8 @@ class Cell:
         told: what the reader knows of this very cell, by column of the cell table: a class name or
             None, a number or NaN. `label` goes before the acquisition's; `external` is true where
             the cell is external though its acquisition is not.
+        masks: (T, C, h, w) uint8 where the instrument told which pixels are the object: 0 around
+            it, other values its own.
     """
 
     object_index: int
@@ -57,11 +63,16 @@ class Cell:
     pixels: np.ndarray
     markers: tuple[float, ...] = ()
     told: Mapping[str, str | float | None] = field(default_factory=dict)
+    masks: np.ndarray | None = None
 
     @property
     def planes(self) -> np.ndarray:
         """Pixels as stored, (T * C, h, w)."""
-        return self.pixels.reshape(-1, *self.pixels.shape[2:])
+        return _folded(self.pixels)
+
+
+def _folded(pixels: np.ndarray) -> np.ndarray:
+    return pixels.reshape(-1, *pixels.shape[2:])
 
 
 @dataclass(frozen=True)
@@ -101,7 +112,8 @@ def write_block(
     Args:
         path: directory of the array, named by `block_name`; must not exist.
         origin: acquisition, label and whether external.
-        cells: at least one cell, ordered by object index, all of one dtype and as many planes.
+        cells: at least one cell, ordered by object index, all of one dtype and as many planes,
+            all with masks or none.
         markers: names of the cells' marker values.
         told: further columns and their types, see `told_columns`.
 
@@ -110,6 +122,14 @@ def write_block(
     """
     pixels = [cell.planes for cell in cells]
     _write_array(path, pixels)
+    masks = [_folded(cell.masks) for cell in cells if cell.masks is not None]
+    if len(masks) not in (0, len(cells)):
+        raise StoreError(
+            f"block {path.name} has masks for {len(masks)} of {len(cells)} cells",
+            "a study has an instrument's masks for every cell or for none",
+        )
+    if masks:
+        _write_array(path / MASKS, masks)
     return _rows(path.name, origin, cells, markers, told, pixels)
 
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import zarr
 
 from unstained.config.tasks import TargetRule
-from unstained.data.store.blocks import CHUNK, table_schema
+from unstained.data.store.blocks import CHUNK, MASKS, table_schema
 from unstained.data.store.writer import FORMAT
 from unstained.errors import StoreError
 from unstained.files import file_sha256, read_json
@@ -51,6 +51,7 @@ class CellStore:
         white: counts of white where contrast is relative to it, else None (imaging/background.py).
         markers: names of the marker columns.
         dtype: of all pixels, uint8 or uint16.
+        has_masks: whether the instrument told which pixels are the cell.
         digest: sha256 over every cell's id, pixels' digest, label and markers, in order of
             acquisition and object: the data hash.
     """
@@ -63,10 +64,11 @@ class CellStore:
         self.markers: tuple[str, ...] = tuple(manifest["markers"])
         self.dtype: np.dtype = np.dtype(manifest["dtype"])
         self.lossy: int = manifest["lossy"]
+        self.has_masks: bool = manifest.get("masks", False)
         self.white = white_level(manifest["normalise"], self.dtype)
         self.digest: str = manifest["digest"]
-        self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
-        self._arrays: dict[int, Any] = {}
+        self._cache: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+        self._arrays: dict[str, Any] = {}
 
     @classmethod
     def open(cls, path: Path) -> CellStore:
@@ -162,12 +164,27 @@ class CellStore:
 
         Every chunk that holds one of them is read once.
         """
+        return self._planes(rows)
+
+    def masks(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """The instrument's masks (h, w) bool of cells: the pixels that any plane's mask holds.
+
+        Raises:
+            StoreError: the store has none.
+        """
+        if not self.has_masks:
+            raise StoreError(f"{self.path} holds no masks", "ask for them where has_masks is true")
+        return [(planes != 0).any(axis=0) for planes in self._planes(rows, f"/{MASKS}")]
+
+    def _planes(self, rows: Sequence[int] | np.ndarray, array: str = "") -> list[np.ndarray]:
+        """(P, h, w) of cells from their blocks' arrays, or from an array within these."""
         index = np.asarray(rows, dtype=np.int64)
         places = self._places[index]
         images: list[np.ndarray] = [np.empty(0)] * len(index)
         for position in np.lexsort(places.T[1::-1]):
             block, row, height, width = places[position]
-            chunk = self._chunk(block, row // CHUNK)
+            name = f"{self.manifest['blocks'][block]['name']}{array}"
+            chunk = self._chunk(name, row // CHUNK)
             images[position] = chunk[row % CHUNK, :, :height, :width].copy()
         return images
 
@@ -193,21 +210,20 @@ class CellStore:
         block = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         return np.stack([block, *(column.to_numpy() for column in table.columns)], axis=1)
 
-    def _chunk(self, block: int, chunk: int) -> np.ndarray:
+    def _chunk(self, name: str, chunk: int) -> np.ndarray:
         """Decompressed cells of one inner chunk, (at most CHUNK, P, H, W), kept while recent."""
-        if (block, chunk) in self._cache:
-            self._cache.move_to_end((block, chunk))
-            return self._cache[block, chunk]
-        name = self.manifest["blocks"][block]["name"]
+        if (name, chunk) in self._cache:
+            self._cache.move_to_end((name, chunk))
+            return self._cache[name, chunk]
         try:
-            if block not in self._arrays:
-                self._arrays[block] = zarr.open_array(str(self.path / "blocks" / name), mode="r")
-            values = np.asarray(self._arrays[block][chunk * CHUNK : (chunk + 1) * CHUNK])
+            if name not in self._arrays:
+                self._arrays[name] = zarr.open_array(str(self.path / "blocks" / name), mode="r")
+            values = np.asarray(self._arrays[name][chunk * CHUNK : (chunk + 1) * CHUNK])
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(
                 f"block {name} of {self.path} cannot be read: {error}", INGEST_AGAIN
             ) from error
-        self._cache[block, chunk] = values
+        self._cache[name, chunk] = values
         held = sum(array.nbytes for array in self._cache.values())
         while held > CACHE_BYTES and len(self._cache) > 1:
             held -= self._cache.popitem(last=False)[1].nbytes

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unstained.data.store.blocks import (
+    MASKS,
     NOTHING,
     Cell,
     Origin,
@@ -128,6 +129,12 @@ class StoreWriter:
         array = read_json(path / "zarr.json")
         found = (array["data_type"], array["shape"][1])
         wanted = (self._head.setdefault("dtype", found[0]), self.axes.planes)
+        masks = (path / MASKS / "zarr.json").is_file()
+        if self._head.setdefault("masks", masks) != masks:
+            raise StoreError(
+                f"block {path.name} has {'' if masks else 'no '}masks, unlike blocks before it",
+                "a study has an instrument's masks for every cell or for none",
+            )
         if found != wanted:
             raise StoreError(
                 f"block {path.name} holds {found[0]} in {found[1]} planes, the store "
@@ -149,15 +156,20 @@ class StoreWriter:
         self._table.close()
         if not self._blocks:
             raise StoreError("the store has no cells", "add at least one block before closing it")
-        manifest = self._head | {
-            "cells": sum(self._counts["label"].values()),
-            "lossy": self.lossy,
-            "digest": self._digest.hexdigest(),
-            "labels": dict(self._counts["label"]),
-            "acquisitions": dict(self._counts["acquisition"]),
-            "blocks": self._blocks,
-            "table_sha256": file_sha256(self.path / "cells.parquet"),
-        }
+        masks = {"masks": True} if self._head.pop("masks") else {}
+        manifest = (
+            self._head
+            | masks
+            | {
+                "cells": sum(self._counts["label"].values()),
+                "lossy": self.lossy,
+                "digest": self._digest.hexdigest(),
+                "labels": dict(self._counts["label"]),
+                "acquisitions": dict(self._counts["acquisition"]),
+                "blocks": self._blocks,
+                "table_sha256": file_sha256(self.path / "cells.parquet"),
+            }
+        )
         write_json(self.path / "manifest.json", manifest)
         return manifest
 
