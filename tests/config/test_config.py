@@ -117,6 +117,18 @@ def test_set_source_activates_the_study_and_changes_no_other_line(
     ]
 
 
+def test_set_source_takes_a_file_where_the_reader_does(project: Path) -> None:
+    params_file = project / "params.yaml"
+    file = project / "tube.cif"
+    file.write_bytes(b"")
+    with pytest.raises(SourceError, match="is no directory"):
+        set_source(params_file, "cellcycle", str(file))
+    text = params_file.read_text()
+    params_file.write_text(text.replace("reader: jurkat_montage", "reader: cif"))
+    set_source(params_file, "cellcycle", str(file))
+    assert load_params(params_file).studies["cellcycle"].data.source == str(file)
+
+
 def test_set_source_refuses_what_cannot_run(project: Path) -> None:
     params_file = project / "params.yaml"
     before = params_file.read_text()

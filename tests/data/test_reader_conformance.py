@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.data.cif_writer import random_objects, write_cif
 from tests.synthetic import asked, write_colour, write_ifc, write_montage
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
@@ -31,6 +32,11 @@ def write_samples(folder: Path) -> None:
 def write_montages(folder: Path) -> None:
     write_montage(folder / "Experiment_1" / "G1", "CP0001", 5)
     write_montage(folder / "Experiment_1" / "Anaphase", "CP0001", 3)
+
+
+def write_cifs(folder: Path) -> None:
+    for name, numbers in (("a_1d1", (0, 1, 4)), ("n_1d1", (3, 7))):
+        write_cif(folder / name / "tube.cif", random_objects(numbers, channels=4))
 
 
 def write_files(folder: Path) -> None:
@@ -77,6 +83,7 @@ COLOUR = {"reader": "table", "channels": COLOURS, "markers": {}}
 FOLDERS = COLOUR | {"tasks": asked(("a_1", "n_1"))}
 KIND = {"kind": {"kind": "classes", "names": ["a", "b"]}}
 TABLE = COLOUR | {"table": {"file": "cells.csv", "image": "path", "object": "id"}, "tasks": KIND}
+CIF = {"reader": "cif", "markers": {"GFAP": "Ch2", "Olig2": "Ch3", "NeuN": "Ch4"}}
 LAYOUTS = {
     "zhu_ifc": Layout(write_samples, 5, "nsc", {}),
     "jurkat_montage": Layout(write_montages, 8, "cellcycle", {}),
@@ -89,6 +96,7 @@ LAYOUTS = {
         "cells.csv cannot be read",
         "one/cell_2.png: row 3 of cells.csv",
     ),
+    "cif": Layout(write_cifs, 5, "nsc", CIF),
 }
 
 
@@ -109,12 +117,13 @@ def source(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcomes(reader: Reader) -> list[tuple[str, Outcome]]:
-    """Acquisition and outcome of every item."""
-    return [
-        (acquisition.name, outcome)
-        for acquisition in reader.acquisitions()
-        for outcome in reader.decode(acquisition, reader.items(acquisition).items)
-    ]
+    """Acquisition and outcome of every item, and what listing refused."""
+    found: list[tuple[str, Outcome]] = []
+    for acquisition in reader.acquisitions():
+        listing = reader.items(acquisition)
+        found += [(acquisition.name, refused) for refused in listing.refused]
+        found += [(acquisition.name, one) for one in reader.decode(acquisition, listing.items)]
+    return found
 
 
 def plain(found: list[tuple[str, Outcome]]) -> list[Any]:

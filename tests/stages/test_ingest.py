@@ -19,6 +19,7 @@ import psutil
 import pytest
 import tifffile
 
+from tests.data.cif_writer import random_objects, write_cif, write_population
 from tests.synthetic import asked, tasks, write_colour, write_ifc, write_image
 from unstained.config.project import load_params
 from unstained.config.study import SimulateParams
@@ -101,6 +102,33 @@ def test_store_holds_what_the_files_hold(raw: Path, tmp_path: Path) -> None:
         assert file.name == f"{table.loc[row, 'cell_id'].replace('/', '_')}_Ch1.ome.tif"
     assert table["marker_GFAP"].notna().all()
     assert table["marker_NeuN"].isna().all()
+
+
+def test_objects_of_cif_files_with_masks_and_populations(tmp_path: Path) -> None:
+    written = {name: random_objects(range(count)) for name, count in (("x", 70), ("y", 3))}
+    for name, objects in written.items():
+        write_cif(tmp_path / "source" / f"{name}.cif", objects)
+        write_population(tmp_path / "source" / f"{name}_astrocyte.txt", [0])
+        write_population(tmp_path / "source" / f"{name}_neuron.txt", [1, 2])
+    kinds = {"lineage": {"kind": "classes", "names": ["astrocyte", "neuron"]}}
+    changes = {"reader": "cif", "markers": {"GFAP": "Ch2"}, "tasks": tasks(kinds)}
+    report, store = run(tmp_path, tmp_path / "source", data=changes)
+    assert report.metrics["cells"] == 73
+    assert report.metrics["cells_neuron"] == 4
+    assert report.metrics["cells_unknown"] == 67
+    every = [*written["x"], *written["y"]]
+    for one, image, mask in zip(
+        every, store.images(range(73)), store.masks(range(73)), strict=True
+    ):
+        np.testing.assert_array_equal(image[0], one.pixels[0])
+        np.testing.assert_array_equal(mask, one.masks[0] > 0)
+    again, _ = run(tmp_path, tmp_path / "source", data=changes)
+    assert again.notes == ("3 of 3 blocks were finished by an earlier run",)
+    write_population(tmp_path / "source" / "x_neuron.txt", [1, 2, 3])
+    changed, _ = run(tmp_path, tmp_path / "source", data=changes)
+    assert changed.metrics["cells_neuron"] == 5
+    alone, _ = run(tmp_path, tmp_path / "source" / "y.cif", data=changes)
+    assert alone.metrics["cells"] == 3
 
 
 def test_same_bytes_for_any_number_of_workers(raw: Path, tmp_path: Path) -> None:

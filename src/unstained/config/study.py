@@ -58,12 +58,22 @@ class TableParams(Params):
         return (self.image,) if isinstance(self.image, str) else self.image
 
 
+class CifParams(Params):
+    """What only the reader `cif` asks."""
+
+    populations: dict[str, str] = Field(
+        default_factory=dict,
+        description="class -> regular expression on the names of its IDEAS populations; a class "
+        "without one is told by the population of its very name",
+    )
+
+
 class StudyData(Params):
     """What a study's data are and what is asked of them."""
 
     title: str
     question: str
-    reader: Literal["zhu_ifc", "jurkat_montage", "table"]
+    reader: Literal["zhu_ifc", "jurkat_montage", "table", "cif"]
     source: str | None = Field(
         default=None, description="'simulator', or the path of the real download"
     )
@@ -78,6 +88,7 @@ class StudyData(Params):
         description="channels that the models see, in order, e.g. [Ch1]; [red, green, blue] is a "
         "colour image"
     )
+    cif: CifParams | None = None
     frames: Count = Field(default=1, description="images of a cell, one after the other")
     normalise: Literal["background", "rgb"] = Field(
         default="background",

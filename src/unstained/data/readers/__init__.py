@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from unstained.config.study import StudyData
+from unstained.data.readers.cif import Cif
 from unstained.data.readers.jurkat_montage import JurkatMontage
 from unstained.data.readers.protocol import Reader
 from unstained.data.readers.table import open_table
@@ -17,10 +18,10 @@ READERS: Final[Mapping[str, Callable[[Path, StudyData], Reader]]] = {
     "zhu_ifc": ZhuIfc,
     "jurkat_montage": JurkatMontage,
     "table": open_table,
+    "cif": Cif.of,
 }
 
-
-OF_A_FILE: Final = ("table",)
+OF_A_FILE: Final = ("table", "cif")
 """Layouts whose source may be a single file."""
 
 

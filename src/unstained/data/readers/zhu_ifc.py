@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from unstained.config.study import StudyData
+from unstained.data.readers.fluorescence import integrated_fluorescence
 from unstained.data.readers.images import ImageError, read_grey
 from unstained.data.readers.numbered import absent_channel, channel_numbers
 from unstained.data.readers.protocol import (
@@ -33,9 +34,6 @@ from unstained.data.store.blocks import Cell
 _NAME: Final = re.compile(
     r"(?:.*_)?(?P<object>\d+)_Ch(?P<channel>\d+)(?:\.ome)?\.(?:tiff?|bmp|png|jpe?g)", re.IGNORECASE
 )
-
-RIM: Final = 3
-"""Width in pixels of the rim that tells a stain's background."""
 
 
 @dataclass(frozen=True)
@@ -112,29 +110,6 @@ class ZhuIfc:
             pixels=np.stack(seen)[None],
             markers=tuple(map(integrated_fluorescence, images[count:])),
         )
-
-
-def integrated_fluorescence(image: np.ndarray | None) -> float:
-    """Sum of counts above the background, the interquartile mean of the image's rim.
-
-    A mean, because a median of integers is off by up to half a count in each of thousands of
-    pixels; interquartile, because a cell may touch the rim. Its error times the number of pixels
-    is what limits the sum, hence a rim of RIM pixels. Negative where nothing is stained.
-
-    Args:
-        image: (h, w) counts, or None where the channel was not recorded.
-
-    Returns:
-        Counts; NaN for None.
-    """
-    if image is None:
-        return float("nan")
-    inner = image[RIM:-RIM]
-    sides = (image[:RIM], image[-RIM:], inner[:, :RIM], inner[:, -RIM:])
-    rim = np.sort(np.concatenate([side.ravel() for side in sides]))
-    quarter = len(rim) // 4
-    background = rim[quarter : len(rim) - quarter].mean()
-    return float(image.sum(dtype=np.float64) - background * image.size)
 
 
 def _misnamed(file: str) -> Refused:

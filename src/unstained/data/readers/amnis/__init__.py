@@ -1,0 +1,1 @@
+"""What Amnis instruments and IDEAS write: directories and strips of a .cif, populations."""
