@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from unstained.config.study import StudyData
 from unstained.data.canvas import Canvases, load_canvases
+from unstained.data.segmentation import masks_on_canvas
 from unstained.data.store.cell_store import CellStore
 from unstained.imaging.axes import Axes
-from unstained.imaging.masks import cell_masks
 from unstained.statistics.metrics import Labels
 
 
@@ -22,7 +22,7 @@ class Sample:
     Attributes:
         canvases: N cells.
         axes: frames and channels of their planes.
-        masks: (N, S, S) bool, the cell; empty where none stands out from the background.
+        masks: (N, S, S) bool, the cell (data/segmentation.py); empty where none is seen.
         labels: (N,) classes.
         groups, cell_id: (N,) names.
     """
@@ -62,7 +62,7 @@ def read_sample(
     group = names["group"].to_numpy(str)
     rows = test[dealt(labels[test], group[test], per_class, seed)]
     canvases = load_canvases(store, rows, data.canvas)
-    masks = cell_masks(*canvases.plain())
+    masks = masks_on_canvas(store, rows, canvases)
     cell_id = names["cell_id"].to_numpy(str)[rows]
     return Sample(canvases, store.axes, masks, labels[rows], group[rows], cell_id)
 

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 
 from unstained.data.canvas import load_canvases
+from unstained.data.segmentation import masks_on_canvas
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.predictions import activation_maps
 from unstained.evaluation.results import Evaluation, ModelResult
 from unstained.explain import activation as explanation
-from unstained.imaging.masks import cell_masks
 from unstained.imaging.pictures import Picture, cell_pictures, described, panels
 from unstained.models.trained import TrainedModel
 from unstained.report.numbers import percent
@@ -120,7 +120,7 @@ def _read(trained: TrainedModel, store: CellStore, rows: Labels, called: Labels)
             maps, trained.spec.canvas, explanation.seen_side(trained.spec)
         )
     drawn = cell_pictures(contrast, trained.spec.axes, scale)
-    return _Pictures(drawn, cell_masks(*canvases.plain(scale)), evidence, map_side)
+    return _Pictures(drawn, masks_on_canvas(store, rows, canvases, scale), evidence, map_side)
 
 
 def _note(pictures: _Pictures) -> str:

@@ -297,8 +297,9 @@ def _unknown_cells(context: _Context) -> UnknownCells:
         rows = np.sort(drawn[: own.unknown_cells])
     groups = store.columns("group")["group"].to_numpy(str)[rows]
     images = store.images(rows)
+    masks = store.masks(rows) if store.has_masks else None
     return unknown_cells_from(
-        images, groups, own.unknown_cells, own.blur_px, context.seed, store.white
+        images, groups, own.unknown_cells, own.blur_px, context.seed, store.white, masks
     )
 
 

@@ -18,10 +18,10 @@ import torch
 from unstained.config.baselines import Experiment
 from unstained.config.models import ModelParams
 from unstained.data.canvas import load_canvases
+from unstained.data.segmentation import masks_on_canvas
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.baselines.grid import Grid
 from unstained.evaluation.baselines.verdicts import fold_sizes
-from unstained.imaging.masks import cell_masks
 from unstained.models.view import around_disc
 from unstained.statistics.folds import PairedDifference, compare_changes
 
@@ -34,7 +34,7 @@ class Hidden:
     """What a disc at the centre hides of cells.
 
     Attributes:
-        share: fraction of the cells' mask pixels (imaging/masks.py) within the disc.
+        share: fraction of the cells' mask pixels (data/segmentation.py) within the disc.
         light: class -> root mean square of the contrast in the ring of RIM_PX around the disc, over
             that beyond another such ring. Above 1, light of the cell, which masks miss, is left.
     """
@@ -155,8 +155,9 @@ def hidden_cells(
         radius: of the disc in pixels.
         classes: names.
     """
-    contrast, valid = load_canvases(store, rows, canvas).plain()
-    masks = cell_masks(contrast, valid)
+    canvases = load_canvases(store, rows, canvas)
+    contrast, valid = canvases.plain()
+    masks = masks_on_canvas(store, rows, canvases)
     around, beyond, far = (
         around_disc(torch.from_numpy(contrast), r).numpy().astype(bool)
         for r in (radius, radius + RIM_PX, radius + 2 * RIM_PX)

@@ -74,6 +74,7 @@ def unknown_cells_from(
     blur_px: float,
     seed: int,
     white: float | None = None,
+    masks: Sequence[np.ndarray] | None = None,
 ) -> UnknownCells:
     """Strange cells made from ordinary ones.
 
@@ -84,8 +85,10 @@ def unknown_cells_from(
         blur_px: standard deviation of the blur.
         seed: equal seeds, equal cells.
         white: counts of white, where contrast is relative to it (imaging/background.py).
+        masks: (h, w) bool of each cell as its instrument told; None: they are found.
     """
     generator = np.random.default_rng(seed)
+    told = [None] * len(images) if masks is None else masks
     found: list[np.ndarray] = []
     kinds: list[str] = []
     origins: list[str] = []
@@ -101,7 +104,8 @@ def unknown_cells_from(
         for index in np.sort(drawn):
             mates = np.flatnonzero((groups == groups[index]) & (np.arange(len(images)) != index))
             partner = int(generator.choice(mates)) if len(mates) else int(index)
-            made = make(_segment(images[index], white), _segment(images[partner], white))
+            cell, other = (_segment(images[k], white, told[k]) for k in (index, partner))
+            made = make(cell, other)
             found.append(_counts(made, images[index], white))
             kinds.append(kind)
             origins.append(str(groups[index]))
@@ -127,9 +131,11 @@ _Maker = Callable[[_Segmented, _Segmented], Floats]
 """From a cell and its partner to a relative image (C, h, w)."""
 
 
-def _segment(image: np.ndarray, white: float | None) -> _Segmented:
+def _segment(image: np.ndarray, white: float | None, mask: np.ndarray | None) -> _Segmented:
     relative = image / np.maximum(levels(image, white), 1.0)[:, None, None] - 1.0
-    return _Segmented(relative, cell_masks(relative.mean(axis=0, keepdims=True))[0])
+    if mask is None:
+        mask = cell_masks(relative.mean(axis=0, keepdims=True))[0]
+    return _Segmented(relative, mask)
 
 
 def _counts(relative: Floats, like: np.ndarray, white: float | None) -> np.ndarray:
