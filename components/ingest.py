@@ -14,6 +14,7 @@ def ingest(
     data: dict,
     simulate: dict,
     ingest: dict,
+    source: str,
     pointer: Output[Dataset],
     summary: Output[Markdown],
 ) -> dict:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from unstained.config.project import load_params
+from unstained.config.study import StudyData
 from unstained.config.tasks import named_tasks
+from unstained.pipeline.source_files import see
 
 SECTIONS: Final = (
     "common",
@@ -59,12 +61,19 @@ def run_arguments(
         "repository": repository,
         "revision": revision,
         "simulate": content.get("simulate") or {},
+        "source": "" if repository else _digest(root, project.studies[study].data),
         **{name: content[name] for name in SECTIONS},
         "data": _ordered(content["data"]),
     }
     if not promotion:
         arguments["promote"] = content["promote"] | {"mode": "off"}
     return dict(_without_nulls(arguments))
+
+
+def _digest(root: Path, data: StudyData) -> str:
+    """Of what lies at the source now: a part of what Kubeflow's cache knows `ingest` by."""
+    seen = see(root, data)
+    return seen.digest if seen else ""
 
 
 def _ordered(data: dict[str, Any]) -> dict[str, Any]:

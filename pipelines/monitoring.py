@@ -32,6 +32,7 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         data: dict = given["data"],
         simulate: dict = given["simulate"],
         ingest: dict = given["ingest"],
+        source: str = given["source"],
         register: dict = given["register"],
         monitor: dict = given["monitor"],
     ) -> None:
@@ -43,6 +44,7 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 revision=revision,
                 simulate=simulate,
                 ingest=ingest,
+                source=source,
             ).output
             watch = monitor_(
                 **about,

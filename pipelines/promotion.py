@@ -37,6 +37,7 @@ def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         data: dict = given["data"],
         simulate: dict = given["simulate"],
         ingest: dict = given["ingest"],
+        source: str = given["source"],
         validate: dict = given["validate"],
         split: dict = given["split"],
         evaluate: dict = given["evaluate"],
@@ -54,6 +55,7 @@ def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 data=data,
                 simulate=simulate,
                 ingest=ingest,
+                source=source,
             ).output
             cells = {**about, "common": common, "data": data, "store": store}
             validation = pure(

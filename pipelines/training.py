@@ -47,6 +47,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         data: dict = given["data"],
         simulate: dict = given["simulate"],
         ingest: dict = given["ingest"],
+        source: str = given["source"],
         validate: dict = given["validate"],
         split: dict = given["split"],
         tune: dict = given["tune"],
@@ -68,6 +69,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 data=data,
                 simulate=simulate,
                 ingest=ingest,
+                source=source,
             ).output
             cells = {**about, "common": common, "data": data, "store": store}
             validation = pure(
@@ -148,6 +150,7 @@ def prepare_data(deployment: Deployment) -> BaseComponent:
         data: dict,
         simulate: dict,
         ingest: dict,
+        source: str,
     ) -> dict:
         with dsl.If(repository == "", name="from-images"):
             packed = pure(
@@ -158,6 +161,7 @@ def prepare_data(deployment: Deployment) -> BaseComponent:
                     data=data,
                     simulate=simulate,
                     ingest=ingest,
+                    source=source,
                     code=deployment.code("ingest"),
                 ),
                 deployment,

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from tests.synthetic import asked, make_store
+from pipelines.arguments import run_arguments
+from tests.synthetic import asked, make_store, write_ifc
 from unstained.config.document import read_document
 from unstained.data.remote.pointers import push_store
 from unstained.files import read_json, tree_sha256
 from unstained.pipeline.freshness import code_digest
-from unstained.pipeline.pod import run_in_pod, whole_numbers
+from unstained.pipeline.pod import ingest_in_pod, run_in_pod, whole_numbers
 from unstained.pipeline.runner import run_stage
 
 plain = st.recursive(
@@ -158,3 +159,28 @@ def test_an_image_of_other_code_is_refused(
         run_in_pod("validate", given | {"code": code_digest("split")})
     assert "other code of the stage validate" in capsys.readouterr().err
     run_in_pod("validate", given | {"code": code_digest("validate")})
+
+
+def test_images_that_changed_since_the_graph_was_given_them_are_refused(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Kubeflow's cache would know these cells by the digest of the files before."""
+    monkeypatch.setenv("UNSTAINED_DATA_REMOTE", str(tmp_path / "remote"))
+    write_ifc(tmp_path / "images", {"a_1": 2, "b_1": 2, "c_1": 2})
+    params: Any = read_document(repository / "params.yaml").content
+    data = SYNTHETIC | {"source": str(tmp_path / "images"), "markers": {}}
+    params["studies"] = {"synthetic": params["studies"]["nsc"] | {"data": data}}
+    params["active"] = ["synthetic"]
+    YAML().dump(params, tmp_path / "params.yaml")
+    given = run_arguments(tmp_path, "synthetic") | {
+        "code": "",
+        "pointer": SimpleNamespace(path=str(tmp_path / "pointer"), metadata={}),
+        "summary": SimpleNamespace(path=str(tmp_path / "summary")),
+    }
+    assert run_arguments(tmp_path, "synthetic", repository="x", revision="y")["source"] == ""
+    assert ingest_in_pod(as_doubles(given))["study"] == "synthetic"
+    shutil.copytree(tmp_path / "images" / "a_1", tmp_path / "images" / "a_2")
+    with pytest.raises(SystemExit):
+        ingest_in_pod(as_doubles(given))
+    assert "changed since this run was asked for" in capsys.readouterr().err
+    assert run_arguments(tmp_path, "synthetic")["source"] != given["source"]

@@ -26,6 +26,8 @@ def expected_inputs(stage: Stage) -> set[str]:
     found |= {"architecture" if k == "model" else k.rstrip("_") for k in stage.sections}
     if stage.per == "model":
         found.add("model")
+    if stage.reads_source:
+        found.add("source")
     for source in stage.inputs.values():
         found.add(ARTIFACTS.get(source.stage, "store"))
         if source.every_model:

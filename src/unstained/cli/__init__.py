@@ -70,10 +70,10 @@ def run(
 
 @app.command()
 def configure() -> None:
-    """Write what each stage is asked for below runs/configure, for DVC to compare."""
+    """Write what each stage is asked for and what lies at the sources, for DVC to compare."""
     from unstained.pipeline.configure import configure as write_parameters
 
-    changed = write_parameters(project_root())
+    changed = write_parameters(project_root(), lambda line: typer.echo(line, err=True))
     typer.echo(f"{changed} of the stages' parameters changed", err=True)
 
 

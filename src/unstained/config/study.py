@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -80,9 +81,6 @@ class StudyData(Params):
     table: TableParams | None = Field(
         default=None, description="of the reader `table`; without it a folder tells the class"
     )
-    source_revision: str = Field(
-        default="1", description="raise it to ingest again after the files at `source` changed"
-    )
     pixel_size_um: Positive
     channels: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="channels that the models see, in order, e.g. [Ch1]; [red, green, blue] is a "
@@ -128,6 +126,12 @@ class StudyData(Params):
             names = ", ".join(task.name for task in self.tasks)
             raise ValueError(f"primary: there is no task {self.primary!r} (known: {names})")
         return self
+
+    def place(self, root: Path) -> Path | None:
+        """Where the raw images lie, a relative path from `root`; None for 'simulator' and none."""
+        if self.source in (None, "simulator"):
+            return None
+        return root / Path(self.source).expanduser()
 
     @property
     def primary_task(self) -> TaskParams:

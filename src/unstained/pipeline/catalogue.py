@@ -42,6 +42,7 @@ SHIPPING: Final = ("export", "register")
 """Stages of a replicate that run alone: times are measured, and versions are counted."""
 
 RUNS = "runs"
+STATE = "state"
 
 REPLICATES = "replicates"
 """Where replicates lie below runs/<study>, apart from the main job's results."""

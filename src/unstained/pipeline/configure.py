@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,11 +20,13 @@ from unstained.pipeline.catalogue import (
     BASELINES,
     RUNS,
     STAGES,
+    STATE,
     replicates_of,
     stage_definition,
     takes_replicate,
 )
 from unstained.pipeline.contract import Replicate, Stage
+from unstained.pipeline.source_files import Memory, require_seen, source_file
 from unstained.pipeline.task import Task, make_task
 
 CONFIGURE: Final = "configure"
@@ -37,19 +39,24 @@ def configured_path(stage: Stage, study: str, model: str | None) -> str:
     return f"{RUNS}/{CONFIGURE}/{study}/{name}.json"
 
 
-def configure(root: Path) -> int:
+def configure(root: Path, tell: Callable[[str], None] = lambda _: None) -> int:
     """Write the parameters of all stages of the active studies; files that are current stay.
+
+    With them stands what lies at the studies' sources; of one that is away, what was last seen.
 
     Args:
         root: the project's directory.
+        tell: takes a sentence on each source that changed since its last ingest.
 
     Returns:
         How many files are new, changed or gone.
 
     Raises:
         ParameterError: params.yaml is wrong.
+        SourceError: a source is away that was never seen, or cannot be read.
     """
-    wanted = dict(_files(load_params(root / "params.yaml")))
+    project = load_params(root / "params.yaml")
+    wanted = dict(_files(project)) | dict(_sources(root, project, tell))
     found = {
         path.relative_to(root).as_posix(): path
         for path in (root / RUNS / CONFIGURE).rglob("*.json")
@@ -98,6 +105,18 @@ def _files(project: ProjectParams) -> Iterator[tuple[str, str]]:
                 yield configured_path(stage, study, model), _text(task)
 
 
+def _sources(
+    root: Path, project: ProjectParams, tell: Callable[[str], None]
+) -> Iterator[tuple[str, str]]:
+    """Path and text of what was seen at each source."""
+    for study in project.active:
+        data = project.studies[study].data
+        seen, news = Memory(root / STATE, study).look(root, data)
+        if news:
+            tell(f"{study}: {news}")
+        yield source_file(study), _json(require_seen(root, study, data, seen).as_json())
+
+
 def _text(task: Task) -> str:
     """All that a task is asked for but fold and seed, which are in its name."""
     inputs = task.stage.inputs.values()
@@ -105,4 +124,8 @@ def _text(task: Task) -> str:
     if any(source.every_model or source.every_replicate for source in inputs):
         content["models"] = list(task.models)
         content["replicates"] = [replicate.name for replicate in task.replicates]
+    return _json(content)
+
+
+def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=1, sort_keys=True) + "\n"

@@ -77,6 +77,8 @@ class Stage:
         per: 'study' (once a study) or 'model' (once a study and model). Of stages that run once a
             model, those of the main job take no replicate and those of `baselines` need one; a
             stage can be of both.
+        reads_source: whether it reads the raw images, which lie outside of runs/: it has the
+            parameters `data`, and runs again when files at the source change.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Stage:
     inputs: Mapping[str, Input]
     outputs: Mapping[str, Output]
     per: Literal["study", "model"]
+    reads_source: bool = False
 
 
 @dataclass(frozen=True)

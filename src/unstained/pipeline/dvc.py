@@ -20,6 +20,7 @@ from unstained.pipeline.catalogue import (
 from unstained.pipeline.configure import CONFIGURE, configured_path
 from unstained.pipeline.contract import REPORT, Stage
 from unstained.pipeline.freshness import SOURCE, own_code
+from unstained.pipeline.source_files import source_file
 
 NAMES: Final = {"study": "${item.study}", "model": "${item.model}"}
 REPLICATE: Final = "fold${item.fold}-seed${item.seed}"
@@ -38,9 +39,11 @@ CONFIGURATION: Final = {
     "cmd": "unstained configure",
     "deps": [f"src/unstained/{room}" for room in ("config", "pipeline", "stages")],
     "params": [{"params.yaml": None}],
-    "outs": [f"{RUNS}/{CONFIGURE}"],
+    "outs": [{f"{RUNS}/{CONFIGURE}": {"persist": True}}],
+    "always_changed": True,
 }
-"""The first stage: all of params.yaml in, what each stage is asked for out."""
+"""The first stage: all of params.yaml in, and what lies at the sources, which DVC does not see: so
+it always runs. Out comes what each stage is asked for; what was seen of a source stays there."""
 
 
 def write_dvc_files(root: Path) -> list[str]:
@@ -118,7 +121,9 @@ def _home(stage: Stage, replicate: bool) -> str:
 
 
 def _inputs(stage: Stage, replicate: bool) -> Iterable[str]:
-    """Outputs of earlier stages."""
+    """Outputs of earlier stages, and what was seen at the source."""
+    if stage.reads_source:
+        yield source_file(NAMES["study"])
     for source in stage.inputs.values():
         producer = stage_definition(source.stage)
         if source.main and replicate:

@@ -18,10 +18,10 @@ from unstained.config.models import BoostingParams
 from unstained.errors import UnstainedError
 from unstained.files import file_sha256
 from unstained.learning.ray_session import last_line, ray_session
-from unstained.pipeline.catalogue import stage_directory
+from unstained.pipeline.catalogue import STATE, stage_directory
 from unstained.pipeline.contract import Replicate
 from unstained.pipeline.done import remaining
-from unstained.pipeline.runner import STATE, run_stage
+from unstained.pipeline.runner import run_stage
 from unstained.pipeline.task import Task
 from unstained.stages.train import TrainSections
 

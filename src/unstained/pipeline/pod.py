@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from unstained.config.base import parse
-from unstained.errors import ParameterError, RegistryError, UnstainedError
+from unstained.errors import ParameterError, RegistryError, SourceError, UnstainedError
 from unstained.files import write_json
 from unstained.garbage import search_rarely
-from unstained.pipeline.catalogue import RUNS, stage_definition
+from unstained.pipeline.catalogue import RUNS, STATE, stage_definition
 from unstained.pipeline.contract import REPORT, Stage
 from unstained.pipeline.display import show
 from unstained.pipeline.freshness import HANDED, code_digest, own_code
-from unstained.pipeline.runner import STATE, content_digest, execute
+from unstained.pipeline.runner import content_digest, execute
+from unstained.pipeline.source_files import see
 from unstained.pipeline.task import Task
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def ingest_in_pod(given: Mapping[str, Any]) -> dict[str, Any]:
     """Run `ingest`, put the packed store into the data remote, and return its pointer.
 
     Args:
-        given: study, recipe, the stage's sections, and `pointer` and `summary` as outputs.
+        given: study, recipe, the stage's sections, `source` (digest of what lies there, see
+            `source_files.see`; '' where nobody looked), and `pointer` and `summary` as outputs.
 
     Returns:
         The pointer as plain data, see `data.remote.pointers.StorePointer`.
@@ -97,6 +99,7 @@ def ingest_in_pod(given: Mapping[str, Any]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="unstained-ingest-") as folder:
             root = Path(folder)
             task = _task(stage, given)
+            _require_source(root, task, given["source"])
             report = execute(task, root=root, state=_state(root))
             home = root / RUNS / task.study / stage.name
             pointer = push_store(home / stage.outputs["store"].path, remote, task.study)
@@ -199,6 +202,16 @@ def _require_code(stage: Stage, given: Mapping[str, Any]) -> None:
             f"the image holds other code of the stage {stage.name} than the graph is for",
             "build and push the image from the commit that the graph is compiled from, and name it "
             "in UNSTAINED_TRAIN_IMAGE",
+        )
+
+
+def _require_source(root: Path, task: Task, digest: str) -> None:
+    """See that the images are those that Kubeflow's cache knows the result by."""
+    seen = see(root, task.images) if task.images else None
+    if digest and task.images and (seen is None or seen.digest != digest):
+        raise SourceError(
+            f"the files at {task.images.source} changed since this run was asked for",
+            "start the run again: `unstained pipeline run`, or `submit`",
         )
 
 

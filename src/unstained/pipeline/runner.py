@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from unstained.errors import StageInputError, UnstainedError
 from unstained.files import disk_full_explained, file_sha256, read_json, tree_sha256, write_json
 from unstained.pipeline.catalogue import (
     RUNS,
+    STATE,
     inputs_of,
     replicates_directory,
     stage_definition,
@@ -34,13 +36,12 @@ from unstained.pipeline.configure import require_current
 from unstained.pipeline.contract import REPORT, Input, Job, Replicate, Report, Stage
 from unstained.pipeline.freshness import code_digest
 from unstained.pipeline.lock import only_run
+from unstained.pipeline.source_files import Memory, require_seen, see
 from unstained.pipeline.task import Task, make_task
 from unstained.pipeline.working_tree import git_commit, git_remote
 
 if TYPE_CHECKING:
     from unstained.registry.registry import Registry
-
-STATE = "state"
 
 
 def content_digest(path: Path) -> str:
@@ -133,10 +134,14 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
             replicates=task.replicates,
         )
         start = time.monotonic()
+        memory, news = _memory(task, root, state)
         report: Report = stage_module(stage.name).run(task.params, inputs, outputs, job)
+        report = replace(report, notes=(*news, *report.notes))
         _write_report(partial, stage, report, fingerprint, time.monotonic() - start)
         if rank == 0:
             _put_in_place(partial, home)
+            if memory:
+                memory.commit()
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(scratch, ignore_errors=True)
     return report
@@ -145,10 +150,17 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
 def find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, list[str]]]:
     """Paths of the inputs, and the digests recorded by the stages that wrote them.
 
+    Of a stage that reads raw images, the digest of what lies at the source is with these.
+
     Raises:
         StageInputError: a stage before this one has not finished.
+        SourceError: see `require_seen`.
     """
-    paths, identities = {}, {}
+    paths: dict[str, Path] = {}
+    identities: dict[str, list[str]] = {}
+    if task.images:
+        seen = see(root, task.images)
+        identities["source"] = [require_seen(root, task.study, task.images, seen).digest]
     for key, source in inputs_of(task.stage, task.replicate).items():
         producer = stage_definition(source.stage)
         several = source.every_model or source.every_replicate
@@ -168,6 +180,15 @@ def find_inputs(root: Path, task: Task) -> tuple[dict[str, Path], dict[str, list
             home = stage_directory(root, producer, task.study, task.model, same)
             paths[key] = home / producer.outputs[source.output].path
     return paths, identities
+
+
+def _memory(task: Task, root: Path, state: Path) -> tuple[Memory | None, tuple[str, ...]]:
+    """What was ingested last, and what changed since; nothing for a stage that reads no images."""
+    if task.images is None:
+        return None, ()
+    memory = Memory(state, task.study)
+    _, news = memory.look(root, task.images)
+    return memory, (news,) if news else ()
 
 
 def _recorded_digest(

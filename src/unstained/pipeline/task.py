@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from unstained.config.base import Params
 from unstained.config.project import ProjectParams
+from unstained.config.study import StudyData
 from unstained.errors import ParameterError
 from unstained.pipeline.catalogue import (
     BASELINES,
@@ -31,6 +32,14 @@ class Task:
     params: Params
     replicate: Replicate | None = None
     replicates: tuple[Replicate, ...] = ()
+
+    @property
+    def images(self) -> StudyData | None:
+        """The study's data, for a stage that reads the raw images; else None."""
+        if not self.stage.reads_source:
+            return None
+        data: StudyData = getattr(self.params, "data")  # noqa: B009  (by the stage's contract)
+        return data
 
 
 def make_task(

@@ -53,6 +53,7 @@ STAGE = Stage(
     inputs={},
     outputs={"store": Output("store"), "quarantine": Output("quarantine.csv")},
     per="study",
+    reads_source=True,
 )
 
 
@@ -107,13 +108,12 @@ def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
 
 def _source(params: IngestStageParams, job: Job) -> Path:
     """Directory of the raw images; the simulator writes them first, where it is the source."""
-    source = params.data.source
-    if source is None:
+    if params.data.source is None:
         raise ParameterError(
             f"study {job.study} has no source", f"run: unstained source {job.study} PATH"
         )
-    if source != "simulator":
-        return job.root / Path(source).expanduser()
+    if place := params.data.place(job.root):
+        return place
     if params.simulate is None:
         raise ParameterError(
             f"study {job.study} has no `simulate` section in recipe {job.recipe}",
