@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 
@@ -19,11 +20,16 @@ CODES = {BYTE: "B", SHORT: "H", LONG: "I", DOUBLE: "d"}
 
 @dataclass
 class Object:
-    """One object: pixels (n, h, w) of its channels side by side, and their masks alike."""
+    """One object: pixels (n, h, w) of its channels side by side, and their masks alike.
+
+    Attributes:
+        strips: of image and mask, where they are encoded already (`encoded`).
+    """
 
     number: int
     pixels: np.ndarray
     masks: np.ndarray
+    strips: tuple[bytes, bytes] | None = None
 
 
 @dataclass
@@ -173,25 +179,31 @@ def write_cif(path: Path, objects: Sequence[Object], odd: Oddities | None = None
     return places
 
 
-def _object(file: _File, one: Object, odd: Oddities) -> int:
+def encoded(one: Object, odd: Oddities) -> tuple[bytes, bytes]:
+    """Strips of an object's image and mask."""
     image, mask = (np.concatenate(list(planes), axis=1) for planes in (one.pixels, one.masks))
     if odd.compressed:
-        content = encode_nibbles(image, odd.padding), encode_runs(mask)
-    else:
-        counts = image.astype("<i2" if odd.signed else "<u2")
-        content = counts.tobytes(), mask.astype(np.uint8).tobytes()
+        return encode_nibbles(image, odd.padding), encode_runs(mask)
+    counts = image.astype("<i2" if odd.signed else "<u2")
+    return counts.tobytes(), mask.astype(np.uint8).tobytes()
+
+
+def _object(file: _File, one: Object, odd: Oddities) -> int:
+    channels, height, width = one.pixels.shape
+    size = (height, channels * width)
+    content = one.strips or encoded(one, odd)
     strips = [odd.damaged.get(one.number, content[0]), content[1]]
     kinds = (30817, 30818) if odd.compressed else (1, 1)
     sign = {339: (SHORT, 2)} if odd.signed else {}
     place = file.directory(
-        {**_plain(image.shape, 16, kinds[0], file.put(strips[0]) % 2**32, len(strips[0])), **sign,
+        {**_plain(size, 16, kinds[0], file.put(strips[0]) % 2**32, len(strips[0])), **sign,
          33002: (LONG, 2), 33003: (LONG, one.number), 33024: (LONG, 7000 + one.number),
          33052: (DOUBLE, [700.0] * len(one.pixels)), 33053: (DOUBLE, [8.0] * len(one.pixels))},
         overrun=one.number == odd.overrun,
     )  # fmt: skip
     if one.number not in odd.without_mask:
         file.directory(
-            {**_plain(mask.shape, odd.mask_bits, kinds[1], file.put(strips[1]) % 2**32,
+            {**_plain(size, odd.mask_bits, kinds[1], file.put(strips[1]) % 2**32,
                       len(strips[1])), 33002: (LONG, 3)}
         )  # fmt: skip
     return place
@@ -201,3 +213,55 @@ def write_population(path: Path, numbers: Iterable[int]) -> None:
     """An IDEAS population file: two lines of names, then a row an object, its number first."""
     rows = "".join(f"{number}\t{100.5 + number}\n" for number in numbers)
     path.write_text(f"{path.stem}\nObject Number\tArea_M01\n{rows}", encoding="utf-8")
+
+
+@dataclass
+class Analysis:
+    """What a .daf holds.
+
+    Attributes:
+        populations: their attributes; `ob` lists the objects of a tagged one.
+        regions: label -> type, corners, and further attributes.
+        features: name -> (n,) values.
+        places: of the images' directories, as `write_cif` returns them.
+    """
+
+    places: Sequence[int]
+    populations: Sequence[Mapping[str, object]]
+    regions: Mapping[str, tuple[str, Sequence[tuple[float, float]], Mapping[str, str]]] = field(
+        default_factory=dict
+    )
+    features: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def write_daf(path: Path, analysis: Analysis, binary: bool = True) -> None:
+    """An analysis with binary features, or as version 6.0 wrote it, in XML alone."""
+    count = len(analysis.places)
+    assay = ET.Element("Assay", IDEASVersion="6.2", binaryfeatures=str(binary))
+    ET.SubElement(assay, "SOD", file=f"{path.stem}.cif", objcount=str(count))
+    for name in analysis.features:
+        ET.SubElement(assay, "UDF", name=name)
+    for label, (kind, corners, more) in analysis.regions.items():
+        region = ET.SubElement(assay, "Region", {"label": label, "type": kind, **more})
+        for x, y in corners:
+            ET.SubElement(region, "axy", x=str(x), y=str(y))
+    for one in analysis.populations:
+        attributes = {key: str(value) for key, value in one.items() if key != "ob"}
+        population = ET.SubElement(assay, "Pop", attributes)
+        for number in one.get("ob", ()):  # type: ignore[attr-defined]
+            ET.SubElement(population, "ob", O=str(number))
+    if not binary:
+        for number, values in enumerate(analysis.features.values()):
+            ET.SubElement(assay, "UDFValues", fid=str(number), fv="|".join(map(str, values)))
+        for number, place in enumerate(analysis.places):
+            ET.SubElement(assay, "SO", id=str(number), imgIFD=str(place), mskIFD="0")
+    content = b"\xef\xbb\xbf" + ET.tostring(assay)
+    if binary:
+        content += b"\r\n\0" + struct.pack("<III", 1, len(analysis.features), count)
+        for number, values in enumerate(analysis.features.values()):
+            content += struct.pack(f"<I{count}d", number, *values)
+        content += struct.pack("<I", count)
+        for number, place in enumerate(analysis.places):
+            content += struct.pack("<IQQQ3d2I2d", number, place, 0, 0, *[1.0] * 3, 1, 2, 3.0, 4.0)
+            content += struct.pack("<I2d", 2, 1.0, 2.0) * 4
+    path.write_bytes(content)

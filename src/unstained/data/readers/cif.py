@@ -202,7 +202,8 @@ class Cif:
         _, wrong = self._told(objects.numbers, populations)
         check_objects(path, objects.numbers, populations, self._used(populations))
         faults = objects.faults | wrong
-        files = (acquisition.montage, *(populations.files[n].name for n in self._used(populations)))
+        told = [path.name for name in self._used(populations) for path in populations.files[name]]
+        files = (acquisition.montage, *dict.fromkeys(told))
         items = [Item(number, files) for number in objects.numbers.tolist() if number not in faults]
         refused = [_refused(file, number, faults[number]) for number in sorted(faults)]
         return Listing(items, refused, len(items) + len(refused))
