@@ -81,10 +81,10 @@ def test_card_names_only_what_the_model_gives(tmp_path: Path) -> None:
 def test_card_of_a_shipped_variant_holds_its_digest_and_no_time(tmp_path: Path) -> None:
     for name in ("model.onnx", "golden.safetensors", "model.int8.onnx"):
         (tmp_path / name).write_bytes(name.encode())
-    verdict = Int8Verdict(True, "faster", f1_loss=0.001, speedup=2.345)
+    verdict = Int8Verdict(True, "faster", losses={"blob macro F1": 0.001}, speedup=2.345)
     variant = make_card(tmp_path, facts(verdict))["variants"]["int8"]
     assert variant["sha256"] == file_sha256(tmp_path / "model.int8.onnx")
-    assert variant["macro_f1_loss"] == 0.001
+    assert variant["losses"] == {"blob macro F1": 0.001}
     assert "2.345" not in json.dumps(variant)
 
 

@@ -18,11 +18,12 @@ from tests.exported import (
     raw_cells,
 )
 from tests.learning.cases import small_store, split_rows, train_small
+from tests.synthetic import blobs
 from unstained.artifact.artifact import INT8_FILE, MODEL_FILE
 from unstained.artifact.inference import open_session, run_session
 from unstained.artifact.latency import latencies, measure
 from unstained.artifact.padding import pad_batch
-from unstained.artifact.quantise import body_nodes, calls, judge, make_variant, quantise
+from unstained.artifact.quantise import Known, body_nodes, judge, make_variant, quantise, said
 from unstained.errors import ExportError
 
 EASY = {"quantise": True, "quantise_min_speedup": 1e-9, "quantise_max_loss": 1.0}
@@ -34,6 +35,14 @@ class Artifact(NamedTuple):
     folder: Path
     cells: list[np.ndarray]
     labels: np.ndarray
+
+
+def known(labels: np.ndarray) -> Known:
+    return Known(blobs(3, 0), {"blob": labels})
+
+
+def calls(path: Path, cells: list[np.ndarray]) -> np.ndarray:
+    return np.asarray(said(open_session(path), cells)["logits"].argmax(axis=1))
 
 
 @pytest.fixture(scope="module")
@@ -98,13 +107,13 @@ def test_decisions_stay_and_bytes_are_reproducible(artifact: Artifact, tmp_path:
 def test_gate_ships_what_is_fast_and_good_enough(artifact: Artifact) -> None:
     folder, cells, labels = artifact
     params = export_params(**{**EASY, "quantise_max_loss": 0.1})
-    verdict = judge(folder / MODEL_FILE, folder / INT8_FILE, cells, labels, params)
+    verdict = judge(folder / MODEL_FILE, folder / INT8_FILE, cells, known(labels), params)
     assert verdict.shipped
     scores = [
-        f1_score(labels, calls(open_session(folder / name), cells), average="macro")
+        f1_score(labels, calls(folder / name, cells), average="macro")
         for name in (MODEL_FILE, INT8_FILE)
     ]
-    assert verdict.f1_loss == pytest.approx(scores[0] - scores[1])
+    assert verdict.loss == verdict.losses["blob macro F1"] == pytest.approx(scores[0] - scores[1])
     assert verdict.speedup is not None
     assert verdict.speedup > 0
 
@@ -112,7 +121,7 @@ def test_gate_ships_what_is_fast_and_good_enough(artifact: Artifact) -> None:
 def test_gate_keeps_back_what_is_not_faster(artifact: Artifact) -> None:
     folder, cells, labels = artifact
     params = export_params(**{**EASY, "quantise_min_speedup": 1e6})
-    verdict = judge(folder / MODEL_FILE, folder / INT8_FILE, cells, labels, params)
+    verdict = judge(folder / MODEL_FILE, folder / INT8_FILE, cells, known(labels), params)
     assert not verdict.shipped
     assert "not 1e+06 times faster" in verdict.reason
 
@@ -123,13 +132,13 @@ def test_gate_keeps_back_what_decides_worse(artifact: Artifact, tmp_path: Path) 
     broken = tmp_path / INT8_FILE
     blank = [np.full((1, 32, 32), 700, np.uint16)]
     quantise(folder / MODEL_FILE, broken, blank, body_nodes(folder / MODEL_FILE))
-    labels = calls(open_session(folder / MODEL_FILE), cells)  # float32 is right by definition
+    labels = calls(folder / MODEL_FILE, cells)  # float32 is right by definition
     params = export_params(**{**EASY, "quantise_max_loss": 0.1})
-    verdict = judge(folder / MODEL_FILE, broken, cells, labels, params)
+    verdict = judge(folder / MODEL_FILE, broken, cells, known(labels), params)
     assert not verdict.shipped
-    assert "loses more than 0.1 of macro F1" in verdict.reason
-    assert verdict.f1_loss is not None
-    assert verdict.f1_loss > 0.1
+    assert "loses more than 0.1 of blob macro F1" in verdict.reason
+    assert verdict.loss is not None
+    assert verdict.loss > 0.1
 
 
 def test_variant_is_made_only_if_asked_and_removed_if_refused(
@@ -137,15 +146,15 @@ def test_variant_is_made_only_if_asked_and_removed_if_refused(
 ) -> None:
     (tmp_path / MODEL_FILE).write_bytes((artifact.folder / MODEL_FILE).read_bytes())
     cells, labels = artifact.cells[:8], artifact.labels[:8]
-    off = make_variant(tmp_path, cells, cells, labels, export_params())
+    off = make_variant(tmp_path, cells, cells, known(labels), export_params())
     assert (off.shipped, "export.quantise is false" in off.reason) == (False, True)
     strict = export_params(**{**EASY, "quantise_min_speedup": 1e6})
-    assert not make_variant(tmp_path, cells, cells, labels, strict).shipped
+    assert not make_variant(tmp_path, cells, cells, known(labels), strict).shipped
     assert [path.name for path in tmp_path.iterdir()] == [MODEL_FILE]
-    assert make_variant(tmp_path, cells, cells, labels, export_params(**EASY)).shipped
+    assert make_variant(tmp_path, cells, cells, known(labels), export_params(**EASY)).shipped
     assert (tmp_path / INT8_FILE).exists()
     with pytest.raises(ExportError, match="validation cells"):
-        make_variant(tmp_path, [], [], labels, export_params(**EASY))
+        make_variant(tmp_path, [], [], known(labels), export_params(**EASY))
 
 
 def test_graph_without_convolutions_has_nothing_to_quantise(tmp_path: Path) -> None:
@@ -162,7 +171,7 @@ def test_graph_without_convolutions_has_nothing_to_quantise(tmp_path: Path) -> N
     graph = onnx.helper.make_graph(nodes, "g", inputs, outputs, [weight, double])
     onnx.save(onnx.helper.make_model(graph), tmp_path / MODEL_FILE)
     assert body_nodes(tmp_path / MODEL_FILE) == []
-    verdict = make_variant(tmp_path, [], [], np.zeros(0), export_params(quantise=True))
+    verdict = make_variant(tmp_path, [], [], known(np.zeros(0, int)), export_params(quantise=True))
     assert not verdict.shipped
     assert "no layers" in verdict.reason
 

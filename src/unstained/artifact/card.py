@@ -316,6 +316,6 @@ def _variant(folder: Path, int8: Int8Verdict) -> dict[str, Any]:
             "file": INT8_FILE,
             "sha256": file_sha256(folder / INT8_FILE),
             "method": METHOD,
-            "macro_f1_loss": int8.f1_loss,
+            "losses": dict(int8.losses),
         }
     return content

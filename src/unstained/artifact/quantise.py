@@ -7,8 +7,8 @@ fast. Preprocessing (sorting, gathering, division by the background) and the hea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,16 +22,17 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-from sklearn.metrics import f1_score
 
 from unstained.artifact.artifact import INT8_FILE, MODEL_FILE
-from unstained.artifact.inference import INPUT_NAME, open_session, run_session
+from unstained.artifact.inference import INPUT_NAME, answers, open_session, run_session
 from unstained.artifact.latency import measure
 from unstained.artifact.onnx_export import canonicalise
 from unstained.artifact.padding import pad_batch
+from unstained.artifact.variant_loss import losses
 from unstained.config.export import ExportParams
 from unstained.errors import ExportError
 from unstained.files import whole_file
+from unstained.tasks.study import Tasks
 
 METHOD: Final = "static QDQ, activations QUInt8, weights QInt8 per channel, heads float32"
 QUANTISABLE: Final = ("Conv", "Gemm", "MatMul")
@@ -45,22 +46,40 @@ class Int8Verdict:
     Attributes:
         shipped: whether it does.
         reason: a sentence without measured times, so that the model card stays reproducible.
-        f1_loss: macro F1 of float32 minus that of INT8 on the scoring cells; None if not measured.
+        losses: what INT8 loses on the scoring cells, see `variant_loss.losses`; {} if not measured.
         speedup: smallest ratio over the latency batches of median float32 to median INT8 time;
             None if not measured.
     """
 
     shipped: bool
     reason: str
-    f1_loss: float | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
     speedup: float | None = None
+
+    @property
+    def loss(self) -> float | None:
+        """The largest of the losses; None if not measured."""
+        return max(self.losses.values(), default=None)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of scoring cells.
+
+    Attributes:
+        tasks: of the study.
+        truth: task -> of N cells, see `Tasks.truths`.
+    """
+
+    tasks: Tasks
+    truth: Mapping[str, np.ndarray]
 
 
 def make_variant(
     folder: Path,
     calibration: Sequence[np.ndarray],
     cells: Sequence[np.ndarray],
-    labels: np.ndarray,
+    known: Known,
     params: ExportParams,
     white: float | None = None,
 ) -> Int8Verdict:
@@ -70,7 +89,7 @@ def make_variant(
         folder: the artifact; holds model.onnx.
         calibration: cells for the ranges of activations; see `quantise`.
         cells: what it is compared on; see `judge`.
-        labels: their class numbers.
+        known: what is known of them.
         params: whether to try, and the limits.
         white: see `padding.pad_batch`.
     """
@@ -81,7 +100,7 @@ def make_variant(
         return Int8Verdict(False, "the model has no layers that 8-bit arithmetic could replace")
     variant = folder / INT8_FILE
     quantise(folder / MODEL_FILE, variant, calibration, nodes, white)
-    verdict = judge(folder / MODEL_FILE, variant, cells, labels, params, white)
+    verdict = judge(folder / MODEL_FILE, variant, cells, known, params, white)
     if not verdict.shipped:
         variant.unlink()
     return verdict
@@ -156,7 +175,7 @@ def judge(
     model: Path,
     variant: Path,
     cells: Sequence[np.ndarray],
-    labels: np.ndarray,
+    known: Known,
     params: ExportParams,
     white: float | None = None,
 ) -> Int8Verdict:
@@ -166,21 +185,23 @@ def judge(
         model: the float32 file.
         variant: the INT8 file.
         cells: (C, h, w) raw counts of the scoring (validation) cells.
-        labels: (N,) their class numbers.
+        known: what is known of them.
         params: `quantise_min_speedup`, `quantise_max_loss` and the latency batches.
         white: see `padding.pad_batch`.
     """
     sessions = [open_session(path) for path in (model, variant)]
-    known = labels >= 0
-    scores = [_macro_f1(calls(s, cells, white)[known], labels[known]) for s in sessions]
+    exact, rounded = (said(session, cells, white) for session in sessions)
+    found = losses(known.tasks, known.truth, exact, rounded)
+    if not found:
+        return Int8Verdict(False, "nothing is known of the validation cells to measure its loss by")
     speedup = min(
         float(np.divide(*np.median(measure(sessions, cells, batch, params.latency_repeats), 1)))
         for batch in params.latency_batches
     )
-    loss = scores[0] - scores[1]
-    good, fast = loss <= params.quantise_max_loss, speedup >= params.quantise_min_speedup
+    worst = max(found, key=lambda name: found[name])
+    good, fast = found[worst] <= params.quantise_max_loss, speedup >= params.quantise_min_speedup
     if not good:
-        reason = f"it loses more than {params.quantise_max_loss:g} of macro F1 on validation cells"
+        reason = f"it loses more than {params.quantise_max_loss:g} of {worst} on validation cells"
     elif not fast:
         reason = (
             f"it is not {params.quantise_min_speedup:g} times faster than float32 on the exporting "
@@ -189,17 +210,18 @@ def judge(
     else:
         reason = (
             f"at least {params.quantise_min_speedup:g} times faster than float32 on the exporting "
-            f"machine, and no more than {params.quantise_max_loss:g} of macro F1 lost on "
-            "validation cells"
+            f"machine, and no more than {params.quantise_max_loss:g} of {' or '.join(found)} lost "
+            "on validation cells"
         )
-    return Int8Verdict(good and fast, reason, loss, speedup)
+    return Int8Verdict(good and fast, reason, found, speedup)
 
 
-def calls(session: Any, cells: Sequence[np.ndarray], white: float | None = None) -> np.ndarray:
-    """(N,) most probable class of every cell."""
-    return np.concatenate(
-        [run_session(session, batch)["logits"].argmax(axis=1) for batch in _batches(cells, white)]
-    )
+def said(
+    session: Any, cells: Sequence[np.ndarray], white: float | None = None
+) -> dict[str, np.ndarray]:
+    """The outputs that answer a task, of every cell."""
+    parts = [run_session(session, batch) for batch in _batches(cells, white)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in answers(parts[0])}
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
@@ -216,11 +238,6 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 def _batches(cells: Sequence[np.ndarray], white: float | None) -> Iterator[np.ndarray]:
     for start in range(0, len(cells), BATCH):
         yield pad_batch(cells[start : start + BATCH], white)
-
-
-def _macro_f1(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Macro F1 over the classes that occur."""
-    return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro"))
 
 
 def _behind(node: onnx.NodeProto, readers: dict[str, list[onnx.NodeProto]]) -> set[str]:

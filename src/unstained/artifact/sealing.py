@@ -25,7 +25,7 @@ from unstained.artifact.latency import latencies
 from unstained.artifact.onnx_export import Exported
 from unstained.artifact.parity import Parity
 from unstained.artifact.proven_export import export_with_parity
-from unstained.artifact.quantise import Int8Verdict, make_variant
+from unstained.artifact.quantise import Int8Verdict, Known, make_variant
 from unstained.artifact.serving_graph import ServingGraph
 from unstained.config.export import ExportParams
 from unstained.config.study import StudyData
@@ -52,12 +52,12 @@ class Cells:
     Attributes:
         names: cell ids.
         images: (C, h, w) raw counts each.
-        labels: (N,) class numbers.
+        truth: task -> what is known of them, see `Tasks.truths`.
     """
 
     names: list[str]
     images: list[np.ndarray]
-    labels: np.ndarray
+    truth: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Made:
             "opset": self.exported.opset,
             "int8_shipped": int8.shipped,
             "int8_speedup": int8.speedup,
-            "int8_macro_f1_loss": int8.f1_loss,
+            "int8_loss": int8.loss,
         }
 
     def timed(self, test: Cells, params: ExportParams) -> dict[str, float]:
@@ -151,7 +151,7 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
     chosen = slice(0, None, max(1, -(-len(given.test.images) // GOLDEN_CELLS)))
     session = open_session(folder / MODEL_FILE)
     golden = write_golden(folder, session, given.test.images[chosen], given.trained.spec.white)
-    int8 = _make_int8(folder, given.validation, params, given.trained.spec.white)
+    int8 = _make_int8(folder, given, params)
     facts = CardFacts(
         data=given.data,
         spec=given.trained.spec,
@@ -171,15 +171,13 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
     return Made(folder, exported, parity, int8, seal_artifact(folder), tuple(notes))
 
 
-def _make_int8(
-    folder: Path, cells: Cells, params: ExportParams, white: float | None
-) -> Int8Verdict:
+def _make_int8(folder: Path, given: Material, params: ExportParams) -> Int8Verdict:
     """Try the INT8 variant on validation cells, if the parameters ask for it."""
+    cells, spec = given.validation, given.trained.spec
     step = max(1, len(cells.images) // CALIBRATION_CELLS)
     calibration = cells.images[::step][:CALIBRATION_CELLS]
-    if params.quantise and not (cells.labels >= 0).any():
-        return Int8Verdict(False, "its loss is measured by macro F1, and no class is known here")
-    return make_variant(folder, calibration, cells.images, cells.labels, params, white)
+    known = Known(spec.asked, cells.truth)
+    return make_variant(folder, calibration, cells.images, known, params, spec.white)
 
 
 def take_cells(store: CellStore, rows: np.ndarray, most: int, data: StudyData) -> Cells:
@@ -189,15 +187,16 @@ def take_cells(store: CellStore, rows: np.ndarray, most: int, data: StudyData) -
         store: the cells.
         rows: (n,) rows, ascending: store order is by acquisition, so the choice meets all of them.
         most: number of cells; 0 for none.
-        data: the study's classes.
+        data: the study's tasks.
     """
     if len(rows) > most:
         rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-    names = store.columns("cell_id")["cell_id"]
+    tasks = Tasks.of(data.tasks)
+    table = store.columns(*dict.fromkeys(("cell_id", *tasks.columns))).iloc[rows]
     return Cells(
-        [str(names.iloc[row]) for row in rows],
+        [str(name) for name in table["cell_id"]],
         store.images(rows) if len(rows) else [],
-        store.labels(data.class_names)[rows],
+        tasks.truths({name: table[name] for name in tasks.columns}),
     )
 
 

@@ -17,7 +17,7 @@ class ExportParams(Params):
     quantise: bool
     quantise_min_speedup: Positive
     quantise_max_loss: Annotated[float, Field(ge=0)] = Field(
-        description="macro-F1 that INT8 may lose"
+        description="macro F1, R² or mean absolute error of shares that INT8 may lose in any task"
     )
     latency_batches: tuple[Count, ...]
     latency_repeats: Count
