@@ -21,7 +21,13 @@ KIND = next(kind for kind in KIND_WORDS if kind != CONTROL)
 
 def results(**tables: Any) -> Results:
     """Just what the sentences read."""
-    content = {"best": "net", "group_word": "acquisition", "impure": None, **tables}
+    content = {
+        "best": "net",
+        "group_word": "acquisition",
+        "impure": None,
+        "data": SimpleNamespace(class_names=("a",)),
+        **tables,
+    }
     return cast("Results", SimpleNamespace(taught=lambda table: table, **content))
 
 
@@ -38,7 +44,7 @@ def test_a_kind_is_missed_where_its_interval_shows_it(
 ) -> None:
     row = {"model": "net", "kind": KIND, "score": next(iter(SCORES)), "auroc": 0.6}
     row |= {"auroc_low": 0.4, "missed": 0.7, "missed_low": low, "missed_high": high}
-    (found,) = words._unknown_cells(results(outliers=pd.DataFrame([row])))
+    (found,) = words.unknown_cells(results(outliers=pd.DataFrame([row])))
     assert found.tone == tone
     assert found.title.startswith(title)
     assert "70\xa0%" in found.title + found.text

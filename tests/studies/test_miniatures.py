@@ -21,6 +21,7 @@ from unstained.data.store.cell_store import CellStore
 from unstained.files import read_json
 from unstained.pipeline.catalogue import STAGES, stage_definition
 from unstained.pipeline.configure import configure
+from unstained.pipeline.contract import Replicate
 from unstained.pipeline.runner import run_stage
 from unstained.serving.predictor import Predictor
 
@@ -95,6 +96,14 @@ def add_study(root: Path, name: str, source: Path) -> None:
         ("export", "latency_repeats"): 2,
         ("validate", "min_cells_per_class"): 1,
         ("ingest", "workers"): 1,
+        ("baselines", "models"): [MODEL],
+        ("baselines", "experiments"): [],
+        ("baselines", "folds"): [0],
+        ("explain", "cells_per_class"): 2,
+        ("explain", "examples_per_class"): 1,
+        ("explain", "steps"): 3,
+        ("uncertainty", "neighbour"): 3,
+        ("uncertainty", "unknown_cells"): 4,
     }.items():
         edit(params, *path, value=value)
     train = {"epochs": 1, "patience": 1, "ema_decay": 0.0, "target_weight": 1.0}
@@ -113,7 +122,6 @@ def finish(root: Path, name: str) -> Path:
     return root / "runs" / name
 
 
-@pytest.mark.usefixtures("quick_compiler")
 def along_the_range(runs: Path, column: str) -> dict[str, float]:
     """Lowest, middle and highest known value of the test cells."""
     split = pd.read_parquet(runs / "split" / "split.parquet").set_index("cell_id")["part"]
@@ -123,6 +131,42 @@ def along_the_range(runs: Path, column: str) -> dict[str, float]:
     return {"lowest": float(known.min()), "median": middle, "highest": float(known.max())}
 
 
+def compared(root: Path, name: str) -> Path:
+    """The pages on one replicate, whose network is that of the main job; the folder of outputs."""
+    replicate, runs = Replicate(0, 42), root / "runs" / name
+    trained = runs / "replicates" / "train" / MODEL / replicate.name
+    shutil.copytree(runs / "train" / MODEL, trained)
+    run_stage("evaluate", name, MODEL, root=root, replicate=replicate)
+    for stage in ("explain", "uncertainty"):
+        run_stage(stage, name, root=root)
+    return runs
+
+
+def assert_numbers_are_doubted(runs: Path, quantity: str) -> None:
+    """Intervals of a number are promised, and what they hold is counted."""
+    page = " ".join((runs / "uncertainty" / "uncertainty.html").read_text().split())
+    coverage = pd.read_csv(runs / "uncertainty" / "coverage.csv")
+    outliers = pd.read_csv(runs / "uncertainty" / "outliers.csv")
+    assert set(coverage["quantity"]) == {quantity}
+    assert set(outliers["score"]) == {"neighbours"}
+    assert f"{quantity}: errors of predicted numbers" in page
+    assert "need classes" not in page
+
+
+def assert_numbers_are_explained(runs: Path, quantity: str) -> None:
+    """The maps of a number are measured, shown and said to be of it."""
+    page = " ".join((runs / "explain" / "explain.html").read_text().split())
+    table = pd.read_csv(runs / "explain" / "explanations.csv")
+    value = table.set_index(["model", "measure", "control"])["value"]
+    assert value[MODEL, "measured", "map"] == 1
+    assert value[MODEL, "cam_error", "map"] < 1e-9
+    assert value[MODEL, "cam_logit_error", "map"] < 1e-9
+    assert f"Grad-CAM of {quantity}" in page
+    assert f"{quantity}: lowest third" in page
+    assert "predicted class" not in page
+
+
+@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.parametrize("name", STUDIES)
 def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     source = tmp_path / "source"
@@ -163,6 +207,9 @@ def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
         shares = served[names[0]]
         assert shares.shape == (3, 2)
         np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+        looked_into = compared(tmp_path, name)
+        assert_numbers_are_doubted(looked_into, task)
+        assert_numbers_are_explained(looked_into, task)
     assert len(store) == 60
     assert isinstance(decision["promoted"], bool)
     deployment = load_deployment(ROOT, "local")

@@ -19,7 +19,8 @@ def losses(tasks: Tasks, truth: Arrays, exact: Arrays, variant: Arrays) -> dict[
     Args:
         tasks: of the study.
         truth: task -> what is known of N cells, see `Tasks.truths`.
-        exact, variant: served outputs of both graphs by name, of these cells.
+        exact: served outputs of the graph by name, of these cells.
+        variant: those of the variant.
 
     Returns:
         '<task> <metric>' -> loss in the metric's own unit: macro F1, R², or mean absolute error of
@@ -39,8 +40,8 @@ def losses(tasks: Tasks, truth: Arrays, exact: Arrays, variant: Arrays) -> dict[
 def _known(truth: np.ndarray) -> np.ndarray:
     """(N,) whether the truth of a class, value or shares is known."""
     if truth.dtype.kind == "i":
-        return truth >= 0
-    return ~np.isnan(truth.reshape(len(truth), -1)).any(axis=1)
+        return np.asarray(truth >= 0)
+    return np.asarray(~np.isnan(truth.reshape(len(truth), -1)).any(axis=1))
 
 
 def _said(tasks: Tasks, task: Task, outputs: Arrays) -> np.ndarray:

@@ -121,7 +121,7 @@ def _ties(confidence: Floats) -> tuple[Labels, Labels]:
 
 
 def _cumulated(
-    confidence: Floats, wrong: Flags, weights: Floats | None
+    confidence: Floats, wrong: Flags | Floats, weights: Floats | None
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Weight and errors of each block of ties, (R, B), and both added up to its end."""
     order, starts = _ties(confidence)
@@ -132,12 +132,12 @@ def _cumulated(
     return cells, errors, np.cumsum(cells, axis=1), np.cumsum(errors, axis=1)
 
 
-def risk_coverage(confidence: Floats, wrong: Flags, points: int = 200) -> RiskCoverage:
+def risk_coverage(confidence: Floats, wrong: Flags | Floats, points: int = 200) -> RiskCoverage:
     """Risk-coverage curve, thinned to `points` thresholds.
 
     Args:
         confidence: (N,) larger means more certain, e.g. the calibrated probability of the decision.
-        wrong: (N,) whether the decision is wrong.
+        wrong: (N,) whether the decision is wrong, or how large the error of a number is.
         points: thresholds to keep, the first and the last among them.
 
     Raises:
@@ -155,7 +155,7 @@ def risk_coverage(confidence: Floats, wrong: Flags, points: int = 200) -> RiskCo
     )
 
 
-def aurc(confidence: Floats, wrong: Flags, weights: Floats | None = None) -> Floats:
+def aurc(confidence: Floats, wrong: Flags | Floats, weights: Floats | None = None) -> Floats:
     """Area under the risk-coverage curve.
 
     With L errors among W cells before a block of w tied cells with l errors, the risk at t cells
@@ -163,7 +163,7 @@ def aurc(confidence: Floats, wrong: Flags, weights: Floats | None = None) -> Flo
 
     Args:
         confidence: (N,).
-        wrong: (N,).
+        wrong: (N,), as of `risk_coverage`.
         weights: (R, N) weight of each cell in each resample; None for weight 1.
 
     Returns:

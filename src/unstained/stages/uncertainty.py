@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from unstained.config.base import Params
 from unstained.config.baselines import BaselinesParams
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.out_of_distribution import Detection
     from unstained.evaluation.uncertainty.predictions import Replicas
-    from unstained.evaluation.uncertainty.results import Results
+    from unstained.evaluation.uncertainty.results import Results, Shared
     from unstained.evaluation.uncertainty.suspects import Gating, OutOfFold
     from unstained.evaluation.uncertainty.unknown_cells import UnknownCells
+    from unstained.evaluation.uncertainty.value_intervals import Distances
+    from unstained.evaluation.uncertainty.value_results import ValueResults
+    from unstained.report.page import Page
 
 
 class UncertaintyStageParams(Params):
@@ -92,38 +95,69 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
         ParameterError: a gate names what the study does not have.
     """
     from unstained.data.store.cell_store import CellStore
-    from unstained.evaluation.uncertainty.results import headline
     from unstained.report.page import render
+
+    store = CellStore.open(inputs["store"])
+    context = _Context(params, inputs, job, store)
+    judged = _classes(context) if params.data.class_names else _values(context)
+    for name in TABLES:
+        table: pd.DataFrame = getattr(judged.results, name)
+        write_text(outputs[name], table.round(6).to_csv(index=False, lineterminator="\n"))
+    write_text(outputs["page"], render(judged.page))
+    return Report(judged.metrics, judged.notes)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What came of a study: tables, page, headline, and the findings that must not be missed."""
+
+    results: Shared
+    page: Page
+    metrics: dict[str, str | int | float | bool | None]
+    notes: tuple[str, ...]
+
+
+def _classes(context: _Context) -> _Judged:
+    """A study with classes."""
+    from unstained.evaluation.uncertainty.results import headline
     from unstained.report.uncertainty.findings import findings
     from unstained.report.uncertainty.page import build_page
     from unstained.report.uncertainty.pictures import suspect_gallery, unknown_gallery
 
-    store = CellStore.open(inputs["store"])
-    if not params.data.class_names:
-        from unstained.report.without_classes import without_classes
-
-        what = "abstention, sets of classes and doubted labels"
-        return without_classes(params, params.data, what, store, outputs, job)
-    context = _Context(params, inputs, job, store)
-    unknown_cells = _unknown_cells(context)
+    data, unknown_cells = context.params.data, _unknown_cells(context)
     results = _results(context, unknown_cells)
-    for name in TABLES:
-        table: pd.DataFrame = getattr(results, name)
-        write_text(outputs[name], table.round(6).to_csv(index=False, lineterminator="\n"))
     page = build_page(
         results,
-        strange=unknown_gallery(unknown_cells, params.data),
-        doubted=suspect_gallery(results.suspects, store, params.data),
-        provenance=provenance(
-            params,
-            store,
-            job,
-            ("Replicates", ", ".join(replicate.name for replicate in job.replicates)),
-        ),
+        strange=unknown_gallery(unknown_cells, data),
+        doubted=suspect_gallery(results.suspects, context.store, data),
+        provenance=_origin(context),
     )
-    write_text(outputs["page"], render(page))
     notes = tuple(item.title for item in findings(results) if item.tone in ("bad", "caution"))
-    return Report(headline(results), notes)
+    return _Judged(results, page, headline(results), notes)
+
+
+def _values(context: _Context) -> _Judged:
+    """A study without classes."""
+    from unstained.evaluation.uncertainty.value_results import headline
+    from unstained.report.uncertainty.pictures import doubted_values, unknown_gallery
+    from unstained.report.uncertainty.value_findings import findings
+    from unstained.report.uncertainty.value_page import build_page
+
+    data, unknown_cells = context.params.data, _unknown_cells(context)
+    results = _value_results(context, unknown_cells)
+    page = build_page(
+        results,
+        strange=unknown_gallery(unknown_cells, data),
+        doubted=doubted_values(results.suspects, context.store, data),
+        provenance=_origin(context),
+    )
+    notes = tuple(item.title for item in findings(results) if item.tone in ("bad", "caution"))
+    return _Judged(results, page, headline(results), notes)
+
+
+def _origin(context: _Context) -> tuple[tuple[str, str], ...]:
+    names = ", ".join(replicate.name for replicate in context.job.replicates)
+    return provenance(context.params, context.store, context.job, ("Replicates", names))
 
 
 @dataclass(frozen=True)
@@ -143,6 +177,23 @@ class _Context:
     def seed(self) -> int:
         return self.params.common.seed
 
+    def shared(self, replicas: Replicas, caveat: str) -> dict[str, Any]:
+        """What results of any study are told beside their tables."""
+        test = next(iter(replicas.values()))[0].test
+        simulate = self.params.simulate if self.simulated else None
+        return {
+            "data": self.params.data,
+            "params": self.params.uncertainty,
+            "confidence": self.params.evaluate.confidence,
+            "replicas": len(self.job.replicates),
+            "test_cells": len(test),
+            "test_groups": len(set(test.group.tolist())),
+            "caveat": caveat,
+            "apart": _apart(self),
+            "impure": (simulate.debris, simulate.doublets) if simulate else None,
+            "simulated": self.simulated,
+        }
+
     def parts(self) -> np.ndarray:
         """Part of every cell where the first replicate's fold is held out."""
         from unstained.data.splits.parts import cell_parts
@@ -154,15 +205,13 @@ def _results(context: _Context, unknown_cells: UnknownCells) -> Results:
     """All tables."""
     from unstained.evaluation.uncertainty import mixtures, tables
     from unstained.evaluation.uncertainty import suspects as doubts
-    from unstained.evaluation.uncertainty.predictions import best_first, read_replicas
+    from unstained.evaluation.uncertainty.predictions import best_first
     from unstained.evaluation.uncertainty.results import Results, guessing_risk
     from unstained.statistics.intervals import resample_groups
 
-    params, own, job = context.params, context.params.uncertainty, context.job
+    params, own = context.params, context.params.uncertainty
     judging, classes = params.evaluate, params.data.class_names
-    names = [replicate.name for replicate in job.replicates]
-    contenders = params.baselines.contenders
-    replicas = best_first(read_replicas(context.inputs["predictions"], contenders, names))
+    replicas = best_first(_read(context))
     test = next(iter(replicas.values()))[0].test
     labels = test.classes.labels
     draws = resample_groups(test.group, labels, judging.bootstrap, context.seed)
@@ -176,21 +225,14 @@ def _results(context: _Context, unknown_cells: UnknownCells) -> Results:
     found = doubts.out_of_fold(replicas)
     gating = _gating(context, found)
     audits = doubts.doubt(found, gating, judging.bootstrap, level, context.seed)
-    impure = params.simulate if context.simulated else None
     return Results(
-        data=params.data,
-        params=own,
-        confidence=level,
-        replicas=len(names),
-        test_cells=len(labels),
-        test_groups=len(set(test.group.tolist())),
+        **context.shared(replicas, draws.caveat),
         guessing=guessing_risk(replicas),
-        caveat=draws.caveat,
         calibration=tables.calibration_table(replicas, judging.ece_bins, draws, level),
         coverage=tables.coverage_table(replicas, classes, judging.conformal_alpha, draws, level),
         selective=tables.selective_table(replicas, own.target_risk, draws, level),
         curves=tables.curves_table(replicas),
-        outliers=_outliers(context, replicas, unknown_cells),
+        outliers=_outliers(context, replicas, unknown_cells)[0],
         composition=composition,
         composition_summary=mixtures.composition_summary(composition),
         rare=tables.rare_table(replicas, classes, own.precision, draws, level),
@@ -198,10 +240,29 @@ def _results(context: _Context, unknown_cells: UnknownCells) -> Results:
         suspects=doubts.suspects_table(found, audits, gating, classes, own.suspects),
         gates=gating.gates if gating else (),
         gate_counts=doubts.gate_counts(found, gating, classes) if gating else {},
-        apart=_apart(context),
-        impure=(impure.debris, impure.doublets) if impure else None,
-        simulated=context.simulated,
     )
+
+
+def _value_results(context: _Context, unknown_cells: UnknownCells) -> ValueResults:
+    """All tables of a study without classes."""
+    from unstained.evaluation.uncertainty.quantities import best_first
+    from unstained.evaluation.uncertainty.value_results import make_results
+    from unstained.statistics.intervals import resample_groups
+
+    judging, replicas = context.params.evaluate, best_first(_read(context), context.params.data)
+    test = next(iter(replicas.values()))[0].test
+    draws = resample_groups(test.group, test.strata, judging.bootstrap, context.seed)
+    outliers, far = _outliers(context, replicas, unknown_cells)
+    shared = context.shared(replicas, draws.caveat) | {"outliers": outliers}
+    return make_results(replicas, far, draws, judging.conformal_alpha, shared)
+
+
+def _read(context: _Context) -> Replicas:
+    from unstained.evaluation.uncertainty.predictions import read_replicas
+
+    names = [replicate.name for replicate in context.job.replicates]
+    contenders = context.params.baselines.contenders
+    return read_replicas(context.inputs["predictions"], contenders, names)
 
 
 def _apart(context: _Context) -> bool:
@@ -226,60 +287,45 @@ def _gating(context: _Context, found: OutOfFold) -> Gating | None:
     return gate_labels(table, found.labels, chosen, data.class_names, context.seed)
 
 
-def _outliers(context: _Context, replicas: Replicas, unknown_cells: UnknownCells) -> pd.DataFrame:
-    """Run the first replicate of every model on training, validation, test and strange cells."""
+def _outliers(
+    context: _Context, replicas: Replicas, unknown_cells: UnknownCells
+) -> tuple[pd.DataFrame, dict[str, Distances]]:
+    """Run the first replicate of every model on training, validation, test and strange cells.
+
+    Returns:
+        How strange cells are noticed; without classes also each model's distances of its cells.
+    """
     from unstained.evaluation.predictions import load_model
+    from unstained.evaluation.uncertainty import network_runs
     from unstained.evaluation.uncertainty import unknown_kinds as outlying
     from unstained.progress import progress
 
     store, own, judging = context.store, context.params.uncertainty, context.params.evaluate
-    replicate = context.job.replicates[0].name
-    rows = _rows(context)
-    groups = store.columns("group")["group"].to_numpy(str)
+    replicate, classes = context.job.replicates[0].name, bool(context.params.data.class_names)
+    rows = network_runs.rows_by_part(context.parts(), own.index_cells, own.neighbour, context.seed)
+    names = store.columns("cell_id", "group")
+    cells = {part: names["cell_id"].to_numpy(str)[index] for part, index in rows.items()}
     alarms = outlying.Alarms(
         own.neighbour, own.false_alarms, judging.bootstrap, judging.confidence, context.seed
     )
     found: dict[str, dict[str, Detection]] = {}
+    far: dict[str, Distances] = {}
     with progress("look for strange cells", len(replicas), "models") as advance:
-        for model in replicas:
+        for model, runs in replicas.items():
             home = context.inputs["models"] / model / replicate / "model"
             trained = load_model(home, store, context.params.data)
-            reached = {
-                part: outlying.reach_of_cells(trained, store, index) for part, index in rows.items()
-            }
-            strange = outlying.reach_of_images(trained, unknown_cells.images)
+            reached = network_runs.run_network(trained, store, rows, unknown_cells.images)
             found[model] = outlying.detections(
-                **reached,
-                strange=strange,
-                test_groups=groups[rows["test"]],
+                reached,
+                test_groups=names["group"].to_numpy(str)[rows["test"]],
                 unknown_cells=unknown_cells,
                 alarms=alarms,
+                energy=classes,
             )
+            if not classes:
+                far[model] = network_runs.distances(reached, runs[0], cells, own.neighbour)
             advance(1)
-    return outlying.outliers_table(found, unknown_cells.origin, replicate)
-
-
-def _rows(context: _Context) -> dict[str, np.ndarray]:
-    """Rows of the store by part; of the training cells a sample where there are very many.
-
-    Raises:
-        StageInputError: fewer training cells than the neighbour that distances are taken to.
-    """
-    import numpy as np
-
-    from unstained.errors import StageInputError
-
-    part, own = context.parts(), context.params.uncertainty
-    rows = {name: np.flatnonzero(part == name) for name in ("train", "val", "test")}
-    if len(rows["train"]) > own.index_cells:
-        drawn = np.random.default_rng(context.seed).permutation(rows["train"])
-        rows["train"] = np.sort(drawn[: own.index_cells])
-    if len(rows["train"]) < own.neighbour:
-        raise StageInputError(
-            f"{len(rows['train'])} training cells have no neighbour number {own.neighbour}",
-            "lower uncertainty.neighbour",
-        )
-    return rows
+    return outlying.outliers_table(found, unknown_cells.origin, replicate), far
 
 
 def _unknown_cells(context: _Context) -> UnknownCells:

@@ -25,20 +25,17 @@ def records(table: pd.DataFrame) -> list[Row]:
 
 
 @dataclass(frozen=True)
-class Results:
-    """Tables of all models, best first on validation cells.
+class Shared:
+    """What results of studies with and without classes have in common: tables of all models.
 
-    Their columns are documented where they are made (`tables`, `outlying`, `mixtures`, `doubts`).
+    Their columns are documented where they are made.
 
     Attributes:
         data, params: of the study.
         confidence: of all intervals.
         replicas: number a model.
         test_cells, test_groups: what models are tested on.
-        guessing: error rate of always calling the commonest class of the test cells.
         caveat: what a reader must know of the intervals, or ''.
-        gates: of the markers, () where nothing is gated.
-        gate_counts: class -> what fluorescence says -> cells.
         apart: whether groups of test and held-out cells are apart from those of training.
         impure: fractions of debris and doublets among the simulator's ordinary cells, training
             cells too; None for real cells.
@@ -51,7 +48,6 @@ class Results:
     replicas: int
     test_cells: int
     test_groups: int
-    guessing: float
     caveat: str
     calibration: pd.DataFrame
     coverage: pd.DataFrame
@@ -59,20 +55,17 @@ class Results:
     curves: pd.DataFrame
     outliers: pd.DataFrame
     composition: pd.DataFrame
-    composition_summary: pd.DataFrame
     rare: pd.DataFrame
     audits: pd.DataFrame
     suspects: pd.DataFrame
-    gates: tuple[MarkerGate, ...]
-    gate_counts: dict[str, dict[str, int]]
     apart: bool
     impure: tuple[float, float] | None
     simulated: bool
 
     @property
     def models(self) -> list[str]:
-        """Names, best first."""
-        return list(dict.fromkeys(self.calibration["model"]))
+        """Names, best first on validation cells."""
+        return list(dict.fromkeys(self.outliers["model"]))
 
     @property
     def best(self) -> str:
@@ -88,6 +81,27 @@ class Results:
     def groups_word(self) -> str:
         """The same of several."""
         return "acquisitions" if self.data.group == "acquisition" else "blocks of tiles"
+
+    def taught(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Rows of models that have learnt something; all where that is not asked."""
+        return table
+
+
+@dataclass(frozen=True)
+class Results(Shared):
+    """Tables of a study with classes (`tables`, `unknown_kinds`, `mixtures`, `suspects`).
+
+    Attributes:
+        guessing: error rate of always calling the commonest class of the test cells.
+        composition_summary: of the table `composition`.
+        gates: of the markers, () where nothing is gated.
+        gate_counts: class -> what fluorescence says -> cells.
+    """
+
+    guessing: float
+    composition_summary: pd.DataFrame
+    gates: tuple[MarkerGate, ...]
+    gate_counts: dict[str, dict[str, int]]
 
     @property
     def untaught(self) -> list[str]:

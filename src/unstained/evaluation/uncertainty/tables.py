@@ -129,8 +129,8 @@ def _parts(
         return lambda weights: fractions(weights, hits, np.hstack([of, of]))
 
     found = over_replicas([statistic(run.test.classes) for run in runs], resampling, confidence)
-    widened = [
-        _widened(covered, int(cells), confidence)
+    wide = [
+        widened(covered, int(cells), confidence)
         for covered, cells in zip(found, of.sum(axis=0), strict=False)  # sizes follow
     ]
     return [
@@ -139,14 +139,14 @@ def _parts(
             "name": name,
             "class": name if number else "",
             "cells": int(of[:, number].sum()),
-            **columns(widened[number], "coverage"),
+            **columns(wide[number], "coverage"),
             "size": found[len(names) + number].value,
         }
         for number, name in enumerate(names)
     ]
 
 
-def _widened(covered: Averaged, cells: int, confidence: float) -> Averaged:
+def widened(covered: Averaged, cells: int, confidence: float) -> Averaged:
     """A coverage whose interval spans that of independent cells too."""
     by_cell = wilson(covered.value * cells, cells, confidence)
     low, high = min(covered.low, by_cell.low), max(covered.high, by_cell.high)

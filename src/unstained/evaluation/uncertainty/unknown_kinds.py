@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from unstained.data.canvas import Canvases, iter_canvases, place
-from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.out_of_distribution import (
     Detection,
     alarm_threshold,
@@ -19,20 +17,11 @@ from unstained.evaluation.out_of_distribution import (
     energy_score,
     neighbour_distance,
 )
-from unstained.evaluation.predictions import BATCH, STREAM_CELLS
+from unstained.evaluation.uncertainty.network_runs import Reach, Reached
 from unstained.evaluation.uncertainty.unknown_cells import ORDINARY, UnknownCells
-from unstained.models.trained import TrainedModel
-from unstained.statistics.metrics import Floats, Labels
+from unstained.statistics.metrics import Floats
 
 SCORES: Final = {"energy": "energy of the logits", "neighbours": "distance to training cells"}
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Logits (n, K) and embeddings (n, D) of some cells."""
-
-    logits: Floats
-    embedding: Floats
 
 
 @dataclass(frozen=True)
@@ -52,68 +41,39 @@ class Alarms:
     seed: int
 
 
-def reach_of_cells(trained: TrainedModel, store: CellStore, rows: Labels) -> Reach:
-    """Run a network on cells of the store, streamed."""
-    streamed = iter_canvases(store, rows, trained.spec.canvas, STREAM_CELLS)
-    return _reach(trained, (canvases for _, canvases in streamed))
-
-
-def reach_of_images(trained: TrainedModel, images: list[np.ndarray]) -> Reach:
-    """Run a network on raw images (C, h, w)."""
-
-    def blocks() -> Iterator[Canvases]:
-        for start in range(0, len(images), STREAM_CELLS):
-            yield place(
-                images[start : start + STREAM_CELLS], trained.spec.canvas, trained.spec.white
-            )
-
-    return _reach(trained, blocks())
-
-
-def _reach(trained: TrainedModel, blocks: Iterable[Canvases]) -> Reach:
-    batch = BATCH[next(iter(trained.network.state_dict().values())).device.type]
-    parts = [trained.predict(canvases, batch) for canvases in blocks]
-    logits, embedding = (
-        np.concatenate([np.asarray(part[name], np.float64) for part in parts])
-        for name in ("logits", "embedding")
-    )
-    return Reach(logits, embedding)
-
-
 def detections(
-    train: Reach,
-    val: Reach,
-    test: Reach,
-    strange: Reach,
+    reached: Reached,
     test_groups: np.ndarray,
     unknown_cells: UnknownCells,
     alarms: Alarms,
+    *,
+    energy: bool,
 ) -> dict[str, Detection]:
-    """Both scores of one model on each kind.
+    """The scores of one model on each kind.
 
     Args:
-        train: of training cells, which distances are taken to.
-        val: of validation cells, which thresholds are chosen on.
-        test: of test cells.
-        strange: of `unknown_cells`.
+        reached: training cells, which distances are taken to; validation cells, which thresholds
+            are chosen on; test cells; `unknown_cells`.
         test_groups: (N,) acquisition of each test cell.
         unknown_cells: kinds and acquisitions.
         alarms: thresholds and intervals.
+        energy: whether logits are of classes, which alone have an energy.
     """
-    index = build_index(train.embedding, alarms.neighbour, alarms.seed, "spread")
+    index = build_index(reached.train.embedding, alarms.neighbour, alarms.seed, "spread")
     scores: dict[str, Callable[[Reach], Floats]] = {
-        "energy": lambda reach: energy_score(reach.logits),
         "neighbours": lambda reach: neighbour_distance(index, reach.embedding),
     }
+    if energy:
+        scores = {"energy": lambda reach: energy_score(reach.logits), **scores}
     found = {}
     kinds = np.concatenate([np.full(len(test_groups), ORDINARY), unknown_cells.kinds])
     groups = np.concatenate([test_groups, unknown_cells.groups])
     for name, score in scores.items():
         found[name] = detect(
-            np.concatenate([score(test), score(strange)]),
+            np.concatenate([score(reached.test), score(reached.strange)]),
             kinds,
             groups,
-            alarm_threshold(score(val), alarms.false_alarms),
+            alarm_threshold(score(reached.val), alarms.false_alarms),
             inside=ORDINARY,
             resamples=alarms.resamples,
             confidence=alarms.confidence,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from unstained.evaluation.uncertainty.results import Results, Row, records
+from unstained.evaluation.uncertainty.results import Results, Row, Shared, records
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, DEBRIS
 from unstained.evaluation.uncertainty.unknown_kinds import SCORES
 from unstained.report.numbers import decimal, interval, percent
@@ -34,12 +34,12 @@ def share(row: Row, column: str = "value") -> Cell:
     return Cell(percent(value), "" if np.isnan(low) else interval(low, high))
 
 
-def model_cell(results: Results, model: str) -> Cell:
+def model_cell(results: Shared, model: str) -> Cell:
     """A model, the best one emphasised."""
     return Cell(model, strong=model == results.best)
 
 
-def means(results: Results) -> str:
+def means(results: Shared) -> str:
     """What values and intervals are, as a sentence below tables."""
     over = f"Means over {results.replicas} replicates" if results.replicas > 1 else "One replicate"
     return PROSE(
@@ -183,18 +183,19 @@ def answers(results: Results) -> Section:
     )
 
 
-def unknown_cells(results: Results, examples: Gallery) -> Section:
+def unknown_cells(results: Shared, examples: Gallery) -> Section:
     """Cells that no class covers."""
     table = results.outliers
+    scores = list(dict.fromkeys(table["score"]))
     kinds = sorted(set(table["kind"]), key=lambda kind: (kind == CONTROL, kind))
     rows: list[tuple[Cell, ...]] = []
     lines = []
     for model in results.models:
         lines.append(len(rows))
-        for score, words in SCORES.items():
+        for score in scores:
             own = records(table[(table["model"] == model) & (table["score"] == score)])
             by_kind = {row["kind"]: row for row in own}
-            head = Cell(model, words, strong=model == results.best)
+            head = Cell(model, SCORES[score], strong=model == results.best)
             cells = [head, Cell(percent(own[0]["false_alarms"]))]
             for kind in kinds:
                 row = by_kind[kind]
@@ -232,7 +233,11 @@ def unknown_cells(results: Results, examples: Gallery) -> Section:
         "unknown_cells",
         "Are strange cells noticed?",
         "Strange cells",
-        PROSE("unknown_cells_lead", neighbour=_ordinal(results.params.neighbour)),
+        PROSE(
+            "unknown_cells_lead",
+            neighbour=_ordinal(results.params.neighbour),
+            classes=bool(results.data.class_names),
+        ),
         (Text((made,)), examples, found),
     )
 

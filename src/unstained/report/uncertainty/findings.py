@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from unstained.evaluation.uncertainty.mixtures import over_mixtures
-from unstained.evaluation.uncertainty.results import Results, Row, records
+from unstained.evaluation.uncertainty.results import Results, Row, Shared, records
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, KIND_WORDS
 from unstained.evaluation.uncertainty.unknown_kinds import SCORES
 from unstained.report.numbers import decimal, interval, listed, percent
@@ -40,10 +40,11 @@ CORRECTION: Final[dict[Evidence, tuple[Tone, str]]] = {
 def findings(results: Results) -> tuple[Finding, ...]:
     """Findings, worst first."""
     items = [
-        *_origin(results),
+        *origin(results),
+        *_untaught(results),
         *_coverage(results),
         *_answers(results),
-        *_unknown_cells(results),
+        *unknown_cells(results),
         *_composition(results),
         *_rare(results),
         *_scaling(results),
@@ -52,7 +53,8 @@ def findings(results: Results) -> tuple[Finding, ...]:
     return tuple(sorted(items, key=lambda item: ORDER.index(item.tone)))
 
 
-def _origin(results: Results) -> Iterator[Finding]:
+def origin(results: Shared) -> Iterator[Finding]:
+    """Where the cells come from, and how sure intervals are."""
     if results.simulated:
         yield Finding(
             "bad",
@@ -68,6 +70,9 @@ def _origin(results: Results) -> Iterator[Finding]:
     if results.caveat:
         text = results.caveat[0].upper() + results.caveat[1:] + "."
         yield Finding("caution", "Few groups", text)
+
+
+def _untaught(results: Results) -> Iterator[Finding]:
     if results.untaught:
         names = listed(results.untaught)
         yield Finding(
@@ -173,7 +178,8 @@ def _answers(results: Results) -> Iterator[Finding]:
         )
 
 
-def _unknown_cells(results: Results) -> Iterator[Finding]:
+def unknown_cells(results: Shared) -> Iterator[Finding]:
+    """Whether the best model notices what is unlike the training cells."""
     table = results.outliers
     control = results.taught(table)
     control = control[(control["kind"] == CONTROL) & (control["auroc_low"] > 0.5)]
@@ -198,7 +204,7 @@ def _unknown_cells(results: Results) -> Iterator[Finding]:
     }
     for kind in sorted(best):
         if told[kind] != "ruled out":
-            yield _missed(results.best, best[kind], told[kind])
+            yield _missed(results, best[kind], told[kind])
     if all(said == "ruled out" for said in told.values()):
         worst = max(best.values(), key=lambda row: float(row["missed"]))
         yield Finding(
@@ -217,14 +223,18 @@ def _unknown_cells(results: Results) -> Iterator[Finding]:
         )
 
 
-def _missed(model: str, row: Row, told: Evidence) -> Finding:
+def _missed(results: Shared, row: Row, told: Evidence) -> Finding:
     """A kind of which most cells pass, or of which that cannot be told."""
-    what, passing = KIND_WORDS[row["kind"]], _passing(row)
+    model, what, passing = results.best, KIND_WORDS[row["kind"]], _passing(row)
+    classes = bool(results.data.class_names)
     if told == "shown":
         title = f"{model} misses {percent(row['missed'])} of {what}"
-        return Finding("bad", title, PROSE("unknown_cells_missed", passing=passing))
+        text = PROSE("unknown_cells_missed", passing=passing, classes=classes)
+        return Finding("bad", title, text)
     title = f"Whether {model} misses most of {what} cannot be told"
-    return Finding("neutral", title, PROSE("unknown_cells_untold", passing=passing))
+    return Finding(
+        "neutral", title, PROSE("unknown_cells_untold", passing=passing, classes=classes)
+    )
 
 
 def _passing(row: Row) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from unstained.config.study import StudyData
 from unstained.data.canvas import place
 from unstained.data.store.cell_store import CellStore
-from unstained.evaluation.uncertainty.results import records
+from unstained.evaluation.uncertainty.results import Row, records
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, UnknownCells
 from unstained.explain.activation import png
 from unstained.imaging.background import white_level
@@ -64,20 +64,44 @@ def _step(unknown_cells: UnknownCells, kind: str) -> int:
 
 def suspect_gallery(suspects: pd.DataFrame, store: CellStore, data: StudyData) -> Gallery | None:
     """The labels doubted most; None where none is."""
+
+    def card(row: Row, picture: tuple[Picture]) -> Card:
+        said = f"{percent(row['p_suggested'])} against {percent(row['p_label'])}"
+        text = f"{said}; fluorescence: {row['gate']}; {row['cell_id']}"
+        return Card(picture, f"{row['label']}, or {row['suggested']}?", text, "caution")
+
+    words = "a cell labelled {label}"
+    caption = "Labels doubted most by all models together"
+    return _doubted(suspects, store, data, caption, words, card)
+
+
+def doubted_values(suspects: pd.DataFrame, store: CellStore, data: StudyData) -> Gallery | None:
+    """The recorded numbers doubted most; None where none is."""
+
+    def card(row: Row, picture: tuple[Picture]) -> Card:
+        title = f"{row['quantity']}: {row['truth']:.4g}, or {row['predicted']:.4g}?"
+        text = f"{abs(row['standardised']):.1f} standard deviations; {row['cell_id']}"
+        return Card(picture, title, text, "caution")
+
+    words = "a cell whose {quantity} is doubted"
+    caption = "Records doubted most by all models together"
+    return _doubted(suspects, store, data, caption, words, card)
+
+
+def _doubted(
+    suspects: pd.DataFrame,
+    store: CellStore,
+    data: StudyData,
+    caption: str,
+    words: str,
+    card: Callable[[Row, tuple[Picture]], Card],
+) -> Gallery | None:
     shown = suspects.head(MOST_SUSPECTS)
     if not len(shown):
         return None
     rows = pd.Index(store.columns("cell_id")["cell_id"]).get_indexer(pd.Index(shown["cell_id"]))
     rows_of = records(shown)
-    alts = [f"{described(data.axes)} of a cell labelled {row['label']}" for row in rows_of]
-    cards = tuple(
-        Card(
-            picture,
-            f"{row['label']}, or {row['suggested']}?",
-            f"{percent(row['p_suggested'])} against {percent(row['p_label'])}; fluorescence: "
-            f"{row['gate']}; {row['cell_id']}",
-            "caution",
-        )
-        for picture, row in zip(_pictures(store.images(rows), data, alts), rows_of, strict=True)
-    )
-    return Gallery("Labels doubted most by all models together", cards)
+    alts = [f"{described(data.axes)} of {words.format(**row)}" for row in rows_of]
+    pictures = _pictures(store.images(rows), data, alts)
+    cards = [card(row, picture) for row, picture in zip(rows_of, pictures, strict=True)]
+    return Gallery(caption, tuple(cards))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from unstained.report.figures import (
     COLOURS,
@@ -32,24 +34,37 @@ def risk_panel(curves: pd.DataFrame, target: float, best: str) -> str:
         best: model that is drawn thick.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = new_panel(7.4, 4.2)
-        for number, (model, part) in enumerate(curves.groupby("model", sort=False)):
-            axes.plot(
-                part["coverage"],
-                part["risk"],
-                color=COLOURS[number % len(COLOURS)],
-                linestyle=LINES[number // len(COLOURS) % len(LINES)],
-                linewidth=2.6 if model == best else 1.3,
-                zorder=3 if model == best else 2,
-                label=str(model),
-            )
+        figure, axes = _answered(curves, best, "error rate among them")
         axes.axhline(target, color=INK, linewidth=1, linestyle=(0, (2, 2)))
         axes.text(1.0, target, f"{target:.0%} wanted", ha="right", va="bottom", fontsize=8)
         axes.set(xlim=(0, 1.01), ylim=(0, None))
-        axes.set_xlabel("fraction of cells answered")
-        axes.set_ylabel("error rate among them")
-        figure.legend(loc="outside right upper")
         return to_svg(figure)
+
+
+def error_panel(curves: pd.DataFrame, best: str) -> str:
+    """Mean absolute error among answered cells; arguments as of `risk_panel`."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _answered(curves, best, "mean absolute error among them")
+        axes.set(xlim=(0, 1.01), ylim=(0, None))
+        return to_svg(figure)
+
+
+def _answered(curves: pd.DataFrame, best: str, label: str) -> tuple[Figure, Axes]:
+    figure, axes = new_panel(7.4, 4.2)
+    for number, (model, part) in enumerate(curves.groupby("model", sort=False)):
+        axes.plot(
+            part["coverage"],
+            part["risk"],
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=LINES[number // len(COLOURS) % len(LINES)],
+            linewidth=2.6 if model == best else 1.3,
+            zorder=3 if model == best else 2,
+            label=str(model),
+        )
+    axes.set_xlabel("fraction of cells answered")
+    axes.set_ylabel(label)
+    figure.legend(loc="outside right upper")
+    return figure, axes
 
 
 def coverage_panel(groups: pd.DataFrame, promised: float, classes: Sequence[str]) -> str:
@@ -58,7 +73,7 @@ def coverage_panel(groups: pd.DataFrame, promised: float, classes: Sequence[str]
     Args:
         groups: model, class ('' where mixed), coverage, verdict.
         promised: a line.
-        classes: K names, for colours.
+        classes: K names, for colours; none where cells have no classes.
     """
     models = list(dict.fromkeys(groups["model"]))
     kinds = [*classes, ""] if (groups["class"] == "").any() else list(classes)
@@ -85,9 +100,10 @@ def coverage_panel(groups: pd.DataFrame, promised: float, classes: Sequence[str]
         axes.set_yticks(range(len(models)), models)
         axes.set_ylim(len(models) - 0.5, -0.5)
         axes.set_xlim(min(0.5, float(groups["coverage"].min()) - 0.03), 1.0)
-        axes.set_xlabel(PROSE("coverage_axis"))
+        axes.set_xlabel(PROSE("coverage_axis", classes=bool(classes)))
         axes.tick_params(axis="y", length=0)
-        figure.legend(loc="outside upper right", ncols=len(kinds))
+        if classes:
+            figure.legend(loc="outside upper right", ncols=len(kinds))
         return to_svg(figure)
 
 
