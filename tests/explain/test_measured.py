@@ -20,7 +20,8 @@ from unstained.data.canvas import Canvases
 from unstained.errors import ParameterError
 from unstained.explain.cells import Sample, dealt
 from unstained.explain.measure import MAP, NothingToExplainError, measure
-from unstained.explain.results import Explained
+from unstained.explain.questions import ask_class
+from unstained.explain.results import Asked, Explained
 from unstained.explain.saliency import CONTROLS
 from unstained.explain.tables import cascade_table, explanations_table
 from unstained.imaging.axes import Axes
@@ -85,7 +86,8 @@ def found() -> Explained:
     cells = sample()
     networks = {"right": StripeDetector(), "mirrored": Mirrored(), "trial": Mirrored()}
     measured = {
-        name: measure(trained(network), cells, 1.0, PARAMS, 0) for name, network in networks.items()
+        name: measure(trained(network), cells, ask_class(1.0), PARAMS, 0)
+        for name, network in networks.items()
     }
     return Explained(
         measured,
@@ -94,7 +96,7 @@ def found() -> Explained:
         cells,
         resample_groups(cells.groups, cells.labels, 200, 0),
         0.95,
-        ("upright", "level"),
+        Asked("", ("upright", "level"), "balanced accuracy", 0.5),
         {name: Estimate(0.95, 0.9, 1.0) for name in networks},
         {"right": 0.7, "mirrored": 0.8, "trial": 0.9},
     )
@@ -140,7 +142,7 @@ def test_a_network_that_guesses_and_rough_intervals_are_told(found: Explained) -
     empty[:3] = False
     other = replace(
         found,
-        recall={**found.recall, "right": Estimate(0.55, 0.48, 0.6)},
+        skill={**found.skill, "right": Estimate(0.55, 0.48, 0.6)},
         resampling=resample_groups(few, found.sample.labels, 50, 0),
         sample=replace(found.sample, masks=empty),
     )
@@ -177,7 +179,7 @@ def test_maps_come_from_the_head_or_from_a_named_layer(model: NetworkParams | Vi
     torch.manual_seed(0)
     network = ResNet(model, 2, 0) if isinstance(model, NetworkParams) else ViT(model, 2, 0)
     few = PARAMS.model_copy(update={"steps": 2, "depths": 2})
-    one = measure(trained(network, model), sample(6), 1.0, few, 0)
+    one = measure(trained(network, model), sample(6), ask_class(1.0), few, 0)
     assert one.maps.shape == (6, SIDE, SIDE)
     if isinstance(network, ViT):
         assert one.explainer.layer == "trunk.blocks.0.norm1"
@@ -211,7 +213,7 @@ TREES = BoostingParams(
 )
 def test_what_has_no_map_to_measure_is_told(network: nn.Module, model: object, said: str) -> None:
     with pytest.raises(NothingToExplainError, match=said):
-        measure(trained(network, model), sample(6), 1.0, PARAMS, 0)
+        measure(trained(network, model), sample(6), ask_class(1.0), PARAMS, 0)
 
 
 @given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 60))

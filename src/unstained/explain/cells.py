@@ -12,19 +12,21 @@ from unstained.data.canvas import Canvases, load_canvases
 from unstained.data.segmentation import masks_on_canvas
 from unstained.data.store.cell_store import CellStore
 from unstained.imaging.axes import Axes
-from unstained.statistics.metrics import Labels
+from unstained.statistics.metrics import Floats, Labels
+from unstained.tasks.study import task_of
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Test cells, as many a class, class after class.
+    """Test cells, as many a class, class after class; without classes as many of each third.
 
     Attributes:
         canvases: N cells.
         axes: frames and channels of their planes.
         masks: (N, S, S) bool, the cell (data/segmentation.py); empty where none is seen.
-        labels: (N,) classes.
+        labels: (N,) classes, or thirds of the true numbers.
         groups, cell_id: (N,) names.
+        truth: (N,) true numbers; None where there are classes.
     """
 
     canvases: Canvases
@@ -33,9 +35,15 @@ class Sample:
     labels: Labels
     groups: np.ndarray
     cell_id: np.ndarray
+    truth: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def strata(self) -> Labels:
+        """(N,) what resamples of groups are stratified by: the classes, or 0 without any."""
+        return self.labels if self.truth is None else np.zeros_like(self.labels)
 
     def first_of_each_class(self, count: int) -> Labels:
         """Positions of the first `count` cells of each class: as good as random ones."""
@@ -47,16 +55,17 @@ class Sample:
 def read_sample(
     store: CellStore, part: np.ndarray, data: StudyData, per_class: int, seed: int
 ) -> Sample:
-    """Draw test cells whose class is known at random, from all groups alike, and read them.
+    """Draw test cells whose class or number is known at random, from all groups alike; read them.
 
     Args:
         store: all cells.
         part: (all cells,) their part.
-        data: classes and side of the canvas.
-        per_class: cells of each class, fewer where the test part has fewer.
+        data: tasks and side of the canvas.
+        per_class: cells of each class or third, fewer where the test part has fewer.
         seed: of the draw.
     """
-    labels = store.labels(data.class_names)
+    truth = None if data.class_names else first_number(store, data)
+    labels = store.labels(data.class_names) if truth is None else thirds(truth, part == "test")
     test = np.flatnonzero((part == "test") & (labels >= 0))
     names = store.columns("cell_id", "group")
     group = names["group"].to_numpy(str)
@@ -64,7 +73,27 @@ def read_sample(
     canvases = load_canvases(store, rows, data.canvas)
     masks = masks_on_canvas(store, rows, canvases)
     cell_id = names["cell_id"].to_numpy(str)[rows]
-    return Sample(canvases, store.axes, masks, labels[rows], group[rows], cell_id)
+    known = None if truth is None else truth[rows]
+    return Sample(canvases, store.axes, masks, labels[rows], group[rows], cell_id, known)
+
+
+def first_number(store: CellStore, data: StudyData) -> Floats:
+    """(all cells,) true value of the primary task, or share of its first part; NaN if unknown."""
+    task = task_of(data.primary_task)
+    table = store.columns(*task.params.columns)
+    return task.truth({name: table[name] for name in task.params.columns})[:, 0]
+
+
+def thirds(truth: Floats, test: np.ndarray) -> Labels:
+    """Which third of the known numbers of test cells each cell's is of, 0 to 2; -1 if unknown.
+
+    Where no number of a test cell is known, all cells are of the first.
+    """
+    known = truth[test & ~np.isnan(truth)]
+    if not len(known):
+        return np.zeros(len(truth), np.int64)
+    found = np.searchsorted(np.quantile(known, [1 / 3, 2 / 3]), truth, side="left")
+    return np.where(np.isnan(truth), -1, found)
 
 
 def dealt(labels: Labels, groups: np.ndarray, per_class: int, seed: int) -> Labels:

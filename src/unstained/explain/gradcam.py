@@ -25,6 +25,7 @@ from torch import nn
 from torch.func import functional_call
 
 from unstained.explain.activation import of_class
+from unstained.explain.signed_answer import SignedAnswer
 from unstained.models.network import PooledNetwork
 from unstained.models.outputs import Outputs
 from unstained.statistics.metrics import Floats, Labels, divide
@@ -130,7 +131,7 @@ class Agreement:
 
 
 def agreement(
-    network: PooledNetwork, images: torch.Tensor, classes: Labels, *, batch: int = 64
+    network: PooledNetwork | SignedAnswer, images: torch.Tensor, classes: Labels, *, batch: int = 64
 ) -> Agreement:
     """Compare a network's class activation map with Grad-CAM, which it must equal.
 
@@ -157,7 +158,7 @@ def agreement(
 
 
 def _both(
-    network: PooledNetwork, images: torch.Tensor, classes: torch.Tensor
+    network: PooledNetwork | SignedAnswer, images: torch.Tensor, classes: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(B, h, w) activation maps divided by Z, the same by gradients, and logits (B,)."""
     with torch.no_grad():

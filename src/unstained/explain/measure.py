@@ -22,7 +22,9 @@ from unstained.explain.cells import Sample
 from unstained.explain.gradcam import Agreement, agreement, device_of
 from unstained.explain.localisation import pointing_game
 from unstained.explain.maps import Explainer, explainer_of
-from unstained.explain.saliency import control_saliency, perturb, probabilities
+from unstained.explain.questions import Answer, Ask
+from unstained.explain.saliency import control_saliency, perturb
+from unstained.explain.signed_answer import SignedAnswer
 from unstained.models.network import PooledNetwork
 from unstained.models.trained import TrainedModel
 from unstained.statistics.metrics import Floats, Labels
@@ -44,8 +46,7 @@ class Measured:
     Attributes:
         explainer: what is explained.
         agreement: whether class activation map and Grad-CAM agree; None for networks without one.
-        probabilities: (N, K) of the cells, calibrated.
-        called: (N,) class that is explained.
+        answer: what it says of the cells, and which score of it is explained.
         maps: (N, S, S) signed.
         scores: measure -> order (MAP or a control) -> (N,), NaN where undefined.
         cascade: maps after randomising, from the head down.
@@ -53,8 +54,7 @@ class Measured:
 
     explainer: Explainer
     agreement: Agreement | None
-    probabilities: Floats
-    called: Labels
+    answer: Answer
     maps: Floats
     scores: Mapping[str, Mapping[str, Floats]]
     cascade: tuple[sanity.Depth, ...]
@@ -65,14 +65,14 @@ class NothingToExplainError(ValueError):
 
 
 def measure(
-    trained: TrainedModel, sample: Sample, temperature: float, params: ExplainParams, seed: int
+    trained: TrainedModel, sample: Sample, ask: Ask, params: ExplainParams, seed: int
 ) -> Measured:
-    """Measure the maps of the classes that a network calls.
+    """Measure the maps of what a network says of each cell.
 
     Args:
         trained: a model, on any device.
         sample: N test cells.
-        temperature: by which logits are divided.
+        ask: for the class that it calls, or for a number (explain/questions.py).
         params: see there.
         seed: of the random control, of ties and of shuffled weights.
 
@@ -82,17 +82,15 @@ def measure(
         ValueError: no layer of the network maps the image.
     """
     _check(trained)
-    network = trained.network
-    device = device_of(network)
+    device = device_of(trained.network)
     batch = BATCH[device.type]
     images = sample.canvases.contrast(slice(None), trained.spec.scale).to(device)
-    predict = probabilities(network, temperature)
-    parts = [predict(images[start : start + batch]) for start in range(0, len(images), batch)]
-    found = torch.cat(parts).cpu().numpy()
-    if not np.ptp(found, axis=0).any():
+    question = ask(trained, images, batch)
+    network, answer, predict = question.network, question.answer, question.predict
+    if not np.ptp(answer.scores, axis=0).any():
         raise NothingToExplainError("it says the same of every cell: no pixel matters to it")
-    called = found.argmax(axis=1)
-    explainer = explainer_of(trained, images)
+    called = answer.called
+    explainer = explainer_of(trained, network, images)
     maps = explainer.maps(network, images, called, batch)
     # Contrast 0 is each image's own background: what is there without a cell.
     nothing = torch.zeros(1, device=device)
@@ -111,15 +109,24 @@ def measure(
 
     return Measured(
         explainer,
-        agreement(network, images, called, batch=batch)
-        if isinstance(network, PooledNetwork)
-        else None,
-        found,
-        called,
+        _agreement(trained, network, images, called, batch),
+        answer,
         maps,
         scores | _turned(network, images, explain, params.top, seed),
         sanity.cascade(network, images, explain, stages=params.depths, seed=seed),
     )
+
+
+def _agreement(
+    trained: TrainedModel, network: nn.Module, images: torch.Tensor, called: Labels, batch: int
+) -> Agreement | None:
+    """Of a network that ends in a mean and a linear head, and of the head that has the map."""
+    if isinstance(network, SignedAnswer):
+        exact = isinstance(trained.network, PooledNetwork) and network.mapped
+        return agreement(network, images, called, batch=batch) if exact else None
+    if isinstance(network, PooledNetwork):
+        return agreement(network, images, called, batch=batch)
+    return None
 
 
 def _check(trained: TrainedModel) -> None:

@@ -15,6 +15,23 @@ from unstained.statistics.metrics import Floats
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What is explained.
+
+    Attributes:
+        number: name of the value, or of the part whose share it is; '' for classes.
+        kinds: of test cells, in the order of the sample's labels: K classes, or thirds.
+        skill: what tells whether a model has learnt anything, in words.
+        guessing: its value without knowledge.
+    """
+
+    number: str
+    kinds: tuple[str, ...]
+    skill: str
+    guessing: float
+
+
+@dataclass(frozen=True)
 class Explained:
     """All models on the same cells.
 
@@ -25,9 +42,9 @@ class Explained:
         sample: N test cells.
         resampling: of these cells.
         confidence: of intervals.
-        class_names: K names.
-        recall: model -> balanced accuracy on all test cells.
-        validation: model -> macro-F1 on the held-out fold.
+        asked: what is explained.
+        skill: model -> see `Asked`, on all test cells.
+        validation: model -> score on the held-out fold, larger is better.
     """
 
     measured: Mapping[str, Measured]
@@ -36,8 +53,8 @@ class Explained:
     sample: Sample
     resampling: Resampling
     confidence: float
-    class_names: tuple[str, ...]
-    recall: Mapping[str, Estimate]
+    asked: Asked
+    skill: Mapping[str, Estimate]
     validation: Mapping[str, float]
 
     @property
@@ -83,7 +100,7 @@ class Explained:
 
     def guesses(self, model: str) -> bool:
         """Whether a model's calls cannot be told from guessing."""
-        return not self.recall[model].low > 1 / len(self.class_names)
+        return not self.skill[model].low > self.asked.guessing
 
     def favourite(self) -> str | None:
         """The contender with maps that did best on the held-out fold, never on test cells."""

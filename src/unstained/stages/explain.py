@@ -9,13 +9,15 @@ from unstained.config.baselines import BaselinesParams
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.explain import ExplainParams
 from unstained.config.study import CommonParams, StudyData
+from unstained.config.tasks import ProportionParams
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
 from unstained.pipeline.provenance import provenance
 
 if TYPE_CHECKING:
     from unstained.data.store.cell_store import CellStore
-    from unstained.explain.results import Explained
+    from unstained.explain.questions import Ask
+    from unstained.explain.results import Asked, Explained
     from unstained.statistics.intervals import Estimate
 
 
@@ -67,16 +69,12 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     from unstained.report.page import render
 
     store, how = CellStore.open(inputs["store"]), params.explain
-    if not params.data.class_names:
-        from unstained.report.without_classes import without_classes
-
-        what = "maps of evidence for a class"
-        return without_classes(params, params.data, what, store, outputs, job)
     found, scale = _measure(params, store, inputs, job)
     tables = {"explanations": explanations_table(found), "cascade": cascade_table(found)}
     for name, table in tables.items():
         text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
         write_text(outputs[name], text)
+    a_kind = "of each third" if found.asked.number else "a class"
     page = build_page(
         found,
         params.data,
@@ -88,7 +86,7 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
             store,
             job,
             ("Replicate", job.replicates[0].name),
-            ("Cells, steps", f"{how.cells_per_class} test cells a class, {how.steps} steps"),
+            ("Cells, steps", f"{how.cells_per_class} test cells {a_kind}, {how.steps} steps"),
             ("Resamples", f"{params.evaluate.bootstrap} bootstrap resamples of groups"),
             ("Seed", str(params.common.seed)),
         ),
@@ -113,7 +111,7 @@ def _measure(
     seed, data = params.common.seed, params.data
     part = read_split(store, inputs["split"])["part"].to_numpy(str)
     sample = read_sample(store, part, data, params.explain.cells_per_class, seed)
-    measured, reasons, recall, validation = {}, {}, {}, {}
+    measured, reasons, skill, validation = {}, {}, {}, {}
     scale: float | None = None
     with progress(f"explain {job.study}", len(job.models), "models") as advance:
         for name in job.models:
@@ -122,33 +120,67 @@ def _measure(
             numbers: dict[str, Any] = read_json(inputs["metrics"] / name / home / "metrics.json")
             scale = scale or trained.spec.scale
             try:
-                temperature = float(numbers["temperature"])
-                measured[name] = measure(trained, sample, temperature, params.explain, seed)
+                measured[name] = measure(trained, sample, _ask(data, numbers), params.explain, seed)
             except NothingToExplainError as error:
                 reasons[name] = str(error)
-            recall[name] = _recall(numbers)
-            validation[name] = float(numbers["validation_macro_f1"])
+            skill[name], validation[name] = _skill(data, numbers)
             advance(1)
     found = Explained(
         measured,
         reasons,
         params.baselines.contenders,
         sample,
-        resample_groups(sample.groups, sample.labels, params.evaluate.bootstrap, seed),
+        resample_groups(sample.groups, sample.strata, params.evaluate.bootstrap, seed),
         params.evaluate.confidence,
-        data.class_names,
-        recall,
+        _asked(data),
+        skill,
         validation,
     )
     return found, scale or 1.0
 
 
-def _recall(numbers: dict[str, Any]) -> Estimate:
-    """Balanced accuracy of a replicate's test cells."""
-    from unstained.statistics.intervals import Estimate
+def _asked(data: StudyData) -> Asked:
+    """The first classes task, or the value or first part's share of the primary one."""
+    from unstained.explain.results import Asked
 
-    within = numbers["interval"]["balanced_accuracy"]
-    return Estimate(numbers["balanced_accuracy"], within["low"], within["high"])
+    if data.class_names:
+        names = data.class_names
+        return Asked("", names, "balanced accuracy", 1 / len(names))
+    thirds = tuple(f"{which} third" for which in ("lowest", "middle", "highest"))
+    task = data.primary_task
+    if isinstance(task, ProportionParams):
+        return Asked(task.parts[0], thirds, "Pearson r", 0.0)
+    return Asked(task.name, thirds, "R²", 0.0)
+
+
+def _ask(data: StudyData, numbers: dict[str, Any]) -> Ask:
+    from unstained.explain.questions import ask_class, ask_number
+
+    if data.class_names:
+        return ask_class(float(numbers["temperature"]))
+    return ask_number(data.primary_task.name)
+
+
+def _skill(data: StudyData, numbers: dict[str, Any]) -> tuple[Estimate, float]:
+    """What a replicate has learnt, by its test cells, and its score on validation cells."""
+    from unstained.statistics.intervals import Estimate
+    from unstained.tasks.study import task_of
+
+    if data.class_names:
+        within = numbers["interval"]["balanced_accuracy"]
+        found = Estimate(numbers["balanced_accuracy"], within["low"], within["high"])
+        return found, float(numbers["validation_macro_f1"])
+    task = task_of(data.primary_task)
+    metric = task.metric(task.metrics[0])
+    own, name = numbers["task"][task.name], "r2" if "r2" in task.metrics else "r"
+    found = Estimate(*(_number(own[key]) for key in (name, f"{name}_low", f"{name}_high")))
+    score = _number(numbers[f"validation_{metric.name}"])
+    return found, score if metric.higher else -score
+
+
+def _number(value: float | None) -> float:
+    """A number of metrics.json, where null stands for NaN."""
+    return float("nan") if value is None else float(value)
 
 
 def _metrics(found: Explained) -> dict[str, Scalar]:

@@ -28,7 +28,7 @@ def examples_section(found: Explained, params: ExplainParams, scale: float) -> S
     favourite = found.favourite()
     if favourite and favourite not in names:
         names.append(favourite)
-    lead = PROSE("examples_lead")
+    lead = PROSE("examples_lead", number=found.asked.number)
     title, short = "Where they look", "Examples"
     if not names:
         return Section("examples", title, short, lead, (Text(("No model here has a map.",)),))
@@ -37,7 +37,7 @@ def examples_section(found: Explained, params: ExplainParams, scale: float) -> S
     drawn = cell_pictures(contrast, sample.axes, scale)
     chosen = sample.first_of_each_class(params.examples_per_class)
     blocks = []
-    for k, label in enumerate(found.class_names):
+    for k, label in enumerate(found.asked.kinds):
         cells = [cell for cell in chosen if sample.labels[cell] == k]
         if not cells:
             continue
@@ -50,19 +50,20 @@ def examples_section(found: Explained, params: ExplainParams, scale: float) -> S
             for cell in cells
         ]
         width = round(96 * plots.PANEL * (1 + len(names)))
-        alt = f"{len(cells)} cells of class {label} with the evidence of {listed(names)}"
+        kind = f"{found.asked.number}: {label}" if found.asked.number else f"True class: {label}"
+        alt = f"{len(cells)} cells of {kind.lower()}, with the evidence of {listed(names)}"
         picture = svg_picture(plots.example_panel(examples, names), alt, width)
         told = ", ".join(str(sample.cell_id[cell]) for cell in cells)
-        blocks.append(Plots(f"True class: {label}. From top to bottom: {told}.", (picture,)))
+        blocks.append(Plots(f"{kind}. From top to bottom: {told}.", (picture,)))
     return Section("examples", title, short, lead, tuple(blocks))
 
 
 def _shown(found: Explained, name: str, cell: int) -> plots.Shown:
-    one = found.measured[name]
-    called = int(one.called[cell])
-    return plots.Shown(
-        one.maps[cell],
-        found.class_names[called],
-        float(one.probabilities[cell, called]),
-        called == found.sample.labels[cell],
-    )
+    one, sample = found.measured[name], found.sample
+    answer = one.answer
+    if answer.number is not None and sample.truth is not None:
+        text = f"{answer.number[cell]:.3g} (true {sample.truth[cell]:.3g})"
+        return plots.Shown(one.maps[cell], text, None)
+    called = int(answer.called[cell])
+    text = f"{found.asked.kinds[called]} {100 * answer.scores[cell, called]:.0f} %"
+    return plots.Shown(one.maps[cell], text, called == sample.labels[cell])

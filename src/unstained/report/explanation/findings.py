@@ -111,12 +111,21 @@ def _count(some: Sequence[str], every: Sequence[str]) -> str:
 def _guessing(found: Explained) -> Iterator[Finding]:
     names = [name for name in found.competing if found.guesses(name)]
     if names:
-        recall = listed([f"{name} {decimal(found.recall[name].value)}" for name in names])
+        skill = listed([f"{name} {decimal(found.skill[name].value)}" for name in names])
         yield Finding(
             "bad",
             f"{listed(names)}: predictions that cannot be told from guessing",
-            PROSE("guessing", recall=recall, chance=f"{1 / len(found.class_names):.2f}"),
+            PROSE(
+                "guessing",
+                measure=_capital(found.asked.skill),
+                skill=skill,
+                chance=decimal(found.asked.guessing),
+            ),
         )
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _past_the_cell(found: Explained) -> Iterator[Finding]:

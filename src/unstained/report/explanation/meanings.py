@@ -17,11 +17,11 @@ def meanings_section(found: Explained, params: ExplainParams) -> Section:
     items = (
         (
             "map",
-            PROSE("meaning_map"),
+            PROSE("meaning_map", number=found.asked.number),
         ),
         (
             "insertion",
-            PROSE("meaning_insertion"),
+            PROSE("meaning_insertion", number=found.asked.number),
         ),
         (
             "deletion",

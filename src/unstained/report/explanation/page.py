@@ -83,15 +83,15 @@ def _faithful(found: Explained) -> Section:
         ordered_table(
             found,
             "insertion",
-            PROSE("insertion_caption"),
+            PROSE("insertion_caption", number=found.asked.number),
         ),
         ordered_table(
             found,
             "deletion",
-            PROSE("deletion_caption"),
+            PROSE("deletion_caption", number=found.asked.number),
         ),
     )
-    lead = PROSE("faithful_lead")
+    lead = PROSE("faithful_lead", number=found.asked.number)
     return Section("faithful", "Do the maps name what matters?", "Faithfulness", lead, blocks)
 
 
@@ -168,11 +168,11 @@ def _methods(found: Explained) -> Section:
         rows.append(
             (
                 Cell(name),
-                Cell("last map" if one.explainer.layer is None else one.explainer.layer),
+                Cell((one.explainer.layer or "last map").removeprefix("network.")),
                 Cell(f"{height} × {width}"),
                 Cell("–" if same is None else f"{same.gradient:.0e}"),
                 Cell("–" if same is None else f"{same.logit:.0e}"),
-                _recall(found.recall[name]),
+                _skill(found.skill[name]),
             )
         )
     columns = (
@@ -181,17 +181,17 @@ def _methods(found: Explained) -> Section:
         "points",
         "from Grad-CAM",
         "sum from logit",
-        "balanced accuracy",
+        found.asked.skill,
     )
     groups = (("", 3), ("activation map, relative error", 2), ("all test cells", 1))
     caption = PROSE("methods_caption")
-    note = PROSE("methods_note")
+    note = PROSE("methods_note", number=found.asked.number)
     for name, row in zip(found.reasons, unmeasured(found, len(columns)), strict=True):
-        rows.append((*row[:-1], _recall(found.recall[name])))
+        rows.append((*row[:-1], _skill(found.skill[name])))
     table = Table(caption, columns, tuple(rows), note, groups)
     lead = "What exactly is explained, of which networks."
     return Section("methods", "How the maps are made", "Methods", lead, (table,))
 
 
-def _recall(found: Estimate) -> Cell:
+def _skill(found: Estimate) -> Cell:
     return Cell(decimal(found.value), span(found))

@@ -22,6 +22,9 @@ PANEL = 1.45
 """Side of one picture of a cell in inches."""
 
 
+SIGNS = {True: ("✓ ", COLOURS[2]), False: ("✗ ", COLOURS[1]), None: ("", INK)}
+"""Sign and colour of what is right, wrong, or neither."""
+
 LABEL = 0.16
 """Height of a line of words in inches."""
 
@@ -65,16 +68,14 @@ class Shown:
     """What one network says of a cell.
 
     Attributes:
-        evidence: (S, S) signed map of the called class.
-        called: name of the called class.
-        probability: of that class.
-        right: whether it is the cell's own.
+        evidence: (S, S) signed map of what it says.
+        text: what it says.
+        right: whether that is true; None where it is a number.
     """
 
     evidence: Floats
-    called: str
-    probability: float
-    right: bool
+    text: str
+    right: bool | None
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,8 @@ def example_panel(examples: Sequence[Example], names: Sequence[str]) -> str:
             for axes, picture in zip(row, pictures, strict=True):
                 _picture(axes, picture, along(example.mask, picture))
             for axes, one in zip(row[1:], example.shown, strict=True):
-                sign, colour = ("✓", COLOURS[2]) if one.right else ("✗", COLOURS[1])
-                text = f"{sign} {one.called} {100 * one.probability:.0f} %"
-                axes.set_xlabel(text, fontsize=7, color=colour, labelpad=2)
+                sign, colour = SIGNS[one.right]
+                axes.set_xlabel(f"{sign}{one.text}", fontsize=7, color=colour, labelpad=2)
         for axes, name in zip(grid[0], ("cell", *names), strict=True):
             axes.set_title(name, fontsize=8, fontweight="bold", color=INK, pad=3)
         return to_svg(figure)
