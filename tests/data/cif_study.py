@@ -3,9 +3,9 @@
     python -m tests.data.cif_study FOLDER                   # writes files, prints the section
     python -m tests.data.cif_study FOLDER --project CLONE   # adds it to params.yaml there, active
 
-Six acquisitions of 60 cells: brightfield in Ch1, a stain in Ch2. Classes differ in size and
-texture; half of the acquisitions tell them by text files, half by a .daf. Every tenth cell is in
-no population.
+Twelve acquisitions of 50 cells: brightfield in Ch1, a stain in Ch2. Classes differ in size and in
+how coarse their texture is, not in brightness; half of the acquisitions tell them by text files,
+half by a .daf. Every tenth cell is in no population.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ import re
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from tests.data.cif_writer import Analysis, Object, write_cif, write_daf, write_population
 
 SIDE = 40
-CLASSES = ("round", "grained")
+CLASSES = ("coarse", "fine")
 SECTION = """
   cif:
     data:
       title: Cells of a .cif
-      question: Is a cell smooth or grained, seen in brightfield alone?
+      question: Is a cell smooth or finely grained, seen in brightfield alone?
       reader: cif
       source: {source}
       pixel_size_um: 0.5
       channels: [brightfield]
       markers: {{DNA: Ch2}}
       tasks:
-        kind: {{kind: classes, names: [smooth, grained]}}
+        kind: {{kind: classes, names: [smooth, fine]}}
         DNA: {{kind: value, column: marker_DNA, unit: counts}}
-      cif: {{populations: {{smooth: "^round$"}}}}
+      cif: {{populations: {{smooth: "^coarse$"}}}}
       group: acquisition
       canvas: 48
 """
@@ -43,10 +44,11 @@ def cell(rng: np.random.Generator, number: int, label: int, lamp: float) -> Obje
     """A cell of class `label` in both channels, and the instrument's masks of it."""
     height = int(rng.integers(SIDE - 4, SIDE + 5))
     y, x = np.mgrid[:height, :SIDE]
-    radius = rng.uniform(8, 11) + 2 * label
+    radius = rng.uniform(9, 13) + label
     distance = np.hypot(y - height / 2 - rng.normal(0, 1), x - SIDE / 2 - rng.normal(0, 1)) / radius
     body = 1 / (1 + np.exp(8 * (distance - 1)))
-    grains = rng.normal(0, 0.03 + 0.1 * label, (height, SIDE))
+    texture = ndimage.gaussian_filter(rng.standard_normal((height, SIDE)), (2.0, 0.6)[label])
+    grains = 0.12 * texture / texture.std()
     rim = np.exp(-(((distance - 1) / 0.15) ** 2))
     light = 700 * lamp * (1 + body * (0.1 + grains) - 0.25 * rim)
     stain = 40 + 150 * body * (1 + label) * rng.lognormal(0, 0.05)
@@ -55,7 +57,7 @@ def cell(rng: np.random.Generator, number: int, label: int, lamp: float) -> Obje
     return Object(number, np.rint(np.clip(pixels, 0, 4095)).astype(np.int64), masks)
 
 
-def write_study(folder: Path, acquisitions: int = 6, cells: int = 60) -> None:
+def write_study(folder: Path, acquisitions: int = 12, cells: int = 50) -> None:
     """Write the files."""
     for tube in range(acquisitions):
         rng = np.random.default_rng([7, tube])

@@ -256,9 +256,15 @@ def test_population_files_that_cannot_be_right(tmp_path: Path) -> None:
         write_population(tmp_path / "G1.txt", numbers)
         with pytest.raises(SourceError, match=reason):
             read(study(PHASE), tmp_path)
-    (tmp_path / "G1.txt").write_text("Object Number\tArea\n0\t5\nmean\t5\n")
-    with pytest.raises(SourceError, match="line 3: 'mean' is no number"):
-        read(study(PHASE), tmp_path)
+    for content, reason in (
+        ("Object Number\tArea\n0\t5\nmean\t5\n", "line 3: 'mean' is no number"),
+        ("Object Number,Area\n0,5\n1,5\n", "line 2: '0,5' is no number"),
+    ):
+        (tmp_path / "G1.txt").write_text(content)
+        with pytest.raises(SourceError, match=reason):
+            read(study(PHASE), tmp_path)
+    (tmp_path / "G1.txt").write_text("Object Number\tArea\n2\t5\n", encoding="utf-16")
+    assert [c.told["label"] for c in cells(study(PHASE), tmp_path)] == [None, "S", "G1"]
     write_population(tmp_path / "G1.txt", [0])
     write_population(tmp_path / "x_G1.txt", [0])
     with pytest.raises(SourceError, match="second file for the population 'G1'"):
@@ -276,3 +282,20 @@ def test_what_no_cif_tells_is_refused(tmp_path: Path) -> None:
         read(study(area), tmp_path)
     with pytest.raises(ParameterError, match="one frame"):
         read(study(frames=2), tmp_path)
+    twice = read(study(channels=("Ch1", "brightfield")), tmp_path)[1]
+    assert [one.reason for one in twice] == ["has one channel that is called Ch1 and brightfield"]
+    write_cif(tmp_path / "a.CIF", random_objects([0]))
+    with pytest.raises(SourceError, match=r"a\.CIF and a\.cif in .* have the same name a"):
+        read(study(), tmp_path)
+
+
+def test_objects_that_went_away_after_listing_are_refused(tmp_path: Path) -> None:
+    write_cif(tmp_path / "a.cif", random_objects([0, 1, 2]))
+    reader = open_reader(study(), tmp_path)
+    (acquisition,) = reader.acquisitions()
+    items = reader.items(acquisition).items
+    write_cif(tmp_path / "a.cif", random_objects([0, 2]))
+    found = list(reader.decode(acquisition, items))
+    assert [type(one) for one in found] == [Cell, Refused, Cell]
+    (tmp_path / "a.cif").unlink()
+    assert all(isinstance(one, Refused) for one in reader.decode(acquisition, items))

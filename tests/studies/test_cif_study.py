@@ -31,9 +31,9 @@ def test_from_cif_files_to_a_grouped_split(tmp_path: Path) -> None:
     table = store.table
     assert store.axes.channels == ("brightfield",)
     by_class = table.groupby("label")["marker_DNA"].median()
-    assert by_class["grained"] > 2 * by_class["smooth"]
+    assert by_class["fine"] > 2 * by_class["smooth"]
     sizes = pd.Series([mask.sum() for mask in store.masks(np.arange(120))])
-    assert sizes[table["label"] == "grained"].mean() > sizes[table["label"] == "smooth"].mean()
+    assert sizes[table["label"] == "fine"].mean() > sizes[table["label"] == "smooth"].mean()
     split = pd.read_parquet(runs / "split" / "split.parquet").merge(table, on="cell_id")
     assert set(split["part"]) == {"train", "val", "test"}
     assert (split.groupby("acquisition")["part"].nunique() == 1).all()

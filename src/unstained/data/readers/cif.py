@@ -8,25 +8,29 @@ that IDEAS wrote beside the file (names; readers/amnis/populations.py).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 
 from unstained.config.study import StudyData
-from unstained.config.tasks import ClassesParams
-from unstained.data.readers.amnis.directories import CifError
-from unstained.data.readers.amnis.labels import (
-    Populations,
-    check_objects,
-    classes_of,
-    of_classes,
+from unstained.data.readers.amnis.asked import (
+    by_populations,
+    check_asked,
+    check_channels,
+    check_classes,
+    populations_of,
+    positions,
 )
-from unstained.data.readers.amnis.objects import Head, Objects, read_head, read_objects
-from unstained.data.readers.amnis.strips import Strip, StripError, decode_image, decode_mask
-from unstained.data.readers.fluorescence import integrated_fluorescence
+from unstained.data.readers.amnis.cells import NegativeError, read_object
+from unstained.data.readers.amnis.channels import Channels
+from unstained.data.readers.amnis.directories import CifError
+from unstained.data.readers.amnis.labels import Populations, check_objects, classes_of
+from unstained.data.readers.amnis.objects import read_head, read_objects
+from unstained.data.readers.amnis.strips import StripError
 from unstained.data.readers.protocol import (
     Acquisition,
     Item,
@@ -39,8 +43,7 @@ from unstained.data.readers.protocol import (
     relative,
 )
 from unstained.data.store.blocks import Cell
-from unstained.data.store.schema import MARKER_PREFIX
-from unstained.errors import ParameterError, SourceError
+from unstained.errors import SourceError
 
 SUFFIX: Final = ".cif"
 AGAIN: Final = (
@@ -82,13 +85,22 @@ class Cif:
                 be told.
             ParameterError: the study asks for what no .cif tells.
         """
-        self._check_asked()
-        files = self._files()
+        check_asked(self.data)
+        files, place = self._files(), self.source / self.file
         if not files:
-            raise no_images(self.source / self.file, f"{SUFFIX} files")
-        self._check_channels(files)
-        self._check_classes(files)
-        return sorted(map(self._acquisition, files), key=lambda acquisition: acquisition.name)
+            raise no_images(place, f"{SUFFIX} files")
+        check_channels(self.data, place, [one for file in files for one in self._channels(file)])
+        there = (name for file in files for name in self._populations(file).files)
+        check_classes(self.data, self.source, there)
+        found = sorted(map(self._acquisition, files), key=lambda acquisition: acquisition.name)
+        for one, other in pairwise(found):
+            if one.name == other.name:
+                raise SourceError(
+                    f"{one.montage} and {other.montage} in {self.source / one.directory} have the "
+                    f"same name {one.name}",
+                    "rename one of them",
+                )
+        return found
 
     def _files(self) -> list[str]:
         """Paths relative to the source, sorted; hidden files and directories are passed over."""
@@ -116,72 +128,17 @@ class Cif:
             label, external = classify(around, directory, self.data.classes)
         return Acquisition(name, label, external, directory, name, path.name)
 
-    def _check_asked(self) -> None:
-        """Raises: ParameterError."""
-        known = {MARKER_PREFIX + marker for marker in self.data.markers}
-        told = {column for task in self.data.tasks if not isinstance(task, ClassesParams)
-                for column in task.columns}  # fmt: skip
-        if strange := sorted(told - known):
-            raise ParameterError(
-                f"this layout tells no {strange[0]!r} of a cell, only {sorted(known) or 'classes'}",
-                "correct the columns of studies.<study>.data.tasks, or add a marker",
-            )
-        names = {name for task in self._named for name in task.names}
-        if strange := sorted(set(self._patterns) - names):
-            raise ParameterError(
-                f"studies.<study>.data.cif.populations: {strange[0]!r} is no class of a task",
-                f"choose from {', '.join(sorted(names)) or 'classes that a task names'}",
-            )
-        if self.data.frames != 1:
-            raise ParameterError(
-                f"this layout has one frame of a cell, not {self.data.frames}",
-                "set studies.<study>.data.frames to 1",
-            )
-
-    def _check_channels(self, files: Sequence[str]) -> None:
-        """Check that each channel and marker is in some file; what one lacks, `items` refuses."""
-        heads = [head for head in map(self._head, files) if head is not None]
-        for name in (*self.data.channels, *self.data.markers.values()):
-            if heads and all(head.channels.position(name) is None for head in heads):
-                there = "; ".join(sorted({str(head.channels) for head in heads}))
-                raise ParameterError(
-                    f"no file of {self.source / self.file} has a channel {name!r}",
-                    f"choose studies.<study>.data.channels and markers from {there}",
-                )
-
-    def _head(self, file: str) -> Head | None:
-        """Of a readable file; an unreadable one is refused when its items are listed."""
+    def _channels(self, file: str) -> list[Channels]:
+        """Of a readable file; one that is not is refused when its items are listed."""
         try:
-            return read_head(self.source / file)
+            return [read_head(self.source / file).channels]
         except (CifError, OSError):
-            return None
+            return []
 
-    def _check_classes(self, files: Sequence[str]) -> None:
-        """Check that each class which populations tell has one. Raises: SourceError."""
-        if not self._named:
-            return
-        known = {
-            name: None for file in files for name in Populations.beside(self.source / file).files
-        }
-        for task in self._named:
-            for name, chosen in of_classes(task, self._patterns, known).items():
-                if not chosen:
-                    raise SourceError(
-                        f"class {name} has no population beside the files of {self.source}; there "
-                        f"are {', '.join(sorted(known)) or 'none'}",
-                        f"export it from IDEAS as <name of the .cif>_{name}.txt, or name its "
-                        "populations by a pattern in studies.<study>.data.cif.populations",
-                    )
-
-    @property
-    def _named(self) -> tuple[ClassesParams, ...]:
-        """Tasks whose classes are told by populations."""
-        tasks = self.data.tasks
-        return tuple(task for task in tasks if isinstance(task, ClassesParams) and task.names)
-
-    @property
-    def _patterns(self) -> Mapping[str, str]:
-        return self.data.cif.populations if self.data.cif else {}
+    def _populations(self, file: str) -> Populations:
+        """Populations of a file, where the study asks for any."""
+        asked = by_populations(self.data)
+        return Populations.beside(self.source / file) if asked else Populations({})
 
     def items(self, acquisition: Acquisition) -> Listing:
         """Objects of a file, with the populations that tell their classes.
@@ -190,113 +147,60 @@ class Cif:
             SourceError: a population holds an object that the file lacks.
         """
         file = relative(acquisition, acquisition.montage)
-        path = self.source / file
         try:
-            objects = read_objects(path)
-            self._positions(objects.head)
+            objects = read_objects(self.source / file)
+            positions(self.data, objects.head.channels)
         except OSError as error:
             return Listing([], [Refused(file, f"cannot be read ({error.strerror})", AGAIN)], 0)
         except CifError as error:
             return Listing([], [Refused(file, str(error), AGAIN)], 0)
-        populations = Populations.beside(path) if self._named else Populations({})
-        _, wrong = self._told(objects.numbers, populations)
-        check_objects(path, objects.numbers, populations, self._used(populations))
-        faults = objects.faults | wrong
-        told = [path.name for name in self._used(populations) for path in populations.files[name]]
-        files = (acquisition.montage, *dict.fromkeys(told))
+        populations = self._populations(file)
+        faults, names = dict(objects.faults), set()
+        for classes in populations_of(self.data, populations.files).values():
+            faults |= classes_of(objects.numbers, populations, classes)[1]
+            names |= {name for chosen in classes.values() for name in chosen}
+        check_objects(self.source / file, objects.numbers, populations, sorted(names))
+        told = sorted({path.name for name in names for path in populations.files[name]})
+        files = (acquisition.montage, *told)
         items = [Item(number, files) for number in objects.numbers.tolist() if number not in faults]
         refused = [_refused(file, number, faults[number]) for number in sorted(faults)]
         return Listing(items, refused, len(items) + len(refused))
 
-    def _used(self, populations: Populations) -> list[str]:
-        """Populations that tell a class."""
-        chosen = [of_classes(task, self._patterns, populations.files) for task in self._named]
-        return sorted({name for classes in chosen for names in classes.values() for name in names})
-
-    def _told(
-        self, numbers: np.ndarray, populations: Populations
-    ) -> tuple[list[dict[str, str | float | None]], dict[int, str]]:
-        """Column -> class of each object, and what is wrong with some."""
-        told: list[dict[str, str | float | None]] = [{} for _ in numbers]
-        wrong: dict[int, str] = {}
-        for task in self._named:
-            chosen = of_classes(task, self._patterns, populations.files)
-            classes, doubled = classes_of(numbers, populations, chosen)
-            wrong |= doubled
-            for one, name in zip(told, classes, strict=True):
-                one[task.column] = name
-        return told, wrong
-
-    def _positions(self, head: Head) -> list[int | None]:
-        """Where the channels and markers lie side by side; None for a marker not recorded.
-
-        Raises:
-            CifError: a channel that models see was not recorded.
-        """
-        names = (*self.data.channels, *self.data.markers.values())
-        found = [head.channels.position(name) for name in names]
-        for name, position in zip(self.data.channels, found, strict=False):
-            if position is None:
-                raise CifError(f"has no channel {name!r}; it holds {head.channels}")
-        return found
-
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
         """Decode objects of a file, one outcome each."""
         file = relative(acquisition, acquisition.montage)
-        path = self.source / file
-        numbers = np.array([item.object_index for item in items], np.int64)
-        populations = Populations.beside(path) if self._named else Populations({})
-        told, _ = self._told(numbers, populations)
         try:
-            objects = read_objects(path)
-            positions = self._positions(objects.head)
+            objects = read_objects(self.source / file)
+            found = positions(self.data, objects.head.channels)
         except (CifError, OSError) as error:
             yield from (Refused(file, str(error), AGAIN) for _ in items)
             return
-        with path.open("rb", buffering=0) as opened:
-            for number, known in zip(numbers.tolist(), told, strict=True):
+        numbers = [item.object_index for item in items]
+        count = len(self.data.channels)
+        seen = [at for at in found[:count] if at is not None]
+        with (self.source / file).open("rb", buffering=0) as opened:
+            for number, told in zip(numbers, self._told(file, numbers), strict=True):
                 try:
-                    pixels, masks, markers = self._read(opened, objects, number, positions)
-                except _SignedError as error:
+                    pixels, masks, markers = read_object(
+                        opened, objects, number, seen, found[count:]
+                    )
+                except NegativeError as error:
                     yield _refused(file, number, str(error), UNSIGNED_ONLY)
                 except (CifError, StripError) as error:
                     yield _refused(file, number, str(error))
                 else:
                     group = group_name(self.data, acquisition, number)
-                    yield Cell(number, file, group, pixels, markers, known, masks)
+                    yield Cell(number, file, group, pixels[None], markers, told, masks[None])
 
-    def _read(
-        self, file: BinaryIO, objects: Objects, number: int, positions: Sequence[int | None]
-    ) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
-        """Pixels and masks (1, C, h, w) of an object, and its markers."""
-        row, width = objects.row(number), objects.head.channel_width
-        shape = (row["rows"], row["columns"])
-        count = len(objects.head.channels.in_use)
-        if shape[1] != count * width:
-            raise CifError(f"is {shape[1]} pixels wide, not {count} channels of {width}")
-        strip = _strip(file, row["strip"], row["bytes"])
-        image = decode_image(strip, shape, row["compression"], bool(row["signed"]))
-        strip = _strip(file, row["mask_strip"], row["mask_bytes"])
-        mask = decode_mask(strip, shape, row["mask_compression"])
-        parts = [None if at is None else slice(at * width, (at + 1) * width) for at in positions]
-        seen = [part for part in parts[: len(self.data.channels)] if part is not None]
-        counts = np.stack([image[:, part] for part in seen])
-        if counts.min() < 0:
-            raise _SignedError(f"has negative counts, down to {counts.min()}")
-        markers = tuple(
-            integrated_fluorescence(None if part is None else image[:, part])
-            for part in parts[len(self.data.channels) :]
-        )
-        masks = np.stack([mask[:, part] for part in seen])
-        return counts.astype(np.uint16)[None], masks[None], markers
-
-
-class _SignedError(Exception):
-    """An object has negative counts where models look."""
-
-
-def _strip(file: BinaryIO, place: int, size: int) -> Strip:
-    return np.frombuffer(os.pread(file.fileno(), size, place), np.uint8)
+    def _told(self, file: str, numbers: Sequence[int]) -> list[dict[str, str | float | None]]:
+        """Column -> class of each object, None where it is in no population."""
+        populations = self._populations(file)
+        told: list[dict[str, str | float | None]] = [{} for _ in numbers]
+        for column, classes in populations_of(self.data, populations.files).items():
+            names, _ = classes_of(np.array(numbers, np.int64), populations, classes)
+            for one, name in zip(told, names, strict=True):
+                one[column] = name
+        return told
 
 
 def _refused(file: str, number: int, reason: str, remedy: str = AGAIN) -> Refused:

@@ -67,8 +67,14 @@ class Objects:
         return self.table[:, 0]
 
     def row(self, number: int) -> dict[str, int]:
-        """What is known of an object, by column of ROW."""
+        """What is known of an object, by column of ROW.
+
+        Raises:
+            CifError: there is no such object.
+        """
         at = int(np.searchsorted(self.numbers, number))
+        if at == len(self.numbers) or self.numbers[at] != number:
+            raise CifError("is not there")
         return dict(zip(ROW, self.table[at].tolist(), strict=True))
 
     @property

@@ -74,12 +74,13 @@ def read_population(path: Path) -> Numbers:
 @lru_cache(maxsize=64)
 def _remembered(path: Path, size: int, modified: int) -> Numbers:
     numbers: list[int] = []
-    lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
-    for line, text in enumerate(lines, 1):
+    content = path.read_bytes()
+    code = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    for line, text in enumerate(content.decode(code, errors="replace").splitlines(), 1):
         first = text.split("\t", 1)[0].strip()
         if re.fullmatch(r"\d{1,15}(\.0*)?", first):
             numbers.append(int(first.split(".")[0]))
-        elif first and numbers:
+        elif first and (numbers or first[0].isdigit()):
             raise SourceError(
                 f"{path}: line {line}: {first!r} is no number of an object",
                 "export the population again, object numbers in the first column",
