@@ -15,6 +15,7 @@ import torch
 from unstained.data.audit.probes import in_words, probe_names, read_probes
 from unstained.data.canvas import iter_canvases
 from unstained.data.store.cell_store import CellStore
+from unstained.evaluation.outlines import read_outlines
 from unstained.evaluation.predictions import Cells
 from unstained.imaging.axes import Axes
 from unstained.models.features.extract import Features
@@ -36,6 +37,7 @@ KINDS: Final = {
     "brightness": "mean, spread, percentiles of counts",
     "colour": "mean colour of the rim and of the image",
     "size": "height and width of the image crop",
+    "outline": "the instrument's mask: size and outline",
     "features": "measured shape and texture, decision trees",
 }
 """Kind -> what it sees."""
@@ -52,9 +54,10 @@ FEATURE_BATCH: Final = 64
 """Cells whose canvases are read at once."""
 
 
-def control_names(axes: Axes) -> tuple[str, ...]:
-    """Controls of a study: which there are depends on what its images hold."""
-    return ("majority", *probe_names(axes), "features")
+def control_names(axes: Axes, masks: bool = False) -> tuple[str, ...]:
+    """Controls of a study: which there are depends on what its images hold, and on masks."""
+    outline = ("outline",) if masks else ()
+    return ("majority", *probe_names(axes), *outline, "features")
 
 
 def what_it_sees(control: str) -> str:
@@ -64,7 +67,7 @@ def what_it_sees(control: str) -> str:
 
 def is_shortcut(control: str) -> bool:
     """Whether a control looks at the image but cannot see morphology."""
-    return control not in ("majority", "features")
+    return control not in ("majority", "outline", "features")
 
 
 def read_control_inputs(
@@ -83,6 +86,8 @@ def read_control_inputs(
     """
     inputs: dict[str, Floats] = {"majority": np.empty((len(rows), 0))}
     inputs |= {name: values.astype(np.float64) for name, values in read_probes(store, rows).items()}
+    if store.has_masks:
+        inputs["outline"] = read_outlines(store, rows)
     module, parts = Features(store.axes.planes).eval(), []
     with progress("features of the control", len(rows), "cells") as advance, torch.inference_mode():
         for part, canvases in iter_canvases(store, rows, canvas, FEATURE_BATCH):

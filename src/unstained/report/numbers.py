@@ -22,6 +22,7 @@ CONTROL_WORDS: Final = {
     "brightness": "overall brightness and contrast alone",
     "colour": "mean colour alone",
     "size": "the size of the image crop alone",
+    "outline": "the outline of the instrument's mask alone",
     "features": "hand-crafted shape and texture features",
 }
 

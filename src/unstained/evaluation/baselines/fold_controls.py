@@ -39,7 +39,7 @@ def fold_controls(
     scale = contrast_scale(store, np.flatnonzero(parts[0] == "train"), data.canvas)
     partitions = [Partition(part, main=True) for part in parts]
     found = run_controls(store, partitions, scale, data, params, seed)
-    names = control_names(data.axes)
+    names = control_names(data.axes, store.has_masks)
     return {name: tuple(one.scores for one in found if one.name == name) for name in names}
 
 
