@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from unstained.cli.grid import grid
+from unstained.cli.init import init
 from unstained.cli.params import params as show_params
 from unstained.cli.pipeline import pipeline_app
 from unstained.cli.project import Study, project_root
@@ -33,6 +34,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 app.add_typer(pipeline_app)
 app.command()(grid)
+app.command()(init)
 app.command("params")(show_params)
 
 

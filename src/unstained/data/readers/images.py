@@ -23,7 +23,7 @@ from unstained.data.readers.formats.png import png_page
 from unstained.data.readers.formats.tiff import tiff_pages
 from unstained.imaging.axes import COLOURS, Axes
 
-__all__ = ["EXPORT_AGAIN", "ImageError", "read_grey", "read_image"]
+__all__ = ["EXPORT_AGAIN", "ImageError", "read_grey", "read_image", "read_pages"]
 
 DECLARE: Final = (
     "correct studies.<study>.data.channels and frames, or export the images as they are declared"
@@ -68,7 +68,7 @@ def read_image(path: str | Path, axes: Axes, pixels: Pixels = "integer") -> np.n
         ImageError: the file is missing, truncated, corrupt, holds other images than `axes` says, or
             its tags say that its samples are no counts.
     """
-    pages = [_as_expected(page, axes) for page in _pages(path)]
+    pages = [_as_expected(page, axes) for page in read_pages(path)]
     first = pages[0].pixels
     if first.dtype.name not in KINDS[pixels]:
         raise ImageError(f"holds {first.dtype.name} pixels, not {WORDS[pixels]}", AS_COUNTS)
@@ -107,8 +107,13 @@ def _words(axes: Axes) -> str:
     return "one grey image" if axes == GREY else str(axes)
 
 
-def _pages(path: str | Path) -> list[Page]:
-    """The images of a file."""
+def read_pages(path: str | Path) -> list[Page]:
+    """The images of a file, whatever they are.
+
+    Raises:
+        ImageError: the file is missing, truncated, corrupt, or its tags say that its samples are no
+            counts.
+    """
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (pathlib costs a tenth more)
             content = file.readall()

@@ -1,0 +1,57 @@
+"""What a trial shows, and questions on what would stop the run: bad files, small classes."""
+
+from __future__ import annotations
+
+from unstained.onboarding.asking import Choice, Draft, Question, listed
+from unstained.onboarding.layouts import Standards
+from unstained.onboarding.options import Options
+from unstained.onboarding.trial import Trial
+
+
+def check_trial(draft: Draft, trial: Trial, standards: Standards, options: Options) -> None:
+    """Note what was read, and ask about what would stop the run."""
+    draft.decide("cells", trial.total, f"in {trial.acquisitions} acquisitions; {_words(trial)}")
+    if options.on_error is not None:
+        draft.more["ingest"] = {"on_error": options.on_error}
+        draft.decide("bad files", options.on_error, "asked for by --on-error")
+    elif trial.refused:
+        draft.questions.append(_bad_files(trial))
+    small = [name for name, count in trial.labelled.items() if count < standards.min_cells]
+    if small:
+        draft.questions.append(_small_classes(trial, small, standards.min_cells))
+    if options.min_cells is not None:
+        draft.more["validate"] = {"min_cells_per_class": options.min_cells}
+
+
+def _bad_files(trial: Trial) -> Question:
+    shown = "; ".join(f"{one.source_file} {one.reason}" for one in trial.refused[:3])
+    choices = (
+        Choice("quarantine", "ingest lists them and goes on without these cells"),
+        Choice("fail", "ingest stops at the first: correct them before"),
+    )
+    text = f"{len(trial.refused)} files cannot be used ({shown}). What is to happen with such?"
+    return Question("--on-error", text, choices)
+
+
+def _small_classes(trial: Trial, small: list[str], least: int) -> Question:
+    """Leave them out: the only answer that every layout with a table can carry out."""
+    choices = [Choice(name, f"its {trial.labelled[name]} cells are left out") for name in small]
+    text = (
+        f"Validation asks for {least} cells of each class. Which are left out? Or lower the limit: "
+        "--min-cells N."
+    )
+    return Question("--without", text, tuple(choices), several=True)
+
+
+def class_words(trial: Trial) -> str:
+    """Cells of each class in a sentence."""
+    return listed([f"{name} {count}" for name, count in trial.labelled.items()], 20)
+
+
+def _words(trial: Trial) -> str:
+    parts = [class_words(trial)] if trial.labelled else []
+    if trial.labelled and trial.counts[None]:
+        parts.append(f"{trial.counts[None]} without a class")
+    if trial.external:
+        parts.append(f"{trial.external} external beside them")
+    return "; ".join(parts) or "no classes"

@@ -1,0 +1,80 @@
+"""From a folder and answers to a draft of the study's section: layout first, then its questions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from unstained.errors import SourceError
+from unstained.onboarding.asking import Draft
+from unstained.onboarding.folders import draft_folders
+from unstained.onboarding.layouts import Standards, layout
+from unstained.onboarding.numbered import draft_ifc, draft_montage
+from unstained.onboarding.options import Options
+from unstained.onboarding.rows import draft_rows
+from unstained.onboarding.tables import find_table, read_table
+from unstained.onboarding.tree import TABLE_SUFFIXES, Tree, survey
+
+Drafter = Callable[[Tree, Options, Standards], Draft]
+NUMBERED: Final[Mapping[str, Drafter]] = {"zhu_ifc": draft_ifc, "jurkat_montage": draft_montage}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A folder and what it became.
+
+    Attributes:
+        source: the folder.
+        draft: questions among it, or all that the section's `data` needs but `canvas`.
+    """
+
+    source: Path
+    draft: Draft
+
+
+def draft_study(path: str, options: Options, standards: Standards) -> Looked:
+    """Look at a folder, or at the folder of a table, and decide what its files decide.
+
+    Raises:
+        SourceError: it is none, or holds nothing that is read.
+        ParameterError: an answer is impossible here.
+    """
+    given = Path(path).expanduser().resolve()
+    if not given.exists():
+        raise SourceError(f"{path} does not exist", "name the folder of the images, or a table")
+    named = given if given.is_file() and given.suffix.lower() in TABLE_SUFFIXES else None
+    if given.is_file() and named is None:
+        raise SourceError(f"{path} is a file", "name the folder that holds it")
+    tree, draft = survey(given.parent if named else given), Draft()
+    table_file = named or find_table(draft, tree, options)
+    reader = draft.take("layout", layout(tree, table_file is not None, options.reader))
+    if draft.questions or reader is None:
+        return Looked(tree.root, draft)
+    if reader in NUMBERED:
+        made = NUMBERED[reader](tree, options, standards)
+    elif table_file is None:
+        made = draft_folders(tree, options, standards)
+    else:
+        made = draft_rows(tree, read_table(table_file, tree), options, standards)
+        if "table" in made.data:
+            made.data["table"] = {"file": _named(table_file, tree.root), **made.data["table"]}
+    _tell_of_others(made, tree)
+    made.data["reader"], made.data["source"] = reader, str(tree.root)
+    made.decisions[:0] = draft.decisions
+    return Looked(tree.root, made)
+
+
+def _named(table: Path, root: Path) -> str:
+    """A table as the section names it: relative to the source where it lies below it."""
+    whole = table.resolve()
+    return os.path.relpath(whole, root) if whole.is_relative_to(root) else str(whole)
+
+
+def _tell_of_others(draft: Draft, tree: Tree) -> None:
+    if tree.others:
+        files = sum(tree.others.values())
+        kinds = ", ".join(sorted(tree.others)[:6])
+        draft.untold.append(f"{files} files of other kinds are not read: {kinds}.")

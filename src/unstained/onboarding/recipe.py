@@ -1,0 +1,91 @@
+"""What beside the data a study needs so that the demo recipe ends in minutes: sizes to work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from unstained.onboarding.asking import Draft
+
+STEP: Final = 16
+"""Canvases are multiples of it: what patches and strides of the networks need."""
+SMALLEST: Final = 32
+LARGEST: Final = 512
+COVERED: Final = 0.99
+"""Share of cells that the canvas holds whole: one outlier must not size everything."""
+USUAL: Final = 1.25
+"""Size of the largest image in sizes of those that are covered, up to which it is no outlier."""
+SHARP: Final = 48
+"""Canvas up to which networks keep full resolution at their entrance."""
+MOST_SIDE: Final = 96
+"""Pixels that the demo's networks see at the most; larger canvases are made smaller for them."""
+WORK: Final = 19_000
+"""Cells times epochs at 64 pixels that the demo trains a network with."""
+EPOCHS: Final = (8, 60)
+HIDDEN: Final = 0.41
+"""Radius of the disc that hides the cell in a control, as a fraction of the canvas."""
+
+
+def canvas(sizes: Sequence[tuple[int, int]]) -> tuple[int, float]:
+    """Side of a canvas for images of some sizes, and the share of them that it holds whole."""
+    longest = np.array([max(size) for size in sizes])
+    wanted = float(np.quantile(longest, COVERED, method="higher"))
+    if longest.max() <= USUAL * wanted:
+        wanted = float(longest.max())
+    side = min(LARGEST, max(SMALLEST, STEP * int(np.ceil(wanted / STEP))))
+    return side, float((longest <= side).mean())
+
+
+def epochs(cells: int, side: int) -> int:
+    """Epochs of the demo for a number of training cells."""
+    work = max(1, cells) * (side / 64) ** 2
+    return int(min(EPOCHS[1], max(EPOCHS[0], round(WORK / work))))
+
+
+def demo(side: int, cells: int) -> dict[str, Any]:
+    """The study's changes to the demo recipe.
+
+    Args:
+        side: of the canvas.
+        cells: that are trained on.
+    """
+    seen = min(side, MOST_SIDE)
+    network: dict[str, Any] = {}
+    if seen < side:
+        network["input"] = {"side": seen}
+    if seen > SHARP:
+        network["stem_stride"] = 2
+    number = epochs(cells, seen)
+    found: dict[str, Any] = {"train": {"epochs": number, "patience": number}}
+    if network:
+        found["network"] = network
+    if seen <= SHARP:
+        names = ("resnet50", "cg_recnet", "rescmnet", "resgdnet")
+        found["models"] = {name: {"output_stride": 4} for name in names}
+    return found
+
+
+def settle(draft: Draft, sizes: Sequence[tuple[int, int]], cells: int, given: int | None) -> None:
+    """Decide the canvas and what the demo does with it."""
+    side, whole = canvas(sizes)
+    heights, widths = (sorted(size[k] for size in sizes) for k in range(2))
+    found = f"{heights[0]} to {heights[-1]} high, {widths[0]} to {widths[-1]} wide"
+    if given is not None:
+        side, whole = given, float(np.mean([max(size) <= given for size in sizes]))
+    why = "asked for by --canvas" if given else f"holds {whole:.0%} of the images looked at whole"
+    draft.data["canvas"] = side
+    draft.decide("canvas", f"{side} pixels", f"{why}; images are {found}")
+    if whole < 1:
+        draft.untold.append(
+            f"{1 - whole:.0%} of the images looked at are larger than the canvas: their middle is "
+            "used. Images of many cells must be cut into cells first."
+        )
+    draft.more["models"] = {"cg_recnet_background": {"input": {"hidden_px": round(HIDDEN * side)}}}
+    draft.more["demo"] = demo(side, cells)
+    number = draft.more["demo"]["train"]["epochs"]
+    small = f" at {MOST_SIDE} pixels" if side > MOST_SIDE else ""
+    draft.decide(
+        "demo", f"{number} epochs{small}", f"for about {cells} training cells on two cores"
+    )

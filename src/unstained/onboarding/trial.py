@@ -1,0 +1,108 @@
+"""Read a bounded number of cells as the study's section says: what ingest will find."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
+from unstained.data.store.blocks import Cell
+from unstained.data.store.schema import LABEL
+from unstained.onboarding.tree import spread
+
+CELLS: Final = 240
+"""Cells that are read, about."""
+OPENED: Final = 60
+"""Acquisitions that cells are read from, at the most."""
+ALL: Final = "cells"
+"""Row of the contact sheet where a study has no classes."""
+
+
+@dataclass
+class Trial:
+    """What the reader gave.
+
+    Attributes:
+        counts: class -> cells, external ones apart; None as a class is unknown. By names where they
+            tell, else as decoded in the acquisitions that were opened.
+        external: external cells.
+        acquisitions: how many there are.
+        cells: class -> planes (P, h, w) of cells that were read.
+        refused: files that ingest would stop at.
+    """
+
+    counts: Counter[str | None] = field(default_factory=Counter)
+    external: int = 0
+    acquisitions: int = 0
+    cells: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each cell that was read."""
+        return [(c.shape[-2], c.shape[-1]) for cells in self.cells.values() for c in cells]
+
+    @property
+    def labelled(self) -> Mapping[str, int]:
+        """Cells of each known class, in order of name."""
+        return {name: self.counts[name] for name in sorted(filter(None, self.counts))}
+
+    @property
+    def total(self) -> int:
+        """Cells that are not external."""
+        return self.counts.total()
+
+
+def read_some(reader: Reader) -> Trial:
+    """Survey all names, and read cells at even distances.
+
+    Raises:
+        SourceError, ParameterError: see `Reader`.
+    """
+    found = Trial()
+    acquisitions = reader.acquisitions()
+    found.acquisitions = len(acquisitions)
+    opened = set(spread([one.name for one in acquisitions], OPENED))
+    share = max(2, CELLS // min(OPENED, len(acquisitions)))
+    for acquisition in acquisitions:
+        listing = reader.items(acquisition)
+        found.refused += listing.refused
+        by_class: dict[str | None, list[int]] = {}
+        for place, item in enumerate(listing.items):
+            if acquisition.external or dict(item.told).get("external"):
+                found.external += 1
+            else:
+                by_class.setdefault(_label(acquisition, item), []).append(place)
+        opens = acquisition.name in opened
+        for label, places in by_class.items():
+            if listing.cells is not None:
+                found.counts[label] += len(places)
+                places = spread(places, max(2, share // len(by_class)))
+            if opens:
+                cells = _decoded(reader, acquisition, [listing.items[at] for at in places], found)
+                if listing.cells is None:
+                    found.counts[label] += len(cells)
+                found.cells.setdefault(label or ALL, []).extend(spread(cells, share))
+    return found
+
+
+def _label(acquisition: Acquisition, item: Item) -> str | None:
+    told = dict(item.told)
+    label = told.get(LABEL, acquisition.label)
+    return None if label is None else str(label)
+
+
+def _decoded(
+    reader: Reader, acquisition: Acquisition, items: Sequence[Item], found: Trial
+) -> list[np.ndarray]:
+    cells = []
+    for outcome in reader.decode(acquisition, items):
+        if isinstance(outcome, Refused):
+            found.refused.append(outcome)
+        elif isinstance(outcome, Cell):
+            cells.append(reader.data.axes.fold(outcome.pixels))
+    return cells

@@ -1,0 +1,284 @@
+"""`unstained init`: what it decides, what it asks, and that what it writes is read."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from tests.onboarding.sources import CLASSES, write_jpegs, write_plates, write_rows
+from tests.synthetic import write_films, write_ifc, write_image, write_montage
+from unstained.cli import app, guarded
+from unstained.config.project import load_params
+from unstained.config.study import StudyData
+from unstained.data.store.cell_store import CellStore
+from unstained.errors import UnstainedError
+from unstained.pipeline.runner import run_stage
+
+PROJECT = ("dvc.yaml", "params.yaml")
+
+
+@pytest.fixture
+def init(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The command, in an empty project: what it prints, or the error that it ends with."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in PROJECT:
+        shutil.copy(repository / name, project / name)
+    monkeypatch.chdir(project)
+
+    def run(*words: object) -> str:
+        done = CliRunner().invoke(app, ["init", *map(str, words)])
+        if isinstance(done.exception, UnstainedError):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    return run
+
+
+def asked(init: Any, *words: object) -> str:
+    """The message of a command that stops with questions."""
+    before = Path("params.yaml").read_bytes()
+    with pytest.raises(UnstainedError) as error:
+        init(*words)
+    assert Path("params.yaml").read_bytes() == before
+    assert sorted(path.name for path in Path().iterdir()) == list(PROJECT)
+    return str(error.value)
+
+
+def proposed(message: str) -> list[str]:
+    """Words after `unstained init` of the command that a message ends with."""
+    return shlex.split(message.rpartition("unstained init ")[2])
+
+
+def written(study: str) -> StudyData:
+    return load_params(Path("params.yaml")).studies[study].data
+
+
+def ingested(study: str) -> CellStore:
+    """The cells of the study, as the stage ingest packs them by the section that was written."""
+    run_stage("ingest", study, root=Path.cwd())
+    return CellStore.open(Path("runs") / study / "ingest" / "store")
+
+
+def test_a_folder_a_class_of_colour_jpegs(init: Any, tmp_path: Path) -> None:
+    source = write_jpegs(tmp_path / "source")
+    said = init("smear", source, "--pixel-size", 0.1)
+    data = written("smear")
+    assert (data.reader, data.normalise, data.axes.colour) == ("table", "rgb", True)
+    assert data.class_names == CLASSES
+    assert data.canvas == 48  # images are 30 to 44 pixels wide or high
+    assert "uint8, values up to" in said
+    assert "Whether colour images show stained cells cannot be told" in said
+    assert "nothing tells which cells were recorded together" in said
+    project = load_params(Path("params.yaml"))
+    assert project.active == ("nsc", "smear")
+    assert project.studies["smear"].recipes["demo"].split.strategy == "stratified"
+    cells = ingested("smear").table
+    assert cells["label"].value_counts().to_dict() == dict.fromkeys(CLASSES, 12)
+    sheet = Image.open("state/init/smear.png")
+    assert np.asarray(sheet).std() > 5
+
+
+def test_every_other_byte_of_params_yaml_stays(init: Any, tmp_path: Path) -> None:
+    source = write_jpegs(tmp_path / "source")
+    before = Path("params.yaml").read_text()
+    init("smear", source, "--pixel-size", 0.1)
+    after = Path("params.yaml").read_text()
+    start = after.index("\n  smear:")
+    assert (
+        after[:start]
+        == before.replace("active: [nsc] ", "active: [nsc, smear] ").rstrip("\n") + "\n"
+    )
+    init("smear", source, "--pixel-size", 0.2, "--force")
+    again = Path("params.yaml").read_text()
+    assert again == after.replace("pixel_size_um: 0.1\n", "pixel_size_um: 0.2\n")
+
+
+def test_a_study_that_is_there_is_replaced_only_by_force(init: Any, tmp_path: Path) -> None:
+    source = write_jpegs(tmp_path / "source")
+    message = asked(init, "cellcycle", source, "--pixel-size", 0.1)
+    assert "has a study 'cellcycle' already" in message
+    init(*proposed(message))
+    after = Path("params.yaml").read_text()
+    assert written("cellcycle").reader == "table"
+    assert load_params(Path("params.yaml")).studies["nsc"].data.reader == "zhu_ifc"
+    assert after.count("\n  cellcycle:") == 1
+
+
+@pytest.mark.parametrize("name", ["Blood", "a", "9x", "on", "configure", "x" * 44, "a_b", "ä"])
+def test_a_name_that_a_later_stage_refuses_is_refused_here(init: Any, name: str) -> None:
+    assert "is no name of a study" in asked(init, name, ".")
+
+
+def test_a_table_with_two_groups_is_asked_about(init: Any, tmp_path: Path) -> None:
+    source = write_plates(tmp_path / "source")
+    message = asked(init, "plates", source)
+    assert "uint16, values up to 4012: 12 bits used" in message
+    assert "plate  6 groups; train 40 (blast 24, mature 16), val 10" in message
+    assert "well   12 groups; train" in message
+    assert "CD16  column of 59 numbers" in message
+    assert "--pixel-size: How many micrometres is a pixel?" in message
+    said = init(*proposed(message))
+    assert "plate: " not in said
+    assert "group: plate" in said
+    data = written("plates")
+    assert data.table is not None
+    assert (data.table.file, data.table.image, data.table.acquisition) == (
+        "cells.csv",
+        "path",
+        "plate",
+    )
+    assert [task.name for task in data.tasks] == ["label", "CD16"]
+    cells = ingested("plates").table
+    assert set(cells["group"]) == {f"P{k}" for k in range(6)}
+    assert cells["CD16"].isna().sum() == 1
+    assert len(cells) == 60
+
+
+def test_the_split_that_was_told_is_the_one_that_is_made(init: Any, tmp_path: Path) -> None:
+    source = write_plates(tmp_path / "source")
+    said = init(
+        "plates", source, "--pixel-size", 0.3, "--group", "well", "--value", "none",
+        "--min-cells", 1,
+    )  # fmt: skip
+    for stage in ("ingest", "validate", "split"):
+        run_stage(stage, "plates", root=Path.cwd())
+    with Path("runs/plates/split/summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for part in ("train", "val", "test"):
+        classes = {row["label"]: int(row["cells"]) for row in rows if row["part"] == part}
+        words = ", ".join(f"{name} {classes[name]}" for name in CLASSES)
+        assert f"{part} {sum(classes.values())} ({words})" in said
+
+
+def test_a_group_that_cannot_be_split_is_refused_with_those_that_can(
+    init: Any, tmp_path: Path
+) -> None:
+    source = write_plates(tmp_path / "source", plates=2, wells=4)
+    message = asked(init, "plates", source, "--pixel-size", 0.3, "--group", "plate")
+    assert "class blast has 2 independent groups (P0, P1), and 3 parts need one each" in message
+    assert "choose --group well, --group none" in message
+
+
+def test_two_columns_that_could_be_the_class_are_asked_about(init: Any, tmp_path: Path) -> None:
+    source = write_plates(tmp_path / "source")
+    rows = list(csv.DictReader((source / "cells.csv").open()))
+    for number, row in enumerate(rows):
+        row["cell_type"] = "ABC"[number % 3]
+    write_rows(source / "cells.csv", rows)
+    given = ("--pixel-size", 0.3, "--group", "plate", "--value", "none")
+    message = asked(init, "plates", source, *given)
+    assert "--label: Which column is the class of a cell?" in message
+    assert "label      column of 2 classes: blast 36, mature 24" in message
+    assert "cell_type  column of 3 classes: A 20, B 20, C 20" in message
+    assert "did you mean cell_type?" in asked(init, "plates", source, *given, "--label", "celltype")
+    init("plates", source, *given, "--label", "cell_type")
+    assert written("plates").class_names == ("A", "B", "C")
+
+
+def test_a_table_elsewhere_that_names_stems_gets_paths(init: Any, tmp_path: Path) -> None:
+    source = write_plates(tmp_path / "source")
+    rows = list(csv.DictReader((source / "cells.csv").open()))
+    (source / "cells.csv").unlink()
+    listed = [{"name": Path(row["path"]).stem, "label": row["label"]} for row in rows]
+    listed += [{"name": "lost", "label": "blast"}, {"name": "000", "label": "rare"}]
+    table = write_rows(tmp_path / "elsewhere" / "list.csv", listed[1:])
+    given = ("--table", table, "--pixel-size", 0.3, "--image", "name")
+    message = asked(init, "plates", source, *given)
+    assert "1 of 61 rows name no image" not in message
+    assert "rare  its 1 cells are left out" in message
+    said = init(*proposed(message))
+    assert "1 of 61 rows name no image that is there" in said
+    assert sorted(ingested("plates").table["label"].value_counts()) == [24, 35]
+
+
+def test_an_export_of_an_imaging_flow_cytometer(init: Any, tmp_path: Path) -> None:
+    samples = {f"{kind}_{number}": 4 for number in range(4) for kind in "ab"}
+    source = write_ifc(tmp_path / "source", samples)
+    message = asked(init, "flow", source, "--marker", "DNA=Ch2", "--min-cells", 4)
+    assert "Ch1 (32 images" in message
+    assert "an ImageStream at 60x" in message
+    assert "start   2 classes: a, b" in message
+    assert "folder  8 classes" in message
+    words = proposed(message)
+    words[words.index("--label") + 1] = "start"
+    said = init(*words)
+    assert "8 groups; train" in said
+    cells = ingested("flow").table
+    assert cells["label"].value_counts().to_dict() == {"a": 16, "b": 16}
+    assert cells["marker_DNA"].notna().all()
+
+
+def test_montages(init: Any, tmp_path: Path) -> None:
+    for phase in ("G1", "S_phase"):
+        write_montage(tmp_path / "source" / phase, "CP1", 70)
+    given = ("--pixel-size", 0.5, "--label", "folder")
+    message = asked(init, "phases", tmp_path / "source", *given)
+    assert "Ch3  2 images, background" in message
+    said = init(*proposed(message))
+    assert "G1 70, S_phase 70" in said
+    assert (written("phases").group, written("phases").canvas) == ("block", 48)
+
+
+def test_several_images_in_a_file_are_asked_about(init: Any, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_films(source, dict.fromkeys(CLASSES, 10), frames=4)
+    given = ("films", source, "--pixel-size", 1)
+    message = asked(init, *given)
+    assert "Each file holds 4 images. What are they?" in message
+    init(*given, "--pages", "frames")
+    assert (written("films").frames, written("films").channels) == (4, ("grey",))
+    assert ingested("films").images([0])[0].shape[0] == 4
+
+
+def test_files_of_different_kinds_are_told(init: Any, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for number in range(10):
+        image = np.full((30, 30), 200 + number)
+        write_image(source / "a" / f"{number}.png", image.astype(np.uint8))
+        write_image(source / "b" / f"{number}.png", (16 * image).astype(np.uint16))
+    message = asked(init, "depths", source, "--pixel-size", 1)
+    assert "10 of uint8, 1 pages, 1 channels such as a/0.png" in message
+    assert "10 of uint16, 1 pages, 1 channels such as b/0.png" in message
+    for number in range(10):
+        image = np.full((30, 30), 200 + number)
+        write_image(source / "a" / f"{number}.png", image.astype(np.uint16))
+    said = init("depths", source, "--pixel-size", 1)
+    assert "Folder a uses 8 bits, b 12" in said
+
+
+def test_a_file_that_cannot_be_used_is_asked_about(init: Any, tmp_path: Path) -> None:
+    source = write_jpegs(tmp_path / "source")
+    broken = source / CLASSES[0] / "3.jpg"
+    broken.write_bytes(broken.read_bytes()[:300])
+    message = asked(init, "smear", source, "--pixel-size", 0.1)
+    assert "--on-error: 1 files cannot be used (blast/3.jpg" in message
+    init(*proposed(message))
+    assert len(ingested("smear")) == 23
+
+
+def test_nothing_to_read_is_said(init: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.docx").touch()
+    assert "holds no images (1 .docx)" in asked(init, "nothing", tmp_path / "empty")
+    assert "does not exist" in asked(init, "nothing", tmp_path / "nowhere")
+    one = write_ifc(tmp_path / "one", {"a": 3}, channels=("Ch1",))
+    assert "folders tell no class" in asked(init, "one", one, "--pixel-size", 1)
+
+
+def test_an_error_is_one_message_with_a_status(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    status = guarded(lambda: app(["init", "x y", "."], standalone_mode=False))
+    assert status == 2
+    assert "e.g. x-y" in capsys.readouterr().err
