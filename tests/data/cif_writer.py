@@ -46,6 +46,7 @@ class Oddities:
         brightfield, in_use: channels, from 1.
         padding: value of the nibble that fills the last byte.
         mask_bits: what masks say of their bits.
+        channel_width: what the first directory says of it; None: the truth.
         damaged: object -> other bytes for its image's strip.
     """
 
@@ -59,6 +60,7 @@ class Oddities:
     brightfield: tuple[int, ...] = (1,)
     in_use: tuple[int, ...] | None = None
     mask_bits: int = 8
+    channel_width: int | None = None
     damaged: Mapping[int, bytes] = field(default_factory=dict)
 
 
@@ -159,6 +161,7 @@ def write_cif(path: Path, objects: Sequence[Object], odd: Oddities | None = None
     odd = odd or Oddities()
     path.parent.mkdir(parents=True, exist_ok=True)
     count, width = objects[0].pixels.shape[0], objects[0].pixels.shape[2]
+    width = width if odd.channel_width is None else odd.channel_width
     in_use = odd.in_use or tuple(range(1, count + 1))
     file = _File(path)
     dummy = file.put(bytes(2))

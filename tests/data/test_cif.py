@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.data.cif_writer import Oddities, random_objects, write_cif, write_population
 from tests.synthetic import tasks
@@ -55,8 +58,9 @@ def cells(data: StudyData, source: Path) -> list[Cell]:
 @pytest.mark.parametrize(
     "odd",
     [Oddities(), Oddities(compressed=False), Oddities(compressed=False, signed=True),
-     Oddities(padding=13)],
-    ids=["compressed", "plain", "plain and signed", "padded with a nibble that goes on"],
+     Oddities(padding=13), Oddities(channel_width=0)],
+    ids=["compressed", "plain", "plain and signed", "padded with a nibble that goes on",
+         "no width of a channel"],
 )  # fmt: skip
 def test_pixels_masks_numbers_and_markers_come_back(tmp_path: Path, odd: Oddities) -> None:
     written = random_objects([7, 3, 250], channels=3)
@@ -178,6 +182,30 @@ def test_a_file_that_is_not_whole_is_refused(tmp_path: Path) -> None:
         assert reason in refused[0].reason
     path.write_bytes(b"MM" + content[2:])
     assert "little-endian" in read(study(), tmp_path)[1][0].reason
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=3))
+@settings(max_examples=150, deadline=None)
+def test_a_file_with_any_bytes_changed_is_read_or_refused(changes: list[tuple[int, int]]) -> None:
+    with TemporaryDirectory() as name:
+        path = Path(name) / "a.cif"
+        write_cif(path, random_objects([0, 1]))
+        content = bytearray(path.read_bytes())
+        for place, value in changes:
+            content[place % len(content)] = value
+        path.write_bytes(content)
+        try:
+            found, refused = read(study(markers={"DNA": "Ch2"}), path)
+        except ParameterError:  # the XML was hit, which tells the channels
+            return
+    assert len(found) + len(refused) == 2 or refused[0].reason
+
+
+def test_sizes_that_do_not_fit_the_channels(tmp_path: Path) -> None:
+    write_cif(tmp_path / "a.cif", random_objects([0]), Oddities(channel_width=11))
+    (found,) = read(study(), tmp_path)[0]
+    assert isinstance(found, Refused)
+    assert found.reason == "object 0 is 9 x 24 pixels, not 2 channels of 11"
 
 
 def test_another_tiff_is_no_cif(tmp_path: Path) -> None:

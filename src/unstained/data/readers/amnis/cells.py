@@ -44,8 +44,9 @@ def read_object(
         StripError: see `decode_image` and `decode_mask`.
         NegativeError: a channel that models see has negative counts.
     """
-    row, width = objects.row(number), objects.head.channel_width
-    shape, count = (row["rows"], row["columns"]), len(objects.head.channels.in_use)
+    row, count = objects.row(number), len(objects.head.channels.in_use)
+    shape = (row["rows"], row["columns"])
+    width = objects.head.channel_width or shape[1] // count
     if shape[1] != count * width or not all(shape):
         raise CifError(f"is {shape[0]} x {shape[1]} pixels, not {count} channels of {width}")
     strip = _strip(file, row["strip"], row["bytes"])

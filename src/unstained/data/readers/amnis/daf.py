@@ -73,6 +73,17 @@ def read_daf(path: Path) -> Daf:
     return _remembered(path, status.st_size, status.st_mtime_ns)
 
 
+def first_places(path: Path) -> int:
+    """`Daf.first_places` of a file; remembered of any number of files. Raises: see `read_daf`."""
+    status = path.stat()
+    return _first_places(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _first_places(path: Path, size: int, modified: int) -> int:
+    return _remembered(path, size, modified).first_places
+
+
 @lru_cache(maxsize=4)
 def _remembered(path: Path, size: int, modified: int) -> Daf:
     try:

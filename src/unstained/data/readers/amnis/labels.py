@@ -86,9 +86,8 @@ def _analyses(cif: Path) -> list[daf.Daf]:
         return []  # the file is refused when its objects are listed
     found = []
     for path in paths:
-        analysis = daf.read_daf(path)
-        if analysis.first_places == places:
-            found.append(analysis)
+        if daf.first_places(path) == places:
+            found.append(daf.read_daf(path))
         elif path.stem == cif.stem:
             raise SourceError(
                 f"{path} is no analysis of {cif.name}: its first images lie elsewhere",

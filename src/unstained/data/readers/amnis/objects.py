@@ -38,7 +38,7 @@ class Head:
 
     Attributes:
         channels: those that were recorded, in the order of a strip's columns.
-        channel_width: columns of a channel.
+        channel_width: columns of a channel; 0 where the directory does not say.
         promised: objects of the file.
     """
 
@@ -98,7 +98,7 @@ def _head(file: BinaryIO, first: Directory | None) -> Head:
     if first is None or first.number(KIND, 0) != HEAD:
         raise CifError("is no .cif: its first directory is not Amnis's")
     channels = read_channels(first.content(file, ACQUISITION))
-    return Head(channels, first.number(CHANNEL_WIDTH), first.number(OBJECTS))
+    return Head(channels, first.number(CHANNEL_WIDTH, 0), first.number(OBJECTS))
 
 
 def read_objects(path: Path) -> Objects:
