@@ -19,6 +19,7 @@ from unstained.evaluation.uncertainty.unknown_cells import CONTROL, unknown_cell
 from unstained.explain.cells import read_sample
 from unstained.imaging.axes import Axes
 from unstained.imaging.masks import cell_masks
+from unstained.report.explanation.page import PROSE
 
 CORNER = np.s_[2:8, 2:8]
 """Where the instrument says that cells are, and where nothing is to be seen."""
@@ -76,8 +77,14 @@ def test_without_them_cells_are_found(tmp_path: Path) -> None:
 
 def test_explanations_are_measured_on_them(told: CellStore) -> None:
     sample = read_sample(told, np.full(8, "test"), study(), per_class=2, seed=0)
+    assert sample.told
     heights = [30 + int(name.rsplit("/", 1)[1]) for name in sample.cell_id]
     assert sample.masks.tolist() == [corner(32, height).tolist() for height in heights]
+
+
+def test_the_page_says_whose_masks_they_are() -> None:
+    assert "instrument's own" in PROSE("places_lead", told=True)
+    assert "roughness" in PROSE("places_lead", told=False)
 
 
 def test_what_a_disc_hides_is_measured_on_them(told: CellStore) -> None:

@@ -27,6 +27,7 @@ class Sample:
         labels: (N,) classes, or thirds of the true numbers.
         groups, cell_id: (N,) names.
         truth: (N,) true numbers; None where there are classes.
+        told: whether the instrument told the masks; else they are found in the images.
     """
 
     canvases: Canvases
@@ -36,6 +37,7 @@ class Sample:
     groups: np.ndarray
     cell_id: np.ndarray
     truth: Floats | None = None
+    told: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,7 +76,9 @@ def read_sample(
     masks = masks_on_canvas(store, rows, canvases)
     cell_id = names["cell_id"].to_numpy(str)[rows]
     known = None if truth is None else truth[rows]
-    return Sample(canvases, store.axes, masks, labels[rows], group[rows], cell_id, known)
+    return Sample(
+        canvases, store.axes, masks, labels[rows], group[rows], cell_id, known, store.has_masks
+    )
 
 
 def first_number(store: CellStore, data: StudyData) -> Floats:

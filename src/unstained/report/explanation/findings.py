@@ -196,7 +196,7 @@ def _rough(found: Explained) -> Iterator[Finding]:
         yield Finding(
             "neutral",
             f"{empty} of {len(found.sample)} cells have no mask",
-            PROSE("rough"),
+            PROSE("rough", told=found.sample.told),
         )
 
 

@@ -104,7 +104,7 @@ def _places(found: Explained, params: ExplainParams) -> Section:
             PROSE("pointing_caption", tolerance=f"{params.pointing_tolerance_px:g}"),
         ),
     )
-    lead = PROSE("places_lead")
+    lead = PROSE("places_lead", told=found.sample.told)
     return Section("places", "Does the evidence lie in the cell?", "Places", lead, blocks)
 
 
