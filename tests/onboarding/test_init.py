@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.data.cif_study import write_study
 from tests.onboarding.sources import CLASSES, write_jpegs, write_plates, write_rows
 from tests.synthetic import write_films, write_ifc, write_image, write_montage
 from unstained.cli import app, guarded
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
+from unstained.data.splits.partition import make_split
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import UnstainedError
 from unstained.pipeline.runner import run_stage
@@ -150,14 +153,15 @@ def test_the_split_that_was_told_is_the_one_that_is_made(init: Any, tmp_path: Pa
         "plates", source, "--pixel-size", 0.3, "--group", "well", "--value", "none",
         "--min-cells", 1,
     )  # fmt: skip
-    for stage in ("ingest", "validate", "split"):
-        run_stage(stage, "plates", root=Path.cwd())
-    with Path("runs/plates/split/summary.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    cells = ingested("plates").table
+    study = load_params(Path("params.yaml")).studies["plates"]
+    clusters = pa.table({"cell_id": pa.array([], pa.string()), "cluster": pa.array([], pa.int64())})
+    table = pa.Table.from_pandas(cells[["cell_id", "group", "label", "external"]])
+    part_of = make_split(table, clusters, study.recipes["demo"].split, 42).table["part"].to_pylist()
     for part in ("train", "val", "test"):
-        classes = {row["label"]: int(row["cells"]) for row in rows if row["part"] == part}
+        classes = cells["label"][np.array(part_of) == part].value_counts()
         words = ", ".join(f"{name} {classes[name]}" for name in CLASSES)
-        assert f"{part} {sum(classes.values())} ({words})" in said
+        assert f"{part} {classes.sum()} ({words})" in said
 
 
 def test_a_group_that_cannot_be_split_is_refused_with_those_that_can(
@@ -213,9 +217,38 @@ def test_an_export_of_an_imaging_flow_cytometer(init: Any, tmp_path: Path) -> No
     words[words.index("--label") + 1] = "start"
     said = init(*words)
     assert "8 groups; train" in said
+    assert written("flow").target_names == ("DNA",)
     cells = ingested("flow").table
     assert cells["label"].value_counts().to_dict() == {"a": 16, "b": 16}
     assert cells["marker_DNA"].notna().all()
+
+
+def test_amnis_files_with_populations(init: Any, tmp_path: Path) -> None:
+    write_study(tmp_path / "source", acquisitions=6, cells=20)
+    source = tmp_path / "source"
+    message = asked(init, "tubes", source, "--marker", "DNA=Ch2", "--label", "populations")
+    assert "channels: brightfield (the only brightfield channel" in message
+    assert "0.5   an ImageStream at 40x" in message
+    said = init(*proposed(message))
+    assert "6 groups; train" in said
+    assert "cells: 120 (in 6 acquisitions; coarse 54, fine 54; 12 without a class)" in said
+    data = written("tubes")
+    assert (data.reader, data.class_names) == ("cif", ("coarse", "fine"))
+    assert data.target_names == ("DNA",)
+    store = ingested("tubes")
+    assert store.table["label"].value_counts().to_dict() == {"coarse": 54, "fine": 54}
+    again = ("tubes", source, "--force", "--pixel-size", 0.5, "--min-cells", 5)
+    said = init(*again, "--class", "smooth=^coarse$", "--class", "grained=^fine$")
+    cif = written("tubes").cif
+    assert cif is not None
+    assert cif.populations == {"smooth": "^coarse$", "grained": "^fine$"}
+    assert "grained 54, smooth 54" in said
+
+
+def test_no_option_is_accepted_and_ignored(init: Any, tmp_path: Path) -> None:
+    source = write_jpegs(tmp_path / "source")
+    message = asked(init, "smear", source, "--pixel-size", 0.1, "--marker", "DNA=Ch2")
+    assert "--marker means nothing for this layout (table)" in message
 
 
 def test_montages(init: Any, tmp_path: Path) -> None:

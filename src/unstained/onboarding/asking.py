@@ -88,6 +88,7 @@ class Draft:
         decisions, questions: in order.
         untold: sentences on what files cannot tell, and warnings.
         table: rows that the study needs as a table of their own, where no table says it so.
+        counts: cells of each class, where the reader tells them only as it decodes.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class Draft:
     questions: list[Question] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
     table: pa.Table | None = None
+    counts: dict[str, int] | None = None
 
     def decide(self, what: str, value: object, reason: str) -> None:
         """Note a decision."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from unstained.onboarding.asking import Choice, Draft, Question, listed
 from unstained.onboarding.layouts import Standards
 from unstained.onboarding.options import Options
@@ -10,6 +12,11 @@ from unstained.onboarding.trial import Trial
 
 def check_trial(draft: Draft, trial: Trial, standards: Standards, options: Options) -> None:
     """Note what was read, and ask about what would stop the run."""
+    if draft.counts is not None:
+        unknown = max(0, trial.total - sum(draft.counts.values()))
+        trial.counts = Counter()
+        trial.counts.update(draft.counts)
+        trial.counts[None] = unknown
     draft.decide("cells", trial.total, f"in {trial.acquisitions} acquisitions; {_words(trial)}")
     if options.on_error is not None:
         draft.more["ingest"] = {"on_error": options.on_error}

@@ -8,18 +8,47 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from unstained.errors import SourceError
+from unstained.errors import ParameterError, SourceError
 from unstained.onboarding.asking import Draft
 from unstained.onboarding.folders import draft_folders
+from unstained.onboarding.imagestream import draft_cif
 from unstained.onboarding.layouts import Standards, layout
 from unstained.onboarding.numbered import draft_ifc, draft_montage
-from unstained.onboarding.options import Options
+from unstained.onboarding.options import Options, option_of
 from unstained.onboarding.rows import draft_rows
 from unstained.onboarding.tables import find_table, read_table
 from unstained.onboarding.tree import TABLE_SUFFIXES, Tree, survey
 
 Drafter = Callable[[Tree, Options, Standards], Draft]
-NUMBERED: Final[Mapping[str, Drafter]] = {"zhu_ifc": draft_ifc, "jurkat_montage": draft_montage}
+NUMBERED: Final[Mapping[str, Drafter]] = {
+    "zhu_ifc": draft_ifc,
+    "jurkat_montage": draft_montage,
+    "cif": draft_cif,
+}
+
+ALWAYS: Final = frozenset(
+    {
+        "table",
+        "reader",
+        "min_cells",
+        "pixel_size",
+        "canvas",
+        "on_error",
+        "title",
+        "question",
+        "force",
+    }
+)
+MEANT: Final[Mapping[str, frozenset[str]]] = {
+    "rows": frozenset(
+        {"image", "label", "without", "value", "group", "object", "external", "channel", "pages"}
+    ),
+    "folders": frozenset({"label", "class_", "without", "group", "channel", "pages"}),
+    "zhu_ifc": frozenset({"label", "class_", "group", "channel", "marker"}),
+    "jurkat_montage": frozenset({"label", "class_", "group", "channel", "marker"}),
+    "cif": frozenset({"label", "class_", "group", "channel", "marker"}),
+}
+"""Options that mean something: for every layout, and for each."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +82,7 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     reader = draft.take("layout", layout(tree, table_file is not None, options.reader))
     if draft.questions or reader is None:
         return Looked(tree.root, draft)
+    _refuse_unused(reader, table_file is not None, options)
     if reader in NUMBERED:
         made = NUMBERED[reader](tree, options, standards)
     elif table_file is None:
@@ -65,6 +95,22 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     made.data["reader"], made.data["source"] = reader, str(tree.root)
     made.decisions[:0] = draft.decisions
     return Looked(tree.root, made)
+
+
+def _refuse_unused(reader: str, table: bool, options: Options) -> None:
+    """No option is accepted and ignored.
+
+    Raises:
+        ParameterError: one means nothing for this layout.
+    """
+    kind = "rows" if table else "folders" if reader == "table" else reader
+    foreign = sorted(options.given() - ALWAYS - MEANT[kind])
+    if foreign:
+        known = ", ".join(sorted(map(option_of, MEANT[kind])))
+        raise ParameterError(
+            f"{option_of(foreign[0])} means nothing for this layout ({reader})",
+            f"leave it out; what is asked here: {known}",
+        )
 
 
 def _named(table: Path, root: Path) -> str:

@@ -13,14 +13,14 @@ from unstained.onboarding.asking import Draft, require
 from unstained.onboarding.axes import image_axes
 from unstained.onboarding.labels import Told
 from unstained.onboarding.layouts import Standards, group, pixel_size
-from unstained.onboarding.numbered import folder_classes
+from unstained.onboarding.numbered import APART, FOLDER, folder_classes
 from unstained.onboarding.options import Options
 from unstained.onboarding.pixels import Seen, look
 from unstained.onboarding.tree import Tree, joined
 
 LOOKED_AT: Final = 96
 """Files that are opened."""
-FOLDER, NAME = "folder", "name"
+NAME: Final = "name"
 CELLS_PER_NAME: Final = 2
 """Files whose names begin alike, on average, from which the beginning could name a recording."""
 
@@ -46,7 +46,7 @@ def draft_folders(tree: Tree, options: Options, standards: Standards) -> Draft:
         candidates[FOLDER] = folders
     if 1 < len(set(names)) <= len(names) / CELLS_PER_NAME and set(names) != set(folders):
         candidates[NAME] = names
-    chosen = group(draft, options, standards, candidates, labels, FOLDER.__eq__)
+    chosen = group(draft, options, standards, candidates, labels, FOLDER.__eq__, APART)
     if options.without or chosen == NAME:
         groups = names if chosen == NAME else folders
         _tabulate(draft, told, options, files, labels, groups)

@@ -100,13 +100,13 @@ def by_patterns(folders: Sequence[str], given: Sequence[str]) -> Told:
     return Told(tuple(rules), tuple(dict(rules)), of_folder)
 
 
-def choose(found: Mapping[str, Told], given: str | None) -> Answer:
-    """Which way tells the class, or the question for it.
+def choose(found: Mapping[str, Told], given: str | None, *, values: bool = False) -> Answer:
+    """Which way tells the class, or the question for it; none where there are values to predict.
 
     Raises:
         ParameterError: folders tell no class.
     """
-    if not found and given in (None, NONE):
+    if not found and not values and given in (None, NONE):
         raise ParameterError(
             "folders tell no class, and there is no table",
             "sort the images into a folder for each class, or name a table that tells of each "
@@ -116,4 +116,5 @@ def choose(found: Mapping[str, Told], given: str | None) -> Answer:
         Choice(name, f"{len(way.classes)} classes: {listed(way.classes, 6)}")
         for name, way in found.items()
     ]
-    return pick("--label", "Which part of the folders' names is the class?", given, choices)
+    text = "Which part of the folders' names is the class?"
+    return pick("--label", text, given, choices, optional="stains alone" if values else "")

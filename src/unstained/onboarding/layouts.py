@@ -97,6 +97,7 @@ def group(
     candidates: Mapping[str, Sequence[str]],
     labels: Sequence[str | None],
     said: Callable[[str], bool],
+    because: str = "its name says so",
 ) -> str | None:
     """Decide by what cells are grouped, or ask; tells what a grouped split would leave.
 
@@ -106,7 +107,8 @@ def group(
         standards: the project's.
         candidates: name -> group of each cell.
         labels: of each cell, in the same order.
-        said: whether a candidate's name says that it is one.
+        said: whether a candidate is one beyond doubt.
+        because: why it is.
 
     Returns:
         The candidate; None for none, or while it is asked for.
@@ -133,7 +135,8 @@ def group(
         draft.more["split"] = {"strategy": "stratified"}
         return None
     text = "Which cells were recorded together? They must not be on both sides of the split."
-    chosen = draft.take("group", pick("--group", text, options.group, choices, optional=alone))
+    answer = pick("--group", text, options.group, choices, optional=alone, because=because)
+    chosen = draft.take("group", answer)
     if chosen is None:
         return None
     _require(chosen, found)

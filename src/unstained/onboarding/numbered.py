@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from unstained.data.store.schema import MARKER_PREFIX
 from unstained.errors import ParameterError
-from unstained.onboarding.asking import Choice, Draft, Question, pick
+from unstained.onboarding.asking import Choice, Draft, Question, pick, require
 from unstained.onboarding.labels import Told, by_patterns, choose, ways
 from unstained.onboarding.layouts import IMAGESTREAM, Standards, group, pixel_size
 from unstained.onboarding.options import Options
@@ -17,6 +19,8 @@ from unstained.onboarding.tree import IFC_NAME, MONTAGE_NAME, Tree, joined, spre
 
 LOOKED_AT: Final = 24
 """Files of each channel that are opened."""
+FOLDER: Final = "folder"
+APART: Final = "folders keep samples apart"
 BLOCK: Final = 30
 """Tiles of a montage that stay together: a column."""
 
@@ -26,12 +30,11 @@ def draft_ifc(tree: Tree, options: Options, standards: Standards) -> Draft:
     draft = Draft()
     _channels(draft, tree, options, IFC_NAME)
     told = folder_classes(draft, tree, options, levels=False)
-    if told is None:
-        return draft
     cells = {folder: _objects(names) for folder, names in tree.folders.items()}
-    labels = [told.of_folder[folder] for folder, count in cells.items() for _ in range(count)]
+    of_folder = told.of_folder if told else {}
+    labels = [of_folder.get(folder) for folder, count in cells.items() for _ in range(count)]
     folders = [folder for folder, count in cells.items() for _ in range(count)]
-    group(draft, options, standards, {"folder": folders}, labels, lambda _: True)
+    group(draft, options, standards, {FOLDER: folders}, labels, FOLDER.__eq__, APART)
     draft.data["group"] = "acquisition"
     return draft
 
@@ -41,9 +44,11 @@ def draft_montage(tree: Tree, options: Options, standards: Standards) -> Draft:
     draft = Draft()
     _channels(draft, tree, options, MONTAGE_NAME)
     folder_classes(draft, tree, options, levels=False)
-    if options.group == "acquisition":
+    if options.group is not None:
+        require("--group", options.group, ("block", "montage"))
+    if options.group == "montage":
         draft.data["group"] = "acquisition"
-        draft.decide("group", "acquisition", "a montage; asked for by --group")
+        draft.decide("group", "montage", "asked for by --group")
     else:
         draft.data |= {"group": "block", "block_size": BLOCK}
         draft.decide("group", "block", f"{BLOCK} tiles that follow each other in a montage")
@@ -55,19 +60,17 @@ def draft_montage(tree: Tree, options: Options, standards: Standards) -> Draft:
 
 
 def folder_classes(draft: Draft, tree: Tree, options: Options, *, levels: bool) -> Told | None:
-    """The task of classes that folders tell, noted in the draft; None while it is asked for."""
-    folders = list(tree.folders)
+    """Tasks: classes that folders tell, and stains; returns the classes, None without them."""
+    folders, stains = list(tree.folders), marker_tasks(draft)
+    told = None
     if options.class_:
         told = by_patterns(folders, options.class_)
         draft.decide("class", ", ".join(told.classes), "asked for by --class")
     else:
         found = ways(folders, levels=levels)
-        answer = choose(found, options.label)
-        chosen = draft.take("class", answer)
-        if chosen is None:
-            return None
-        told = found[chosen]
-    draft.data["tasks"] = {"type": told.task()}
+        chosen = draft.take("class", choose(found, options.label, values=bool(stains)))
+        told = None if chosen is None else found[chosen]
+    draft.data["tasks"] = ({"type": told.task()} if told else {}) | stains
     return told
 
 
@@ -76,12 +79,12 @@ def _objects(names: Sequence[str]) -> int:
     return len({name.rsplit("_Ch", 1)[0].lower() for name in names})
 
 
-def _channels(draft: Draft, tree: Tree, options: Options, pattern: object) -> None:
+def _channels(draft: Draft, tree: Tree, options: Options, pattern: re.Pattern[str]) -> None:
     """Which channel is seen, which are stains, and the scale."""
     paths: dict[int, list[str]] = {}
     for folder, names in tree.folders.items():
         for name in names:
-            found = pattern.fullmatch(name)  # type: ignore[attr-defined]
+            found = pattern.fullmatch(name)
             if found:
                 paths.setdefault(int(found[1]), []).append(joined(folder, name))
     choices, everything = [], []
@@ -91,35 +94,46 @@ def _channels(draft: Draft, tree: Tree, options: Options, pattern: object) -> No
         everything += seen
         level = float(np.median([one.background for one in seen])) if seen else 0.0
         contrast = float(np.median([one.spread for one in seen])) if seen else 0.0
-        choices.append(
-            Choice(f"Ch{number}", f"{len(files)} images, background {level:.0f}, "
-                   f"contrast {contrast:.0%} of it")
-        )  # fmt: skip
+        what = f"{len(files)} images, background {level:.0f}, contrast {contrast:.0%} of it"
+        choices.append(Choice(f"Ch{number}", what))
     draft.decide("pixels", pixel_words(everything), f"{len(everything)} files looked at")
+    choose_channels(draft, choices, options)
+    size = draft.take("pixel size", pixel_size(everything, options.pixel_size, IMAGESTREAM))
+    draft.data["pixel_size_um"] = float(size) if size else 1.0
+
+
+def choose_channels(draft: Draft, choices: Sequence[Choice], options: Options) -> None:
+    """Channels that models see, and stains, by options or as they are asked for."""
     markers = _markers(options.marker, [choice.value for choice in choices])
     left = [choice for choice in choices if choice.value not in markers.values()]
     wanted = options.channel
+    for name in wanted[1:]:
+        require("--channel", name, [choice.value for choice in left])
     text = "Which channel is the label-free one (brightfield: bright, with low contrast)?"
-    if len(wanted) > 1:
-        for name in wanted:
-            pick("--channel", text, name, left)
-        draft.data["channels"] = list(wanted)
-        draft.decide("channels", ", ".join(wanted), "asked for by --channel")
-    else:
-        answer = pick("--channel", text, wanted[0] if wanted else None, left)
-        draft.take("channels", answer)
-        draft.data["channels"] = ["Ch1" if isinstance(answer, Question) else answer[0]]
+    first = wanted[0] if wanted else None
+    answer = pick("--channel", text, first, left, because="the files say so")
+    draft.take("channels", answer)
+    seen = left[0].value if isinstance(answer, Question) else answer[0]
+    draft.data["channels"] = [seen, *wanted[1:]]
+    if wanted[1:]:
+        draft.decide("further channels", ", ".join(wanted[1:]), "asked for by --channel")
     if markers:
         draft.data["markers"] = markers
         draft.decide("markers", ", ".join(markers), "asked for by --marker")
-    unused = [c.value for c in left if c.value not in draft.data["channels"]]
+    unused = [one.value for one in left if one.value not in draft.data["channels"]]
     if unused:
         draft.untold.append(
             f"What {', '.join(unused)} show cannot be told from files: they are not used. A stain "
             f"becomes a value to predict by --marker NAME={unused[0]}."
         )
-    size = draft.take("pixel size", pixel_size(everything, options.pixel_size, IMAGESTREAM))
-    draft.data["pixel_size_um"] = float(size) if size else 1.0
+
+
+def marker_tasks(draft: Draft) -> dict[str, Any]:
+    """A value to predict for each stain."""
+    return {
+        name: {"kind": "value", "column": f"{MARKER_PREFIX}{name}", "unit": "integrated counts"}
+        for name in draft.data.get("markers", {})
+    }
 
 
 def _markers(given: Sequence[str], known: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,11 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 
+def option_of(field: str) -> str:
+    """The option of a field, as it is typed."""
+    return f"--{field.strip('_').replace('_', '-')}"
+
+
 @dataclass(frozen=True)
 class Options:
     """Options of `unstained init`; a field's name is its option's, with hyphens.
@@ -55,13 +60,17 @@ class Options:
     question: str | None = None
     force: bool = False
 
+    def given(self) -> set[str]:
+        """Fields that the user gave."""
+        return {one.name for one in fields(self) if getattr(self, one.name) != one.default}
+
     def command(
         self, study: str, path: str, answers: Iterable[tuple[str, str]], *, force: bool = False
     ) -> str:
         """The same command with further answers, as it is typed."""
         words = ["unstained", "init", study, path]
         for one in fields(self):
-            value, name = getattr(self, one.name), f"--{one.name.strip('_').replace('_', '-')}"
+            value, name = getattr(self, one.name), option_of(one.name)
             if value is True:
                 words.append(name)
             elif isinstance(value, tuple):

@@ -19,7 +19,7 @@ RESERVED: Final = frozenset({"configure", "null", "true", "false", "yes", "no", 
 """Names that mean something else in YAML, or as a folder below runs/."""
 ORDER: Final = (
     "title", "question", "reader", "source", "table", "pixels", "pixel_size_um", "channels",
-    "frames", "normalise", "markers", "tasks", "group", "block_size", "canvas",
+    "frames", "normalise", "markers", "tasks", "cif", "group", "block_size", "canvas",
 )  # fmt: skip
 """Keys of `data` that are written, in order."""
 

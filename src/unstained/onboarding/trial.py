@@ -86,7 +86,8 @@ def read_some(reader: Reader) -> Trial:
                 cells = _decoded(reader, acquisition, [listing.items[at] for at in places], found)
                 if listing.cells is None:
                     found.counts[label] += len(cells)
-                found.cells.setdefault(label or ALL, []).extend(spread(cells, share))
+                for one, pixels in spread(cells, share):
+                    found.cells.setdefault(label or one or ALL, []).append(pixels)
     return found
 
 
@@ -98,11 +99,13 @@ def _label(acquisition: Acquisition, item: Item) -> str | None:
 
 def _decoded(
     reader: Reader, acquisition: Acquisition, items: Sequence[Item], found: Trial
-) -> list[np.ndarray]:
+) -> list[tuple[str, np.ndarray]]:
+    """Class and planes of cells; '' where decoding tells no class."""
     cells = []
     for outcome in reader.decode(acquisition, items):
         if isinstance(outcome, Refused):
             found.refused.append(outcome)
         elif isinstance(outcome, Cell):
-            cells.append(reader.data.axes.fold(outcome.pixels))
+            label = str(outcome.told.get(LABEL) or "")
+            cells.append((label, reader.data.axes.fold(outcome.pixels)))
     return cells
