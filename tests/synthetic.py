@@ -48,6 +48,7 @@ def make_store(
     seed: int = 0,
     dtype: type[np.unsignedinteger] = np.uint16,
     external_groups: int = 0,
+    outside: tuple[str, ...] = (),
     confound: float = 0.0,
     missing_markers: float = 0.0,
     blocks_per_group: int = 1,
@@ -70,6 +71,7 @@ def make_store(
         seed: same seed, same bytes.
         dtype: np.uint8 or np.uint16.
         external_groups: further acquisitions of every class, external.
+        outside: classes of which all acquisitions are external.
         confound: 0 to 1: fraction by which class k's lamp is brighter by 40 % a class.
         missing_markers: fraction of cells whose marker is NaN.
         blocks_per_group: blocks of contiguous cells within an acquisition that are groups of their
@@ -91,7 +93,7 @@ def make_store(
         source="files",
     )
     acquisitions = sorted(
-        (f"{name}_{number:02d}", label, number >= groups_per_class)
+        (f"{name}_{number:02d}", label, number >= groups_per_class or name in outside)
         for label, name in enumerate(classes)
         for number in range(groups_per_class + external_groups)
     )

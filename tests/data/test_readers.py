@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from tests.synthetic import write_ifc, write_image, write_montage
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
+from unstained.data.readers.external import marked_external
 from unstained.data.readers.facts import file_facts
 from unstained.data.readers.images import ImageError, read_grey, read_image
 from unstained.data.readers.jurkat_montage import fillers
 from unstained.data.readers.protocol import Acquisition, Filler, Outcome, Reader, Refused
 from unstained.data.store.blocks import Cell
 from unstained.data.store.inventory import Tally, check_inventory
-from unstained.errors import ParameterError, SourceError
+from unstained.errors import ParameterError, SourceError, UnstainedError
 from unstained.imaging.axes import COLOURS, Axes
 
 RNG = np.random.default_rng(0)
@@ -485,6 +487,31 @@ def test_inventory(tmp_path: Path, repository: Path) -> None:
     del tallies[astrocytes]
     with pytest.raises(SourceError, match="class astrocyte has no cell"):
         check_inventory(study(repository), tmp_path, tallies)
+    outside = replace(astrocytes, external=True)
+    check_inventory(study(repository), tmp_path, tallies | {outside: Tally(3)})
+    check_inventory(study(repository), tmp_path, {outside: Tally(3)})
+
+
+def test_whole_experiments_are_external_by_their_path(tmp_path: Path, repository: Path) -> None:
+    write_ifc(tmp_path / "day1", {"a_1": 1, "n_1": 1}, channels=("Ch1",))
+    write_ifc(tmp_path / "day2", {"a_1": 1, "nt3": 1}, channels=("Ch1",))
+    found = open_reader(study(repository), tmp_path).acquisitions()
+    external = {one.name: one.external for one in marked_external(found, ["^day1/a"])}
+    assert external == {"day1/a_1": True, "day1/n_1": False, "day2/a_1": False, "day2/nt3": True}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "error", "said"),
+    [
+        ("day3", SourceError, "no acquisition is external by the pattern 'day3' .there are: a_1"),
+        ("(", ParameterError, "is no regular expression"),
+    ],
+)
+def test_patterns_that_mark_nothing_are_refused(
+    pattern: str, error: type[UnstainedError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        marked_external([Acquisition("a_1", "a", False, "a_1", "a_1")], [pattern])
 
 
 @pytest.mark.parametrize(

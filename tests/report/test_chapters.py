@@ -83,6 +83,19 @@ def test_external_cells_have_a_section_only_where_there_are_any(page: Page) -> N
     assert "markers" in keys
 
 
+def test_classes_without_external_cells_are_said_to_be_left_out() -> None:
+    every = make_cells(external=True)
+    cells = every.take(np.flatnonzero((every.part != "external") | (every.labels != 1)))
+    data, params = study(), evaluate_params()
+    page = build_page(
+        make_evaluation(models=(make_model(cells, data, params),), cells=cells), EXAMPLES, 0
+    )
+    (table,) = tables(page, "external")
+    assert [row[0].text for row in table.rows] == ["net, alpha", "net, gamma"]
+    assert table.note.startswith("No external cell belongs to beta: averages over classes")
+    assert undefined_numbers(render(page)) == []
+
+
 def test_lossy_compression_is_said_of_the_cells_where_there_is_any(page: Page) -> None:
     lossy = build_page(make_evaluation(), EXAMPLES, 1234)
     assert "1,234 cells come from files that were compressed with loss" in render(lossy)

@@ -22,7 +22,7 @@ import tifffile
 from tests.data.cif_writer import random_objects, write_cif, write_population
 from tests.synthetic import asked, tasks, write_colour, write_ifc, write_image
 from unstained.config.project import load_params
-from unstained.config.study import SimulateParams
+from unstained.config.study import SimulateParams, TableParams
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, SourceError, UnstainedError
 from unstained.files import tree_sha256
@@ -174,6 +174,21 @@ def test_repaired_file_is_packed_again(source: Path, raw: Path, tmp_path: Path) 
     assert report.notes == ("1 of 8 blocks were finished by an earlier run",)
     run(tmp_path / "fresh", raw)
     assert tree_sha256(tmp_path / "x/partial") == tree_sha256(tmp_path / "fresh/partial")
+
+
+def test_cells_are_external_by_path_or_by_a_table(raw: Path, tmp_path: Path) -> None:
+    _, store = run(tmp_path, raw, data={"external": ("^a_2", "n_1")})
+    outside = store.table.groupby("acquisition")["external"].mean().to_dict()
+    assert outside == {"a_1": 0, "a_2": 1, "n_1": 1, "nt3": 1, "o_1": 0}
+    columns = TableParams(file="cells.csv", image="file", acquisition="plate", external="held")
+    lineage = {"lineage": {"kind": "classes", "names": ["astrocyte", "neuron"]}}
+    data = {"reader": "table", "markers": {}, "table": columns, "tasks": tasks(lineage)}
+    write_ifc(tmp_path / "source", {"a": 4}, channels=("Ch1",))
+    rows = [f"a/a_{cell}_Ch1.ome.tif,p,{cell == 2},neuron" for cell in range(4)]
+    (tmp_path / "source/cells.csv").write_text("\n".join(["file,plate,held,label", *rows]))
+    _, store = run(tmp_path, tmp_path / "source", data=data)
+    assert store.table["external"].tolist() == [False, False, True, False]
+    assert store.table["label"].tolist() == ["neuron"] * 4
 
 
 def test_files_compressed_with_loss_are_counted(tmp_path: Path) -> None:

@@ -131,3 +131,21 @@ def test_no_shortcut_passes_where_shortcuts_fail(tmp_path: Path) -> None:
     assert report.metrics["background_verdict"] == "not identifiable"
     text = (tmp_path / "out" / "shortcuts.csv").read_text()
     assert "background,grouped,,,,0.3333,not identifiable" in text
+
+
+def test_classes_of_external_cells_alone_are_said_and_do_not_stop_it(tmp_path: Path) -> None:
+    make_store(tmp_path / "store", groups_per_class=5, cells_per_group=10, outside=("b",))
+    report = validate(tmp_path, min_cells_per_class=50)
+    assert any(note.startswith("b: all cells are external") for note in report.notes)
+    audit = read_json(tmp_path / "out" / "audit.json")
+    assert {probe["chance"] for probe in audit["probes"]} == {0.5}
+    assert [entry["external_cells"] for entry in audit["classes"]] == [0, 50, 0]
+    with pytest.raises(ValidationError, match="1 row breaks it: d"):
+        validate(tmp_path, "abcd", min_cells_per_class=50)
+
+
+def test_a_source_of_external_cells_alone_is_only_to_be_judged(tmp_path: Path) -> None:
+    make_store(tmp_path / "store", groups_per_class=2, cells_per_group=4, outside=tuple("abc"))
+    with pytest.raises(ValidationError, match="nothing to learn from") as caught:
+        validate(tmp_path)
+    assert caught.value.remedy.endswith("unstained run monitor blobs")

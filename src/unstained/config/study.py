@@ -102,6 +102,11 @@ class StudyData(Params):
     primary: str | None = Field(
         default=None, description="task that models are chosen and promoted by; None: the first"
     )
+    external: tuple[str, ...] = Field(
+        default=(),
+        description="regular expressions on an acquisition's whole path: external test cells, "
+        "beside those of a rule or of a table's column that says so",
+    )
     group: Literal["acquisition", "block"]
     block_size: Count = Field(default=30, description="tiles a block, where group is 'block'")
     canvas: Annotated[int, Field(ge=16, le=512)] = Field(

@@ -167,7 +167,8 @@ def _check_truth(tasks: Tasks, truth: np.ndarray) -> None:
             if missing:
                 raise TrainingError(
                     f"no training cell belongs to: {', '.join(missing)}",
-                    "raise tune.max_cells or split.fractions, or remove the class from the study",
+                    "raise tune.max_cells or split.fractions, add cells of it that are not "
+                    "external, or remove the class from the study",
                 )
 
 

@@ -128,10 +128,11 @@ def _source(params: IngestStageParams, job: Job) -> Path:
 
 def _survey(reader: Reader, ingest: IngestParams) -> _Count:
     """Check every name of the source."""
+    from unstained.data.readers.external import marked_external
     from unstained.data.store.inventory import Tally
 
     named = _Count()
-    for acquisition in reader.acquisitions():
+    for acquisition in marked_external(reader.acquisitions(), reader.data.external):
         listing = reader.items(acquisition)
         if listing.refused and ingest.on_error == "fail":
             raise listing.refused[0].error()

@@ -55,9 +55,9 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     """Check the table, then audit the cells.
 
     Raises:
-        ValidationError: an expectation does not hold, or a shortcut was found and
-            `validate.on_shortcut` is 'fail'. What was found is left in the scratch directory,
-            which the message names.
+        ValidationError: all cells are external, an expectation does not hold, or a shortcut was
+            found and `validate.on_shortcut` is 'fail'. What was found is left in the scratch
+            directory, which the message names.
     """
     import pyarrow.parquet as pq
 
@@ -65,6 +65,11 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     from unstained.data.store.cell_store import CellStore
 
     store = CellStore.open(inputs["store"])
+    if store.columns("external")["external"].all():
+        raise ValidationError(
+            "all cells of the source are external: there is nothing to learn from",
+            f"judge the study's champion on them: unstained run monitor {job.study}",
+        )
     expectations = _check_expectations(store, params, outputs["docs"], job)
     audit = audit_store(
         store,

@@ -18,6 +18,7 @@ from unstained.data.audit.findings import (
     duplicate_findings,
     group_findings,
     shortcut_findings,
+    untrained_findings,
 )
 from unstained.data.audit.probes import read_probes
 from unstained.data.audit.shortcuts import ProbeResult, audit_shortcuts, sample_rows
@@ -67,7 +68,7 @@ def audit_store(
 
     Args:
         store: the cells.
-        class_names: classes in label order; each must have cells that are not external.
+        class_names: classes in label order; those of external cells alone are said and left out.
         canvas: side in pixels of the square in which cells are compared.
         params: distances, folds, margin, confidence, cells at the most.
         seed: `common.seed`.
@@ -84,7 +85,7 @@ def audit_store(
     findings = duplicate_findings(_duplicate_counts(cells, duplicates))
     probes: Sequence[ProbeResult] = ()
     if class_names:
-        labels = store.labels(class_names)[rows]
+        _, labels = np.unique(store.labels(class_names)[rows], return_inverse=True)
         probes = audit_shortcuts(statistics, labels, groups[rows], params, seed)
         constant = [name for name, values in statistics.items() if not np.ptp(values, axis=0).any()]
         levels = _by_class(overview, "background")
@@ -120,12 +121,14 @@ def _cells(store: CellStore) -> tuple[pa.ChunkedArray, pd.DataFrame]:
 
 
 def _by_class(overview: dict[str, Any], key: str) -> dict[str, Any]:
-    return {entry["label"]: entry[key] for entry in overview["classes"]}
+    return {entry["label"]: entry[key] for entry in overview["classes"] if entry["cells"]}
 
 
 def _population_findings(overview: dict[str, Any]) -> list[Finding]:
     mixed = sum(len(entry["cells"]) > 1 for entry in overview["group_table"])
+    outside = [entry["label"] for entry in overview["classes"] if not entry["cells"]]
     return [
+        *untrained_findings(outside),
         balance_finding(_by_class(overview, "cells")),
         *group_findings(_by_class(overview, "groups"), _by_class(overview, "acquisitions"), mixed),
     ]

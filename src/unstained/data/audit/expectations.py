@@ -92,7 +92,7 @@ def check_table(
             checks.append(_Check("Cells", partial(read, *names), expectations, cells))
     if data.class_names and {"label", "external"} <= set(columns):
         classes = partial(_class_table, read, data)
-        naming = partial(_pick, data.class_names)
+        naming = partial(_pick_class, read, data)
         checks.append(_Check("Classes", classes, _class_expectations(min_cells), naming))
     if data.targets:
         targets = partial(_target_table, read, columns, data)
@@ -138,6 +138,10 @@ def _pick(names: Sequence[str], rows: list[int]) -> list[str]:
     return [names[row] for row in rows]
 
 
+def _pick_class(read: Reader, data: StudyData, rows: list[int]) -> list[str]:
+    return _pick(_class_table(read, data)["label"].tolist(), rows)
+
+
 def _cell_names(read: Reader, columns: Collection[str], rows: list[int]) -> list[str]:
     """Ids and source files of cells, where the table has them."""
     if not rows or not {"cell_id", "source_file"} <= set(columns):
@@ -160,13 +164,16 @@ def _class_table(read: Reader, data: StudyData) -> pd.DataFrame:
     import pandas as pd
 
     table = read("label", "external")
-    inner = table.loc[~table["external"].astype(bool), "label"].value_counts()
-    cells = [int(inner.get(name, 0)) for name in data.class_names]
-    return pd.DataFrame({"label": list(data.class_names), "cells": cells})
+    external = table["external"].astype(bool)
+    inner, outer = (table.loc[rows, "label"].value_counts() for rows in (~external, external))
+    names = [name for name in data.class_names if inner.get(name, 0) or not outer.get(name, 0)]
+    return pd.DataFrame({"label": names, "cells": [int(inner.get(name, 0)) for name in names]})
 
 
 def _class_expectations(min_cells: int) -> list[Any]:
-    text = f"Every class has at least {min_cells} cells that are not external"
+    text = (
+        f"Every class has at least {min_cells} cells that are not external, or external ones alone"
+    )
     return [_between("cells", text, min_value=min_cells)]
 
 

@@ -62,6 +62,17 @@ class DuplicateCounts:
     across_external: int
 
 
+def untrained_findings(classes: Sequence[str]) -> list[Finding]:
+    """Classes that only external cells have: a model can answer them, and never learns to."""
+    if not classes:
+        return []
+    text = (
+        f"{', '.join(classes)}: all cells are external, so no model learns this. External cells of "
+        "it count as wrong; scores of other cells are averages over the other classes."
+    )
+    return [Finding("warning", "classes of external cells alone", text, float(len(classes)))]
+
+
 def balance_finding(cells: dict[str, int]) -> Finding:
     """Whether classes are of like size.
 

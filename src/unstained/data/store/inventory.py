@@ -32,16 +32,17 @@ class Tally:
 def check_inventory(data: StudyData, source: Path, tallies: Mapping[Acquisition, Tally]) -> None:
     """Compare counts with `data.expected` and with the source's manifest.json, where there is one.
 
-    A count may fall short by what was quarantined, not by more.
+    A count may fall short by what was quarantined, not by more. A source of external cells alone
+    may lack classes, and so may the rest of a source that has external cells of them.
 
     Raises:
         SourceError: a class has no cell, or a count is not the promised one.
     """
     own = {a: t for a, t in tallies.items() if not a.external}
-    labels = _sum({a: t for a, t in own.items() if t.cells}, "label")
+    labels = _sum({a: t for a, t in tallies.items() if t.cells}, "label")
     required = dict.fromkeys(rule.name for rule in data.classes if not rule.external)
     empty = [name for name in required if name not in labels]
-    if empty:
+    if empty and any(tally.cells for tally in own.values()):
         raise SourceError(
             f"class {', '.join(empty)} has no cell in {source}",
             "add its directories to the source, or drop it from studies.<study>.data.classes",

@@ -107,7 +107,7 @@ def external_section(evaluation: Evaluation) -> Section | None:
     """External test cells; None where there are none."""
     if "external" not in evaluation.best.parts:
         return None
-    rows = []
+    rows, caveat = [], _sentence(evaluation.resampled["external"].caveat)
     for model in evaluation.models:
         part = model.parts["external"].scores
         for k, found in enumerate(part.classes):
@@ -126,7 +126,7 @@ def external_section(evaluation: Evaluation) -> Section | None:
         PROSE("external_caption"),
         ("", "Cells", "Recall, external", "Recall, test", "Set holds the class"),
         tuple(rows),
-        _sentence(evaluation.resampled["external"].caveat),
+        " ".join(filter(None, (_absent(evaluation), caveat))),
     )
     return Section(
         "external",
@@ -135,6 +135,13 @@ def external_section(evaluation: Evaluation) -> Section | None:
         PROSE("external_lead"),
         (table,),
     )
+
+
+def _absent(evaluation: Evaluation) -> str:
+    """Which classes have no external cell, and what that does to averages over classes."""
+    classes = evaluation.best.parts["external"].scores.classes
+    absent = [found.name for found in classes if not found.support]
+    return PROSE("external_absent", classes=", ".join(absent)) if absent else ""
 
 
 def _sentence(caveat: str) -> str:
