@@ -226,9 +226,10 @@ def test_an_export_of_an_imaging_flow_cytometer(init: Any, tmp_path: Path) -> No
 def test_amnis_files_with_populations(init: Any, tmp_path: Path) -> None:
     write_study(tmp_path / "source", acquisitions=6, cells=20)
     source = tmp_path / "source"
-    message = asked(init, "tubes", source, "--marker", "DNA=Ch2", "--label", "populations")
+    message = asked(init, "tubes", source, "--marker", "DNA=Ch2")
+    assert "populations  classes: coarse, fine" in message
     assert "channels: brightfield (the only brightfield channel" in message
-    assert "0.5   an ImageStream at 40x" in message
+    assert "pixel size: 0.5 (the files name an objective of 40x)" in message
     said = init(*proposed(message))
     assert "6 groups; train" in said
     assert "cells: 120 (in 6 acquisitions; coarse 54, fine 54; 12 without a class)" in said
@@ -258,6 +259,7 @@ def test_montages(init: Any, tmp_path: Path) -> None:
     message = asked(init, "phases", tmp_path / "source", *given)
     assert "Ch3  2 images, background" in message
     said = init(*proposed(message))
+    assert "split: grouped (6 groups; train" in said
     assert "G1 70, S_phase 70" in said
     assert (written("phases").group, written("phases").canvas) == ("block", 48)
 

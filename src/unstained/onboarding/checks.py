@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
+from unstained.errors import SplitError
 from unstained.onboarding.asking import Choice, Draft, Question, listed
+from unstained.onboarding.grouping import outlook
 from unstained.onboarding.layouts import Standards
 from unstained.onboarding.options import Options
 from unstained.onboarding.trial import Trial
@@ -18,6 +21,9 @@ def check_trial(draft: Draft, trial: Trial, standards: Standards, options: Optio
         trial.counts.update(draft.counts)
         trial.counts[None] = unknown
     draft.decide("cells", trial.total, f"in {trial.acquisitions} acquisitions; {_words(trial)}")
+    if trial.grouped:
+        groups, labels = zip(*trial.grouped, strict=True)
+        draft.decide("split", "grouped", _split(groups, labels, standards))
     if options.on_error is not None:
         draft.more["ingest"] = {"on_error": options.on_error}
         draft.decide("bad files", options.on_error, "asked for by --on-error")
@@ -28,6 +34,21 @@ def check_trial(draft: Draft, trial: Trial, standards: Standards, options: Optio
         draft.questions.append(_small_classes(trial, small, standards.min_cells))
     if options.min_cells is not None:
         draft.more["validate"] = {"min_cells_per_class": options.min_cells}
+
+
+def _split(groups: Sequence[str], labels: Sequence[str | None], standards: Standards) -> str:
+    """What a grouped split would leave.
+
+    Raises:
+        SplitError: there is none.
+    """
+    found = outlook(groups, labels, standards.split, standards.seed)
+    if found.problem:
+        raise SplitError(
+            f"no grouped split: {found.problem}",
+            "add montages, or leave small classes out: move their folders out of the source",
+        )
+    return found.words
 
 
 def _bad_files(trial: Trial) -> Question:

@@ -14,7 +14,7 @@ from unstained.data.readers.amnis.directories import CifError
 from unstained.data.readers.amnis.labels import Populations
 from unstained.data.readers.amnis.objects import Head, read_head
 from unstained.errors import ParameterError, SourceError
-from unstained.onboarding.asking import NONE, Choice, Draft, listed, pick
+from unstained.onboarding.asking import NONE, Answer, Choice, Draft, listed, pick
 from unstained.onboarding.labels import by_patterns, ways
 from unstained.onboarding.layouts import IMAGESTREAM, Standards, group, pixel_size
 from unstained.onboarding.numbered import choose_channels, marker_tasks
@@ -25,6 +25,8 @@ POPULATIONS, FILE = "populations", "file"
 EVERYTHING: Final = frozenset({"all"})
 """Populations that hold every object."""
 MOST_CLASSES: Final = 12
+PIXEL_UM: Final = {20.0: 1.0, 40.0: 0.5, 60.0: 0.33}
+"""Micrometres of an ImageStream's pixel by the magnification of its objective."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def draft_cif(tree: Tree, options: Options, standards: Standards) -> Draft:
         raise SourceError(f"{tree.root}: no .cif can be read: {draft.untold[0]}", "copy them again")
     draft.decide("pixels", "counts as recorded, with the instrument's masks", f"{len(read)} .cif")
     choose_channels(draft, _channels([head.channels for head in read.values()]), options)
-    size = draft.take("pixel size", pixel_size([], options.pixel_size, IMAGESTREAM))
+    size = draft.take("pixel size", _pixel_size(list(read.values()), options))
     draft.data["pixel_size_um"] = float(size) if size else 1.0
     told = _classes(draft, tree, read, options)
     draft.data["tasks"] = ({"type": dict(told.task)} if told else {}) | marker_tasks(draft)
@@ -81,6 +83,15 @@ def _heads(tree: Tree) -> dict[str, Head | str]:
     return found
 
 
+def _pixel_size(heads: list[Head], options: Options) -> Answer:
+    """By the objective that all files name, where it is one of an ImageStream's."""
+    found = {head.magnification for head in heads}
+    only = found.pop() if len(found) == 1 else 0.0
+    if options.pixel_size is None and only in PIXEL_UM:
+        return f"{PIXEL_UM[only]:g}", f"the files name an objective of {only:g}x"
+    return pixel_size([], options.pixel_size, IMAGESTREAM)
+
+
 def _channels(files: list[Channels]) -> list[Choice]:
     """Channels that all files hold."""
     shared = [k for k in files[0].in_use if all(k in one.in_use for one in files)]
@@ -100,7 +111,7 @@ def _channels(files: list[Channels]) -> list[Choice]:
 
 def _classes(draft: Draft, tree: Tree, read: Mapping[str, Head], options: Options) -> _Told | None:
     """Classes by IDEAS populations, or by the names of files or of their folders."""
-    found = {**_by_names(read), **_by_populations(tree, read, options)}
+    found = {**_by_populations(tree, read, options), **_by_names(read)}
     given = options.label
     if options.class_ and given is None:
         given = POPULATIONS if POPULATIONS in found else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from unstained.onboarding.asking import SHOWN, Draft
+from unstained.onboarding.asking import SHOWN, Draft, listed
 
 if TYPE_CHECKING:
     from unstained.onboarding.start import Started
@@ -43,6 +43,6 @@ def outcome_text(study: str, started: Started) -> str:
         lines.append(f"table: {started.table} (with paths that were found for its rows)")
     lines += [f"contact sheet: {started.sheet}", ""]
     others = [name for name in started.active if name != study]
-    beside = f", {', '.join(others)} too: take it out of `active` to leave it out" if others else ""
+    beside = f" beside {listed(others)}; `active` in params.yaml says which" if others else ""
     lines.append(f"Look at the contact sheet, then: make repro (it runs {study}{beside})")
     return "\n".join(lines)

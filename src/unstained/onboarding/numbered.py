@@ -123,7 +123,7 @@ def choose_channels(draft: Draft, choices: Sequence[Choice], options: Options) -
     unused = [one.value for one in left if one.value not in draft.data["channels"]]
     if unused:
         draft.untold.append(
-            f"What {', '.join(unused)} show cannot be told from files: they are not used. A stain "
+            f"What is seen in {', '.join(unused)} cannot be told from files: not used. A stain "
             f"becomes a value to predict by --marker NAME={unused[0]}."
         )
 

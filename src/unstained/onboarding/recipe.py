@@ -67,11 +67,16 @@ def demo(side: int, cells: int) -> dict[str, Any]:
     return found
 
 
+def _range(lengths: Sequence[int]) -> str:
+    low, high = lengths[0], lengths[-1]
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
 def settle(draft: Draft, sizes: Sequence[tuple[int, int]], cells: int, given: int | None) -> None:
     """Decide the canvas and what the demo does with it."""
     side, whole = canvas(sizes)
     heights, widths = (sorted(size[k] for size in sizes) for k in range(2))
-    found = f"{heights[0]} to {heights[-1]} high, {widths[0]} to {widths[-1]} wide"
+    found = f"{_range(heights)} high, {_range(widths)} wide"
     if given is not None:
         side, whole = given, float(np.mean([max(size) <= given for size in sizes]))
     why = "asked for by --canvas" if given else f"holds {whole:.0%} of the images looked at whole"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from unstained.data.readers.tabular import YES
 from unstained.errors import ParameterError, SourceError
 from unstained.onboarding.asking import Choice, Draft, pick, require
 from unstained.onboarding.axes import image_axes
@@ -161,9 +162,6 @@ class _Drafting:
     def _columns(self) -> dict[str, str]:
         """Columns of groups, external cells and object numbers."""
         section, columns = {}, [one for one in self.table.columns if one.name != self.label]
-        group = self._group(columns)
-        if group is not None:
-            section["acquisition"] = group
         text = "Does a column mark external test cells, which are never trained on?"
         answer = pick(
             "--external",
@@ -175,13 +173,20 @@ class _Drafting:
         outside = self.draft.take("external cells", answer)
         if outside is not None:
             section["external"] = outside
+        group = self._group(columns, outside)
+        if group is not None:
+            section["acquisition"] = group
         number = self._object(columns, group)
         if number is not None:
             section["object"] = number
         return section
 
-    def _group(self, columns: Sequence[Column]) -> str | None:
+    def _group(self, columns: Sequence[Column], external: str | None) -> str | None:
+        """The column of what was recorded together; external cells are in no part of a split."""
         rows = self.table.text.filter(pa.array(self.kept))
+        if external is not None:
+            flags = [(value or "").lower() for value in rows[external].to_pylist()]
+            rows = rows.filter(pa.array([flag not in YES for flag in flags]))
         used = {*self.options.value, *self.table.files}
         found = [one.name for one in columns if one.could_be_group and one.name not in used]
         told = [name for name in found if said(name, GROUP_WORDS)]

@@ -33,6 +33,7 @@ class Trial:
         acquisitions: how many there are.
         cells: class -> planes (P, h, w) of cells that were read.
         refused: files that ingest would stop at.
+        grouped: group and class of each cell that only decoding counts.
     """
 
     counts: Counter[str | None] = field(default_factory=Counter)
@@ -40,6 +41,7 @@ class Trial:
     acquisitions: int = 0
     cells: dict[str, list[np.ndarray]] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
+    grouped: list[tuple[str, str | None]] = field(default_factory=list)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -86,8 +88,11 @@ def read_some(reader: Reader) -> Trial:
                 cells = _decoded(reader, acquisition, [listing.items[at] for at in places], found)
                 if listing.cells is None:
                     found.counts[label] += len(cells)
-                for one, pixels in spread(cells, share):
-                    found.cells.setdefault(label or one or ALL, []).append(pixels)
+                    found.grouped += [(cell.group, label) for cell in cells]
+                for cell in spread(cells, share):
+                    name = label or cell.told.get(LABEL) or ALL
+                    planes = reader.data.axes.fold(cell.pixels)
+                    found.cells.setdefault(str(name), []).append(planes)
     return found
 
 
@@ -99,13 +104,7 @@ def _label(acquisition: Acquisition, item: Item) -> str | None:
 
 def _decoded(
     reader: Reader, acquisition: Acquisition, items: Sequence[Item], found: Trial
-) -> list[tuple[str, np.ndarray]]:
-    """Class and planes of cells; '' where decoding tells no class."""
-    cells = []
-    for outcome in reader.decode(acquisition, items):
-        if isinstance(outcome, Refused):
-            found.refused.append(outcome)
-        elif isinstance(outcome, Cell):
-            label = str(outcome.told.get(LABEL) or "")
-            cells.append((label, reader.data.axes.fold(outcome.pixels)))
-    return cells
+) -> list[Cell]:
+    outcomes = list(reader.decode(acquisition, items))
+    found.refused += [one for one in outcomes if isinstance(one, Refused)]
+    return [one for one in outcomes if isinstance(one, Cell)]

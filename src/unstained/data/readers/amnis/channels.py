@@ -12,6 +12,7 @@ from unstained.data.readers.amnis.directories import CifError
 IN_USE: Final = "ChannelInUseIndicators_0_11"
 LIT: Final = "BfLedIndicators_0_11"
 """Elements of the acquisition XML: a 1 or a 0 for each of twelve channels."""
+MAGNIFICATION: Final = "Magnification"
 BRIGHTFIELD: Final = "brightfield"
 """Name of the brightfield channel, where there is one alone."""
 
@@ -56,6 +57,15 @@ def read_channels(xml: bytes) -> Channels:
     if not in_use:
         raise CifError(f"does not tell its channels: {IN_USE} is missing or has no 1")
     return Channels(in_use, tuple(number for number in in_use if number in lit))
+
+
+def read_magnification(xml: bytes) -> float:
+    """Of the objective, by the acquisition XML; 0 where it does not say."""
+    try:
+        element = next(ET.fromstring(xml.rstrip(b"\0")).iter(MAGNIFICATION), None)  # noqa: S314
+        return float(element.text or 0) if element is not None else 0.0
+    except (ET.ParseError, ValueError):
+        return 0.0
 
 
 def _indicated(root: ET.Element, name: str) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from unstained.data.readers.amnis.channels import Channels, read_channels
+from unstained.data.readers.amnis.channels import Channels, read_channels, read_magnification
 from unstained.data.readers.amnis.directories import WRAP, CifError, Directory, walk
 
 WIDTH, HEIGHT, BITS, COMPRESSION, STRIP, STRIP_BYTES, SAMPLE_FORMAT = (
@@ -40,11 +40,13 @@ class Head:
         channels: those that were recorded, in the order of a strip's columns.
         channel_width: columns of a channel; 0 where the directory does not say.
         promised: objects of the file.
+        magnification: of the objective, 0 where the file does not say.
     """
 
     channels: Channels
     channel_width: int
     promised: int
+    magnification: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,9 @@ def read_head(path: Path) -> Head:
 def _head(file: BinaryIO, first: Directory | None) -> Head:
     if first is None or first.number(KIND, 0) != HEAD:
         raise CifError("is no .cif: its first directory is not Amnis's")
-    channels = read_channels(first.content(file, ACQUISITION))
-    return Head(channels, first.number(CHANNEL_WIDTH, 0), first.number(OBJECTS))
+    xml = first.content(file, ACQUISITION)
+    width, promised = first.number(CHANNEL_WIDTH, 0), first.number(OBJECTS)
+    return Head(read_channels(xml), width, promised, read_magnification(xml))
 
 
 def read_objects(path: Path) -> Objects:
