@@ -102,9 +102,11 @@ def test_one_outlier_does_not_size_the_canvas() -> None:
     assert canvas([(40, 60)] * 200 + [(40, 70)])[0] == 80
 
 
-@given(st.integers(1, 10**6), st.integers(32, 96))
-def test_epochs_fall_with_the_number_of_cells(cells: int, side: int) -> None:
-    assert 8 <= epochs(2 * cells, side) <= epochs(cells, side) <= 60
+@given(st.integers(1, 10**6), st.integers(32, 512), st.integers(1, 5))
+def test_epochs_fall_with_cells_and_planes(cells: int, side: int, planes: int) -> None:
+    most = epochs(cells, side, planes)
+    assert 8 <= epochs(2 * cells, side, planes) <= most <= 60
+    assert 8 <= epochs(cells, side, 2 * planes) <= most
 
 
 @given(st.lists(st.integers(), max_size=50, unique=True), st.integers(1, 60))

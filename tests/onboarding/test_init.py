@@ -103,6 +103,9 @@ def test_every_other_byte_of_params_yaml_stays(init: Any, tmp_path: Path) -> Non
     )
     init("smear", source, "--pixel-size", 0.2, "--force")
     again = Path("params.yaml").read_text()
+    with pytest.raises(UnstainedError, match="is no multiple of 16\n  -> take 48 or 64"):
+        init("smear", source, "--pixel-size", 0.2, "--force", "--canvas", 50)
+    assert Path("params.yaml").read_text() == again
     assert again == after.replace("pixel_size_um: 0.1\n", "pixel_size_um: 0.2\n")
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from unstained.errors import ParameterError
 from unstained.onboarding.asking import Draft
 
 STEP: Final = 16
@@ -23,6 +24,8 @@ MOST_SIDE: Final = 96
 """Pixels that the demo's networks see at the most; larger canvases are made smaller for them."""
 WORK: Final = 19_000
 """Cells times epochs at 64 pixels that the demo trains a network with."""
+CANVAS_SHARE: Final = 0.04
+"""Work on a plane of the canvas (contrast, augmentation), of a network's work on as many pixels."""
 EPOCHS: Final = (8, 60)
 HIDDEN: Final = 0.41
 """Radius of the disc that hides the cell in a control, as a fraction of the canvas."""
@@ -38,17 +41,19 @@ def canvas(sizes: Sequence[tuple[int, int]]) -> tuple[int, float]:
     return side, float((longest <= side).mean())
 
 
-def epochs(cells: int, side: int) -> int:
-    """Epochs of the demo for a number of training cells."""
-    work = max(1, cells) * (side / 64) ** 2
-    return int(min(EPOCHS[1], max(EPOCHS[0], round(WORK / work))))
+def epochs(cells: int, side: int, planes: int) -> int:
+    """Epochs of the demo for a number of training cells, whose canvases have a side and planes."""
+    seen = min(side, MOST_SIDE)
+    work = seen**2 + CANVAS_SHARE * planes * side**2
+    return int(min(EPOCHS[1], max(EPOCHS[0], round(WORK * 64**2 / (max(1, cells) * work)))))
 
 
-def demo(side: int, cells: int) -> dict[str, Any]:
+def demo(side: int, planes: int, cells: int) -> dict[str, Any]:
     """The study's changes to the demo recipe.
 
     Args:
         side: of the canvas.
+        planes: of a cell.
         cells: that are trained on.
     """
     seen = min(side, MOST_SIDE)
@@ -57,7 +62,7 @@ def demo(side: int, cells: int) -> dict[str, Any]:
         network["input"] = {"side": seen}
     if seen > SHARP:
         network["stem_stride"] = 2
-    number = epochs(cells, seen)
+    number = epochs(cells, side, planes)
     found: dict[str, Any] = {"train": {"epochs": number, "patience": number}}
     if network:
         found["network"] = network
@@ -73,7 +78,16 @@ def _range(lengths: Sequence[int]) -> str:
 
 
 def settle(draft: Draft, sizes: Sequence[tuple[int, int]], cells: int, given: int | None) -> None:
-    """Decide the canvas and what the demo does with it."""
+    """Decide the canvas and what the demo does with it.
+
+    Raises:
+        ParameterError: patches of the networks do not tile the canvas that was asked for.
+    """
+    if given is not None and given % STEP:
+        low = max(STEP, given - given % STEP)
+        raise ParameterError(
+            f"--canvas {given}: is no multiple of {STEP}", f"take {low} or {low + STEP}"
+        )
     side, whole = canvas(sizes)
     heights, widths = (sorted(size[k] for size in sizes) for k in range(2))
     found = f"{_range(heights)} high, {_range(widths)} wide"
@@ -87,8 +101,14 @@ def settle(draft: Draft, sizes: Sequence[tuple[int, int]], cells: int, given: in
             f"{1 - whole:.0%} of the images looked at are larger than the canvas: their middle is "
             "used. Images of many cells must be cut into cells first."
         )
+    if side > MOST_SIDE:
+        draft.untold.append(
+            f"A canvas of {side} pixels makes hand-crafted features and controls slow: where crops "
+            "can be exported smaller, do."
+        )
     draft.more["models"] = {"cg_recnet_background": {"input": {"hidden_px": round(HIDDEN * side)}}}
-    draft.more["demo"] = demo(side, cells)
+    planes = len(draft.data["channels"]) * draft.data.get("frames", 1)
+    draft.more["demo"] = demo(side, planes, cells)
     number = draft.more["demo"]["train"]["epochs"]
     small = f" at {MOST_SIDE} pixels" if side > MOST_SIDE else ""
     draft.decide(
