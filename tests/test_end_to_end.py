@@ -54,7 +54,8 @@ def test_second_run_does_nothing(finished: Path) -> None:
     lock = (finished / "dvc.lock").read_bytes()
     done = command(finished, "dvc", "repro")
     running = [line for line in done.stdout.splitlines() if line.startswith("Running stage")]
-    assert running == ["Running stage 'configure':"], "which looks at the sources"
+    looking = ["configure", "holdings@nsc"]
+    assert running == [f"Running stage '{name}':" for name in looking], "at sources and registry"
     assert (finished / "dvc.lock").read_bytes() == lock
 
 
@@ -84,7 +85,8 @@ def test_recipe_switch_is_tracked(finished: Path) -> None:
         command(finished, "dvc", "checkout")
     status_after = command(finished, "dvc", "status").stdout
     assert [line for line in status_after.splitlines() if not line.startswith("\t")] == [
-        "configure:"
+        "configure:",
+        "holdings@nsc:",
     ]
     for stage in ("ingest@nsc", "train@nsc-resnet50", "train@nsc-features_boosting"):
         assert stage in status

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from unstained.config.project import load_params
-from unstained.files import write_text
+from unstained.files import read_json, write_text
 
 if TYPE_CHECKING:
     from unstained.config.compare import CompareStageParams
     from unstained.registry.registry import Registry
+    from unstained.registry.settling import Settled
     from unstained.registry.standings import Leaderboard
 
 
@@ -31,6 +32,7 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     """
     from unstained.pipeline.catalogue import pick_params
     from unstained.registry.leaderboard.candidates import CellFiles
+    from unstained.registry.ledger import known_ledger
     from unstained.report.leaderboard.page import leaderboard_page
     from unstained.stages.compare import STAGE, make_leaderboard, write_leaderboard
 
@@ -39,7 +41,8 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     runs = root / "runs" / study
     cells = CellFiles(runs / "ingest" / "store", runs / "split" / "split.parquet")
     here = cells if cells.store.exists() and cells.split.exists() else None
-    leaderboard = make_leaderboard(registry or _registry(root), params, study, (), here)
+    ledger = known_ledger(root, study)
+    leaderboard = make_leaderboard(registry or _registry(root), params, study, (), here, ledger)
     folder = runs / "leaderboard"
     folder.mkdir(parents=True, exist_ok=True)
     write_leaderboard(leaderboard, {k: folder / out.path for k, out in STAGE.outputs.items()})
@@ -57,12 +60,64 @@ def deployment_study(root: Path, study: str, registry: Registry | None = None) -
 
     Raises:
         ParameterError, StoreError: see `deployment`.
+        RegistryError: the registry does not hold the champion.
     """
-    from unstained.registry.registry import CHAMPION
     from unstained.stages.promote import deployment
 
+    registry = registry or _registry(root)
+    settled = settled_study(root, study, registry)
+    notes = "".join(f"# {note}\n" for note in settled.notes)
+    return notes + deployment(registry, study, settled.require_champion())
+
+
+def settled_study(root: Path, study: str, registry: Registry | None = None) -> Settled:
+    """Who is a study's champion by the ledger, after the registry was made to agree.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError: there is no such study.
+        RegistryError, IntegrityError: see `settle`.
+    """
+    from unstained.registry.ledger import Ledger, ledger_path
+    from unstained.registry.promotion import settled_champion
+
     name, registry = _name(root, study), registry or _registry(root)
-    return deployment(registry, study, name, registry.alias(name, CHAMPION))
+    return settled_champion(registry, Ledger(ledger_path(root, study)), study, name)
+
+
+def look_at_holdings(root: Path, study: str) -> str:
+    """See whether the registry holds what was registered, see `pipeline.holdings`."""
+    from unstained.pipeline.holdings import look_at_registry
+
+    return look_at_registry(root, study, _registry(root))
+
+
+def beside_the_ledger(root: Path, artifact: Path) -> str:
+    """A sentence where an artifact is not its study's champion by the ledger here; else ''.
+
+    Args:
+        root: the project's root; without a ledger nothing is said.
+        artifact: sealed artifact.
+    """
+    from unstained.artifact.artifact import CARD_FILE, artifact_digest
+    from unstained.registry.ledger import known_ledger
+
+    card = artifact / CARD_FILE
+    if not card.is_file():
+        return ""
+    ledger = known_ledger(root, str(read_json(card).get("study")))
+    champions = ledger.standing().champions if ledger else ()
+    digest = artifact_digest(artifact)
+    if not ledger or not champions or champions[-1].digests["artifact"] == digest:
+        return ""
+    return (
+        f"the artifact at {artifact} is not the champion: by {ledger.path} that is "
+        f"v{champions[-1].version} with artifact {champions[-1].digests['artifact'][:12]}"
+    )
 
 
 def rollback_study(root: Path, study: str, reason: str, registry: Registry | None = None) -> str:
@@ -82,8 +137,8 @@ def rollback_study(root: Path, study: str, reason: str, registry: Registry | Non
         RegistryError: there is nothing to roll back to.
         IntegrityError: the previous champion's artifact was tampered with.
     """
-    from unstained.registry.ledger import Ledger
-    from unstained.registry.promotion import ledger_path, rollback
+    from unstained.registry.ledger import Ledger, ledger_path
+    from unstained.registry.promotion import rollback
 
     name, registry = _name(root, study), registry or _registry(root)
     return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from unstained.config.project import load_params
+from unstained.errors import RegistryError
 from unstained.files import read_json
+from unstained.operations import settled_study
+
+
+def _standing(root: Path, study: str, decision: Mapping[str, Any]) -> list[str]:
+    """What the last decision was, and what is otherwise now, by ledger and registry."""
+    said = [str(decision["sentence"])]
+    if decision["mode"] == "off":
+        return said
+    try:
+        settled = settled_study(root, study)
+        said += [f"note: {note}" for note in settled.notes]
+        champion = settled.require_champion()
+    except RegistryError as error:
+        return [*said, f"note: {error}"]
+    if champion and champion.version != decision["champion"]:
+        said.append(f"note: since then {champion.label} became champion, by ledger/{study}.jsonl")
+    return said
 
 
 def print_summary(root: Path) -> None:
@@ -30,7 +50,8 @@ def print_summary(root: Path) -> None:
             console.print(f"{study}: no finished run yet; run `dvc repro`", highlight=False)
             continue
         console.print(render_leaderboard(read_json(leaderboard)))
-        console.print(read_json(decision)["sentence"], highlight=False, markup=False)
+        for line in _standing(root, study, read_json(decision)):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         for path in ("report/report.html", "report/leaderboard.html"):
             console.print(str(runs / path), highlight=False, soft_wrap=True)
         console.print()

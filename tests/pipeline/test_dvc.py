@@ -13,6 +13,7 @@ from unstained.pipeline.catalogue import BASELINES, STAGES, stage_definition
 from unstained.pipeline.configure import CONFIGURE
 from unstained.pipeline.dvc import FILES, dvc_file, folded, write_dvc_files
 from unstained.pipeline.freshness import own_code
+from unstained.pipeline.holdings import HOLDINGS
 
 ENTRIES = [(file, name) for file, (*_, stages) in FILES.items() for name in stages]
 NAMES = tuple(dict.fromkeys(name for _, name in ENTRIES))
@@ -38,7 +39,7 @@ def test_a_file_that_differs_is_written_and_no_other(repository: Path, tmp_path:
 
 
 def test_stages_are_in_the_order_in_which_they_run(repository: Path) -> None:
-    assert tuple(entries(repository, "dvc.yaml")) == (CONFIGURE, *STAGES)
+    assert tuple(entries(repository, "dvc.yaml")) == (CONFIGURE, HOLDINGS, *STAGES)
     assert tuple(entries(repository, "baselines/dvc.yaml")) == BASELINES
 
 
@@ -94,6 +95,8 @@ def test_commands_parameters_and_outputs_of_a_stage_of_each_kind(repository: Pat
     assert shown == {"register"}
     summary = "runs/${item.study}/register/${item.model}/summary.json"
     assert main["register"]["metrics"] == [summary]
+    assert "runs/${item.study}/holdings.json" in main["register"]["deps"]
+    assert "runs/configure/${item.study}/source.json" in main["ingest"]["deps"]
     (history,) = main["train"]["plots"]
     assert history["runs/${item.study}/train/${item.model}/history.csv"]["y"] == "val_loss"
     assert "runs/configure/${item.study}/train/${item.model}.json" in main["train"]["deps"]

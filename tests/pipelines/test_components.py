@@ -26,7 +26,7 @@ def expected_inputs(stage: Stage) -> set[str]:
     found |= {"architecture" if k == "model" else k.rstrip("_") for k in stage.sections}
     if stage.per == "model":
         found.add("model")
-    if stage.reads_source:
+    if stage.watches == "source":
         found.add("source")
     for source in stage.inputs.values():
         found.add(ARTIFACTS.get(source.stage, "store"))

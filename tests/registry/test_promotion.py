@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -13,59 +12,11 @@ from typing import Any
 import pytest
 
 from tests.registered import NAME, fresh_registry, register
+from tests.registry.homes import Home
 from unstained.errors import IntegrityError, RegistryError
-from unstained.registry.gate import Criterion, Decision
-from unstained.registry.ledger import Ledger
-from unstained.registry.promotion import HEAD_TAG, Mode, Outcome, promote, rollback
+from unstained.registry.promotion import Outcome
 from unstained.registry.registry import Registry
-
-STUDY = "toy"
-
-
-class Home:
-    """A registry with versions 1 to 4, and its ledger."""
-
-    def __init__(self, root: Path, registry: Registry) -> None:
-        self.root, self.registry = root, registry
-        self.ledger = Ledger(root / "ledger" / "toy.jsonl")
-
-    def promote(self, version: int, against: int | None, mode: Mode = "enforce") -> Outcome:
-        return promote(self.registry, self.ledger, STUDY, NAME, passed(version, against), mode)
-
-    def refuse(self, version: int, against: int | None) -> Outcome:
-        found = Decision(version, "m", against, (Criterion("better", False, 1, 0, "no"),), "no")
-        return promote(self.registry, self.ledger, STUDY, NAME, found, "enforce")
-
-    def rollback(self, reason: str = "why") -> str:
-        return rollback(self.registry, self.ledger, STUDY, NAME, reason)
-
-    @property
-    def aliases(self) -> dict[str, int]:
-        return self.registry.aliases(NAME)
-
-    @property
-    def actions(self) -> list[tuple[str, int]]:
-        return [(entry.action, entry.version) for entry in self.ledger.entries()]
-
-
-def passed(version: int, against: int | None) -> Decision:
-    return Decision(version, "m", against, (Criterion("better", True, 0, 1, "yes"),), f"v{version}")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("promotion")
-    registry = fresh_registry(root)
-    for bias in (0.0, 1.0, 2.0, 3.0):
-        register(registry, root / "in", bias)
-    return root
-
-
-@pytest.fixture
-def home(tmp_path: Path, template: Path) -> Home:
-    """A copy of the template; the artifacts stay where they are."""
-    shutil.copy(template / "mlflow.db", tmp_path / "mlflow.db")
-    return Home(tmp_path, Registry(None, tmp_path))
+from unstained.registry.settling import HEAD_TAG
 
 
 def test_promotions_move_the_aliases_and_are_recorded(home: Home) -> None:
@@ -126,7 +77,7 @@ def test_decision_against_an_older_champion_loses(home: Home) -> None:
 RACER = """
 import sys, time
 from pathlib import Path
-from tests.registry.test_promotion import STUDY, Home, passed
+from tests.registry.homes import STUDY, Home, passed
 from tests.registered import NAME
 from unstained.errors import RegistryError
 from unstained.registry.registry import Registry

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.registered import NAME, STUDY, fresh_registry, make_artifact, register
+from tests.registered import STUDY, fresh_registry, make_artifact, register
 from tests.servers.ceph import S3Server
 from unstained.artifact.artifact import artifact_digest
 from unstained.errors import IntegrityError, ParameterError, StoreError
@@ -72,15 +72,15 @@ def test_the_manifest_names_the_champion_for_good(
     registry = fresh_registry(tmp_path)
     champion = register(registry, tmp_path / "in", 1.0)
     monkeypatch.delenv("UNSTAINED_MODEL_STORE", raising=False)
-    assert deployment(registry, STUDY, NAME, None) == "# there is no champion to deploy\n"
-    assert deployment(registry, STUDY, NAME, champion.version).startswith("# set UNSTAINED_MODEL")
+    assert deployment(registry, STUDY, None) == "# there is no champion to deploy\n"
+    assert deployment(registry, STUDY, champion).startswith("# set UNSTAINED_MODEL")
     monkeypatch.setenv("UNSTAINED_MODEL_STORE", f"s3://{bucket}/models/")
-    text = deployment(registry, STUDY, NAME, champion.version)
+    text = deployment(registry, STUDY, champion)
     content = yaml.safe_load(text)
     assert content["kind"] == "InferenceService"
     address = content["spec"]["predictor"]["model"]["storageUri"]
     assert address == f"s3://{bucket}/models/{STUDY}/{champion.digest}"
-    assert text == deployment(registry, STUDY, NAME, champion.version)
+    assert text == deployment(registry, STUDY, champion)
 
 
 def test_a_place_that_is_no_object_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,6 @@ def write_registrations(directory: Path, *versions: RegisteredVersion) -> Path:
 
 def add_toy_study(params_file: Path) -> None:
     """Put the toy study into a params.yaml."""
-    data = study_data().model_dump(mode="json")
+    data = study_data().model_dump(mode="json", exclude_none=True)
     edit(params_file, "studies", STUDY, value={"data": data})
     assert f"unstained-{STUDY}" == NAME

@@ -196,7 +196,9 @@ def test_a_replicate_is_never_champion(pipeline: Pipeline) -> None:
     shutil.copy(Path(__file__).parents[2] / "params.yaml", pipeline.root / "params.yaml")
     add_toy_study(pipeline.root / "params.yaml")
     said = rollback_study(pipeline.root, STUDY, "why", pipeline.registry)
-    assert said.startswith("v2 (cg_recnet) is champion of toy again in place of v3")
+    moved, done = said.splitlines()
+    assert "champion was v5); set back to v3" in moved
+    assert done.startswith("v2 (cg_recnet) is champion of toy again in place of v3")
     assert pipeline.aliases == {"champion": 2}
 
 

@@ -80,6 +80,15 @@ def configure() -> None:
 
 
 @app.command()
+def holdings(study: Study) -> None:
+    """See whether the registry still holds a study's models, for DVC to register them again."""
+    from unstained.operations import look_at_holdings
+
+    if said := look_at_holdings(project_root(), study):
+        typer.echo(said, err=True)
+
+
+@app.command()
 def summary() -> None:
     """Print leaderboards, champions and where the reports are."""
     from unstained.summary import print_summary
@@ -124,12 +133,14 @@ def compare(study: Study) -> None:
     """Compare all registered versions of a study on the same test cells."""
     from rich.console import Console
 
-    from unstained.operations import compare_study
+    from unstained.operations import compare_study, settled_study
     from unstained.registry.standings import render_leaderboard
     from unstained.report.leaderboard.folds import across_folds, render_folds, replicate_versions
 
     console, root = Console(), project_root()
     folds = across_folds(root, study)
+    for note in settled_study(root, study).notes:
+        typer.echo(f"note: {note}", err=True)
     try:
         console.print(render_leaderboard(compare_study(root, study)))
     except NoCandidateError as error:
@@ -174,14 +185,17 @@ def serve(
             "install the locked one: make setup",
         ) from error
 
+    from unstained.operations import beside_the_ledger
+
+    if said := beside_the_ledger(project_root(), directory):
+        typer.echo(f"note: {said}", err=True)
     serve_artifact(directory, port, grpc_port)
 
 
 @app.command()
 def history(study: Study) -> None:
     """Print the promotion ledger: who was champion when, and why."""
-    from unstained.registry.ledger import Ledger
-    from unstained.registry.promotion import ledger_path
+    from unstained.registry.ledger import Ledger, ledger_path
 
     ledger = Ledger(ledger_path(project_root(), study))
     for entry in ledger.entries():

@@ -77,8 +77,9 @@ class Stage:
         per: 'study' (once a study) or 'model' (once a study and model). Of stages that run once a
             model, those of the main job take no replicate and those of `baselines` need one; a
             stage can be of both.
-        reads_source: whether it reads the raw images, which lie outside of runs/: it has the
-            parameters `data`, and runs again when files at the source change.
+        watches: what it rests on that lies outside of runs/, and whose change makes it run again:
+            'source', the raw images (the stage has the parameters `data`); or 'registry', which
+            must hold what it registered.
     """
 
     name: str
@@ -87,7 +88,7 @@ class Stage:
     inputs: Mapping[str, Input]
     outputs: Mapping[str, Output]
     per: Literal["study", "model"]
-    reads_source: bool = False
+    watches: Literal["source", "registry"] | None = None
 
 
 @dataclass(frozen=True)

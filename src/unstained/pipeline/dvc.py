@@ -20,6 +20,7 @@ from unstained.pipeline.catalogue import (
 from unstained.pipeline.configure import CONFIGURE, configured_path
 from unstained.pipeline.contract import REPORT, Stage
 from unstained.pipeline.freshness import SOURCE, own_code
+from unstained.pipeline.holdings import HOLDINGS, holdings_file
 from unstained.pipeline.source_files import source_file
 
 NAMES: Final = {"study": "${item.study}", "model": "${item.model}"}
@@ -45,6 +46,14 @@ CONFIGURATION: Final = {
 """The first stage: all of params.yaml in, and what lies at the sources, which DVC does not see: so
 it always runs. Out comes what each stage is asked for; what was seen of a source stays there."""
 
+LOOK: Final = {
+    "matrix": {"study": "${active}"},
+    "cmd": f"unstained holdings {NAMES['study']}",
+    "outs": [{holdings_file(NAMES["study"]): {"persist": True}}],
+    "always_changed": True,
+}
+"""Whether the registry, which DVC does not see either, still holds what was registered."""
+
 
 def write_dvc_files(root: Path) -> list[str]:
     """Write the DVC files of a project; those that are current are left alone.
@@ -66,9 +75,9 @@ def dvc_file(name: str) -> str:
     """
     comment, before, stages = FILES[name]
     grid = stages is BASELINES
-    first = {} if grid else {CONFIGURE: CONFIGURATION}
+    watching = {} if grid else {CONFIGURE: CONFIGURATION, HOLDINGS: LOOK}
     content = before | {
-        "stages": first | {stage: entry(stage_definition(stage), grid) for stage in stages}
+        "stages": watching | {stage: entry(stage_definition(stage), grid) for stage in stages}
     }
     return comment + yaml.dump(content, Dumper=_Indented, sort_keys=False, width=1000)
 
@@ -121,9 +130,11 @@ def _home(stage: Stage, replicate: bool) -> str:
 
 
 def _inputs(stage: Stage, replicate: bool) -> Iterable[str]:
-    """Outputs of earlier stages, and what was seen at the source."""
-    if stage.reads_source:
+    """Outputs of earlier stages, and what was seen of what DVC does not see."""
+    if stage.watches == "source":
         yield source_file(NAMES["study"])
+    elif stage.watches == "registry" and not replicate:
+        yield holdings_file(NAMES["study"])
     for source in stage.inputs.values():
         producer = stage_definition(source.stage)
         if source.main and replicate:

@@ -36,7 +36,7 @@ class Task:
     @property
     def images(self) -> StudyData | None:
         """The study's data, for a stage that reads the raw images; else None."""
-        if not self.stage.reads_source:
+        if self.stage.watches != "source":
             return None
         data: StudyData = getattr(self.params, "data")  # noqa: B009  (by the stage's contract)
         return data

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, NoReturn, get_args
 from unstained.errors import IntegrityError, RegistryError
 from unstained.files import disk_full_explained
 
-Action = Literal["promote", "rollback", "adopt", "repair", "refuse", "dry-run"]
+Action = Literal["promote", "rollback", "adopt", "restore", "repair", "refuse", "dry-run"]
 
 FIRST: Final = "0" * 64
 """`previous_sha256` of the first entry."""
@@ -38,7 +38,8 @@ class Event:
 
     Attributes:
         action: 'promote', 'rollback' and 'adopt' (a champion that was there before the ledger)
-            change who is champion; 'repair', 'refuse' and 'dry-run' do not.
+            change who is champion; 'restore' (the same artifact is another version now) changes
+            its number; 'repair', 'refuse' and 'dry-run' change nothing.
         study: key of params.yaml `studies`.
         name: registered model.
         version: the version that the event is about.
@@ -158,6 +159,8 @@ class Ledger:
             if entry.action in ("promote", "adopt"):
                 champions.append(entry)
                 withdrawn.pop(entry.version, None)
+            elif entry.action == "restore":
+                champions[-1] = entry
             elif entry.action == "rollback":
                 withdrawn[champions.pop().version] = entry
                 withdrawn.pop(entry.version, None)
@@ -215,6 +218,21 @@ class Ledger:
             f"line {line} of {self.path} {what}",
             "restore the ledger from a backup; until then nothing can be promoted or rolled back",
         )
+
+
+def ledger_path(root: Path, study: str) -> Path:
+    """Where a study's ledger lies: in UNSTAINED_LEDGER, or in the project's ledger/.
+
+    A pod has no project directory that outlives it: there the variable names a mounted volume.
+    """
+    folder = os.environ.get("UNSTAINED_LEDGER")
+    return (Path(folder) if folder else root / "ledger") / f"{study}.jsonl"
+
+
+def known_ledger(root: Path, study: str) -> Ledger | None:
+    """A study's ledger, to read from; None where there is none, as in pods that never promote."""
+    path = ledger_path(root, study)
+    return Ledger(path) if path.is_file() else None
 
 
 def actor() -> str:

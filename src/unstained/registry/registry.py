@@ -75,6 +75,15 @@ class Registry:
             self._client = connect(self.uri)
         return self._client
 
+    def stamp(self) -> str:
+        """Size and time of the database's file, by which a change of it is seen; '' of a server."""
+        database = Path(self.uri.removeprefix("sqlite:///"))
+        try:
+            found = database.stat()
+        except OSError:
+            return ""
+        return f"{database} {found.st_size} {found.st_mtime_ns}"
+
     def register(self, given: Submission) -> tuple[RegisteredVersion, bool]:
         """Log a run with everything about a model, and make its artifact a version.
 
@@ -119,6 +128,24 @@ class Registry:
         with explained(self.uri):
             if client.get_run(version.run_id).info.status != "FINISHED":
                 runs.close_run(client, version.run_id, version.name, version.version)
+
+    def restore(self, version: RegisteredVersion) -> tuple[str, ...]:
+        """Take back that a version's run, or the experiment around it, was deleted.
+
+        Returns:
+            What was deleted: 'experiment', 'run'.
+        """
+        client = self.client
+        with explained(self.uri):
+            found = []
+            run = client.get_run(version.run_id).info
+            if client.get_experiment(run.experiment_id).lifecycle_stage != "active":
+                client.restore_experiment(run.experiment_id)
+                found.append("experiment")
+            if client.get_run(version.run_id).info.lifecycle_stage != "active":
+                client.restore_run(version.run_id)
+                found.append("run")
+        return tuple(found)
 
     def versions(self, name: str) -> list[RegisteredVersion]:
         """All versions of a registered model, oldest first; empty where there is no such model."""
@@ -263,10 +290,11 @@ class Registry:
             )
             found = client.get_experiment_by_name(name)
         if found is None or found.lifecycle_stage != "active":
+            number = "" if found is None else f" --experiment-id {found.experiment_id}"
             raise RegistryError(
                 f"the MLflow experiment {name!r} was deleted",
-                "restore it with `mlflow experiments restore`, or choose another name: "
-                "register.experiment in params.yaml",
+                f"`MLFLOW_TRACKING_URI={public(self.uri)} mlflow experiments restore{number}` "
+                "brings it back; or choose another name: register.experiment in params.yaml",
             )
         return str(found.experiment_id)
 

@@ -16,6 +16,7 @@ from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Rep
 
 if TYPE_CHECKING:
     from unstained.registry.leaderboard.candidates import Candidate, CellFiles
+    from unstained.registry.ledger import Ledger
     from unstained.registry.registry import Registry
     from unstained.registry.standings import Leaderboard, NotComparable
 
@@ -59,12 +60,14 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         RegistryError: MLflow failed, or lacks a version that was registered.
     """
     from unstained.registry.leaderboard.candidates import CellFiles
+    from unstained.registry.ledger import known_ledger
     from unstained.registry.registration import read_registrations
     from unstained.registry.standings import findings
 
     new = read_registrations(inputs["registrations"], job.models)
     cells = CellFiles(inputs["store"], inputs["split"])
-    leaderboard = make_leaderboard(job.registry, params, job.study, new, cells)
+    ledger = known_ledger(job.root, job.study)
+    leaderboard = make_leaderboard(job.registry, params, job.study, new, cells, ledger)
     write_leaderboard(leaderboard, outputs)
     show_in_mlflow(job.registry, leaderboard)
     leader = leaderboard["entries"][0]
@@ -85,6 +88,7 @@ def make_leaderboard(
     study: str,
     new: Sequence[int],
     cells: CellFiles | None = None,
+    ledger: Ledger | None = None,
 ) -> Leaderboard:
     """The leaderboard of a study's candidates: all versions but replicates.
 
@@ -94,6 +98,7 @@ def make_leaderboard(
         study: key of params.yaml `studies`.
         new: versions of this run, whose leaderboard it is; without any, the newest version's.
         cells: where their cells are. A champion that was evaluated on others is asked about these.
+        ledger: says who is champion; without one the alias does.
 
     Raises:
         RegistryError: MLflow failed, holds no version of the study, lacks one of `new`, or these
@@ -101,7 +106,7 @@ def make_leaderboard(
         IntegrityError: predictions are not the ones that were registered.
     """
     from unstained.registry.leaderboard.candidates import admit, missing_tag, sort_out
-    from unstained.registry.registry import CHAMPION
+    from unstained.registry.settling import look
 
     name = params.register_.name_of(study)
     everything = registry.versions(name)
@@ -109,11 +114,12 @@ def make_leaderboard(
     ours = {v.version: v.test_cells for v in versions if not missing_tag(v)}
     reference = _reference(registry.uri, name, ours, new)
     candidates, others = sort_out(registry, versions, reference, params.data)
-    champion = registry.alias(name, CHAMPION)
+    champion = look(registry, ledger, study, name).champion
     if cells is not None and champion is not None:
-        admit(registry, registry.version(name, champion), cells, candidates, others, params)
+        admit(registry, champion, cells, candidates, others, params)
     left_out = len(everything) - len(versions)
-    return _table(params, study, champion, new, candidates, others, left_out)
+    number = champion.version if champion else None
+    return _table(params, study, number, new, candidates, others, left_out)
 
 
 def _table(

@@ -53,7 +53,7 @@ STAGE = Stage(
     inputs={},
     outputs={"store": Output("store"), "quarantine": Output("quarantine.csv")},
     per="study",
-    reads_source=True,
+    watches="source",
 )
 
 

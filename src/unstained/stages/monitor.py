@@ -140,15 +140,17 @@ def _alike(before: Predictions, after: Predictions) -> Predictions:
 
 
 def _champion(job: Job, params: MonitorStageParams) -> RegisteredVersion:
-    from unstained.registry.registry import CHAMPION
+    from unstained.registry.ledger import known_ledger
+    from unstained.registry.settling import look
 
     name = params.register_.name_of(job.study)
-    number = job.registry.alias(name, CHAMPION)
-    if number is None:
+    ledger = known_ledger(job.root, job.study)
+    champion = look(job.registry, ledger, job.study, name).require_champion()
+    if champion is None:
         raise RegistryError(
             f"{name} has no champion to watch", "promote a version first: `dvc repro`"
         )
-    return job.registry.version(name, number)
+    return champion
 
 
 def _new_rows(store: CellStore, known: set[str], params: MonitorStageParams) -> np.ndarray:

@@ -16,6 +16,7 @@ from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Rep
 
 if TYPE_CHECKING:
     from unstained.registry.registry import Registry
+    from unstained.registry.submission import RegisteredVersion
 
 
 class PromoteStageParams(Params):
@@ -49,8 +50,8 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         IntegrityError: an artifact, the ledger or the registry was tampered with.
     """
     from unstained.registry.gate import decide
-    from unstained.registry.ledger import Ledger
-    from unstained.registry.promotion import ledger_path, promote, settled_champion
+    from unstained.registry.ledger import Ledger, ledger_path
+    from unstained.registry.promotion import promote, settled_champion
     from unstained.registry.registration import read_registrations
 
     mode = params.promote.mode
@@ -62,10 +63,10 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         write_json(outputs["decision"], {**about, "promoted": False, "sentence": sentence})
         return Report({"promoted": False}, (sentence,))
     ledger = Ledger(ledger_path(job.root, job.study))
-    champion, repairs = settled_champion(job.registry, ledger, job.study, name)
-    withdrawn = {version: e.reason for version, e in ledger.standing().withdrawn.items()}
+    settled = settled_champion(job.registry, ledger, job.study, name)
     new = read_registrations(inputs["registrations"], job.models)
-    decision = decide(read_json(inputs["leaderboard"]), new, champion, params.promote, withdrawn)
+    leaderboard = read_json(inputs["leaderboard"])
+    decision = decide(leaderboard, new, settled.number, params.promote, settled.withdrawn)
     outcome = promote(job.registry, ledger, job.study, name, decision, mode)
     result = {"promoted": outcome.promoted, "champion": outcome.champion}
     content = {
@@ -76,13 +77,14 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         "sentence": outcome.sentence,
     }
     write_json(outputs["decision"], content)
-    manifest = deployment(job.registry, job.study, name, outcome.champion)
+    champion = outcome.champion and job.registry.version(name, outcome.champion)
+    manifest = deployment(job.registry, job.study, champion or None)
     write_text(outputs["deployment"], manifest)
-    notes = (*repairs, *outcome.notes, outcome.sentence)
+    notes = (*dict.fromkeys((*settled.notes, *outcome.notes)), outcome.sentence)
     return Report({**result, "challenger": decision.challenger}, notes)
 
 
-def deployment(registry: Registry, study: str, name: str, champion: int | None) -> str:
+def deployment(registry: Registry, study: str, champion: RegisteredVersion | None) -> str:
     """The InferenceService that serves the champion, as YAML; a comment where there is none to say.
 
     Where UNSTAINED_MODEL_STORE names an object store, the champion's artifact is put there first.
@@ -101,9 +103,8 @@ def deployment(registry: Registry, study: str, name: str, champion: int | None) 
         return "# there is no champion to deploy\n"
     if store is None:
         return f"# set {STORE}=s3://bucket/prefix, then: unstained deployment {study}\n"
-    version = registry.version(name, champion)
     with tempfile.TemporaryDirectory() as folder:
-        artifact = registry.download(version, Path(folder) / "artifact")
+        artifact = registry.download(champion, Path(folder) / "artifact")
         address = ship(artifact, store, study)
-    number, model = str(version.version), version.model
-    return render_inference_service(study, address, version.digest, version=number, model=model)
+    number, model, digest = str(champion.version), champion.model, champion.digest
+    return render_inference_service(study, address, digest, version=number, model=model)

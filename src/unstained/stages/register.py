@@ -67,6 +67,7 @@ STAGE = Stage(
         "summary": Output("summary.json", "metrics"),
     },
     per="model",
+    watches="registry",
 )
 
 

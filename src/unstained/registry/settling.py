@@ -1,0 +1,285 @@
+"""Who is champion: the ledger says it, the registry's aliases follow.
+
+What people do by hand in MLflow (move an alias, delete a version, a run, a model, an experiment),
+what an interrupted promotion left, and a registry that was lost and filled anew are all settled in
+one place, `settle`; `look` says the same and changes nothing. A version is known by the digest of
+its artifact: the ledger's number is looked at first, and another version with that artifact is as
+good. The registered model carries the digest of the ledger's newest effective entry, so that a
+registry in which another ledger promoted is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from unstained.errors import RegistryError
+from unstained.registry.ledger import Entry, Event, Ledger, Standing
+from unstained.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+from unstained.registry.submission import RegisteredVersion
+
+HEAD_TAG: Final = "ledger_head"
+"""Tag of the registered model: sha256 of the ledger's newest effective entry."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Who is champion by the ledger, and which versions hold the artifacts.
+
+    Attributes:
+        standing: of the ledger.
+        champion: version that holds the champion's artifact; None where there is no champion, or
+            where the registry holds it no more (see `lost`).
+        previous: version that a rollback would make champion, or None.
+        withdrawn: version -> why it was rolled back.
+        lost: what to do about a champion that the registry does not hold, or None.
+        elsewhere: `lost`, and nothing shows that this is the registry that was promoted in.
+        notes: what deviates from the ledger, or had to be done, for people.
+    """
+
+    standing: Standing = field(default_factory=Standing)
+    champion: RegisteredVersion | None = None
+    previous: RegisteredVersion | None = None
+    withdrawn: Mapping[int, str] = field(default_factory=dict)
+    lost: RegistryError | None = None
+    elsewhere: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> int | None:
+        """The champion's version."""
+        return self.champion.version if self.champion else None
+
+    def require_champion(self) -> RegisteredVersion | None:
+        """The champion; None where nobody was promoted.
+
+        Raises:
+            RegistryError: somebody was, and the registry does not hold it.
+        """
+        if self.lost:
+            raise self.lost
+        return self.champion
+
+
+def look(registry: Registry, ledger: Ledger | None, study: str, name: str) -> Settled:
+    """Who is champion; nothing is changed.
+
+    Before the first promotion, and without a ledger, it is the version with the alias.
+
+    Raises:
+        IntegrityError: the ledger is damaged.
+        RegistryError: the registry was promoted in by another ledger.
+    """
+    versions = registry.versions(name)
+    standing = ledger.standing() if ledger else Standing()
+    entries = ledger.entries() if ledger else []
+    tag = registry.model_tag(name, HEAD_TAG)
+    if ledger and tag is not None and tag not in {entry.sha256 for entry in entries}:
+        raise _other_ledger(ledger, name)
+    if ledger is None or not standing.champions:
+        number = registry.alias(name, CHAMPION)
+        return Settled(standing, next((v for v in versions if v.version == number), None))
+    champion = _holder(versions, standing.champions[-1])
+    previous = _holder(versions, standing.champions[-2]) if standing.previous else None
+    settled = Settled(standing, champion, previous, _withdrawn(versions, entries, standing))
+    if champion is not None:
+        return settled
+    error = _lost(ledger, study, standing, previous, here=tag is not None)
+    return replace(settled, lost=error, elsewhere=tag is None, notes=(error.message,))
+
+
+def settle(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
+    """Make aliases and ledger agree; the ledger is the truth. Call it inside the lock.
+
+    Raises:
+        IntegrityError: the ledger is damaged.
+        RegistryError: the registry was promoted in by another ledger.
+    """
+    found = look(registry, ledger, study, name)
+    if not found.standing.champions:
+        return _adopt(registry, ledger, study, name, found)
+    if found.elsewhere:
+        return found
+    restored = _restore_runs(registry, found)
+    promoted, champion = found.standing.champions[-1], found.champion
+    if champion is not None and champion.version != promoted.version:
+        reason = (
+            f"the registry holds v{promoted.version}, champion by the ledger, no more; "
+            f"{champion.label} has the same artifact and is champion"
+        )
+        change = Event(
+            "restore", study, name, champion.version, promoted.version, reason, promoted.digests
+        )
+        ledger.append(change)
+        notes: tuple[str, ...] = (reason,)
+        found = look(registry, ledger, study, name)
+    else:
+        notes = _deviation(registry, ledger, study, name, found)
+    if notes:
+        enact(registry, name, found)
+    return replace(found, notes=(*found.notes, *notes, *restored))
+
+
+def enact(registry: Registry, name: str, settled: Settled) -> None:
+    """Set aliases and tags to what the ledger says. Doing it twice changes nothing."""
+    head = settled.standing.head
+    if head is None:
+        return
+    previous = settled.previous.version if settled.previous else None
+    registry.set_alias(name, PREVIOUS, previous)
+    registry.set_alias(name, CHAMPION, settled.number)
+    if settled.number is None:
+        return
+    if registry.alias(name, CHALLENGER) == settled.number:
+        registry.set_alias(name, CHALLENGER, None)
+    tags = {
+        "promoted_at": head.time,
+        "promoted_by": head.actor,
+        "replaced_version": "none" if head.replaced is None else str(head.replaced),
+    }
+    registry.tag_version(name, settled.number, tags)
+    registry.set_model_tag(name, HEAD_TAG, head.sha256)
+
+
+def require_candidate(version: RegisteredVersion) -> None:
+    """Refuse as champion what was not made for it: a replicate, another tool's version.
+
+    Raises:
+        RegistryError: it is one.
+    """
+    if version.is_replicate:
+        raise RegistryError(
+            f"{version.label} of {version.name} is a replicate of the comparison across folds, and "
+            "no candidate for champion",
+            "take the alias champion from it in MLflow, or choose a version without the tag fold",
+        )
+    if not version.digest:
+        raise RegistryError(
+            f"v{version.version} of {version.name} was not registered by this project, and is no "
+            "candidate for champion",
+            "take the alias champion from it in MLflow, or set register.registered_model in "
+            "params.yaml to a name that no other project uses",
+        )
+
+
+def called(version: int | None) -> str:
+    """A version for a sentence."""
+    return "none" if version is None else f"v{version}"
+
+
+def _holder(versions: Sequence[RegisteredVersion], entry: Entry) -> RegisteredVersion | None:
+    """The version with an entry's artifact: its own number, or the newest other one."""
+    same = [
+        version
+        for version in versions
+        if version.digest == entry.digests["artifact"] and not version.is_replicate
+    ]
+    return next((v for v in same if v.version == entry.version), same[-1] if same else None)
+
+
+def _withdrawn(
+    versions: Sequence[RegisteredVersion], entries: Sequence[Entry], standing: Standing
+) -> dict[int, str]:
+    """Versions that hold an artifact that was rolled back."""
+    digests = {e.version: e.digests["artifact"] for e in entries if e.action in EFFECTIVE}
+    why = {digests[number]: entry.reason for number, entry in standing.withdrawn.items()}
+    return {v.version: why[v.digest] for v in versions if v.digest in why}
+
+
+EFFECTIVE: Final = ("promote", "adopt", "restore")
+"""Actions whose entry names the artifact that became champion."""
+
+
+def _deviation(
+    registry: Registry, ledger: Ledger, study: str, name: str, found: Settled
+) -> tuple[str, ...]:
+    """What aliases and tag say against the ledger; a moved alias is recorded."""
+    head, aliases = found.standing.head, registry.aliases(name)
+    assert head is not None  # noqa: S101  (there are champions)
+    tag = registry.model_tag(name, HEAD_TAG)
+    if tag != head.sha256 and found.champion:
+        new = "" if tag else ", or the registry is a new one"
+        return (f"an interrupted {head.action} of v{head.version} was completed{new}",)
+    wanted = (found.number, found.previous.version if found.previous else None)
+    champion = aliases.get(CHAMPION)
+    if (champion, aliases.get(PREVIOUS)) == wanted:
+        return ()
+    reason = (
+        f"the alias champion or previous was changed outside of the ledger (champion was "
+        f"{called(champion)}); set back to {called(found.number)}"
+    )
+    version = found.standing.champions[-1].version
+    ledger.append(Event("repair", study, name, version, champion, reason))
+    return (reason,)
+
+
+def _restore_runs(registry: Registry, found: Settled) -> tuple[str, ...]:
+    """Take back the deletion of the runs of champion and previous, and of their experiments."""
+    return tuple(
+        f"the {what} of {version.label} was deleted in MLflow; restored"
+        for version in (found.champion, found.previous)
+        if version is not None
+        for what in registry.restore(version)
+    )
+
+
+def _adopt(registry: Registry, ledger: Ledger, study: str, name: str, found: Settled) -> Settled:
+    """A champion from before the ledger becomes its first entry; an alias of nothing goes."""
+    number = registry.alias(name, CHAMPION)
+    if number is None:
+        return found
+    if found.champion is None:
+        registry.set_alias(name, CHAMPION, None)
+        return replace(found, notes=(f"the alias champion pointed to v{number}, which is gone",))
+    require_candidate(found.champion)
+    reason = f"v{number} was champion before the ledger began"
+    ledger.append(Event("adopt", study, name, number, None, reason, digests_of(found.champion)))
+    adopted = look(registry, ledger, study, name)
+    enact(registry, name, adopted)
+    return replace(adopted, notes=(reason,))
+
+
+def digests_of(version: RegisteredVersion) -> dict[str, str]:
+    """What an entry of the ledger says of a version's content."""
+    return {
+        "artifact": version.digest,
+        "data": version.data_digest,
+        "split": version.split_digest,
+        "params": version.tags.get("params_digest", ""),
+    }
+
+
+def _lost(
+    ledger: Ledger,
+    study: str,
+    standing: Standing,
+    previous: RegisteredVersion | None,
+    *,
+    here: bool,
+) -> RegistryError:
+    """The champion by the ledger is not in the registry."""
+    promoted = standing.champions[-1]
+    what = (
+        f"the registry does not hold the artifact {promoted.digests['artifact'][:12]} of "
+        f"v{promoted.version}, champion of {study} by {ledger.path}"
+    )
+    again = f"`dvc repro` registers it again where runs/{study}/export still holds it"
+    if here:
+        back = f", `unstained rollback {study}` goes back to {previous.label}" if previous else ""
+        return RegistryError(
+            f"{what}: the version was deleted", f"{again}, and promotes anew where not{back}"
+        )
+    return RegistryError(
+        f"{what}: it is another registry than before, or its models were deleted",
+        f"set MLFLOW_TRACKING_URI to the registry used before; {again}; or begin anew: "
+        f"`mv {ledger.path} {ledger.path}.old`, then `dvc repro`",
+    )
+
+
+def _other_ledger(ledger: Ledger, name: str) -> RegistryError:
+    return RegistryError(
+        f"the registry was promoted in by a ledger that is not, or not all of, {ledger.path}",
+        "bring the ledger of the last promotion here; where it is lost for good, delete the tag "
+        f"{HEAD_TAG} of the registered model {name} in MLflow: its champion then begins a new one",
+    )
