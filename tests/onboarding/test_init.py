@@ -208,6 +208,39 @@ def test_a_table_elsewhere_that_names_stems_gets_paths(init: Any, tmp_path: Path
     assert sorted(ingested("plates").table["label"].value_counts()) == [24, 35]
 
 
+def test_a_table_in_each_folder(init: Any, tmp_path: Path) -> None:
+    source = write_plates(tmp_path / "source")
+    rows = list(csv.DictReader((source / "cells.csv").open()))
+    (source / "cells.csv").unlink()
+    for plate in sorted({row["plate"] for row in rows}):
+        of_plate = [row for row in rows if row["plate"] == plate]
+        for row in of_plate:
+            name = Path(row["path"]).name
+            (source / plate).mkdir(exist_ok=True)
+            (source / row["path"]).rename(source / plate / name)
+            row["path"] = name
+        write_rows(source / plate / "cells.csv", of_plate)
+    said = init("plates", source, "--pixel-size", 0.3, "--group", "plate", "--value", "CD16")
+    assert "table: */cells.csv (a table that names 60 of 60 images" in said
+    data = written("plates")
+    assert data.table is not None
+    assert data.table.file == "*/cells.csv"
+    assert len(ingested("plates")) == 60
+
+
+def test_a_column_of_numbers_that_are_images_names_too_can_be_the_group(
+    init: Any, tmp_path: Path
+) -> None:
+    rows = []
+    for number in range(36):
+        image = np.full((30, 30), 90 + number, np.uint8)
+        write_image(tmp_path / "source" / f"{number}.png", image)
+        rows.append({"file": f"{number}.png", "label": "ab"[number % 2], "plate": number // 2 % 6})
+    write_rows(tmp_path / "source" / "cells.csv", rows)
+    said = init("numbers", tmp_path / "source", "--pixel-size", 1, "--value", "none")
+    assert "group: plate (6 groups; train" in said
+
+
 def test_an_export_of_an_imaging_flow_cytometer(init: Any, tmp_path: Path) -> None:
     samples = {f"{kind}_{number}": 4 for number in range(4) for kind in "ab"}
     source = write_ifc(tmp_path / "source", samples)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from unstained.onboarding.layouts import Standards, layout
 from unstained.onboarding.numbered import draft_ifc, draft_montage
 from unstained.onboarding.options import Options, option_of
 from unstained.onboarding.rows import draft_rows
-from unstained.onboarding.tables import find_table, read_table
+from unstained.onboarding.tables import find_table, named_by, read_table
 from unstained.onboarding.tree import TABLE_SUFFIXES, Tree, survey
 
 Drafter = Callable[[Tree, Options, Standards], Draft]
@@ -78,19 +77,19 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     if given.is_file() and named is None:
         raise SourceError(f"{path} is a file", "name the folder that holds it")
     tree, draft = survey(given.parent if named else given), Draft()
-    table_file = named or find_table(draft, tree, options)
-    reader = draft.take("layout", layout(tree, table_file is not None, options.reader))
+    table = named_by(named, tree.root) if named else find_table(draft, tree, options)
+    reader = draft.take("layout", layout(tree, table is not None, options.reader))
     if draft.questions or reader is None:
         return Looked(tree.root, draft)
-    _refuse_unused(reader, table_file is not None, options)
+    _refuse_unused(reader, table is not None, options)
     if reader in NUMBERED:
         made = NUMBERED[reader](tree, options, standards)
-    elif table_file is None:
+    elif table is None:
         made = draft_folders(tree, options, standards)
     else:
-        made = draft_rows(tree, read_table(table_file, tree), options, standards)
+        made = draft_rows(tree, read_table(table, tree), options, standards)
         if "table" in made.data:
-            made.data["table"] = {"file": _named(table_file, tree.root), **made.data["table"]}
+            made.data["table"] = {"file": table, **made.data["table"]}
     _tell_of_others(made, tree)
     made.data["reader"], made.data["source"] = reader, str(tree.root)
     made.decisions[:0] = draft.decisions
@@ -111,12 +110,6 @@ def _refuse_unused(reader: str, table: bool, options: Options) -> None:
             f"{option_of(foreign[0])} means nothing for this layout ({reader})",
             f"leave it out; what is asked here: {known}",
         )
-
-
-def _named(table: Path, root: Path) -> str:
-    """A table as the section names it: relative to the source where it lies below it."""
-    whole = table.resolve()
-    return os.path.relpath(whole, root) if whole.is_relative_to(root) else str(whole)
 
 
 def _tell_of_others(draft: Draft, tree: Tree) -> None:

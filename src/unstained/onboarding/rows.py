@@ -48,11 +48,12 @@ class _Drafting:
     standards: Standards
     draft: Draft = field(default_factory=Draft)
     label: str | None = None
+    images: Sequence[str] = ()
     kept: Sequence[bool] = ()
 
     def all(self) -> Draft:
         draft, options = self.draft, self.options
-        images = self._images()
+        images = self.images = self._images()
         if not images:
             return draft
         files = {name: [file for file in self.table.files[name] if file] for name in images}
@@ -187,7 +188,7 @@ class _Drafting:
         if external is not None:
             flags = [(value or "").lower() for value in rows[external].to_pylist()]
             rows = rows.filter(pa.array([flag not in YES for flag in flags]))
-        used = {*self.options.value, *self.table.files}
+        used = {*self.options.value, *self.images}
         found = [one.name for one in columns if one.could_be_group and one.name not in used]
         told = [name for name in found if said(name, GROUP_WORDS)]
         shown = found if self.options.group is not None or not told else told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -31,7 +32,7 @@ class Table:
     """A table as text.
 
     Attributes:
-        path: the file.
+        path: the file, the first of several.
         columns: what each could be.
         text: all fields.
         files: column -> path relative to the tree of each row's file, '' where there is none; only
@@ -46,30 +47,44 @@ class Table:
     direct: frozenset[str]
 
 
-def read_table(path: Path, tree: Tree) -> Table:
-    """Read all of a table, and find the images that its columns name.
+def read_table(name: str, tree: Tree) -> Table:
+    """Read all of a table, or of all that a pattern names, and find the images in its columns.
+
+    Args:
+        name: relative to the tree, a pattern such as */cells.csv, or absolute.
+        tree: the images.
 
     Raises:
         SourceError: it is no table that is read.
     """
-    text = read_tabular(path, {name: Asked(name, "string") for name in column_names(path)})
+    paths = sorted(tree.root.glob(name)) if "*" in name else [tree.root / name]
+    parts = [_text(path) for path in paths]
+    text = pa.concat_tables(parts, promote_options="default")
     columns = tuple(profile(text))
-    by_name = tree.by_name()
-    known = {file for files in by_name.values() for file in files}
-    inside = path.resolve().is_relative_to(tree.root.resolve())
-    folder = os.path.relpath(path.resolve().parent, tree.root.resolve()) if inside else "."
+    known = {file for files in tree.by_name.values() for file in files}
+    root = tree.root.resolve()
+    inside = all(path.resolve().is_relative_to(root) for path in paths)
+    folders = [
+        os.path.relpath(path.resolve().parent, root) if inside else "."
+        for path, part in zip(paths, parts, strict=True)
+        for _ in range(len(part))
+    ]
     files, direct = {}, set()
     for column in columns:
         if column.kind in ("number", "flag", "empty"):
             continue
-        values = [value or "" for value in text[column.name].to_pylist()]
-        found = [_file(value, folder, known, by_name) for value in values]
+        rows = list(zip(folders, text[column.name].to_pylist(), strict=True))
+        found = [_file(value or "", folder, known, tree.by_name) for folder, value in rows]
         if any(found):
             files[column.name] = found
-            plain = [str(PurePosixPath(folder) / value) for value in values]
+            plain = [str(PurePosixPath(folder) / (value or "")) for folder, value in rows]
             if inside and all(a == b for a, b in zip(plain, found, strict=True) if b):
                 direct.add(column.name)
-    return Table(path, columns, text, files, frozenset(direct))
+    return Table(paths[0], columns, text, files, frozenset(direct))
+
+
+def _text(path: Path) -> pa.Table:
+    return read_tabular(path, {name: Asked(name, "string") for name in column_names(path)})
 
 
 def _file(value: str, folder: str, known: set[str], by_name: Mapping[str, Sequence[str]]) -> str:
@@ -84,22 +99,27 @@ def _file(value: str, folder: str, known: set[str], by_name: Mapping[str, Sequen
     return found[0] if len(found) == 1 else ""
 
 
-def find_table(draft: Draft, tree: Tree, options: Options) -> Path | None:
-    """The table that the user names, or the only one below the folder that names images.
+def find_table(draft: Draft, tree: Tree, options: Options) -> str | None:
+    """The table that the user names, or the only one below the folder that names all images.
+
+    Returns:
+        Its name as the section has it: relative to the folder, a pattern, or absolute.
 
     Raises:
         SourceError: the one that was named is none.
     """
     if options.table is not None and options.table != NONE:
+        if "*" in options.table and any(tree.root.glob(options.table)):
+            return options.table
         for path in (tree.root / options.table, Path(options.table).expanduser()):
             if path.is_file():
-                return path
+                return named_by(path, tree.root)
         raise SourceError(
             f"--table {options.table}: there is no such file, nor one in {tree.root}",
             "correct its name",
         )
     choices = []
-    for name in tree.tables[:TRIED] if tree.images else ():
+    for name in _candidates(tree.tables)[:TRIED] if tree.images else ():
         named = _images_named(tree, name)
         if named:
             what = f"a table that names {named} of {tree.images} images"
@@ -111,17 +131,33 @@ def find_table(draft: Draft, tree: Tree, options: Options) -> Path | None:
     answer = pick(
         "--table", text, options.table, choices, optional=alone, because="that is all of them"
     )
-    found = draft.take("table", answer)
-    return tree.root / found if found is not None else None
+    return draft.take("table", answer)
+
+
+def named_by(path: Path, root: Path) -> str:
+    """A table as the section names it: relative to the source where it lies below it."""
+    whole = path.resolve()
+    return os.path.relpath(whole, root) if whole.is_relative_to(root) else str(whole)
+
+
+def _candidates(tables: Sequence[str]) -> list[str]:
+    """Tables; those of one name in several folders of one depth as one pattern."""
+    patterns = Counter(_pattern(name) for name in tables)
+    return list(dict.fromkeys(n if patterns[_pattern(n)] == 1 else _pattern(n) for n in tables))
+
+
+def _pattern(name: str) -> str:
+    *folders, last = name.split("/")
+    return "/".join([*("*" for _ in folders), last])
 
 
 def _images_named(tree: Tree, name: str) -> int:
     """Images that a table's column names, of the column that names most; 0 where it is none."""
-    path = tree.root / name
-    if path.stat().st_size > MOST_BYTES:
+    paths = tree.root.glob(name) if "*" in name else [tree.root / name]
+    if sum(path.stat().st_size for path in paths) > MOST_BYTES:
         return 0
     try:
-        files = read_table(path, tree).files.values()
+        files = read_table(name, tree).files.values()
     except SourceError:
         return 0
     return max((len(set(found) - {""}) for found in files), default=0)

@@ -61,6 +61,7 @@ class Tree:
             for name in spread(self.folders[folder], share)
         ]
 
+    @cached_property
     def by_name(self) -> dict[str, list[str]]:
         """Name and stem of each image -> its paths relative to the root."""
         found: dict[str, list[str]] = {}
