@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from unstained.data.readers.channels import chosen
 from unstained.data.readers.formats.bmp import bmp_page
 from unstained.data.readers.formats.jpeg import jpeg_page
 from unstained.data.readers.formats.page import AS_COUNTS, EXPORT_AGAIN, ImageError, Page
@@ -59,7 +60,8 @@ def read_image(path: str | Path, axes: Axes, pixels: Pixels = "integer") -> np.n
     """Decode a file that holds a whole cell.
 
     Pages are frames; within a frame, a grey page for each channel, one page with a grey sample for
-    each channel, or one colour image where the channels are red, green, blue.
+    each channel, or one colour image where the channels are red, green, blue. A TIFF that tells the
+    order of its pages or names their channels is taken at its word (readers/channels.py).
 
     Returns:
         (T, C, h, w) uint8 or uint16 (float32 where declared), little-endian or native.
@@ -68,7 +70,7 @@ def read_image(path: str | Path, axes: Axes, pixels: Pixels = "integer") -> np.n
         ImageError: the file is missing, truncated, corrupt, holds other images than `axes` says, or
             its tags say that its samples are no counts.
     """
-    pages = [_as_expected(page, axes) for page in read_pages(path)]
+    pages = chosen([_as_expected(page, axes) for page in read_pages(path)], axes)
     first = pages[0].pixels
     if first.dtype.name not in KINDS[pixels]:
         raise ImageError(f"holds {first.dtype.name} pixels, not {WORDS[pixels]}", AS_COUNTS)
@@ -88,7 +90,7 @@ def read_image(path: str | Path, axes: Axes, pixels: Pixels = "integer") -> np.n
 def _as_expected(page: Page, axes: Axes) -> Page:
     """A page of which colour is only the way of writing, as grey where grey is expected."""
     if page.perhaps_grey and not axes.colour and (page.pixels == page.pixels[:1]).all():
-        return Page(page.pixels[:1])
+        return page._replace(pixels=page.pixels[:1], colour=False, perhaps_grey=False)
     return page
 
 

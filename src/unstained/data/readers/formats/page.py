@@ -36,11 +36,16 @@ class Page(NamedTuple):
         pixels: (samples, h, w), upright, 0 is black.
         colour: whether the file says that the samples are red, green, blue.
         perhaps_grey: whether colour is only the file's way of writing: palettes, 24-bit BMP.
+        frame, channel: which it is of the file's; frame is None where the file tells no order.
+        name: of its channel, '' where the file tells none.
     """
 
     pixels: np.ndarray
     colour: bool = False
     perhaps_grey: bool = False
+    frame: int | None = None
+    channel: int = 0
+    name: str = ""
 
 
 def check_size(height: int, width: int) -> None:

@@ -12,6 +12,7 @@ import imagecodecs
 import numpy as np
 
 from unstained.data.readers.formats import tags
+from unstained.data.readers.formats.layout import places
 from unstained.data.readers.formats.page import (
     AS_COUNTS,
     ImageError,
@@ -46,7 +47,9 @@ def tiff_pages(content: bytes) -> list[Page]:
         ImageError: a page's tags give its samples another meaning than counts, or none.
         ValueError, RuntimeError, struct.error: it is truncated or corrupt.
     """
-    return [_page(content, k, found) for k, found in enumerate(directories(content))]
+    found = directories(content)
+    told = places(found)
+    return [_page(content, k, tag)._replace(**told[k]._asdict()) for k, tag in enumerate(found)]
 
 
 def _page(content: bytes, index: int, tag: Directory) -> Page:
