@@ -46,14 +46,19 @@ $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 .PHONY: setup
 setup: $(RUN_STAMP) ## Install the locked environment into .venv.
 
+# DVC without git, for a copy of the project that is no repository (`git archive`).
+.PHONY: project
+project: setup
+	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
+
 .PHONY: repro
-repro: setup ## Run every stage that is out of date, then print who is champion and why.
+repro: project ## Run every stage that is out of date, then print who is champion and why.
 	@$(if $(CELLCYCLE),unstained source cellcycle "$(CELLCYCLE)")
 	@dvc repro
 	@unstained summary
 
 .PHONY: baselines
-baselines: setup ## Every model on every fold with every seed, then tables and figures.
+baselines: project ## Every model on every fold with every seed, then tables and figures.
 	@dvc repro split
 	@unstained grid
 	@dvc repro baselines/dvc.yaml

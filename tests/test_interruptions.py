@@ -66,6 +66,12 @@ def test_not_in_a_project(tmp_path: Path) -> None:
     assert_clear(run(tmp_path, "run", "ingest", "nsc"), 2, "params.yaml does not exist")
 
 
+def test_a_directory_within_the_project_will_do(project: Path) -> None:
+    (project / "notes" / "deep").mkdir(parents=True)
+    done = run(project / "notes" / "deep", "run", "split", "nsc")
+    assert_clear(done, 11, str(project / "runs/nsc/ingest"))
+
+
 def test_stage_before_its_inputs(project: Path) -> None:
     assert_clear(run(project, "run", "split", "nsc"), 11, "unstained run ingest nsc")
 

@@ -1,4 +1,4 @@
-"""Trials on Ray. Processes are real; Ray is started three times in all."""
+"""Trials on Ray. Processes are real; Ray is started four times in all."""
 
 from __future__ import annotations
 
@@ -130,3 +130,27 @@ def test_addresses_that_cannot_work_are_explained(
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(TrainingError, match="no Ray cluster answers at RAY_ADDRESS=127"):
         search(bowl_search("ray", tmp_path, 2))
+
+
+SPACES = """
+import os, pathlib, ray, sys
+from unstained.learning.ray_session import ray_session
+with ray_session(pathlib.Path(sys.argv[1])):
+    asked = ray.remote(runtime_env={"env_vars": {"ASKED": "yes"}})(lambda: os.environ["ASKED"])
+    print(ray.get(asked.remote(), timeout=120))
+"""
+
+
+def test_the_interpreter_may_lie_in_a_path_with_spaces_and_parentheses(tmp_path: Path) -> None:
+    """Ray has a shell start workers that have an environment of their own."""
+    prefix, place = Path(sys.prefix), tmp_path / "my project (1)" / ".venv"
+    (place / "bin").mkdir(parents=True)
+    (place / "bin" / "python").symlink_to(Path(sys.executable).resolve())
+    (place / "lib").symlink_to(prefix / "lib")
+    (place / "pyvenv.cfg").write_text((prefix / "pyvenv.cfg").read_text())
+    words = [str(place / "bin" / "python"), "-c", SPACES, str(tmp_path)]
+    inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        words, env=inherited, capture_output=True, text=True, check=False, timeout=SECONDS
+    )
+    assert done.stdout.split() == ["yes"], done.stderr

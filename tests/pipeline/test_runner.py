@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,20 @@ def test_outputs_and_report_appear_together(project: Path, toy: Toy) -> None:
     report = read_json(project / "runs/nsc/ingest/report.json")
     assert report["metrics"]["cells"] == 3
     assert set(report["outputs"]) == {"store"}
+
+
+def test_runs_may_lie_on_another_disk(project: Path, toy: Toy) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == project.stat().st_dev:
+        pytest.skip("this machine has no second file system to write to")
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        (project / "runs").symlink_to(other, target_is_directory=True)
+        run_stage("ingest", "nsc", root=project)
+        (Path(other) / "nsc/ingest/store/cells").write_text("old")
+        run_stage("ingest", "nsc", root=project)
+        assert (Path(other) / "nsc/ingest/store/cells").read_text() == "42"
+        assert [path.name for path in (Path(other) / "nsc").iterdir()] == ["ingest"]
+    assert not list((project / "state/partial").iterdir())
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("x"), KeyboardInterrupt()])

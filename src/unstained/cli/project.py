@@ -11,5 +11,7 @@ Study = Annotated[str, typer.Argument(help="Key of `studies` in params.yaml.")]
 
 
 def project_root() -> Path:
-    """The current directory: commands run from the project's root, as `dvc repro` does."""
-    return Path.cwd()
+    """The current directory, or the nearest one around it that holds the project."""
+    here = Path.cwd()
+    around = (place for place in (here, *here.parents) if (place / "params.yaml").is_file())
+    return next(around, here)

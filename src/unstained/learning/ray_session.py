@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -107,8 +109,18 @@ def _start(folder: Path) -> None:
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
         _temp_dir=str(folder),
+        runtime_env=_quoted_interpreter(),
         **QUIET,
     )
+
+
+def _quoted_interpreter() -> dict[str, str] | None:
+    """The interpreter as a shell takes it, where its path has spaces or parentheses.
+
+    Ray hands a worker's command to a shell and quotes all of it but the interpreter.
+    """
+    quoted = shlex.quote(sys.executable)
+    return None if quoted == sys.executable else {"py_executable": quoted}
 
 
 @contextmanager

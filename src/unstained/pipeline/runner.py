@@ -243,8 +243,15 @@ def _write_report(
 
 
 def _put_in_place(partial: Path, home: Path) -> None:
-    """Rename the finished directory into runs/; an older one is moved aside first."""
+    """Rename the finished directory into runs/; an older one is moved aside first.
+
+    Where runs/ lies on another disk than state/, it is copied beside its place before.
+    """
     home.parent.mkdir(parents=True, exist_ok=True)
+    if partial.stat().st_dev != home.parent.stat().st_dev:
+        beside = home.with_name(f".{home.name}.partial")
+        shutil.rmtree(beside, ignore_errors=True)
+        partial = Path(shutil.copytree(partial, beside))
     replaced = partial.with_name(partial.name + ".replaced")
     shutil.rmtree(replaced, ignore_errors=True)
     if home.exists():
