@@ -16,12 +16,15 @@ from unstained.config.document import Document, read_document
 from unstained.config.layers import Stated, Tree, merge
 from unstained.config.learning import TrainParams
 from unstained.config.models import NetworkParams, ViTParams
-from unstained.config.project import ProjectParams, load_params
+from unstained.config.project import ProjectParams, StudyParams, load_params
 from unstained.errors import ParameterError
 
 REFERENCE = Path(__file__).parent / "effective.json"
 """Every study, recipe and model as params.yaml spelt each of them out before it was composed; a
 value that is the schema's default is left out. A deliberate change of params.yaml changes it."""
+
+SPELT_OUT = ("nsc", "cellcycle")
+"""Studies that there were then."""
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +37,12 @@ def reference() -> dict[str, Any]:
     return dict(json.loads(REFERENCE.read_text()))
 
 
+def spelt_out(shipped: ProjectParams) -> list[tuple[str, StudyParams]]:
+    return [(name, shipped.studies[name]) for name in SPELT_OUT]
+
+
 def test_sections_are_as_they_were(shipped: ProjectParams, reference: dict[str, Any]) -> None:
-    for name, study in shipped.studies.items():
+    for name, study in spelt_out(shipped):
         for recipe in study.recipes:
             found = (
                 study.recipes[recipe]
@@ -53,7 +60,7 @@ def test_models_are_built_and_trained_as_they_were(
     shipped: ProjectParams, reference: dict[str, Any]
 ) -> None:
     seen = 0
-    for name, study in shipped.studies.items():
+    for name, study in spelt_out(shipped):
         for recipe, asked in study.recipes.items():
             common = TrainParams.model_validate(reference[f"{name}/{recipe}"]["train"])
             for model, params in asked.models.items():

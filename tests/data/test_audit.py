@@ -130,19 +130,21 @@ def test_conflicts_of_duplicates(tmp_path: Path) -> None:
             writer.write(Origin(name, name[0], external=name == "c_99"), cells)
     result = audit(CellStore.open(tmp_path / "s"))
     found = result.content["duplicates"]
-    assert (found["exact_pairs"], found["near_pairs"], found["clusters"]) == (3, 0, 3)
+    assert (found["exact_pairs"], found["near_pairs"], found["clusters"]) == (3, 0, 4)
+    assert found["augmented_pairs"] == 1
     assert found["pairs_across_labels"] == 1
-    assert found["pairs_across_groups"] == 3
-    assert found["pairs_across_external"] == 1
+    assert found["pairs_across_groups"] == 4
+    assert found["pairs_across_external"] == 2
     assert {(pair["first"], pair["second"]) for pair in found["pairs"]} == {
         ("a_00/0", "b_00/6"),
         ("a_01/1", "a_02/6"),
         ("c_02/2", "c_99/0"),
+        ("c_00/0", "c_99/1"),  # mirrored
     }
     assert finding(result, "conflicting labels").severity == "failure"
     assert finding(result, "external overlap").severity == "failure"
     assert finding(result, "group overlap").severity == "warning"
-    assert result.clusters["cluster"].to_pandas().value_counts().tolist() == [2, 2, 2]
+    assert result.clusters["cluster"].to_pandas().value_counts().tolist() == [2, 2, 2, 2]
 
 
 def test_few_groups_are_not_identifiable(tmp_path: Path) -> None:

@@ -43,14 +43,14 @@ def test_groups() -> None:
 
 
 def test_number_of_pairs_decides_and_is_told() -> None:
-    none = duplicate_findings(DuplicateCounts(0, 0, 0, 0, 0))
+    none = duplicate_findings(DuplicateCounts(0, 0, 0, 0, 0, 0))
     assert {item.severity for item in none} == {"ok"}
-    some = duplicate_findings(DuplicateCounts(1, 2, 3, 4, 5))
+    some = duplicate_findings(DuplicateCounts(1, 2, 6, 3, 4, 5))
     assert [item.severity for item in some] == [
-        *("warning", "warning", "failure", "warning", "failure")
+        *("warning", "warning", "warning", "failure", "warning", "failure")
     ]
     assert some[0].sentence.startswith("1 pair of cells ")
-    assert [item.sentence.split()[0] for item in some[1:]] == ["2", "3", "4", "5"]
+    assert [item.sentence.split()[0] for item in some[1:]] == ["2", "6", "3", "4", "5"]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
 
 
 def test_different_cells_are_not_duplicates(blobs: list[np.ndarray], tmp_path: Path) -> None:
-    found = find_duplicates(pack(tmp_path / "s", blobs), CANVAS, 8)
+    found = find_duplicates(pack(tmp_path / "s", blobs), CANVAS, 8, 500)
     assert len(found.pairs) == 0
     assert (found.cluster == -1).all()
 
@@ -55,7 +55,7 @@ def test_copies_of_every_kind_are_found(blobs: list[np.ndarray], tmp_path: Path)
     coarser = (blobs[9] // 4).astype(np.uint16)
     framed = np.pad(blobs[11], 3, mode="edge")
     images = [*blobs, blobs[3], brighter, blobs[3], coarser, framed]
-    found = find_duplicates(pack(tmp_path / "s", images), CANVAS, 4)
+    found = find_duplicates(pack(tmp_path / "s", images), CANVAS, 4, 500)
     n = len(blobs)
     pairs = {tuple(pair): bool(exact) for pair, exact in zip(found.pairs, found.exact, strict=True)}
     assert pairs == {
@@ -75,7 +75,7 @@ def test_copies_of_every_kind_are_found(blobs: list[np.ndarray], tmp_path: Path)
 def test_a_large_cluster_is_one_cluster(blobs: list[np.ndarray], tmp_path: Path) -> None:
     gains = np.linspace(0.5, 1.5, 60)
     images = [np.rint(blobs[0] * gain).astype(np.uint16) for gain in gains] + blobs[1:20]
-    found = find_duplicates(pack(tmp_path / "s", images), CANVAS, 6)
+    found = find_duplicates(pack(tmp_path / "s", images), CANVAS, 6, 500)
     assert (found.cluster[:60] == 0).all()
     assert (found.cluster[60:] == -1).all()
     assert 59 <= len(found.pairs) < 60 * 59 / 2
@@ -85,13 +85,13 @@ def test_featureless_images_are_no_near_duplicates(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     blank = [np.full((40, 50), level, np.uint16) for level in (100, 101, 102)]
     noise = [np.rint(100 + rng.normal(0, 2, (40, 50))).astype(np.uint16) for _ in range(200)]
-    found = find_duplicates(pack(tmp_path / "s", blank + noise), CANVAS, 8)
+    found = find_duplicates(pack(tmp_path / "s", blank + noise), CANVAS, 8, 500)
     assert len(found.pairs) == 0
 
 
 def test_result_repeats(blobs: list[np.ndarray], tmp_path: Path) -> None:
     store = pack(tmp_path / "s", [*blobs[:50], *blobs[:10]])
-    first, second = (find_duplicates(store, CANVAS, 2) for _ in range(2))
+    first, second = (find_duplicates(store, CANVAS, 2, 500) for _ in range(2))
     assert np.array_equal(first.pairs, second.pairs)
     assert np.array_equal(first.cluster, second.cluster)
     assert len(first.pairs) == 10
@@ -165,7 +165,7 @@ def test_real_tiles_hold_three_copies(jurkat: Path, tmp_path: Path) -> None:
             cells = [Cell(i, phase, phase, tile[None, None].copy()) for i, tile in enumerate(tiles)]
             writer.write(Origin(phase, "M"), cells)
     store = CellStore.open(store_path)
-    found = find_duplicates(store, 40, 2)
+    found = find_duplicates(store, 40, 2, 500)
     ids = store.columns("cell_id")["cell_id"]
     pairs = {(ids[a], ids[b]): bool(e) for (a, b), e in zip(found.pairs, found.exact, strict=True)}
     assert pairs == {

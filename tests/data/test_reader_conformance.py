@@ -51,6 +51,34 @@ def write_rows(folder: Path) -> None:
     (folder / "cells.csv").write_text("\n".join(["path;id;label", *rows]) + "\n")
 
 
+def write_photographs(folder: Path) -> None:
+    """Photographs with a box each, and the table of labels of the download."""
+    home = folder / "dataset-master"
+    write_colour(home, {"JPEGImages": 3}, suffix=".png")
+    (home / "Annotations").mkdir()
+    for number in range(3):
+        write_boxes(home / "Annotations" / f"cell_{number}.xml", [(5, 5, 20, 25)])
+    (home / "labels.csv").write_text(",Image,Category\n0,cell_0,a\n1,cell_1,b\n2,cell_2,a\n")
+
+
+def write_boxes(path: Path, boxes: list[tuple[int, int, int, int]]) -> None:
+    """A Pascal VOC file with boxes of white cells, and one of a red cell."""
+    names = ("xmin", "ymin", "xmax", "ymax")
+    found = [("WBC", box) for box in boxes] + [("RBC", (0, 0, 9, 9))]
+    objects = [
+        f"<object><name>{kind}</name><bndbox>"
+        + "".join(f"<{name}>{at}</{name}>" for name, at in zip(names, box, strict=True))
+        + "</bndbox></object>"
+        for kind, box in found
+    ]
+    path.write_text(f"<annotation>{''.join(objects)}</annotation>")
+
+
+def write_pictures(folder: Path) -> None:
+    home = folder / "dataset2-master/dataset2-master/images"
+    write_colour(home, {"TRAIN/A": 2, "TRAIN/B": 2, "TEST/A": 1}, suffix=".png")
+
+
 @dataclass(frozen=True)
 class Layout:
     """A source of one layout.
@@ -84,6 +112,7 @@ FOLDERS = COLOUR | {"tasks": asked(("a_1", "n_1"))}
 KIND = {"kind": {"kind": "classes", "names": ["a", "b"]}}
 TABLE = COLOUR | {"table": {"file": "cells.csv", "image": "path", "object": "id"}, "tasks": KIND}
 CIF = {"reader": "cif", "markers": {"GFAP": "Ch2", "Olig2": "Ch3", "NeuN": "Ch4"}}
+SMEARS = COLOUR | {"reader": "bccd", "tasks": KIND, "group": "acquisition"}
 LAYOUTS = {
     "zhu_ifc": Layout(write_samples, 5, "nsc", {}),
     "jurkat_montage": Layout(write_montages, 8, "cellcycle", {}),
@@ -96,6 +125,10 @@ LAYOUTS = {
         "cells.csv cannot be read",
         "one/cell_2.png: row 3 of cells.csv",
     ),
+    "photographs": Layout(
+        write_photographs, 3, "blood", SMEARS | {"canvas": 20}, moved="Annotations/cell_0.xml"
+    ),
+    "pictures": Layout(write_pictures, 5, "blood", SMEARS),
     "cif": Layout(write_cifs, 5, "nsc", CIF),
 }
 

@@ -74,7 +74,7 @@ class StudyData(Params):
 
     title: str
     question: str
-    reader: Literal["zhu_ifc", "jurkat_montage", "table", "cif"]
+    reader: Literal["zhu_ifc", "jurkat_montage", "table", "cif", "bccd"]
     source: str | None = Field(
         default=None, description="'simulator', or the path of the real download"
     )

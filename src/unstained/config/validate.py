@@ -16,6 +16,10 @@ class ValidateParams(Params):
     near_duplicate_distance: Annotated[int, Field(ge=0, le=64)] = Field(
         description="perceptual-hash bits that may differ between near-duplicates"
     )
+    augmented_cells: Count = Field(
+        description="cells among which turned, mirrored, shifted, cropped or recoloured copies of "
+        "others are looked for, at the most"
+    )
     folds: Annotated[int, Field(ge=2)]
     confidence: Fraction
     shortcut_margin: Annotated[float, Field(ge=0, lt=1)] = Field(

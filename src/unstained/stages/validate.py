@@ -136,6 +136,7 @@ def _metrics(audit: Audit, expectations: int) -> dict[str, Scalar]:
         "expectations": expectations,
         "exact_duplicate_pairs": duplicates["exact_pairs"],
         "near_duplicate_pairs": duplicates["near_pairs"],
+        "augmented_copy_pairs": duplicates["augmented_pairs"],
         "conflicting_label_pairs": duplicates["pairs_across_labels"],
         "failures": sum(finding.severity == "failure" for finding in audit.findings),
         "warnings": sum(finding.severity == "warning" for finding in audit.findings),

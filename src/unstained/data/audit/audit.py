@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from unstained.config.validate import ValidateParams
+from unstained.data.audit.copies import copies_by_folder, copy_findings
 from unstained.data.audit.duplicates import Duplicates, find_duplicates
 from unstained.data.audit.findings import (
     DuplicateCounts,
@@ -74,7 +75,9 @@ def audit_store(
         seed: `common.seed`.
     """
     ids, cells = _cells(store)
-    duplicates = find_duplicates(store, canvas, params.near_duplicate_distance)
+    duplicates = find_duplicates(
+        store, canvas, params.near_duplicate_distance, params.augmented_cells
+    )
     known = cells["label"].notna().to_numpy() | (not class_names)
     inner = np.flatnonzero(~cells["external"].to_numpy(bool) & known)
     groups = cells["group"].cat.codes.to_numpy()
@@ -82,7 +85,13 @@ def audit_store(
     rows = inner[sample]
     statistics = read_probes(store, rows)
     overview = _overview(cells, class_names)
-    findings = duplicate_findings(_duplicate_counts(cells, duplicates))
+    findings = [
+        *duplicate_findings(_duplicate_counts(cells, duplicates)),
+        *copy_findings(
+            copies_by_folder(cells["acquisition"].astype(str).tolist(), duplicates.cluster),
+            params.confidence,
+        ),
+    ]
     probes: Sequence[ProbeResult] = ()
     if class_names:
         _, labels = np.unique(store.labels(class_names)[rows], return_inverse=True)
@@ -188,7 +197,8 @@ def _duplicate_counts(cells: pd.DataFrame, found: Duplicates) -> DuplicateCounts
 
     return DuplicateCounts(
         exact=int(found.exact.sum()),
-        near=int((~found.exact).sum()),
+        near=int((~found.exact & ~found.augmented).sum()),
+        augmented=int(found.augmented.sum()),
         across_labels=differing("label"),
         across_groups=differing("group"),
         across_external=differing("external"),
@@ -197,12 +207,14 @@ def _duplicate_counts(cells: pd.DataFrame, found: Duplicates) -> DuplicateCounts
 
 def _pairs(ids: pa.ChunkedArray, cells: pd.DataFrame, found: Duplicates) -> dict[str, Any]:
     counts = _duplicate_counts(cells, found)
-    listed = zip(found.pairs[:LISTED], found.exact, found.correlation, strict=False)
+    kinds = np.select([found.exact, found.augmented], ["exact", "augmented"], "near")
+    listed = zip(found.pairs[:LISTED], kinds, found.correlation, strict=False)
     return {
         "clusters": int(found.cluster.max()) + 1,
         "cells": int((found.cluster >= 0).sum()),
         "exact_pairs": counts.exact,
         "near_pairs": counts.near,
+        "augmented_pairs": counts.augmented,
         "pairs_across_labels": counts.across_labels,
         "pairs_across_groups": counts.across_groups,
         "pairs_across_external": counts.across_external,
@@ -210,9 +222,9 @@ def _pairs(ids: pa.ChunkedArray, cells: pd.DataFrame, found: Duplicates) -> dict
             {
                 "first": ids[a].as_py(),
                 "second": ids[b].as_py(),
-                "kind": "exact" if exact else "near",
+                "kind": str(kind),
                 "correlation": round(float(correlation), 6),
             }
-            for (a, b), exact, correlation in listed
+            for (a, b), kind, correlation in listed
         ],
     }

@@ -4,8 +4,8 @@ Exact duplicates share the digest of their pixels. Near-duplicates are found wit
 pairs: a 64-bit perceptual hash of the contrast canvas (signs of low DCT frequencies against their
 median; Zauner 2010, "Implementation and benchmarking of perceptual image hash functions") and the
 DCT coefficients propose pairs, normalised cross-correlation of the pixels decides. Contrast is
-relative to the background, so a copy with another gain or bit depth is found; a copy that is
-shifted, rotated or recorded anew is not.
+relative to the background, so a copy with another gain or bit depth is found; one that is turned,
+mirrored, shifted, cropped or recoloured is another kind (audit/augmented.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from unstained.data.audit.augmented import augmented_pairs
 from unstained.data.canvas import Canvases, iter_canvases, place
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.columns import read_columns, strings
@@ -50,6 +51,7 @@ class Duplicates:
     Attributes:
         pairs: (M, 2) int64 rows, the smaller first, sorted.
         exact: (M,) bool: the pixels are identical.
+        augmented: (M,) bool: one is a turned, mirrored, shifted, cropped or recoloured copy.
         correlation: (M,) float32 normalised cross-correlation; 1 where exact.
         cluster: (N,) int32 number of the cluster, in order of its first row; -1 for cells that
             have no duplicate.
@@ -57,31 +59,53 @@ class Duplicates:
 
     pairs: np.ndarray
     exact: np.ndarray
+    augmented: np.ndarray
     correlation: np.ndarray
     cluster: np.ndarray
 
 
-def find_duplicates(store: CellStore, canvas: int, distance: int) -> Duplicates:
+def find_duplicates(
+    store: CellStore, canvas: int, distance: int, augmented_cells: int
+) -> Duplicates:
     """Find duplicates among all cells of a store.
 
-    Memory is bounded by one batch of cells and 152 bytes a cell.
+    Memory is bounded by one batch of cells and 152 bytes a cell, and what augmented copies need.
 
     Args:
         store: the cells.
         canvas: side in pixels of the square that is compared.
         distance: bits in which the hashes of near-duplicates may differ, 0 to 64.
+        augmented_cells: cells among which augmented copies are looked for, at the most, spread
+            evenly over all.
     """
     exact, representative = exact_pairs(read_columns(store, "sha256")["sha256"])
     hashes, signatures = _hash_cells(store, representative, canvas)
     near, correlation = _confirmed(store, representative, hashes, signatures, canvas, distance)
-    pairs = np.concatenate([exact, near])
+    known = np.concatenate([exact, near])
+    copies, likeness = _augmented(store, representative, known, augmented_cells)
+    pairs = np.concatenate([known, copies])
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    kinds = np.repeat([0, 1, 2], [len(exact), len(near), len(copies)])[order]
+    alike = [np.ones(len(exact), np.float32), correlation, likeness]
     return Duplicates(
         pairs=pairs[order],
-        exact=np.repeat([True, False], [len(exact), len(near)])[order],
-        correlation=np.concatenate([np.ones(len(exact), np.float32), correlation])[order],
+        exact=kinds == 0,
+        augmented=kinds == 2,
+        correlation=np.concatenate(alike)[order],
         cluster=number_clusters(len(store), pairs),
     )
+
+
+def _augmented(
+    store: CellStore, rows: np.ndarray, known: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Augmented copies among some cells, those left out that are other duplicates already."""
+    if len(rows) > most:
+        rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+    pairs, likeness = augmented_pairs(store, rows)
+    component = _components(len(store), known)
+    new = component[pairs[:, 0]] != component[pairs[:, 1]]
+    return pairs[new], likeness[new]
 
 
 def exact_pairs(digests: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

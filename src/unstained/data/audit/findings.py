@@ -53,10 +53,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class DuplicateCounts:
-    """Pairs of duplicate cells: exact, near, and those that span labels, groups or parts."""
+    """Pairs of duplicate cells: of each kind, and those that span labels, groups or parts."""
 
     exact: int
     near: int
+    augmented: int
     across_labels: int
     across_groups: int
     across_external: int
@@ -147,6 +148,12 @@ def duplicate_findings(counts: DuplicateCounts) -> list[Finding]:
             ("warning", "near-duplicates", counts.near),
             "that differ by little more than gain or rounding. The split keeps them together.",
             "No two cells are nearly the same.",
+        ),
+        _pairs(
+            ("warning", "augmented copies", counts.augmented),
+            "of which one is a turned, mirrored, shifted, cropped or recoloured copy of the other. "
+            "The split keeps them together.",
+            "No cell is a turned, mirrored, shifted, cropped or recoloured copy of another.",
         ),
         _pairs(
             ("failure", "conflicting labels", counts.across_labels),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from unstained.config.study import StudyData
+from unstained.data.readers.bccd import open_bccd
 from unstained.data.readers.cif import Cif
 from unstained.data.readers.jurkat_montage import JurkatMontage
 from unstained.data.readers.protocol import Reader
@@ -19,6 +20,7 @@ READERS: Final[Mapping[str, Callable[[Path, StudyData], Reader]]] = {
     "jurkat_montage": JurkatMontage,
     "table": open_table,
     "cif": Cif.of,
+    "bccd": open_bccd,
 }
 
 OF_A_FILE: Final = ("table", "cif")

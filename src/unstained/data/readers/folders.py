@@ -53,7 +53,7 @@ class Folders:
         names = self.data.class_names
         if self.data.classes:
             return found
-        return [replace(one, label=_class_of(one.name, names)) for one in found]
+        return [replace(one, label=class_of(one.name, names)) for one in found]
 
     def items(self, acquisition: Acquisition) -> Listing:
         """A cell a file."""
@@ -66,7 +66,7 @@ class Folders:
         return read_cells(self.source, self.data, acquisition, items)
 
 
-def _class_of(path: str, names: Sequence[str]) -> str:
+def class_of(path: str, names: Sequence[str]) -> str:
     """The class that a folder's path names, in any case of letters."""
     folded = {name.casefold(): name for name in names}
     found = {folded[part.casefold()] for part in path.split("/") if part.casefold() in folded}
