@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -309,6 +310,22 @@ def test_several_images_in_a_file_are_asked_about(init: Any, tmp_path: Path) -> 
     init(*given, "--pages", "frames")
     assert (written("films").frames, written("films").channels) == (4, ("grey",))
     assert ingested("films").images([0])[0].shape[0] == 4
+
+
+def test_channels_that_files_name_are_taken_or_chosen_from(init: Any, tmp_path: Path) -> None:
+    for name in CLASSES:
+        (tmp_path / "source" / name).mkdir(parents=True)
+        for number in range(10):
+            stack = np.full((2, 30, 32), 500 + number, np.uint16)
+            names = {"axes": "CYX", "PhysicalSizeX": 0.25, "Channel": {"Name": ["BF", "DAPI"]}}
+            path = tmp_path / "source" / name / f"{number}.ome.tif"
+            tifffile.imwrite(path, stack, metadata=names | {"PhysicalSizeY": 0.25})
+    said = init("named", tmp_path / "source")
+    assert "channels: BF, DAPI (2 images in each file; the files name them)" in said
+    assert "pixel size: 0.25 (tags of all 20 files looked at say so)" in said
+    init("named", tmp_path / "source", "--force", "--channel", "BF")
+    assert written("named").channels == ("BF",)
+    assert ingested("named").images([0])[0].shape[0] == 1
 
 
 def test_files_of_different_kinds_are_told(init: Any, tmp_path: Path) -> None:

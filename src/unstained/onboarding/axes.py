@@ -100,14 +100,17 @@ def _colour(draft: Draft, seen: Sequence[Seen], frames: int) -> None:
 
 
 def _pages(draft: Draft, kind: Seen, planes: int, options: Options) -> None:
-    names = options.channel or (kind.names if len(kind.names) == planes else ())
+    names, told = options.channel or kind.names, len(kind.names) or planes
     if names and options.pages != "frames":
-        if len(names) != planes:
+        if len(names) != planes and not set(names) <= set(kind.names):
+            known = f" ({', '.join(kind.names)})" if kind.names else ""
             raise SourceError(
-                f"{kind.path} holds {planes} images, and {len(names)} channels are named",
-                "name each: --channel NAME for each of them",
+                f"{kind.path} holds {planes} images{known}, and {len(names)} channels are named",
+                "name each as the file does, or all: --channel NAME for each of them",
             )
         draft.data["channels"] = list(names)
+        if planes > told:
+            draft.data["frames"] = planes // told
         why = "asked for by --channel" if options.channel else "the files name them"
         draft.decide("channels", listed(names), f"{planes} images in each file; {why}")
         return

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from unstained.data.readers.facts import file_facts
-from unstained.data.readers.formats.tags import DESCRIPTION, directories
 from unstained.data.readers.images import ImageError, read_pages
 from unstained.imaging.background import border_background
-
-CHANNEL_NAME: Final = 285
-"""Tag PageName, where cytometers write the channel."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +64,7 @@ def look(root: Path, files: Iterable[str]) -> tuple[list[Seen], list[str]]:
 def _seen(root: Path, file: str) -> Seen:
     pages = read_pages(root / file)
     first = pages[0].pixels
+    names = tuple(dict.fromkeys(page.name for page in pages))
     background = float(border_background(first).mean())
     size = file_facts(root / file).pixel_um
     alike = first.shape[0] > 1 and bool((first == first[:1]).all())
@@ -87,23 +82,9 @@ def _seen(root: Path, file: str) -> Seen:
         spread=float(first.std() / background) if background > 0 else 0.0,
         colour=pages[0].colour and not grey,
         alike=alike and not grey,
-        names=channel_names(root / file),
+        names=names if all(names) else (),
         pixel_size_um=None if size is None else size[0],
     )
-
-
-def channel_names(path: Path) -> tuple[str, ...]:
-    """Names of the channels of a TIFF, by OME-XML or a tag of each page; or nothing."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return ()
-    pages = directories(path.read_bytes())
-    xml = pages[0].text(DESCRIPTION)
-    if "<OME" in xml:
-        channels = re.findall(r"<(?:\w+:)?Channel\b([^>]*)>", xml.partition("</Image>")[0])
-        found = [re.search(r'\bName="([^"]+)"', channel) for channel in channels]
-        return tuple(name[1] for name in found if name) if all(found) else ()
-    names = tuple(page.text(CHANNEL_NAME).strip() for page in pages)
-    return names if all(names) else ()
 
 
 def bits_used(high: float) -> int:
