@@ -90,6 +90,16 @@ def test_one_file_is_a_source_too(tmp_path: Path) -> None:
         read(study(), tmp_path / "a.tif")
 
 
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    write_cif(tmp_path / "elsewhere" / "deep" / "a.cif", random_objects([0]))
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "deep" / "loop").symlink_to(tmp_path / "source")
+    (tmp_path / "elsewhere" / "again").symlink_to(tmp_path / "elsewhere" / "deep")
+    found = cells(study(), tmp_path / "source")
+    assert [cell.source_file for cell in found] == ["linked/again/a.cif"]
+
+
 def test_channels_by_number_and_by_light(tmp_path: Path) -> None:
     odd = Oddities(in_use=(1, 4, 9), brightfield=(4,))
     written = random_objects([0], channels=3)
@@ -268,6 +278,12 @@ def test_populations_of_other_names_and_objects_in_two_classes(tmp_path: Path) -
     assert [one.reason for one in refused] == ["object 2 is in populations of G1 and of S"]
     with pytest.raises(SourceError, match=r"G1 has no population .*G1 bright, G1 dim, S phase"):
         read(study(PHASE), tmp_path)
+    some = CifParams(populations={"G1": "^G1"})
+    with pytest.raises(SourceError, match=r"class S has no population"):
+        read(study(PHASE, cif=some), tmp_path)
+    assert len(cells(study(PHASE, cif=some, external=["x"]), tmp_path)) == 5
+    with pytest.raises(SourceError, match=r"class G1 has no population"):
+        read(study(PHASE, external=["x"]), tmp_path)
     wrong = CifParams(populations={"G2": "x"})
     with pytest.raises(ParameterError, match=r"'G2' is no class.*\n.*G1, S"):
         read(study(PHASE, cif=wrong), tmp_path)

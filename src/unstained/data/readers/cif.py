@@ -103,12 +103,18 @@ class Cif:
         return found
 
     def _files(self) -> list[str]:
-        """Paths relative to the source, sorted; hidden files and directories are passed over."""
+        """Paths relative to the source, sorted; links are followed, hidden names passed over."""
         if self.file:
             return [self.file] if self.file.lower().endswith(SUFFIX) else []
-        found = []
-        for directory, below, names in os.walk(self.source):
-            below[:] = [name for name in below if not name.startswith(".")]
+        found, walked = [], {os.path.realpath(self.source)}
+        for directory, below, names in os.walk(self.source, followlinks=True):
+            real: dict[str, str] = {}
+            for name in sorted(below):
+                where = os.path.realpath(f"{directory}/{name}")
+                if not name.startswith(".") and where not in {*walked, *real.values()}:
+                    real[name] = where
+            below[:] = real
+            walked.update(real.values())
             place = Path(directory).relative_to(self.source)
             found += [
                 (place / name).as_posix()

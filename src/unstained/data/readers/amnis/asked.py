@@ -91,19 +91,21 @@ def check_channels(data: StudyData, place: Path, files: Sequence[Channels]) -> N
 def check_classes(data: StudyData, place: Path, populations: Iterable[str]) -> None:
     """Check that each class which populations tell has one.
 
+    A source with external cells may lack some classes, not all of them.
+
     Raises:
         SourceError: one has none.
     """
     there = sorted(set(populations))
     for classes in populations_of(data, there).values():
-        for name, chosen in classes.items():
-            if not chosen:
-                raise SourceError(
-                    f"class {name} has no population beside the files of {place}; there are "
-                    f"{', '.join(there) or 'none'}",
-                    f"export it from IDEAS as <name of the .cif>_{name}.txt, or name its "
-                    "populations by a pattern in studies.<study>.data.cif.populations",
-                )
+        missing = [name for name, chosen in classes.items() if not chosen]
+        if missing and not (data.external and len(missing) < len(classes)):
+            raise SourceError(
+                f"class {missing[0]} has no population beside the files of {place}; there are "
+                f"{', '.join(there) or 'none'}",
+                f"export it from IDEAS as <name of the .cif>_{missing[0]}.txt, or name its "
+                "populations by a pattern in studies.<study>.data.cif.populations",
+            )
 
 
 def _patterns(data: StudyData) -> Mapping[str, str]:
