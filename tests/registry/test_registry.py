@@ -86,6 +86,35 @@ def test_run_holds_params_steps_dataset_and_files(registry: Registry) -> None:
     assert {a.path for a in client.list_artifacts(version.run_id)} == {"report.html", "predictions"}
 
 
+def test_names_of_cells_need_not_be_names_that_mlflow_takes(
+    fresh: Registry, tmp_path: Path
+) -> None:
+    metrics = {
+        "test_recall_CD4+ T (naïve)": 0.5,
+        "test_recall_CD4+ T [naïve)": 0.25,
+        "test_recall_50 % A/B": 0.125,
+    }
+    history = [{"epoch": 1, "val_task_CD4+_mae": 2.0}]
+    version = register(
+        fresh,
+        tmp_path / "in",
+        0.0,
+        classes=("CD4+ T (naïve)", "CD8+", "50 % A/B"),
+        metrics=metrics,
+        headline=list(metrics),
+        history=history,
+        params={"data.markers.CD4+": "Ch2"},
+    )
+    run = fresh.client.get_run(version.run_id).data
+    assert run.metrics == {
+        "test_recall_CD4plus T _naïve_": 0.5,
+        "test_recall_CD4plus T _naïve_ 2": 0.25,
+        "test_recall_50 percent A/B": 0.125,
+        "val_task_CD4plus_mae": 2.0,
+    }
+    assert run.params["data.markers.CD4plus"] == "Ch2"
+
+
 def test_nothing_pickled_and_nothing_beside_the_project(registry: Registry, folder: Path) -> None:
     names = [path.name for path in (folder / "mlartifacts").rglob("*") if path.is_file()]
     assert "model.onnx" in names

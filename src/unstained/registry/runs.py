@@ -7,10 +7,12 @@ metric. Everything is sent in batches.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -38,14 +40,34 @@ BATCH: Final = 100
 METRIC_BATCH: Final = 1000
 VERSIONS_TAG: Final = "mlflow.modelVersions"
 
+REFUSED: Final = re.compile(r"[^/\w.\- :]")
+"""Characters that MLflow refuses in names of metrics and parameters."""
+
+SPELT: Final = {"+": "plus", "%": "percent", "=": "eq", "<": "lt", ">": "gt"}
+
 T = TypeVar("T")
+
+
+def shown_names(names: Iterable[str]) -> dict[str, str]:
+    """Names as MLflow takes them: 'CD4+ T (naïve)' is 'CD4plus T _naïve_' there.
+
+    Two names never become one: the later one of them gets a number.
+    """
+    shown: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    for name in names:
+        plain = REFUSED.sub(lambda found: SPELT.get(found[0], "_"), name)
+        count[plain] += 1
+        shown[name] = f"{plain} {count[plain]}" if count[plain] > 1 else plain
+    return shown
 
 
 def log_params(client: MlflowClient, run_id: str, params: Mapping[str, Any]) -> None:
     """Log parameters."""
     from mlflow.entities import Param
 
-    for some in batches([Param(k, str(v)) for k, v in sorted(params.items())], BATCH):
+    shown = shown_names(sorted(params))
+    for some in batches([Param(shown[k], str(params[k])) for k in shown], BATCH):
         client.log_batch(run_id, params=some)
 
 
@@ -68,8 +90,9 @@ def log_history(
     from mlflow.entities import Metric
 
     when = when or int(time.time() * 1000)
+    shown = shown_names(dict.fromkeys(name for row in history for name in row))
     points = [
-        Metric(name, value, when, int(row[step]))
+        Metric(shown[name], value, when, int(row[step]))
         for row in history
         for name, value in numbers(row).items()
         if name != step
@@ -94,8 +117,9 @@ def log_metrics(
 
     now = int(time.time() * 1000)
     name_of, digest = (dataset.name, dataset.short_digest) if dataset else (None, None)
+    shown = shown_names(metrics)
     points = [
-        Metric(name, value, now, 0, model_id, name_of, digest, run_id)
+        Metric(shown[name], value, now, 0, model_id, name_of, digest, run_id)
         for name, value in numbers(metrics).items()
     ]
     for some in batches(points, METRIC_BATCH):
