@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from unstained.config.document import Where, parse_document
-from unstained.config.project import ProjectParams, load_params
+from unstained.config.project import ProjectParams
 from unstained.errors import ParameterError
 from unstained.files import write_text
 
@@ -30,24 +31,39 @@ def set_source(params_file: Path, study: str, source: str) -> str:
     """
     from unstained.data.readers import open_reader
 
-    project = load_params(params_file)
-    project.require_study(study)
-    if source != "simulator":
-        path = Path(source).expanduser().resolve()
-        open_reader(project.studies[study].data, path)
-        source = str(path)
-    elif all(recipe.simulate is None for recipe in project.studies[study].recipes.values()):
+    given = source if source == "simulator" else str(Path(source).expanduser().resolve())
+    text, name = params_file.read_text(encoding="utf-8"), str(params_file)
+    where: Where = ("studies", study, "data", "source")
+    if _has(parse_document(text, name).content, where):
+        text = _with_values(text, {where: json.dumps(given)})
+    project = ProjectParams(parse_document(text, name))
+    data, recipes = project.require_study(study).data, project.studies[study].recipes
+    if data.source != given:
+        raise ParameterError(
+            f"{params_file} states no source of {study}",
+            f"add the line `source: null` below studies.{study}.data, and run the command again",
+        )
+    if given != "simulator":
+        open_reader(data, Path(given))
+    elif all(recipe.simulate is None for recipe in recipes.values()):
         raise ParameterError(
             f"study {study!r} has no simulator", "name the directory of its real images"
         )
-    text = params_file.read_text(encoding="utf-8")
-    changes: dict[Where, str] = {("studies", study, "data", "source"): json.dumps(source)}
     if study not in project.active:
-        changes["active",] = json.dumps([*project.active, study]).replace('"', "")
-    text = _with_values(text, changes)
-    ProjectParams(parse_document(text, str(params_file)))
+        active = json.dumps([*project.active, study]).replace('"', "")
+        text = _with_values(text, {("active",): active})
+        ProjectParams(parse_document(text, name))
     write_text(params_file, text)
-    return f"{study}: source is now {source}; run `dvc repro` (or `make repro`)"
+    return f"{study}: source is now {given}; run `dvc repro` (or `make repro`)"
+
+
+def _has(content: Any, where: Where) -> bool:
+    """Whether a document states something there, if only null."""
+    for key in where:
+        if not isinstance(content, Mapping) or key not in content:
+            return False
+        content = content[key]
+    return True
 
 
 def _with_values(text: str, changes: Mapping[Where, str]) -> str:

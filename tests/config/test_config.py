@@ -129,6 +129,28 @@ def test_set_source_takes_a_file_where_the_reader_does(project: Path) -> None:
     assert load_params(params_file).studies["cellcycle"].data.source == str(file)
 
 
+def test_the_remedy_of_an_active_study_without_a_source_helps(project: Path) -> None:
+    params_file = project / "params.yaml"
+    edit(params_file, "active", value=["nsc", "cellcycle"])
+    with pytest.raises(ParameterError, match="'cellcycle' has no source") as error:
+        load_params(params_file)
+    assert error.value.remedy == "run: unstained source cellcycle PATH"
+    (project / "images").mkdir()
+    set_source(params_file, "cellcycle", str(project / "images"))
+    assert load_params(params_file).active == ("nsc", "cellcycle")
+
+
+def test_set_source_says_where_a_study_must_state_one(project: Path) -> None:
+    params_file = project / "params.yaml"
+    text = params_file.read_text()
+    line = next(line for line in text.splitlines() if line.strip().startswith("source: null"))
+    params_file.write_text(text.replace(line + "\n", "", 1))
+    with pytest.raises(ParameterError, match="states no source of cellcycle"):
+        set_source(params_file, "cellcycle", str(project))
+    params_file.write_text(text)
+    set_source(params_file, "cellcycle", str(project))
+
+
 def test_set_source_refuses_what_cannot_run(project: Path) -> None:
     params_file = project / "params.yaml"
     before = params_file.read_text()

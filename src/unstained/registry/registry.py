@@ -170,7 +170,7 @@ class Registry:
         raise RegistryError(
             f"MLflow at {public(self.uri)} holds no version {number} of {name}",
             "set MLFLOW_TRACKING_URI to the registry that the model was registered in, or "
-            "register again: `dvc repro --force`",
+            "register again: `dvc repro`",
         )
 
     def alias(self, name: str, alias: str) -> int | None:

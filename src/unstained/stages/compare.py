@@ -204,7 +204,7 @@ def _reference(
     if missing:
         raise RegistryError(
             f"MLflow at {public(uri)} lacks version {missing[0]} of {name}, which was registered",
-            "set MLFLOW_TRACKING_URI as it was, or register again: `dvc repro --force`",
+            "set MLFLOW_TRACKING_URI as it was, or register again: `dvc repro`",
         )
     cells = {held[version] for version in new} or {held[max(held)]}
     if len(cells) > 1:
