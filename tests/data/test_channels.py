@@ -88,13 +88,13 @@ def test_pages_that_name_themselves_are_read_by_name(tmp_path: Path) -> None:
         for name, page in zip(names, pixels, strict=True):
             writer.write(page, metadata=None, extratags=[(285, "s", 0, name, True)])
     asked = Axes(("LightLoss (Blue)", "FSC"))
-    found = read_image(tmp_path / "bd.tiff", asked, "float32")
-    np.testing.assert_array_equal(found[0], pixels[[2, 0]])
-    assert found.min() < 0
+    wide = (-400.0, 400.0)
+    counts = np.rint((pixels.astype(np.float64) + 400) * (65535 / 800))
+    np.testing.assert_array_equal(read_image(tmp_path / "bd.tiff", asked, wide)[0], counts[[2, 0]])
     np.testing.assert_array_equal(
-        read_image(tmp_path / "bd.tiff", Axes(tuple("abcdefgh")), "float32")[0], pixels
+        read_image(tmp_path / "bd.tiff", Axes(tuple("abcdefgh")), wide)[0], counts
     )
     with pytest.raises(ImageError, match=r"has no channel DNA: it names FSC, SSC .Imaging."):
-        read_image(tmp_path / "bd.tiff", Axes(("FSC", "DNA")), "float32")
+        read_image(tmp_path / "bd.tiff", Axes(("FSC", "DNA")), wide)
     with pytest.raises(ImageError, match="holds float32 pixels"):
         read_image(tmp_path / "bd.tiff", asked)

@@ -155,14 +155,25 @@ def test_planes_and_grey_samples_beside_each_other(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_grey(tmp_path / "x.png"), BYTES)
 
 
-def test_numbers_are_read_where_they_are_declared(tmp_path: Path) -> None:
+def test_numbers_are_read_where_their_range_is_declared(tmp_path: Path) -> None:
     numbers = RNG.normal(0, 1, (12, 17)).astype(np.float32)
     (tmp_path / "x.tif").write_bytes(tiff(numbers))
-    found = read_image(tmp_path / "x.tif", Axes(("Ch1",)), "float32")
-    np.testing.assert_array_equal(found[0, 0], numbers)
+    one = Axes(("Ch1",))
+    found = read_image(tmp_path / "x.tif", one, (-10.0, 10.0))
+    assert found.dtype == np.uint16
+    np.testing.assert_allclose(found[0, 0] / 65535 * 20 - 10, numbers, atol=0.5 * 20 / 65535 + 1e-6)
+    with pytest.raises(ImageError, match="holds float32 pixels, not counts") as error:
+        read_image(tmp_path / "x.tif", one)
+    assert "float_range: [low, high]" in error.value.remedy
+    with pytest.raises(ImageError, match=r"values from -\d.* and float_range is 0 to 9"):
+        read_image(tmp_path / "x.tif", one, (0.0, 9.0))
+    numbers[3, 3] = np.nan
+    (tmp_path / "x.tif").write_bytes(tiff(numbers))
+    with pytest.raises(ImageError, match="values from nan"):
+        read_image(tmp_path / "x.tif", one, (-10.0, 10.0))
     (tmp_path / "x.tif").write_bytes(tiff(GREY))
-    with pytest.raises(ImageError, match="holds uint16 pixels, not float32 numbers"):
-        read_image(tmp_path / "x.tif", Axes(("Ch1",)), "float32")
+    with pytest.raises(ImageError, match="holds uint16 pixels, not real numbers"):
+        read_image(tmp_path / "x.tif", one, (-10.0, 10.0))
 
 
 INK = imagecodecs.jpeg8_encode(np.full((8, 8, 4), 90, np.uint8), colorspace="CMYK",

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.data.array_files import write_rtdc
 from tests.data.cif_writer import random_objects, write_cif
 from tests.synthetic import asked, write_colour, write_ifc, write_montage
 from unstained.config.project import load_params
@@ -79,6 +80,11 @@ def write_pictures(folder: Path) -> None:
     write_colour(home, {"TRAIN/A": 2, "TRAIN/B": 2, "TEST/A": 1}, suffix=".png")
 
 
+def write_arrays(folder: Path) -> None:
+    write_rtdc(folder / "a_1" / "M1.rtdc", 3)
+    write_rtdc(folder / "n_1" / "M1.rtdc", 2, seed=1)
+
+
 @dataclass(frozen=True)
 class Layout:
     """A source of one layout.
@@ -113,6 +119,7 @@ KIND = {"kind": {"kind": "classes", "names": ["a", "b"]}}
 TABLE = COLOUR | {"table": {"file": "cells.csv", "image": "path", "object": "id"}, "tasks": KIND}
 CIF = {"reader": "cif", "markers": {"GFAP": "Ch2", "Olig2": "Ch3", "NeuN": "Ch4"}}
 SMEARS = COLOUR | {"reader": "bccd", "tasks": KIND, "group": "acquisition"}
+ARRAYS = {"reader": "arrays", "markers": {}, "channels": ["image"], "tasks": asked(("a_1", "n_1"))}
 LAYOUTS = {
     "zhu_ifc": Layout(write_samples, 5, "nsc", {}),
     "jurkat_montage": Layout(write_montages, 8, "cellcycle", {}),
@@ -130,6 +137,7 @@ LAYOUTS = {
     ),
     "pictures": Layout(write_pictures, 5, "blood", SMEARS),
     "cif": Layout(write_cifs, 5, "nsc", CIF),
+    "arrays": Layout(write_arrays, 5, "nsc", ARRAYS),
 }
 
 

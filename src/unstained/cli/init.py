@@ -51,6 +51,9 @@ def init(
     pages: Annotated[
         Literal["channels", "frames"] | None, typer.Option(help="What a file's images are.")
     ] = None,
+    float_range: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Of images that hold real numbers.")
+    ] = None,
     pixel_size: Annotated[
         float | None, typer.Option(min=0.001, help="Micrometres of a pixel.")
     ] = None,
@@ -88,6 +91,7 @@ def init(
         channel=tuple(channel or ()),
         marker=tuple(marker or ()),
         pages=pages,
+        float_range=float_range,
         pixel_size=pixel_size,
         canvas=canvas,
         on_error=on_error,

@@ -74,7 +74,7 @@ class StudyData(Params):
 
     title: str
     question: str
-    reader: Literal["zhu_ifc", "jurkat_montage", "table", "cif", "bccd"]
+    reader: Literal["zhu_ifc", "jurkat_montage", "table", "cif", "arrays", "bccd"]
     source: str | None = Field(
         default=None, description="'simulator', or the path of the real download"
     )
@@ -88,6 +88,10 @@ class StudyData(Params):
     )
     cif: CifParams | None = None
     frames: Count = Field(default=1, description="images of a cell, one after the other")
+    float_range: tuple[float, float] | None = Field(
+        default=None,
+        description="of images that hold real numbers: the values that become 0 and 65535 counts",
+    )
     normalise: Literal["background", "rgb"] = Field(
         default="background",
         description="what counts are divided by (imaging/background.py): each channel's own "
@@ -159,6 +163,13 @@ class StudyData(Params):
     def axes(self) -> Axes:
         """Frames and channels of a cell's image."""
         return Axes(self.channels, self.frames)
+
+    @field_validator("float_range")
+    @classmethod
+    def _range_rises(cls, found: tuple[float, float] | None) -> tuple[float, float] | None:
+        if found is not None and not found[0] < found[1]:
+            raise ValueError(f"{found[0]:g} is not below {found[1]:g}")
+        return found
 
     @field_validator("channels")
     @classmethod

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from unstained.errors import SourceError
+from unstained.errors import ParameterError, SourceError
 from unstained.imaging.axes import COLOURS
-from unstained.onboarding.asking import Choice, Draft, Question, listed, pick
+from unstained.onboarding.asking import Answer, Choice, Draft, Question, listed, pick
 from unstained.onboarding.options import Options
 from unstained.onboarding.pixels import Seen, bits_used, pixel_words
 
@@ -37,8 +37,8 @@ def image_axes(draft: Draft, seen: Sequence[Seen], files: int, options: Options)
     """
     kind = _one_kind(seen)
     draft.decide("pixels", pixel_words(seen), f"{len(seen)} files looked at")
-    if kind.dtype == "float32":
-        draft.data["pixels"] = "float32"
+    if kind.dtype.startswith("float"):
+        draft.take("range of numbers", _range(draft, seen, options.float_range))
     colour = kind.colour and files == 1
     planes = files if files > 1 else kind.pages if colour else kind.pages * kind.samples
     if colour:
@@ -73,11 +73,38 @@ def _one_kind(seen: Sequence[Seen]) -> Seen:
             f"the files are of different kinds: {shown}",
             "keep files of one kind in the folder, or export all of them alike: a model sees one",
         )
-    if seen[0].dtype not in ("uint8", "uint16", "float32"):
+    if seen[0].dtype not in ("uint8", "uint16", "float16", "float32", "float64"):
         raise SourceError(
             f"{seen[0].path} holds {seen[0].dtype} pixels", "export as uint8, uint16 or float32"
         )
     return seen[0]
+
+
+def _range(draft: Draft, seen: Sequence[Seen], given: str | None) -> Answer:
+    """The range that real numbers are declared to have, or the question for it."""
+    low, high = min(one.low for one in seen), max(one.high for one in seen)
+    if given is None:
+        text = (
+            f"Pixels are real numbers, {low:g} to {high:g} in the {len(seen)} files looked at. "
+            "Which values become 0 and 65535 counts? A value beyond them is refused later."
+        )
+        margin = (high - low) / 2 or 1.0
+        wide = f"{low - margin:g},{high + margin:g}"
+        return Question("--float-range", text, (Choice(wide, "half as much again on both sides"),))
+    try:
+        first, second = map(float, given.split(","))
+    except ValueError:
+        raise ParameterError(
+            f"--float-range is {given!r}, not two numbers", "write it as LOW,HIGH, e.g. -100,400"
+        ) from None
+    if not first <= low < high <= second:
+        raise ParameterError(
+            f"--float-range {given} does not hold {low:g} to {high:g}, which the files looked at "
+            "have",
+            "widen it",
+        )
+    draft.data["float_range"] = [first, second]
+    return given, "asked for by --float-range"
 
 
 def _kind(one: Seen) -> tuple[str, int, int]:

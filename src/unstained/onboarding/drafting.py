@@ -38,11 +38,25 @@ ALWAYS: Final = frozenset(
         "force",
     }
 )
+PIXELS: Final = frozenset({"pages", "float_range"})
 MEANT: Final[Mapping[str, frozenset[str]]] = {
     "rows": frozenset(
-        {"image", "label", "without", "value", "group", "object", "external", "channel", "pages"}
+        {
+            "image",
+            "label",
+            "without",
+            "value",
+            "group",
+            "object",
+            "external",
+            "channel",
+            "pages",
+            "float_range",
+        }
     ),
-    "folders": frozenset({"label", "class_", "without", "group", "channel", "pages"}),
+    "folders": frozenset(
+        {"label", "class_", "without", "group", "channel", "pages", "float_range"}
+    ),
     "zhu_ifc": frozenset({"label", "class_", "group", "channel", "marker"}),
     "jurkat_montage": frozenset({"label", "class_", "group", "channel", "marker"}),
     "cif": frozenset({"label", "class_", "group", "channel", "marker"}),

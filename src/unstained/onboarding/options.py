@@ -32,6 +32,7 @@ class Options:
         channel: what models see: 'Ch<k>', or names for the channels of each image.
         marker: NAME=Ch<k>, stains that are summed up to values.
         pages: what the pages of a file are.
+        float_range: 'LOW,HIGH', of images of real numbers.
         pixel_size: micrometres.
         canvas: pixels.
         on_error: of the section `ingest`.
@@ -53,6 +54,7 @@ class Options:
     channel: tuple[str, ...] = ()
     marker: tuple[str, ...] = ()
     pages: Literal["channels", "frames"] | None = None
+    float_range: str | None = None
     pixel_size: float | None = None
     canvas: int | None = None
     on_error: Literal["fail", "quarantine"] | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from unstained.config.study import StudyData
+from unstained.data.readers.arrays import Arrays
 from unstained.data.readers.bccd import open_bccd
 from unstained.data.readers.cif import Cif
 from unstained.data.readers.jurkat_montage import JurkatMontage
@@ -21,6 +22,7 @@ READERS: Final[Mapping[str, Callable[[Path, StudyData], Reader]]] = {
     "table": open_table,
     "cif": Cif.of,
     "bccd": open_bccd,
+    "arrays": Arrays,
 }
 
 OF_A_FILE: Final = ("table", "cif")

@@ -27,7 +27,7 @@ def read_cells(
     """Read the cells' files, one outcome a cell."""
     directory = str(source / acquisition.directory)
     for item in items:
-        found = _pixels(directory, data.axes, acquisition, item.files)
+        found = _pixels(directory, data, acquisition, item.files)
         if isinstance(found, Refused):
             yield found
             continue
@@ -37,14 +37,15 @@ def read_cells(
 
 
 def _pixels(
-    directory: str, axes: Axes, acquisition: Acquisition, files: Sequence[str]
+    directory: str, data: StudyData, acquisition: Acquisition, files: Sequence[str]
 ) -> np.ndarray | Refused:
     """(T, C, h, w) of one file, or of one file a channel."""
+    axes = data.axes
     each = [axes] if len(files) == 1 else [Axes((name,), axes.frames) for name in axes.channels]
     images: list[np.ndarray] = []
     for file, of_file in zip(files, each, strict=True):
         try:
-            image = read_image(f"{directory}/{file}", of_file)
+            image = read_image(f"{directory}/{file}", of_file, data.float_range)
         except ImageError as error:
             return Refused(relative(acquisition, file), str(error), error.remedy)
         first = images[0] if images else image

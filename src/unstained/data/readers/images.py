@@ -1,9 +1,10 @@
 """Decoding of single image files, strict: what does not hold the expected images is refused.
 
-TIFF (also OME-TIFF), PNG, BMP and JPEG, 8 or 16 bits; 32-bit floating point where a study declares
-it. A file is one or several images (pages of a TIFF), each grey or in colour: red, green, blue, and
-perhaps an opaque alpha, which is dropped. A 24-bit BMP or a palette counts as grey where
-R = G = B everywhere. What the tags of a file say of its samples is honoured or refused (formats/).
+TIFF (also OME-TIFF), PNG, BMP and JPEG, 8 or 16 bits; real numbers where a study declares their
+range. A file is one or several images (pages of a TIFF), each grey or in colour: red, green, blue,
+and perhaps an opaque alpha, which is dropped. A 24-bit BMP or a palette counts as grey where
+R = G = B everywhere. What the tags of a file say of its samples
+is honoured or refused (formats/).
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from unstained.data.readers.channels import chosen
 from unstained.data.readers.formats.bmp import bmp_page
 from unstained.data.readers.formats.jpeg import jpeg_page
-from unstained.data.readers.formats.page import AS_COUNTS, EXPORT_AGAIN, ImageError, Page
+from unstained.data.readers.formats.page import EXPORT_AGAIN, ImageError, Page
 from unstained.data.readers.formats.png import png_page
 from unstained.data.readers.formats.tiff import tiff_pages
+from unstained.data.readers.real_numbers import Range, as_counts
 from unstained.imaging.axes import COLOURS, Axes
 
 __all__ = ["EXPORT_AGAIN", "ImageError", "read_grey", "read_image", "read_pages"]
@@ -30,17 +32,6 @@ DECLARE: Final = (
     "correct studies.<study>.data.channels and frames, or export the images as they are declared"
 )
 GREY: Final = Axes(("grey",))
-
-Pixels = Literal["integer", "float32"]
-"""What a study declares its pixels to be: counts, or real numbers."""
-KINDS: Final[dict[Pixels, tuple[str, ...]]] = {
-    "integer": ("uint8", "uint16"),
-    "float32": ("float32",),
-}
-WORDS: Final[dict[Pixels, str]] = {
-    "integer": "uint8 or uint16 counts",
-    "float32": "float32 numbers",
-}
 
 
 def read_grey(path: str | Path) -> np.ndarray:
@@ -56,15 +47,20 @@ def read_grey(path: str | Path) -> np.ndarray:
     return image
 
 
-def read_image(path: str | Path, axes: Axes, pixels: Pixels = "integer") -> np.ndarray:
+def read_image(path: str | Path, axes: Axes, float_range: Range | None = None) -> np.ndarray:
     """Decode a file that holds a whole cell.
 
     Pages are frames; within a frame, a grey page for each channel, one page with a grey sample for
     each channel, or one colour image where the channels are red, green, blue. A TIFF that tells the
     order of its pages or names their channels is taken at its word (readers/channels.py).
 
+    Args:
+        path: the file.
+        axes: what it holds.
+        float_range: of real numbers, see `real_numbers.as_counts`.
+
     Returns:
-        (T, C, h, w) uint8 or uint16 (float32 where declared), little-endian or native.
+        (T, C, h, w) uint8 or uint16, little-endian or native.
 
     Raises:
         ImageError: the file is missing, truncated, corrupt, holds other images than `axes` says, or
@@ -72,8 +68,6 @@ def read_image(path: str | Path, axes: Axes, pixels: Pixels = "integer") -> np.n
     """
     pages = chosen([_as_expected(page, axes) for page in read_pages(path)], axes)
     first = pages[0].pixels
-    if first.dtype.name not in KINDS[pixels]:
-        raise ImageError(f"holds {first.dtype.name} pixels, not {WORDS[pixels]}", AS_COUNTS)
     samples = len(COLOURS) if axes.colour else 1
     if not pages[0].colour and len(first) == len(axes.channels) and not axes.colour:
         samples = len(first)
@@ -84,7 +78,8 @@ def read_image(path: str | Path, axes: Axes, pixels: Pixels = "integer") -> np.n
     if len(first) != samples or any(page.colour != axes.colour for page in pages):
         raise ImageError(f"is {_kind(pages[0])}, expected is {_words(axes)}", DECLARE)
     stack = np.stack([page.pixels for page in pages]) if len(pages) > 1 else first[None]
-    return np.ascontiguousarray(stack).reshape(axes.frames, len(axes.channels), *first.shape[1:])
+    counts = as_counts(np.ascontiguousarray(stack), float_range)
+    return counts.reshape(axes.frames, len(axes.channels), *first.shape[1:])
 
 
 def _as_expected(page: Page, axes: Axes) -> Page:

@@ -16,13 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from unstained.config.nearest import suggestion
 from unstained.config.study import StudyData, TableParams
-from unstained.config.tasks import ClassesParams
 from unstained.data.readers.protocol import IMAGE_SUFFIXES, image_directories, image_names
 from unstained.data.readers.tabular import Column, read_tabular
-from unstained.data.store.schema import EXTERNAL, LABEL, told_columns
-from unstained.errors import ParameterError, SourceError
+from unstained.data.readers.told import asked_columns, require_known_classes
+from unstained.data.store.schema import EXTERNAL
+from unstained.errors import SourceError
 
 FILE: Final = "file "
 TOLD: Final = "told "
@@ -90,38 +89,20 @@ def _wanted(data: StudyData, table: TableParams) -> dict[str, Column]:
         wanted["object"] = Column(table.object, "int64")
     if table.external is not None:
         wanted[TOLD + EXTERNAL] = Column(table.external, "bool")
-    known = told_columns(data.tasks)
-    first = next((task for task in data.tasks if isinstance(task, ClassesParams)), None)
-    if first is not None and first.names:
-        wanted[TOLD + LABEL] = Column(first.column, "string")
-    for task in data.tasks:
-        for column in task.columns:
-            if column not in known and not (task is first and column == LABEL):
-                raise ParameterError(
-                    f"task {task.name}: the cell table has its own column {column!r}",
-                    "rename the column of your table, and in studies.<study>.data.tasks",
-                )
-    return wanted | {TOLD + name: Column(name, kind) for name, kind in known.items()}
+    return wanted | {TOLD + name: column for name, column in asked_columns(data).items()}
 
 
 def _require_known_classes(path: Path, rows: pa.Table, data: StudyData) -> None:
     """Refuse a class that its task does not name; an empty field is a cell without a class."""
-    for task in data.tasks:
-        if not isinstance(task, ClassesParams):
-            continue
-        name = TOLD + (LABEL if task.column == LABEL else task.column)
-        if name not in rows.column_names:
-            continue
-        found = {
-            one["values"].as_py(): one["counts"].as_py() for one in pc.value_counts(rows[name])
+    counts = {
+        name.removeprefix(TOLD): {
+            one["values"].as_py(): one["counts"].as_py()
+            for one in pc.value_counts(rows[name].drop_null())
         }
-        for label in sorted(set(found) - {None, *task.class_names}):
-            raise SourceError(
-                f"{path}: {task.column} is {label!r} in {found[label]} rows, which is no class of "
-                f"task {task.name}; {suggestion(label, task.class_names)}",
-                f"add it to studies.<study>.data.tasks.{task.name}.names, or leave the field empty "
-                "for cells that are to have no class",
-            )
+        for name in rows.column_names
+        if name.startswith(TOLD) and rows[name].type == pa.string()
+    }
+    require_known_classes(data, str(path), counts)
 
 
 def _placed(source: Path, table: str, rows: pa.Table) -> tuple[pa.Table, dict[int, _Bad]]:

@@ -1,0 +1,50 @@
+"""What a file of many cells offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+
+from unstained.data.readers.images import ImageError
+
+
+class CellArray(Protocol):
+    """An open file of N cells.
+
+    Attributes:
+        channels: names of the images that it holds of each cell.
+        objects: (N,) int64 object numbers, unique.
+        columns: what it tells of each cell beside images.
+        pixel_size_um: edge of a pixel, or None where it does not say.
+    """
+
+    channels: tuple[str, ...]
+    objects: np.ndarray
+    columns: tuple[str, ...]
+    pixel_size_um: float | None
+
+    def read(self, row: int, channels: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+        """A cell's images (C, h, w), and its mask (h, w) uint8, 0 around it, or None.
+
+        Raises:
+            ImageError: they cannot be read.
+        """
+
+    def column(self, name: str) -> np.ndarray:
+        """(N,) numbers, or names with None where a cell has none."""
+
+    def close(self) -> None:
+        """Let the file go."""
+
+
+@contextmanager
+def damaged() -> Iterator[None]:
+    """Turn what libraries raise over a damaged file into an ImageError."""
+    try:
+        yield
+    except (OSError, KeyError, ValueError, IndexError, TypeError, RuntimeError) as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise ImageError(f"truncated, corrupt or of another layout ({first[0]})") from error
