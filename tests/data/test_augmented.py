@@ -145,7 +145,7 @@ def test_what_a_score_over_copies_is_worth_is_told() -> None:
     worth, shared = copy_findings(found, 0.95)
     half = [100 * stats.norm.ppf(0.975) * np.sqrt(0.09 / n) for n in (10, 40)]
     assert worth.severity == "warning"
-    assert "The 40 cells of TEST come from 10 images" in worth.sentence
+    assert "The 40 cells of TEST come from 10 images at the most" in worth.sentence
     assert f"{half[0]:.1f} points either way, not {half[1]:.1f}" in worth.sentence
     assert shared.severity == "failure"
     assert "10 images occur in both TEST (10 images) and TEST_SIMPLE (10)" in shared.sentence

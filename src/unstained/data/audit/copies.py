@@ -72,8 +72,8 @@ def _worth(folder: str, cells: int, images: int, confidence: float) -> Finding:
     where = f"of {folder} " if folder else ""
     wide, narrow = (_half_width(number, confidence) for number in (images, cells))
     text = (
-        f"The {cells:,} cells {where}come from {images:,} images, of which the others are copies. "
-        f"An accuracy over them is worth one over {images:,} cells: at {RIGHT:.0%} right its "
+        f"The {cells:,} cells {where}come from {images:,} images at the most; the others are "
+        f"copies. An accuracy over them is worth one over so many cells: at {RIGHT:.0%} right its "
         f"{confidence:.0%} interval reaches {100 * wide:.1f} points either way, not "
         f"{100 * narrow:.1f}."
     )
