@@ -19,10 +19,10 @@ def _standing(root: Path, study: str, decision: Mapping[str, Any]) -> list[str]:
         return said
     try:
         settled = settled_study(root, study)
-        said += [f"note: {note}" for note in settled.notes]
         champion = settled.require_champion()
     except RegistryError as error:
         return [*said, f"note: {error}"]
+    said += [f"note: {note}" for note in settled.notes]
     if champion and champion.version != decision["champion"]:
         said.append(f"note: since then {champion.label} became champion, by ledger/{study}.jsonl")
     return said

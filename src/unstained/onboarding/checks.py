@@ -31,7 +31,8 @@ def check_trial(draft: Draft, trial: Trial, standards: Standards, options: Optio
         draft.questions.append(_bad_files(trial))
     small = [name for name, count in trial.labelled.items() if count < standards.min_cells]
     if small:
-        draft.questions.append(_small_classes(trial, small, standards.min_cells))
+        leave_out = draft.data["reader"] == "table"
+        draft.questions.append(_small_classes(trial, small, standards.min_cells, leave_out))
     if options.min_cells is not None:
         draft.more["validate"] = {"min_cells_per_class": options.min_cells}
 
@@ -61,8 +62,16 @@ def _bad_files(trial: Trial) -> Question:
     return Question("--on-error", text, choices)
 
 
-def _small_classes(trial: Trial, small: list[str], least: int) -> Question:
-    """Leave them out: the only answer that every layout with a table can carry out."""
+def _small_classes(trial: Trial, small: list[str], least: int, leave_out: bool) -> Question:
+    """Leave them out, where a table can name the cells that stay; else ask for less."""
+    if not leave_out:
+        shown = listed([f"{name}: {trial.labelled[name]}" for name in small])
+        text = (
+            f"Validation asks for {least} cells of each class, and there are fewer ({shown}). Move "
+            "their folders or files out of the source, or go on with so few?"
+        )
+        fewest = min(trial.labelled[name] for name in small)
+        return Question("--min-cells", text, (Choice(str(max(1, fewest)), "the smallest class"),))
     choices = [Choice(name, f"its {trial.labelled[name]} cells are left out") for name in small]
     text = (
         f"Validation asks for {least} cells of each class. Which are left out? Or lower the limit: "
