@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -131,3 +131,14 @@ def _remedy(error: Exception) -> str:
         "check that MLFLOW_TRACKING_URI names a running MLflow 3 server or a writable database, "
         "then run the same command again"
     )
+
+
+def unless_it_exists(create: Callable[[], object]) -> None:
+    """Create something; another process may have been faster, or it was there before."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        create()
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -6,16 +6,22 @@ Nothing here connects before it is asked something, and every answer of MLflow i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from unstained.artifact.artifact import MODEL_FILE, verify_artifact
+from unstained.artifact.artifact import verify_artifact
 from unstained.errors import IntegrityError, RegistryError
 from unstained.files import file_sha256, whole_directory
 from unstained.registry import runs
-from unstained.registry.connection import connect, explained, global_uri, public
+from unstained.registry.connection import (
+    connect,
+    explained,
+    global_uri,
+    public,
+    unless_it_exists,
+)
 from unstained.registry.notes import about_model, about_version
 from unstained.registry.submission import (
     FINISHED,
@@ -98,7 +104,7 @@ class Registry:
             RegistryError: MLflow failed.
         """
         digest = verify_artifact(given.artifact)
-        tags = self._tags(given, digest)
+        tags = given.identity(digest)
         for known in self.versions(given.name):
             if known.digest == digest:
                 self.complete(known)
@@ -273,10 +279,8 @@ class Registry:
                 `history`, pairs of epoch and loss.
             search: digest of what defines the search, e.g. the stage's fingerprint.
         """
-        client = self.client
         with explained(self.uri):
-            place = self._experiment(TRIALS)
-            log_search(client, place, study, model, search, trials)
+            log_search(self.client, self._experiment(TRIALS), study, model, search, trials)
 
     def _experiment(self, name: str) -> str:
         client = self.client
@@ -285,7 +289,7 @@ class Registry:
             place = None
             if self.uri.startswith(DATABASES):
                 place = (self.root / "mlartifacts" / name).as_uri()
-            _unless_it_exists(
+            unless_it_exists(
                 lambda: client.create_experiment(name, artifact_location=place, tags=KIND)
             )
             found = client.get_experiment_by_name(name)
@@ -298,20 +302,6 @@ class Registry:
             )
         return str(found.experiment_id)
 
-    def _tags(self, given: Submission, digest: str) -> dict[str, str]:
-        return {
-            "study": given.study,
-            "model": given.model,
-            "recipe": given.recipe,
-            "simulated": str(given.simulated).lower(),
-            "data_digest": given.dataset.data_digest,
-            "split_digest": given.dataset.split_digest,
-            "artifact_digest": digest,
-            "onnx_digest": file_sha256(given.artifact / MODEL_FILE),
-            "predictions_digest": file_sha256(given.predictions),
-            **given.tags,
-        }
-
     def _log(self, experiment: str, run: str, given: Submission, tags: Mapping[str, str]) -> int:
         """Fill the run, upload the model, prove the upload, create the version."""
         client = self.client
@@ -323,7 +313,7 @@ class Registry:
         place = client.get_logged_model(logged).artifact_location
         with tempfile.TemporaryDirectory() as temporary:
             self._fetch_artifact(place, tags["artifact_digest"], Path(temporary) / "artifact")
-        _unless_it_exists(
+        unless_it_exists(
             lambda: client.create_registered_model(given.name, description=about_model(given))
         )
         version = client.create_model_version(
@@ -358,14 +348,3 @@ class Registry:
             token = page.token
             if not token:
                 return found
-
-
-def _unless_it_exists(create: Callable[[], object]) -> None:
-    """Create something; another process may have been faster, or it was there before."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        create()
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise

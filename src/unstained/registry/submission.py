@@ -9,6 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from unstained.artifact.artifact import MODEL_FILE
+from unstained.files import file_sha256
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.entities.model_registry import ModelVersion
@@ -94,6 +97,25 @@ class Submission:
         if FOLD in self.tags:
             return f"{self.model} fold{self.tags[FOLD]} seed{self.tags[SEED]}"
         return f"{self.study}/{self.model}"
+
+    def identity(self, digest: str) -> dict[str, str]:
+        """Tags of run and version: what it is, and what its bytes must be.
+
+        Args:
+            digest: of the artifact.
+        """
+        return {
+            "study": self.study,
+            "model": self.model,
+            "recipe": self.recipe,
+            "simulated": str(self.simulated).lower(),
+            "data_digest": self.dataset.data_digest,
+            "split_digest": self.dataset.split_digest,
+            "artifact_digest": digest,
+            "onnx_digest": file_sha256(self.artifact / MODEL_FILE),
+            "predictions_digest": file_sha256(self.predictions),
+            **self.tags,
+        }
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from unstained.evaluation.out_of_distribution import Detection
     from unstained.evaluation.uncertainty.predictions import Replicas
     from unstained.evaluation.uncertainty.results import Results, Shared
-    from unstained.evaluation.uncertainty.suspects import Gating, OutOfFold
     from unstained.evaluation.uncertainty.unknown_cells import UnknownCells
     from unstained.evaluation.uncertainty.value_intervals import Distances
     from unstained.evaluation.uncertainty.value_results import ValueResults
@@ -223,7 +222,7 @@ def _results(context: _Context, unknown_cells: UnknownCells) -> Results:
         replicas, classes, mixed, confidence=level, seed=context.seed
     )
     found = doubts.out_of_fold(replicas)
-    gating = _gating(context, found)
+    gating = doubts.gate_audited(context.store, found, own.gates, classes, context.seed)
     audits = doubts.doubt(found, gating, judging.bootstrap, level, context.seed)
     return Results(
         **context.shared(replicas, draws.caveat),
@@ -271,20 +270,6 @@ def _apart(context: _Context) -> bool:
     groups = context.store.columns("group")["group"].to_numpy(str)
     known = set(groups[part == "train"].tolist())
     return known.isdisjoint(groups[(part == "val") | (part == "test")].tolist())
-
-
-def _gating(context: _Context, found: OutOfFold) -> Gating | None:
-    """Fluorescence of the audited cells."""
-    import pandas as pd
-
-    from unstained.evaluation.uncertainty.suspects import gate_labels
-
-    store, data = context.store, context.params.data
-    table = store.columns("cell_id", *(f"marker_{name}" for name in store.markers))
-    table = table.set_index("cell_id").loc[pd.Index(found.cell_id)]
-    table.columns = pd.Index(store.markers)
-    chosen = context.params.uncertainty.gates
-    return gate_labels(table, found.labels, chosen, data.class_names, context.seed)
 
 
 def _outliers(

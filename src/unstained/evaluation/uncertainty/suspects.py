@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError
 from unstained.evaluation.baselines.grid import ReplicateResult
 from unstained.evaluation.label_errors import (
@@ -106,6 +107,20 @@ def _gather(runs: Sequence[ReplicateResult]) -> pd.DataFrame:
     joined = pd.concat(parts).groupby("cell_id", sort=True)
     means = {c: "mean" for c in parts[0].columns if c.startswith("p")}
     return joined.agg({"group": "first", "label": "first"} | means)
+
+
+def gate_audited(
+    store: CellStore,
+    found: OutOfFold,
+    classes: Mapping[str, str],
+    class_names: Sequence[str],
+    seed: int,
+) -> Gating | None:
+    """`gate_labels` of audited cells by the fluorescence that their store holds."""
+    table = store.columns("cell_id", *(f"marker_{name}" for name in store.markers))
+    table = table.set_index("cell_id").loc[pd.Index(found.cell_id)]
+    table.columns = pd.Index(store.markers)
+    return gate_labels(table, found.labels, classes, class_names, seed)
 
 
 def gate_labels(
