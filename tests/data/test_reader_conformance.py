@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from tests.synthetic import asked, write_colour, write_ifc, write_montage
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.readers import READERS, open_reader
+from unstained.data.readers.leftover import Leftover, Named, leftover
 from unstained.data.readers.protocol import Filler, Outcome, Reader, Refused, group_name
 from unstained.data.store.blocks import Cell
 from unstained.errors import SourceError
@@ -220,6 +222,86 @@ def test_it_travels_to_a_worker_and_reads_any_items_alone(layout: Layout, source
         for outcome in there.decode(acquisition, [item])
     ]
     assert plain(alone) == plain(outcomes(reader))
+
+
+def listed(layout: Layout, source: Path) -> Leftover:
+    """What lies at a source and no listing names."""
+    reader, named = layout.reader(source), Named()
+    for acquisition in reader.acquisitions():
+        named.add(acquisition, reader.items(acquisition))
+    return leftover(source, named)
+
+
+def inner_directory(copy: Path) -> Path:
+    """The first directory below a source that holds files."""
+    return next(p.parent for p in sorted(copy.rglob("*")) if p.is_file() and p.parent != copy)
+
+
+def test_nothing_is_left_over_unless_it_is_listed(
+    layout: Layout, source: Path, tmp_path: Path
+) -> None:
+    assert listed(layout, source) == Leftover()
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    some = inner_directory(copy)
+    inside = some.relative_to(copy).as_posix()
+    for name in ("x.gif", "y.TIF.gz", "deck.czi", "notes.txt", ".secret"):
+        (some / name).write_bytes(b"something")
+    for name in (".DS_Store", "._x.tif", "Thumbs.db", "desktop.ini"):
+        (some / name).write_bytes(b"of the system")
+    (some / "back").symlink_to("..")
+    (some / "up").symlink_to("/".join([".."] * (len(some.relative_to(copy).parts) + 1)))
+    (some / "gone").symlink_to("nowhere")
+    (some / "itself").symlink_to("itself")
+    (copy / ".git").mkdir()
+    (copy / ".git" / "x.tif").write_bytes(b"history")
+    found = listed(layout, copy)
+    assert {one.path: one.reason for one in found.unread} == {
+        ".git": "is a hidden directory",
+        f"{inside}/.secret": "is a hidden file",
+        f"{inside}/back": "is a link to a directory that is read without it",
+        f"{inside}/deck.czi": "is of a kind that is not read (.czi)",
+        f"{inside}/gone": "is a link to nothing",
+        f"{inside}/itself": "is a link to nothing",
+        f"{inside}/notes.txt": "is no image",
+        f"{inside}/up": "is a link to a directory around the source",
+        f"{inside}/x.gif": "is of a kind that is not read (.gif)",
+        f"{inside}/y.TIF.gz": "is of a kind that is not read (.tif.gz)",
+    }
+    kinds, links = list(found.notes())
+    assert kinds.startswith("3 files of kinds that are not read (1 .czi, 1 .gif, 1 .tif.gz)")
+    assert links.startswith("7 other files or links")
+    assert found.refused == []
+    assert plain(outcomes(layout.reader(copy))) == plain(outcomes(layout.reader(source)))
+
+
+def test_a_name_that_is_no_text_is_refused(layout: Layout, source: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    some = inner_directory(copy)
+    (some / "inner").mkdir()
+    (some / "inner" / "cell.tif").write_bytes(b"never opened")
+    os.rename(some / "inner", os.fsencode(some) + b"/M\xfcnster")  # noqa: PTH104
+    (refused,) = listed(layout, copy).refused
+    assert refused.source_file == f"{some.relative_to(copy).as_posix()}/M\\xfcnster"
+    assert "no text in UTF-8" in refused.reason
+    assert "convmv" in refused.remedy
+    assert plain(outcomes(layout.reader(copy))) == plain(outcomes(layout.reader(source)))
+
+
+def test_directories_behind_links_are_read_once(
+    layout: Layout, source: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in source.iterdir():
+        (copy / path.name).symlink_to(path)
+    assert plain(outcomes(layout.reader(copy))) == plain(outcomes(layout.reader(source)))
+    assert listed(layout, copy) == Leftover()
+    inside = copy / "twice"
+    inside.symlink_to(next(path for path in sorted(copy.iterdir()) if path.is_dir()))
+    assert plain(outcomes(layout.reader(copy))) == plain(outcomes(layout.reader(source)))
+    assert [one.path for one in listed(layout, copy).unread] == ["twice"]
 
 
 def test_what_is_no_image_is_passed_over(layout: Layout, source: Path, tmp_path: Path) -> None:

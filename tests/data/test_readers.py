@@ -534,3 +534,42 @@ def test_source_manifest(tmp_path: Path, repository: Path, manifest: str, messag
     (tmp_path / "manifest.json").write_text(manifest)
     with pytest.raises(SourceError, match=message):
         check_inventory(study(repository), tmp_path, tallies)
+
+
+# Samples
+
+
+def test_files_of_another_sample_are_refused(tmp_path: Path, repository: Path) -> None:
+    write_ifc(tmp_path, {"a_1": 4, "n_1": 2, "o_1": 2})
+    folder = tmp_path / "a_1"
+    (folder / "a_1_0_Ch2.ome.tif").rename(folder / "o_1_0_Ch2.ome.tif")
+    for channel in ("Ch1", "Ch2"):
+        (folder / f"a_1_1_{channel}.ome.tif").rename(folder / f"n_1_1_{channel}.ome.tif")
+        (folder / f"a_1_2_{channel}.ome.tif").rename(folder / f"o_7_2_{channel}.ome.tif")
+    (folder / "a_1_3_Ch2.ome.tif").rename(folder / "a_9_3_Ch2.ome.tif")
+    reader = open_reader(study(repository), tmp_path)
+    found = reader.items(reader.acquisitions()[0])
+    assert found.items == []
+    assert [one.source_file for one in found.refused] == [
+        "a_1/o_1_0_Ch2.ome.tif",
+        "a_1/n_1_1_Ch1.ome.tif",
+        "a_1/o_7_2_Ch1.ome.tif",
+        "a_1/a_9_3_Ch2.ome.tif",
+    ]
+    reasons = [one.reason for one in found.refused]
+    assert reasons[0] == "names the sample o_1, which has a directory of its own"
+    assert reasons[2] == "names the sample o_7, by its name oligodendrocyte"
+    assert "another sample than a_1/a_1_3_Ch1.ome.tif" in reasons[3]
+    assert found.cells == 4
+
+
+def test_a_directory_may_have_another_name_than_its_sample(
+    tmp_path: Path, repository: Path
+) -> None:
+    write_ifc(tmp_path, {"a_1": 2, "a_ä": 1})
+    (tmp_path / "a_1").rename(tmp_path / "a_1 Zellkörper, Tag 1 (kontrolle)")
+    (tmp_path / "a_ä").rename(tmp_path / "a_a\u0308")
+    reader = open_reader(study(repository), tmp_path)
+    found = {one.name: reader.items(one) for one in reader.acquisitions()}
+    assert [len(one.items) for one in found.values()] == [2, 1]
+    assert not any(one.refused for one in found.values())

@@ -92,7 +92,7 @@ def test_store_holds_what_the_files_hold(raw: Path, tmp_path: Path) -> None:
     assert report.metrics["dtype"] == "uint16"
     assert report.metrics["quarantined"] == 0
     assert report.notes == ()
-    assert quarantined(tmp_path) == ["source_file,reason"]
+    assert quarantined(tmp_path) == ["source_file,reason,kind"]
     assert table["acquisition"].value_counts().to_dict() == SAMPLES
     assert table[["acquisition", "object_index"]].apply(tuple, axis=1).is_monotonic_increasing
     assert table.loc[table["external"], "acquisition"].unique().tolist() == ["nt3"]
@@ -146,7 +146,7 @@ def test_bad_file_stops_or_is_quarantined(source: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"o_1/o_1_3_Ch1.ome.tif: is a second file"):
         run(tmp_path, source)
     report, store = run(tmp_path, source, on_error="quarantine")
-    assert quarantined(tmp_path)[0] == "source_file,reason"
+    assert quarantined(tmp_path)[0] == "source_file,reason,kind"
     assert [line.split(",")[0] for line in quarantined(tmp_path)[1:]] == [
         "a_1/a_1_70_Ch2.ome.tif",
         "o_1/o_1_3_Ch1.ome.tif",

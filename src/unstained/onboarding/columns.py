@@ -10,7 +10,7 @@ from typing import Final, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from unstained.data.readers.protocol import IMAGE_SUFFIXES
+from unstained.data.readers.places import IMAGE_SUFFIXES
 from unstained.data.readers.tabular import NO, UNKNOWN, YES
 from unstained.onboarding.asking import Choice, listed
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
-from unstained.data.readers.protocol import IMAGE_SUFFIXES
+from unstained.data.readers.places import IMAGE_SUFFIXES
 from unstained.errors import SourceError
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet")

@@ -24,6 +24,8 @@ from unstained.files import read_json
 from unstained.pipeline.contract import Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
+    from unstained.data.readers.leftover import Leftover
+    from unstained.data.readers.places import Passed
     from unstained.data.readers.protocol import Acquisition, Reader, Refused
     from unstained.data.store.inventory import Tally
     from unstained.data.store.packing import Packed, Task
@@ -94,16 +96,17 @@ def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
     from unstained.data.store.inventory import check_inventory
 
     start = time.monotonic()
-    reader = open_reader(params.data, _source(params, job))
-    named = _survey(reader, params.ingest)
+    source = _source(params, job)
+    reader = open_reader(params.data, source)
+    named, others = _survey(reader, source, params.ingest)
     if named.complete:
         check_inventory(params.data, reader.source, named.tallies)
     found = _pack(params, reader, named, outputs["store"], job)
-    refused = sorted(dict.fromkeys(named.refused + found.refused))
-    _write_quarantine(outputs["quarantine"], refused)
+    refused = sorted(dict.fromkeys(named.refused + others.refused + found.refused))
+    _write_quarantine(outputs["quarantine"], refused, others.unread)
     size = sum(file.stat().st_size for file in outputs["store"].rglob("*") if file.is_file())
     labels = read_json(outputs["store"] / "manifest.json")["labels"]
-    return _report(found, labels, refused, size, time.monotonic() - start)
+    return _report(found, labels, refused, others, size, time.monotonic() - start)
 
 
 def _source(params: IngestStageParams, job: Job) -> Path:
@@ -126,12 +129,13 @@ def _source(params: IngestStageParams, job: Job) -> Path:
     return simulate_study(destination, params.simulate, params.data, params.common.seed)
 
 
-def _survey(reader: Reader, ingest: IngestParams) -> _Count:
-    """Check every name of the source."""
+def _survey(reader: Reader, source: Path, ingest: IngestParams) -> tuple[_Count, Leftover]:
+    """Check every name of the source, and find what no cell names, unless the source is a file."""
     from unstained.data.readers.external import marked_external
-    from unstained.data.store.inventory import Tally
+    from unstained.data.readers.leftover import Leftover, Named, leftover
+    from unstained.data.store.inventory import MANIFEST, Tally
 
-    named = _Count()
+    named, files = _Count(), Named([MANIFEST])
     for acquisition in marked_external(reader.acquisitions(), reader.data.external):
         listing = reader.items(acquisition)
         if listing.refused and ingest.on_error == "fail":
@@ -141,7 +145,11 @@ def _survey(reader: Reader, ingest: IngestParams) -> _Count:
         named.items += len(listing.items)
         named.blocks += -(-len(listing.items) // ingest.cells_per_block)
         named.complete &= listing.cells is not None
-    return named
+        files.add(acquisition, listing)
+    others = leftover(source, files) if source.is_dir() else Leftover()
+    if others.refused and ingest.on_error == "fail":
+        raise others.refused[0].error()
+    return named, others
 
 
 def _tasks(
@@ -219,17 +227,24 @@ def _add(found: _Count, block: Packed) -> None:
     found.dtype = found.dtype or block.dtype
 
 
-def _write_quarantine(path: Path, refused: Iterable[Refused]) -> None:
+def _write_quarantine(path: Path, refused: Iterable[Refused], unread: Iterable[Passed]) -> None:
+    """Everything at the source that is not in the store: what was refused, and what is not read."""
     from unstained.files import whole_file
 
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("source_file", "reason"))
-        writer.writerows((entry.source_file, entry.reason) for entry in refused)
+        writer.writerow(("source_file", "reason", "kind"))
+        writer.writerows((entry.source_file, entry.reason, "quarantined") for entry in refused)
+        writer.writerows((entry.path, entry.reason, "not read") for entry in unread)
 
 
 def _report(
-    found: _Count, labels: Mapping[str, int], refused: list[Refused], size: int, seconds: float
+    found: _Count,
+    labels: Mapping[str, int],
+    refused: list[Refused],
+    others: Leftover,
+    size: int,
+    seconds: float,
 ) -> Report:
     cells = sum(labels.values())
     notes = []
@@ -237,6 +252,7 @@ def _report(
         notes.append(
             f"{len(refused)} files or cells are quarantined and left out; quarantine.csv says why"
         )
+    notes += others.notes()
     if found.fillers:
         notes.append(f"{found.fillers} filler tiles of the montages are no cells and left out")
     if found.lossy:
@@ -251,6 +267,7 @@ def _report(
         **{f"cells_{label}": count for label, count in sorted(labels.items())},
         "acquisitions": sum(tally.cells > 0 for tally in found.tallies.values()),
         "quarantined": len(refused),
+        "not_read": len(others.unread),
         "fillers": found.fillers,
         "dtype": found.dtype,
         "bytes": size,

@@ -23,6 +23,7 @@ from unstained.config.study import StudyData
 from unstained.data.readers.array_files import FORMATS, open_array
 from unstained.data.readers.array_files.contract import CellArray
 from unstained.data.readers.images import ImageError
+from unstained.data.readers.places import folders
 from unstained.data.readers.protocol import (
     Acquisition,
     Item,
@@ -179,16 +180,8 @@ def _opened(path: Path, size: int, modified: int) -> CellArray:
 
 def _files(source: Path) -> list[str]:
     """Files of known formats below a folder, relative to it, in order of name."""
-    found, pending = [], [""]
-    while pending:
-        folder = pending.pop()
-        with os.scandir(source / folder) as entries:
-            for entry in entries:
-                name = f"{folder}/{entry.name}".lstrip("/")
-                if entry.name.startswith("."):
-                    continue
-                if entry.name.lower().endswith(tuple(FORMATS)):
-                    found.append(name)
-                elif entry.is_dir():
-                    pending.append(name)
+    found = []
+    for folder in folders(source):
+        place = "" if folder.directory == "." else f"{folder.directory}/"
+        found += [place + name for name in folder.files if name.lower().endswith(tuple(FORMATS))]
     return sorted(found)

@@ -21,7 +21,7 @@ Either way a file is an acquisition, for nothing is known of patients and slides
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,7 @@ from unstained.config.study import StudyData
 from unstained.data.readers.cell_files import read_cells
 from unstained.data.readers.folders import class_of
 from unstained.data.readers.images import ImageError, read_image
+from unstained.data.readers.places import image_names
 from unstained.data.readers.protocol import (
     Acquisition,
     Item,
@@ -40,7 +41,6 @@ from unstained.data.readers.protocol import (
     Refused,
     group_name,
     image_directories,
-    image_names,
 )
 from unstained.data.store.blocks import Cell
 from unstained.errors import SourceError
@@ -111,7 +111,7 @@ class Photographs:
         names = image_names(self.source / self.place)
         if not names:
             raise SourceError(f"{self.source / self.place} holds no images", "unpack it again")
-        labels = self._labels()
+        labels = _read_labels(self._labels())
         files = dict.fromkeys(labels, "") | {name.rpartition(".")[0]: name for name in names}
         classes = self.data.class_names
         return [
@@ -125,6 +125,8 @@ class Photographs:
     def items(self, acquisition: Acquisition) -> Listing:
         """The cell of a photograph; refused without it, its boxes or a class of the study."""
         file = f"{self.place}/{acquisition.montage or acquisition.name}"
+        read = (self._annotation(acquisition.name), self._labels())
+        beside = tuple(path.relative_to(self.source).as_posix() for path in read)
         if not acquisition.montage:
             reason = "it has a label, and is not among the photographs"
         elif acquisition.label is None:
@@ -133,8 +135,8 @@ class Photographs:
         elif not self._annotation(acquisition.name).is_file():
             reason = f"there are no boxes of it: {BOXES}/{acquisition.name}.xml is missing"
         else:
-            return Listing([Item(0, (acquisition.montage,))], cells=1)
-        return Listing([], [Refused(file, reason, QUARANTINE)], 1)
+            return Listing([Item(0, (acquisition.montage,))], cells=1, beside=beside)
+        return Listing([], [Refused(file, reason, QUARANTINE)], 1, beside)
 
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
         """Cut out the cell."""
@@ -180,13 +182,13 @@ class Photographs:
     def _annotation(self, title: str) -> Path:
         return (self.source / self.place).parent / BOXES / f"{title}.xml"
 
-    def _labels(self) -> Mapping[str, str]:
-        """Photograph -> what its label says, from the first table that is there."""
+    def _labels(self) -> Path:
+        """The first table of labels that is there. Raises: SourceError."""
         home = (self.source / self.place).parent
         folders = [home, *(p for p in home.parents if p.is_relative_to(self.source))]
         for path in (folder / name for folder in folders for name in LABELS):
             if path.is_file():
-                return _read_labels(path)
+                return path
         raise SourceError(
             f"{self.source} holds no table of labels ({' or '.join(LABELS)})",
             f"put it beside {PHOTOGRAPHS}",

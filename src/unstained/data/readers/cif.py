@@ -7,7 +7,6 @@ that IDEAS wrote beside the file (names; readers/amnis/populations.py).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,6 +30,7 @@ from unstained.data.readers.amnis.directories import CifError
 from unstained.data.readers.amnis.labels import Populations, check_objects, classes_of
 from unstained.data.readers.amnis.objects import read_head, read_objects
 from unstained.data.readers.amnis.strips import StripError
+from unstained.data.readers.places import folders
 from unstained.data.readers.protocol import (
     Acquisition,
     Item,
@@ -103,24 +103,13 @@ class Cif:
         return found
 
     def _files(self) -> list[str]:
-        """Paths relative to the source, sorted; links are followed, hidden names passed over."""
+        """Paths relative to the source, sorted."""
         if self.file:
             return [self.file] if self.file.lower().endswith(SUFFIX) else []
-        found, walked = [], {os.path.realpath(self.source)}
-        for directory, below, names in os.walk(self.source, followlinks=True):
-            real: dict[str, str] = {}
-            for name in sorted(below):
-                where = os.path.realpath(f"{directory}/{name}")
-                if not name.startswith(".") and where not in {*walked, *real.values()}:
-                    real[name] = where
-            below[:] = real
-            walked.update(real.values())
-            place = Path(directory).relative_to(self.source)
-            found += [
-                (place / name).as_posix()
-                for name in names
-                if name.lower().endswith(SUFFIX) and not name.startswith(".")
-            ]
+        found = []
+        for folder in folders(self.source):
+            place = "" if folder.directory == "." else f"{folder.directory}/"
+            found += [place + name for name in folder.files if name.lower().endswith(SUFFIX)]
         return sorted(found)
 
     def _acquisition(self, file: str) -> Acquisition:

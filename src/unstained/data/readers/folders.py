@@ -13,12 +13,12 @@ from pathlib import Path
 from unstained.config.study import StudyData
 from unstained.config.tasks import ClassesParams
 from unstained.data.readers.cell_files import read_cells
+from unstained.data.readers.places import image_names
 from unstained.data.readers.protocol import (
     Acquisition,
     Item,
     Listing,
     Outcome,
-    image_names,
     sample_directories,
 )
 from unstained.data.store.schema import LABEL

@@ -18,6 +18,7 @@ import numpy as np
 from unstained.config.study import StudyData
 from unstained.data.readers.images import ImageError, read_grey
 from unstained.data.readers.numbered import absent_channel, channel_numbers
+from unstained.data.readers.places import image_names
 from unstained.data.readers.protocol import (
     Acquisition,
     Filler,
@@ -28,7 +29,6 @@ from unstained.data.readers.protocol import (
     classify,
     group_name,
     image_directories,
-    image_names,
     no_images,
     relative,
 )
@@ -98,7 +98,8 @@ class JurkatMontage:
         if absent := absent_channel(self.data, names):
             other = relative(acquisition, next(iter(files.values())))
             reason = f"belongs to a montage whose channel {absent} is missing"
-            return Listing([], [Refused(other, reason)])
+            beside = tuple(relative(acquisition, name) for name in files.values())
+            return Listing([], [Refused(other, reason)], beside=beside)
         return Listing([Item(tile, names) for tile in range(SIDE * SIDE)])
 
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:

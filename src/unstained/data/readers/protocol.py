@@ -7,20 +7,18 @@ and picklable, and import neither torch nor pandas.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from unstained.config.study import StudyData
 from unstained.config.tasks import ClassRule
 from unstained.data.readers.images import EXPORT_AGAIN
+from unstained.data.readers.places import folders, is_image
 from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError, SourceError
-
-IMAGE_SUFFIXES: Final = (".tif", ".tiff", ".bmp", ".png", ".jpg", ".jpeg")
 
 
 class Item(NamedTuple):
@@ -94,11 +92,14 @@ class Listing:
         items: ordered by object index.
         refused: files and cells that are unusable by name alone.
         cells: cells including refused ones, or None where only decoding can tell.
+        beside: files that items do not name and that need no mention: a table that was read for
+            the listing, further files of refused cells; relative to the source.
     """
 
     items: Sequence[Item]
     refused: list[Refused] = field(default_factory=list)
     cells: int | None = None
+    beside: tuple[str, ...] = ()
 
 
 class Reader(Protocol):
@@ -139,25 +140,8 @@ def group_name(data: StudyData, acquisition: Acquisition, object_index: int) -> 
 
 
 def image_directories(source: Path) -> list[str]:
-    """Directories at or below `source` that hold image files, relative to it, in name order.
-
-    Hidden files and directories (such as '._*' of macOS archives) are passed over.
-    """
-    found, pending = [], [("", str(source))]
-    while pending:
-        name, path = pending.pop()
-        images = False
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if not images and entry.name.lower().endswith(IMAGE_SUFFIXES):
-                    images = True
-                elif not entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.is_dir():
-                    pending.append((f"{name}/{entry.name}".lstrip("/"), entry.path))
-        if images:
-            found.append(name or ".")
-    return sorted(found)
+    """Directories at or below `source` that hold image files, relative to it, in name order."""
+    return sorted(one.directory for one in folders(source) if any(map(is_image, one.files)))
 
 
 def sample_directories(source: Path, data: StudyData) -> list[Acquisition]:
@@ -175,16 +159,6 @@ def sample_directories(source: Path, data: StudyData) -> list[Acquisition]:
         label, external = classify(name.rsplit("/", 1)[-1], directory, data.classes)
         found.append(Acquisition(name, label, external, directory, name))
     return sorted(found, key=lambda acquisition: acquisition.name)
-
-
-def image_names(directory: Path) -> list[str]:
-    """Names of the image files in a directory, sorted; hidden files are passed over."""
-    with os.scandir(directory) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith(".")
-        )
 
 
 def classify(name: str, directory: str, rules: Sequence[ClassRule]) -> tuple[str | None, bool]:

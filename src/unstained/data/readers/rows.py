@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from unstained.config.study import StudyData, TableParams
-from unstained.data.readers.protocol import IMAGE_SUFFIXES, image_directories, image_names
+from unstained.data.readers.places import IMAGE_SUFFIXES, image_names
+from unstained.data.readers.protocol import image_directories
 from unstained.data.readers.tabular import Column, read_tabular
 from unstained.data.readers.told import asked_columns, require_known_classes
 from unstained.data.store.schema import EXTERNAL

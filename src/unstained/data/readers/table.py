@@ -129,7 +129,7 @@ class Rows:
             Refused(row["refused_file"], row["refused"], REMEDY)
             for row in rows.filter(pc.invert(usable)).to_pylist()
         ]
-        return Listing(_Items(rows.filter(usable)), refused, len(rows))
+        return Listing(_Items(rows.filter(usable)), refused, len(rows), self.tables)
 
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
         """Read the cells' files, one outcome a cell."""

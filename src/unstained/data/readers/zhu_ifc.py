@@ -1,16 +1,19 @@
 """Imaging flow cytometry as Zhu et al. 2021 exported it (Nat Commun 12:2614).
 
 One directory a sample, one file a cell and channel: `<sample>_<object>_Ch<k>.ome.tif` (also .tiff,
-.bmp, .png, with or without '.ome'; the sample's name may be missing). Crops differ in height.
+.bmp, .png, with or without '.ome'; the sample's name may be missing, and is the same for all files
+of a cell). Crops differ in height.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from unstained.config.study import StudyData
 from unstained.data.readers.fluorescence import integrated_fluorescence
 from unstained.data.readers.images import ImageError, read_grey
 from unstained.data.readers.numbered import absent_channel, channel_numbers
+from unstained.data.readers.places import image_names
 from unstained.data.readers.protocol import (
     Acquisition,
     Item,
@@ -25,14 +29,14 @@ from unstained.data.readers.protocol import (
     Outcome,
     Refused,
     group_name,
-    image_names,
     relative,
     sample_directories,
 )
 from unstained.data.store.blocks import Cell
 
 _NAME: Final = re.compile(
-    r"(?:.*_)?(?P<object>\d+)_Ch(?P<channel>\d+)(?:\.ome)?\.(?:tiff?|bmp|png|jpe?g)", re.IGNORECASE
+    r"(?:(?P<sample>.*)_)?(?P<object>\d+)_Ch(?P<channel>\d+)(?:\.ome)?\.(?:tiff?|bmp|png|jpe?g)",
+    re.IGNORECASE,
 )
 
 
@@ -49,33 +53,69 @@ class ZhuIfc:
 
     def items(self, acquisition: Acquisition) -> Listing:
         """Cells of a sample directory by their files' names."""
-        wanted = {number: at for at, number in enumerate(channel_numbers(self.data))}
-        cells: dict[int, list[str]] = {}
-        doubled: dict[int, Refused] = {}
+        numbers = channel_numbers(self.data)
+        wanted = {number: at for at, number in enumerate(numbers)}
+        cells: dict[int, list[_Named]] = {}
         refused = []
         for name in image_names(self.source / acquisition.directory):
             match = _NAME.fullmatch(name)
             if match is None:
                 refused.append(_misnamed(relative(acquisition, name)))
-                continue
-            position = wanted.get(int(match["channel"]))
-            if position is None:
-                continue
-            files = cells.setdefault(int(match["object"]), [""] * len(wanted))
-            if files[position]:
-                first = relative(acquisition, files[position])
-                doubled[int(match["object"])] = _doubled(relative(acquisition, name), first)
-            files[position] = name
-        usable = []
-        for index, names in sorted(cells.items()):
-            if index in doubled:
-                refused.append(doubled[index])
-            elif absent := absent_channel(self.data, names):
-                other = relative(acquisition, next(filter(None, names)))
-                refused.append(_blind(other, index, absent))
+            elif int(match["channel"]) in wanted:
+                one = _Named(wanted[int(match["channel"])], name, match["sample"] or "")
+                cells.setdefault(int(match["object"]), []).append(one)
+        usable: list[Item] = []
+        beside: list[str] = []
+        for index, named in sorted(cells.items()):
+            found = self._cell_of(acquisition, index, named, len(numbers))
+            if isinstance(found, Refused):
+                refused.append(found)
+                beside += (relative(acquisition, one.name) for one in named)
             else:
-                usable.append(Item(index, tuple(names)))
-        return Listing(usable, refused, len(cells))
+                usable.append(found)
+        return Listing(usable, refused, len(cells), tuple(beside))
+
+    def _cell_of(
+        self, acquisition: Acquisition, index: int, named: Sequence[_Named], channels: int
+    ) -> Item | Refused:
+        """A cell by the names of its files, or what is wrong with them."""
+        files = [""] * channels
+        for one in named:
+            if files[one.position]:
+                first = relative(acquisition, files[one.position])
+                return _doubled(relative(acquisition, one.name), first)
+            files[one.position] = one.name
+            if other := self._stranger(acquisition, one.sample):
+                return _strange(relative(acquisition, one.name), other)
+            if one.sample != named[0].sample:
+                first = relative(acquisition, named[0].name)
+                return _mixed(relative(acquisition, one.name), first)
+        if absent := absent_channel(self.data, files):
+            return _blind(relative(acquisition, named[0].name), index, absent)
+        return Item(index, tuple(files))
+
+    def _stranger(self, acquisition: Acquisition, sample: str) -> str:
+        """What speaks against a file's sample in this directory, '' where nothing does.
+
+        A directory may have another name than its files' sample, so long as that is not another
+        directory's name and does not tell another class.
+        """
+        name = _folded(sample)
+        directory = acquisition.directory if acquisition.directory != "." else acquisition.name
+        if not name or name == _folded(Path(directory).name):
+            return ""
+        if name in self._directories:
+            return f"the sample {sample}, which has a directory of its own"
+        rules = self.data.classes
+        told = next((rule.name for rule in rules if re.search(rule.pattern, sample)), None)
+        if told is not None and told != acquisition.label:
+            return f"the sample {sample}, by its name {told}"
+        return ""
+
+    @cached_property
+    def _directories(self) -> frozenset[str]:
+        """Names of all sample directories, in one spelling."""
+        return frozenset(_folded(Path(one.name).name) for one in self.acquisitions())
 
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
         """Read the cells' files, one outcome a cell."""
@@ -112,6 +152,19 @@ class ZhuIfc:
         )
 
 
+class _Named(NamedTuple):
+    """A file by its name: place among the channels, name, sample."""
+
+    position: int
+    name: str
+    sample: str
+
+
+def _folded(name: str) -> str:
+    """A name in one spelling: macOS writes letters with marks as two."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _misnamed(file: str) -> Refused:
     return Refused(
         file,
@@ -125,6 +178,23 @@ def _doubled(file: str, first: str) -> Refused:
         file,
         f"is a second file for the cell and channel of {first}",
         "keep one of the two, or set ingest.on_error: quarantine to go on without the cell",
+    )
+
+
+def _strange(file: str, sample: str) -> Refused:
+    return Refused(
+        file,
+        f"names {sample}",
+        "move it back to its sample, or out of the source; or set ingest.on_error: quarantine to "
+        "go on without the cell",
+    )
+
+
+def _mixed(file: str, first: str) -> Refused:
+    return Refused(
+        file,
+        f"names another sample than {first}, a file of the same cell",
+        "move it back to its sample, or set ingest.on_error: quarantine to go on without the cell",
     )
 
 
