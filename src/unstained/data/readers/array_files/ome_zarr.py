@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import numpy as np
 import zarr
-from scipy import ndimage
 
 from unstained.data.readers.array_files.contract import damaged
 
@@ -123,6 +122,8 @@ def _finest(group: Any, about: Mapping[str, Any]) -> tuple[Any, str, float | Non
 
 def _bounding_boxes(labels: Any, axes: str) -> dict[int, tuple[int, int, int, int]]:
     """Label -> top, bottom, left, right; bottom and right are exclusive."""
+    from scipy import ndimage  # workers of other layouts start without it
+
     found: dict[int, tuple[int, int, int, int]] = {}
     for start in range(0, labels.shape[axes.index("y")], ROWS_AT_ONCE):
         place = {"y": slice(start, start + ROWS_AT_ONCE), "x": slice(None)}
