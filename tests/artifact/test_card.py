@@ -6,6 +6,7 @@ tests/stages/test_export.py holds a whole card against the artifact that it trav
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,19 @@ def test_card_names_only_what_the_model_gives(tmp_path: Path) -> None:
     assert card["golden"]["cells"] == ["a/1", "b/2"]
     assert card["training_data_digest"] == "cells"
     assert card["variants"]["int8"] == {"shipped": False, "reason": "not asked for"}
+
+
+def test_card_says_how_real_numbers_become_counts(tmp_path: Path) -> None:
+    for name in ("model.onnx", "golden.safetensors"):
+        (tmp_path / name).write_bytes(b"x")
+    plain = facts(Int8Verdict(False, "not asked for"))
+    declared = STUDY.model_copy(update={"tasks": STUDY.tasks[:1], "float_range": (-1.0, 3.0)})
+    (pixels,) = make_card(tmp_path, replace(plain, data=declared))["inputs"]
+    assert pixels["float_range"] == [-1.0, 3.0]
+    assert "as counts 0 to 65535" in pixels["meaning"]
+    (pixels,) = make_card(tmp_path, plain)["inputs"]
+    assert "float_range" not in pixels
+    assert pixels["meaning"].startswith("raw counts")
 
 
 def test_card_of_a_shipped_variant_holds_its_digest_and_no_time(tmp_path: Path) -> None:

@@ -213,9 +213,14 @@ def make_card(folder: Path, facts: CardFacts) -> dict[str, Any]:
     }
 
 
+COUNTS: Final = "raw counts as the instrument wrote them; preprocessing is in the graph"
+
+
 def _pixels(facts: CardFacts) -> dict[str, Any]:
-    spec = facts.spec
-    return {
+    """The input; where the study has real numbers, also how a client makes counts of them."""
+    spec, numbers = facts.spec, facts.data.float_range
+    made = "real numbers from float_range[0] to float_range[1] as counts 0 to 65535, rounded"
+    content = {
         "name": INPUT_NAME,
         "dtype": facts.dtype.name,
         "shape": ["batch", spec.axes.planes, "height", "width"],
@@ -223,11 +228,12 @@ def _pixels(facts: CardFacts) -> dict[str, Any]:
         "frames": spec.frames,
         "planes": list(spec.axes.plane_names),
         "white": spec.white,
-        "meaning": "raw counts as the instrument wrote them; preprocessing is in the graph",
+        "meaning": COUNTS if numbers is None else f"{made}; preprocessing is in the graph",
         "pixel_size_um": facts.data.pixel_size_um,
         "canvas": spec.canvas,
         "padding": padding_rule(spec.white),
     }
+    return content if numbers is None else content | {"float_range": list(numbers)}
 
 
 def _limits(tasks: Tasks) -> list[str]:
