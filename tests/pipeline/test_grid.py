@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -184,7 +185,10 @@ def test_dvc_finds_everything_done(grown: Path) -> None:
         for stage in (*LEARNING, *SHIPPING):
             name = f"{PIPELINE}:{stage}@nsc-{model}-{fold}-42"
             assert f"Stage '{name}' didn't change, skipping" in said
-    assert "Running stage" not in said
+    assert set(re.findall(r"Running stage '([^'@]+)", said)) <= {
+        "configure",
+        "holdings",
+    }  # always run
     assert stamps(grown) == before
 
 

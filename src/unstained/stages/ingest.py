@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from unstained.data.readers.leftover import Leftover
     from unstained.data.readers.places import Passed
     from unstained.data.readers.protocol import Acquisition, Reader, Refused
+    from unstained.data.store.fitness import Counts
     from unstained.data.store.inventory import Tally
     from unstained.data.store.packing import Packed, Task
 
@@ -71,6 +72,7 @@ class _Count:
         reused: blocks that an earlier run finished.
         lossy: cells with a file that was compressed with loss.
         dtype: of the pixels.
+        counts: of the pixels, by name of acquisition.
         complete: whether names alone tell the number of cells.
     """
 
@@ -82,6 +84,7 @@ class _Count:
     reused: int = 0
     lossy: int = 0
     dtype: str = ""
+    counts: dict[str, Counts] = field(default_factory=dict)
     complete: bool = True
 
 
@@ -158,18 +161,19 @@ def _tasks(
     """Blocks to pack, listed again an acquisition at a time."""
     from unstained.data.store.packing import Task
 
-    quarantine = ingest.on_error == "quarantine"
+    quarantine, sizes = ingest.on_error == "quarantine", ingest.pixel_tags == "check"
     for acquisition in acquisitions:
         items = reader.items(acquisition).items
         for number, start in enumerate(range(0, len(items), ingest.cells_per_block)):
             part = list(items[start : start + ingest.cells_per_block])
-            yield Task(reader, acquisition, number, part, quarantine, scratch)
+            yield Task(reader, acquisition, number, part, quarantine, sizes, scratch)
 
 
 def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, job: Job) -> _Count:
     """Pack all blocks, put the store together and check that it holds every promised cell."""
     import pyarrow.parquet as pq
 
+    from unstained.data.store.fitness import require_like_counts
     from unstained.data.store.inventory import check_inventory
     from unstained.data.store.packing import pack_all
     from unstained.data.store.schema import told_columns
@@ -200,6 +204,7 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
                 writer.lossy += block.lossy
             advance(block.items)
         check_inventory(params.data, reader.source, found.tallies)
+        require_like_counts(found.counts)
     return found
 
 
@@ -210,6 +215,8 @@ def _workers(ingest: IngestParams, named: _Count) -> int:
 
 
 def _add(found: _Count, block: Packed) -> None:
+    from unstained.data.store.fitness import Counts
+
     tally = found.tallies[block.acquisition]
     tally.cells += block.cells
     tally.refused += len(block.refused)
@@ -225,6 +232,8 @@ def _add(found: _Count, block: Packed) -> None:
             "export all cells of a study with one bit depth",
         )
     found.dtype = found.dtype or block.dtype
+    if block.cells:
+        found.counts.setdefault(block.acquisition.name, Counts()).join(*block.counts)
 
 
 def _write_quarantine(path: Path, refused: Iterable[Refused], unread: Iterable[Passed]) -> None:

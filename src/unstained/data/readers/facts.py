@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +23,13 @@ MICROMETRES: Final = {
 PLAUSIBLE: Final = (0.01, 20.0)
 """Micrometres: resolution tags often hold dots an inch of paper, which are 25 to 400."""
 
+ROUNDING: Final = 0.02
+"""Relative difference of sizes that is none."""
+OTHER_SIZE: Final = (
+    "correct studies.<study>.data.pixel_size_um, or, where the files are wrong, set "
+    "ingest.pixel_tags: ignore"
+)
+
 _OME: Final = re.compile(r'\bPhysicalSize([XY])(Unit)?="([^"]*)"')
 _IMAGEJ_UNIT: Final = re.compile(r"^unit=(.+)$", re.MULTILINE)
 
@@ -36,6 +44,16 @@ class Facts(NamedTuple):
 
     lossy: bool = False
     pixel_um: tuple[float, float] | None = None
+
+
+def other_size(files: Iterable[Facts], size_um: float) -> str:
+    """Words on a file that says another size of a pixel than the study; empty where none does."""
+    for fact in files:
+        if fact.pixel_um and any(abs(one / size_um - 1) > ROUNDING for one in fact.pixel_um):
+            width, height = fact.pixel_um
+            said = f"{width:g}" if width == height else f"{width:g} x {height:g}"
+            return f"says that a pixel is {said} micrometres, the study says {size_um:g}"
+    return ""
 
 
 def file_facts(path: Path) -> Facts:

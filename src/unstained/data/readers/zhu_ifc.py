@@ -137,6 +137,12 @@ class ZhuIfc:
         seen = [image for image in images[:count] if image is not None]
         first, name = seen[0], self.data.channels[0]
         for file, image in zip(item.files, images, strict=True):
+            if image is not None and image.dtype != first.dtype:
+                return Refused(
+                    relative(acquisition, file),
+                    f"holds {image.dtype.name} pixels, the cell's {name} {first.dtype.name}: one "
+                    "of them was scaled on export",
+                )
             if image is not None and image.shape != first.shape:
                 return Refused(
                     relative(acquisition, file),

@@ -24,12 +24,14 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from unstained import __version__
-from unstained.data.readers.facts import file_facts
+from unstained.data.readers.facts import OTHER_SIZE, Facts, file_facts, other_size
 from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
 from unstained.data.store.blocks import Cell, Origin, block_files, block_name, write_block
+from unstained.data.store.fitness import LEAVE_OUT, Counts, no_cell
 from unstained.data.store.schema import told_columns
 from unstained.data.store.writer import FORMAT
 from unstained.errors import SourceError, UnstainedError
@@ -46,6 +48,7 @@ class Task:
         number: of the block within the acquisition.
         items: at least one.
         quarantine: go on past bad files instead of failing.
+        check_size: refuse files that say another size of a pixel than the study.
         scratch: directory of finished blocks.
     """
 
@@ -54,6 +57,7 @@ class Task:
     number: int
     items: list[Item]
     quarantine: bool
+    check_size: bool
     scratch: Path
 
 
@@ -69,6 +73,7 @@ class Packed:
         refused: quarantined files, one entry an item.
         lossy: cells with a file that was compressed with loss.
         dtype: of the pixels, '' without cells.
+        counts: smallest and largest, and all joined by `or`.
         first_file: source file of the first cell, '' without cells.
         array: directory of the array.
         rows: Parquet file of the array's rows.
@@ -82,6 +87,7 @@ class Packed:
     refused: tuple[Refused, ...]
     lossy: int
     dtype: str
+    counts: tuple[int, int, int]
     first_file: str
     array: Path
     rows: Path
@@ -112,6 +118,7 @@ def pack(task: Task) -> Packed:
         refused=tuple(Refused(*entry) for entry in record["refused"]),
         lossy=record["lossy"],
         dtype=record["dtype"],
+        counts=tuple(record["counts"]),
         first_file=record["first_file"],
         array=array,
         rows=rows,
@@ -131,7 +138,9 @@ def _identity(task: Task) -> str:
         except OSError:
             state.append((name, -1, -1))
     told = told_columns(task.reader.data.tasks)
-    parts = (FORMAT, __version__, repr(task.acquisition), task.quarantine, task.items, state, told)
+    data = task.reader.data
+    asked = (task.quarantine, task.check_size, data.canvas, data.pixel_size_um)
+    parts = (FORMAT, __version__, repr(task.acquisition), asked, task.items, state, told)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -153,20 +162,21 @@ def _finished(record: Path, identity: str, array: Path, rows: Path) -> dict[str,
 def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
     cells, refused, fillers, lossy = [], [], 0, 0
     directory = task.reader.source / task.acquisition.directory
-    lossy_file = cache(
-        lambda name: file_facts(directory / name).lossy
-    )  # a montage is a file of many cells
+    facts = cache(lambda name: file_facts(directory / name))  # a montage is a file of many cells
+    data = task.reader.data
     decoded = task.reader.decode(task.acquisition, task.items)
     for item, outcome in zip(task.items, decoded, strict=True):
-        if isinstance(outcome, Cell):
-            cells.append(outcome)
-            lossy += any(lossy_file(name) for name in item.files if name)
-        elif not isinstance(outcome, Refused):
+        files = [facts(name) for name in item.files if name]
+        found = _fit(outcome, files, task) if isinstance(outcome, Cell) else outcome
+        if isinstance(found, Cell):
+            cells.append(found)
+            lossy += any(fact.lossy for fact in files)
+        elif not isinstance(found, Refused):
             fillers += 1
         elif task.quarantine:
-            refused.append(outcome)
+            refused.append(found)
         else:
-            raise outcome.error()
+            raise found.error()
     record = {
         "cells": len(cells),
         "fillers": fillers,
@@ -174,6 +184,7 @@ def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
         "lossy": lossy,
         "dtype": cells[0].pixels.dtype.name if cells else "",
         "first_file": cells[0].source_file if cells else "",
+        "counts": _counts(cells),
     }
     if not cells:
         return record
@@ -182,10 +193,28 @@ def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
         path.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(array, ignore_errors=True)
     origin = Origin(task.acquisition.name, task.acquisition.label, task.acquisition.external)
-    data = task.reader.data
     table = write_block(array, origin, cells, tuple(data.markers), told_columns(data.tasks))
     pq.write_table(table, rows)
     return record | {"files": block_files(array), "rows": file_sha256(rows)}
+
+
+def _fit(cell: Cell, files: Iterable[Facts], task: Task) -> Cell | Refused:
+    """The cell, or why its image shows none or is another than the study's."""
+    data = task.reader.data
+    if reason := no_cell(cell.pixels, data.canvas):
+        return Refused(cell.source_file, reason, LEAVE_OUT)
+    if task.check_size and (reason := other_size(files, data.pixel_size_um)):
+        return Refused(cell.source_file, reason, OTHER_SIZE)
+    return cell
+
+
+def _counts(cells: list[Cell]) -> tuple[int, int, int]:
+    """Smallest and largest count, and all of them joined by `or`."""
+    found = Counts()
+    for cell in cells:
+        bits = int(np.bitwise_or.reduce(cell.pixels, axis=None))
+        found.join(int(cell.pixels.min()), int(cell.pixels.max()), bits)
+    return found.smallest, found.largest, found.bits
 
 
 def _check_dtypes(cells: list[Cell]) -> None:
