@@ -328,6 +328,7 @@ def test_channels_that_files_name_are_taken_or_chosen_from(init: Any, tmp_path: 
         (tmp_path / "source" / name).mkdir(parents=True)
         for number in range(10):
             stack = np.full((2, 30, 32), 500 + number, np.uint16)
+            stack[:, 15, 16] += 1  # an image of one value shows no cell
             names = {"axes": "CYX", "PhysicalSizeX": 0.25, "Channel": {"Name": ["BF", "DAPI"]}}
             path = tmp_path / "source" / name / f"{number}.ome.tif"
             tifffile.imwrite(path, stack, metadata=names | {"PhysicalSizeY": 0.25})
