@@ -135,8 +135,18 @@ def replicated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def jurkat() -> Path:
     """Real Jurkat montages, where the machine has them."""
-    folder = os.environ.get("UNSTAINED_REALDATA")
-    path = Path(folder or "/nonexistent") / "ifc_jurkat_cellcycle_mlcp"
+    return real_images("ifc_jurkat_cellcycle_mlcp")
+
+
+@pytest.fixture(scope="session")
+def smears() -> Path:
+    """Real photographs of blood smears (BCCD), where the machine has them."""
+    return real_images("wbc_bccd")
+
+
+def real_images(name: str) -> Path:
+    """A folder of real images; skips the test where it is absent."""
+    path = Path(os.environ.get("UNSTAINED_REALDATA") or "/nonexistent") / name
     if not path.is_dir():
         pytest.skip("real images are not here: set UNSTAINED_REALDATA to their folder")
     return path

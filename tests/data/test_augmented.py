@@ -9,7 +9,6 @@ pairs of identical ones among 3,419 real Jurkat cells.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -80,17 +79,16 @@ def found_copies(path: Path, originals: list[np.ndarray]) -> tuple[float, set[An
     return len(right) / count, {tuple(pair) for pair in pairs.tolist()} - right
 
 
-def test_copies_of_pictures_are_found_and_nothing_else(tmp_path: Path) -> None:
+def test_copies_of_pictures_are_found_and_nothing_else(tmp_path: Path, smears: Path) -> None:
     recall, wrong = found_copies(tmp_path / "s", [smear(seed) for seed in range(24)])
     assert recall >= 0.8
     assert wrong == set()
 
 
-def test_copies_of_real_photographs_are_found_and_nothing_else(tmp_path: Path) -> None:
-    folder = Path(os.environ.get("UNSTAINED_REALDATA", "/nonexistent")) / "wbc_bccd"
-    if not folder.is_dir():
-        pytest.skip("real images are not here: set UNSTAINED_REALDATA to their folder")
-    reader = Layout(write_photographs, 0, "blood", {}).reader(folder)
+def test_copies_of_real_photographs_are_found_and_nothing_else(
+    tmp_path: Path, smears: Path
+) -> None:
+    reader = Layout(write_photographs, 0, "blood", {}).reader(smears)
     some = reader.acquisitions()[::8]
     cells = [o for one in some for o in reader.decode(one, reader.items(one).items)]
     images = [one.pixels[0, :, ::2, ::2] for one in cells if isinstance(one, Cell)]

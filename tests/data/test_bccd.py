@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +95,8 @@ def test_single_and_doubled_folders_are_found_and_both_layouts_are_refused(tmp_p
         LAYOUT.reader(tmp_path)
 
 
-def test_the_real_photographs_are_read_as_counted() -> None:
-    folder = Path(os.environ.get("UNSTAINED_REALDATA", "/nonexistent")) / "wbc_bccd"
-    if not folder.is_dir():
-        pytest.skip("real images are not here: set UNSTAINED_REALDATA to their folder")
-    reader = Layout(write_photographs, 0, "blood", {}).reader(folder)
+def test_the_real_photographs_are_read_as_counted(smears: Path) -> None:
+    reader = Layout(write_photographs, 0, "blood", {}).reader(smears)
     every = reader.acquisitions()
     labels = [one.label for one in every]
     counts = {name: labels.count(name) for name in reader.data.class_names}

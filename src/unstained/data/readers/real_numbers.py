@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.data.readers.formats.page import ImageError
+from unstained.data.readers.formats.page import AS_COUNTS, ImageError
 
 LARGEST: Final = 65535
 DECLARE_RANGE: Final = (
@@ -41,8 +41,7 @@ def as_counts(pixels: np.ndarray, float_range: Range | None) -> np.ndarray:
             f"holds {pixels.dtype.name} pixels, not {wanted}",
             "remove studies.<study>.data.float_range, or export images of one kind"
             if float_range
-            else "export it as plain 8 or 16 bit counts, or set ingest.on_error: quarantine to go "
-            "on without it",
+            else AS_COUNTS,
         )
     if float_range is None:
         raise ImageError(f"holds {pixels.dtype.name} pixels, not counts", DECLARE_RANGE)
