@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.data.array_files import write_rtdc
+from tests.data.bsccm_tree import write_bsccm
 from tests.data.cif_writer import random_objects, write_cif
 from tests.synthetic import asked, write_colour, write_ifc, write_montage
 from unstained.config.project import load_params
@@ -87,6 +88,11 @@ def write_arrays(folder: Path) -> None:
     write_rtdc(folder / "n_1" / "M1.rtdc", 2, seed=1)
 
 
+def write_slides(folder: Path) -> None:
+    found = [{"antibodies": "all"}, {"antibodies": "CD16"}, {"batch": 1}, {"antibodies": "CD16"}]
+    write_bsccm(folder / "BSCCM-tiny", found)
+
+
 @dataclass(frozen=True)
 class Layout:
     """A source of one layout.
@@ -96,7 +102,8 @@ class Layout:
         cells: how many it has.
         study, changes: the study that reads it.
         empty: what is said of an empty folder.
-        moved: what is said where a folder has a name that is not known.
+        moved: what is said where a folder has a name that is not known; '' where the names of
+            folders that lie around the layout tell nothing.
     """
 
     write: Callable[[Path], None]
@@ -122,6 +129,13 @@ TABLE = COLOUR | {"table": {"file": "cells.csv", "image": "path", "object": "id"
 CIF = {"reader": "cif", "markers": {"GFAP": "Ch2", "Olig2": "Ch3", "NeuN": "Ch4"}}
 SMEARS = COLOUR | {"reader": "bccd", "tasks": KIND, "group": "acquisition"}
 ARRAYS = {"reader": "arrays", "markers": {}, "channels": ["image"], "tasks": asked(("a_1", "n_1"))}
+SLIDES = {
+    "reader": "bsccm",
+    "markers": {},
+    "channels": ["DPC_Left", "DPC_Top"],
+    "pixel_size_um": 0.2,
+    "tasks": {"cell": {"kind": "classes", "names": ["lymphocyte", "monocyte"]}},
+}
 LAYOUTS = {
     "zhu_ifc": Layout(write_samples, 5, "nsc", {}),
     "jurkat_montage": Layout(write_montages, 8, "cellcycle", {}),
@@ -140,6 +154,7 @@ LAYOUTS = {
     "pictures": Layout(write_pictures, 5, "blood", SMEARS),
     "cif": Layout(write_cifs, 5, "nsc", CIF),
     "arrays": Layout(write_arrays, 5, "nsc", ARRAYS),
+    "bsccm": Layout(write_slides, 4, "nsc", SLIDES, "holds no BSCCM_index.csv", moved=""),
 }
 
 
@@ -346,6 +361,9 @@ def test_an_empty_source_and_an_unknown_directory_are_refused(
     shutil.copytree(source, copy)
     some = next(path for path in sorted(copy.rglob("*/*")) if path.is_file()).parent
     some.rename(some.with_name("zzz"))
+    if not layout.moved:
+        assert plain(outcomes(layout.reader(copy))) == plain(outcomes(layout.reader(source)))
+        return
     reader = layout.reader(copy)
     with pytest.raises(SourceError, match=layout.moved):
         for acquisition in reader.acquisitions():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -17,6 +17,13 @@ from unstained.config.tasks import (
     named_tasks,
 )
 from unstained.imaging.axes import Axes
+
+GROUP_WORDS: Final = {
+    "acquisition": ("acquisition", "acquisitions"),
+    "block": ("block of tiles", "blocks of tiles"),
+    "field": ("field of view", "fields of view"),
+}
+"""What a group is called in a sentence, and several."""
 
 
 class CommonParams(Params):
@@ -69,12 +76,30 @@ class CifParams(Params):
     )
 
 
+class BsccmParams(Params):
+    """What only the reader `bsccm` asks."""
+
+    antibodies: tuple[str, ...] = Field(
+        default=(), description="antibody conditions whose cells are read, e.g. [all]; none: every"
+    )
+    gates: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="class -> its gates, without 'selection_gated_'; lymphocyte, granulocyte and "
+        "monocyte have those of the bsccm package",
+    )
+    erythrocytes: Literal["external", "unlabelled"] = Field(
+        default="external",
+        description="what cells in the gate of red cells are: external, so never trained on, or "
+        "cells without a class",
+    )
+
+
 class StudyData(Params):
     """What a study's data are and what is asked of them."""
 
     title: str
     question: str
-    reader: Literal["zhu_ifc", "jurkat_montage", "table", "cif", "arrays", "bccd"]
+    reader: Literal["zhu_ifc", "jurkat_montage", "table", "cif", "arrays", "bccd", "bsccm"]
     source: str | None = Field(
         default=None, description="'simulator', or the path of the real download"
     )
@@ -87,6 +112,7 @@ class StudyData(Params):
         "colour image"
     )
     cif: CifParams | None = None
+    bsccm: BsccmParams | None = None
     frames: Count = Field(default=1, description="images of a cell, one after the other")
     float_range: tuple[float, float] | None = Field(
         default=None,
@@ -111,7 +137,10 @@ class StudyData(Params):
         description="regular expressions on an acquisition's whole path: external test cells, "
         "beside those of a rule or of a table's column that says so",
     )
-    group: Literal["acquisition", "block"]
+    group: Literal["acquisition", "block", "field"] = Field(
+        description="what must not be spread over parts: what was recorded together, a block of "
+        "consecutive objects, or a field of view (bsccm)"
+    )
     block_size: Count = Field(default=30, description="tiles a block, where group is 'block'")
     canvas: Annotated[int, Field(ge=16, le=512)] = Field(
         description="side in pixels of the square that a cell is centred on, never rescaled"
@@ -136,6 +165,14 @@ class StudyData(Params):
             raise ValueError(f"primary: there is no task {self.primary!r} (known: {names})")
         return self
 
+    @model_validator(mode="after")
+    def _field_is_told(self) -> StudyData:
+        if self.group == "field" and self.reader != "bsccm":
+            raise ValueError(
+                f"group: reader {self.reader} tells no fields of view; use acquisition"
+            )
+        return self
+
     def place(self, root: Path) -> Path | None:
         """Where the raw images lie, a relative path from `root`; None for 'simulator' and none."""
         if self.source in (None, "simulator"):
@@ -153,6 +190,11 @@ class StudyData(Params):
         changed = first.model_copy(update={"rules": rules, "names": ()})
         tasks = tuple(changed if task is first else task for task in self.tasks)
         return self.model_copy(update={"tasks": tasks})
+
+    @property
+    def group_words(self) -> tuple[str, str]:
+        """What a group is called in a sentence, and several."""
+        return GROUP_WORDS[self.group]
 
     @property
     def classes(self) -> tuple[ClassRule, ...]:

@@ -188,7 +188,7 @@ class Evaluation:
     @property
     def group_word(self) -> str:
         """What a group is called in a sentence."""
-        return "acquisitions" if self.data.group == "acquisition" else "blocks of tiles"
+        return self.data.group_words[1]
 
     @property
     def known_test(self) -> Labels:

@@ -38,13 +38,13 @@ def recordings(store: CellStore, found: Predictions) -> int:
 def find_units(store: CellStore, before: Predictions, after: Predictions, data: StudyData) -> Units:
     """Groups; where these are blocks and the new ones come from other recordings, the recordings.
 
-    Blocks of one recording resemble each other: taken for independent, they would call any other
-    recording a change.
+    Blocks or fields of one recording resemble each other: taken for independent, they would call
+    any other recording a change.
     """
     if data.group == "acquisition":
         return Units(before.group, after.group, "acquisitions")
     table = store.columns("cell_id", "acquisition").set_index("cell_id")["acquisition"]
-    blocks = Units(before.group, after.group, "blocks of tiles")
+    blocks = Units(before.group, after.group, data.group_words[1])
     if not set(before.cell_id) <= set(table.index):
         return blocks
     old, new = (table.loc[found.cell_id].to_numpy(str) for found in (before, after))

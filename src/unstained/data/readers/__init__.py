@@ -9,6 +9,7 @@ from typing import Final
 from unstained.config.study import StudyData
 from unstained.data.readers.arrays import Arrays
 from unstained.data.readers.bccd import open_bccd
+from unstained.data.readers.bsccm.reader import open_bsccm
 from unstained.data.readers.cif import Cif
 from unstained.data.readers.jurkat_montage import JurkatMontage
 from unstained.data.readers.protocol import Reader
@@ -23,6 +24,7 @@ READERS: Final[Mapping[str, Callable[[Path, StudyData], Reader]]] = {
     "cif": Cif.of,
     "bccd": open_bccd,
     "arrays": Arrays,
+    "bsccm": open_bsccm,
 }
 
 OF_A_FILE: Final = ("table", "cif")

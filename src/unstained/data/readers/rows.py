@@ -19,14 +19,11 @@ import pyarrow.compute as pc
 from unstained.config.study import StudyData, TableParams
 from unstained.data.readers.places import IMAGE_SUFFIXES, image_names
 from unstained.data.readers.protocol import image_directories
+from unstained.data.readers.row_items import FILE, TOLD
 from unstained.data.readers.tabular import Column, read_tabular
 from unstained.data.readers.told import asked_columns, require_known_classes
 from unstained.data.store.schema import EXTERNAL
 from unstained.errors import SourceError
-
-FILE: Final = "file "
-TOLD: Final = "told "
-"""Prefixes of the columns of a cell's files, in order, and of what is known of it."""
 
 ODD_PATH: Final = r"^/|^[A-Za-z]:|\\|//|(^|/)\.{0,2}(/|$)"
 """Paths that are not plain ones relative to the table."""

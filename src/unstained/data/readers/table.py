@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,11 +28,9 @@ from unstained.data.readers.protocol import (
     Refused,
     classify,
 )
-from unstained.data.readers.rows import FILE, REMEDY, TOLD, list_rows
+from unstained.data.readers.row_items import RowItems
+from unstained.data.readers.rows import REMEDY, list_rows
 from unstained.errors import ParameterError, SourceError
-
-AT_ONCE = 4096
-"""Rows that exist as Python objects while all of an acquisition are gone through."""
 
 
 def open_table(source: Path, data: StudyData) -> Reader:
@@ -129,7 +126,7 @@ class Rows:
             Refused(row["refused_file"], row["refused"], REMEDY)
             for row in rows.filter(pc.invert(usable)).to_pylist()
         ]
-        return Listing(_Items(rows.filter(usable)), refused, len(rows), self.tables)
+        return Listing(RowItems(rows.filter(usable)), refused, len(rows), self.tables)
 
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
         """Read the cells' files, one outcome a cell."""
@@ -148,40 +145,3 @@ class Rows:
             places[entry["values"].as_py()] = (start, count)
             start += count
         return places
-
-
-class _Items(Sequence[Item]):
-    """Items in Arrow form, of which only those asked for exist as Python objects."""
-
-    def __init__(self, rows: pa.Table) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return int(self._rows.num_rows)
-
-    @overload
-    def __getitem__(self, at: int) -> Item: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[Item]: ...
-
-    def __getitem__(self, at: int | slice) -> Item | list[Item]:
-        """One item, or a list of neighbours."""
-        if isinstance(at, int):
-            return self[at : at + 1 or None][0]
-        start, stop, _ = at.indices(len(self))
-        part = self._rows.slice(start, max(0, stop - start))
-        columns = {name: part[name].to_pylist() for name in part.column_names}
-        files = zip(*(columns[name] for name in columns if name.startswith(FILE)), strict=True)
-        told = [name for name in columns if name.startswith(TOLD)]
-        names = [name.removeprefix(TOLD) for name in told]
-        values = zip(*(columns[name] for name in told), strict=True) if told else [()] * len(part)
-        return [
-            Item(number, of_cell, tuple(zip(names, known, strict=True)))
-            for number, of_cell, known in zip(columns["object"], files, values, strict=True)
-        ]
-
-    def __iter__(self) -> Iterator[Item]:
-        """All items, a batch of Python objects at a time."""
-        for start in range(0, len(self), AT_ONCE):
-            yield from self[start : start + AT_ONCE]

@@ -4,7 +4,7 @@
 |---|---|---|
 | cell_id | string | unique: `<acquisition>/<object>` |
 | acquisition | string | sample directory or montage: cells recorded together |
-| group | string | what must not be spread over parts: the acquisition, or a block of tiles |
+| group | string | what must not be spread over parts: the acquisition, a block or a field of view |
 | label | string | class of the first classes task, null where unknown or without such a task |
 | external | bool | external test cell: never in train, val or test |
 | source_file | string | path of the image of the first plane, relative to the source |

@@ -75,12 +75,12 @@ class Shared:
     @property
     def group_word(self) -> str:
         """What a group is called in a sentence."""
-        return "acquisition" if self.data.group == "acquisition" else "block of tiles"
+        return self.data.group_words[0]
 
     @property
     def groups_word(self) -> str:
         """The same of several."""
-        return "acquisitions" if self.data.group == "acquisition" else "blocks of tiles"
+        return self.data.group_words[1]
 
     def taught(self, table: pd.DataFrame) -> pd.DataFrame:
         """Rows of models that have learnt something; all where that is not asked."""
