@@ -8,7 +8,7 @@ from kfp.dsl.base_component import BaseComponent
 from components.monitor import monitor as monitor_
 from components.report_run import report_run
 from pipelines.deployment import Deployment
-from pipelines.placement import acting
+from pipelines.placement import acting, with_ledger
 from pipelines.training import prepare_data
 
 
@@ -53,7 +53,7 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 store=store,
                 code=deployment.code("monitor"),
             )
-            acting(watch, deployment)
+            with_ledger(acting(watch, deployment), deployment)
 
     made: BaseComponent = unstained_monitoring
     return made

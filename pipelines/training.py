@@ -319,6 +319,7 @@ def decision(deployment: Deployment) -> BaseComponent:
             ),
             deployment,
         )
+        with_ledger(ranking, deployment)
         decided = promote_(
             **about,
             promote=promote,

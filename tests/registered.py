@@ -6,7 +6,7 @@ import atexit
 import functools
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,15 @@ from onnx import TensorProto, helper
 from safetensors.numpy import save_file
 
 from unstained.artifact.artifact import CARD_FORMAT, seal_artifact
+from unstained.config.compare import CompareStageParams
 from unstained.files import write_json
+from unstained.registry.leaderboard.candidates import CellFiles
+from unstained.registry.ledger import Ledger
 from unstained.registry.registry import Registry
+from unstained.registry.settling import look
+from unstained.registry.standings import Leaderboard
 from unstained.registry.submission import DatasetFacts, RegisteredVersion, Submission
+from unstained.stages.compare import make_leaderboard
 
 NAME = "unstained-toy"
 STUDY = "toy"
@@ -192,6 +198,17 @@ def submission(
         "headline": ["test_macro_f1", "test_accuracy"],
     }
     return Submission(**(values | changes))
+
+
+def standing_of(
+    registry: Registry,
+    params: CompareStageParams,
+    new: Sequence[int],
+    cells: CellFiles | None = None,
+) -> Leaderboard:
+    """The leaderboard where nothing was promoted: the alias says who is champion."""
+    settled = look(registry, Ledger(registry.root / "ledger" / "toy.jsonl"), STUDY, NAME)
+    return make_leaderboard(registry, settled, params, STUDY, new, cells)
 
 
 REPLICATE = {"fold": "0", "seed": "42", "role": "replicate"}

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from unstained.config.project import load_params
+from unstained.errors import RegistryError
 from unstained.files import read_json, write_text
 
 if TYPE_CHECKING:
     from unstained.config.compare import CompareStageParams
+    from unstained.registry.ledger import Entry
     from unstained.registry.registry import Registry
     from unstained.registry.settling import Settled
     from unstained.registry.standings import Leaderboard
@@ -32,7 +34,8 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     """
     from unstained.pipeline.catalogue import pick_params
     from unstained.registry.leaderboard.candidates import CellFiles
-    from unstained.registry.ledger import known_ledger
+    from unstained.registry.ledger import Ledger, ledger_path
+    from unstained.registry.settling import look
     from unstained.report.leaderboard.page import leaderboard_page
     from unstained.stages.compare import STAGE, make_leaderboard, write_leaderboard
 
@@ -41,8 +44,9 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     runs = root / "runs" / study
     cells = CellFiles(runs / "ingest" / "store", runs / "split" / "split.parquet")
     here = cells if cells.store.exists() and cells.split.exists() else None
-    ledger = known_ledger(root, study)
-    leaderboard = make_leaderboard(registry or _registry(root), params, study, (), here, ledger)
+    registry, name = registry or _registry(root), params.register_.name_of(study)
+    settled = look(registry, Ledger(ledger_path(root, study)), study, name)
+    leaderboard = make_leaderboard(registry, settled, params, study, (), here)
     folder = runs / "leaderboard"
     folder.mkdir(parents=True, exist_ok=True)
     write_leaderboard(leaderboard, {k: folder / out.path for k, out in STAGE.outputs.items()})
@@ -87,6 +91,38 @@ def settled_study(root: Path, study: str, registry: Registry | None = None) -> S
 
     name, registry = _name(root, study), registry or _registry(root)
     return settled_champion(registry, Ledger(ledger_path(root, study)), study, name)
+
+
+def history_of(
+    root: Path, study: str, registry: Registry | None = None
+) -> tuple[list[Entry], list[str]]:
+    """A study's ledger, and what the registry says against it.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`; a study that
+            was never promoted in does not ask it.
+
+    Returns:
+        (entries, oldest first, after the registry was made to agree; notes for people).
+
+    Raises:
+        ParameterError: there is no such study.
+        IntegrityError: the ledger is damaged.
+    """
+    from unstained.registry.ledger import Ledger, ledger_path
+
+    _name(root, study)
+    ledger = Ledger(ledger_path(root, study))
+    if not ledger.entries():
+        return [], [f"nothing was decided about {study} yet: `dvc repro` compares and promotes"]
+    try:
+        settled = settled_study(root, study, registry)
+    except RegistryError as error:
+        return ledger.entries(), [str(error)]
+    now = settled.champion.label if settled.champion else "nobody"
+    return ledger.entries(), [*settled.notes, f"champion of {study} now: {now}"]
 
 
 def look_at_holdings(root: Path, study: str) -> str:

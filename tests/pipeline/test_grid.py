@@ -201,6 +201,25 @@ def test_a_second_run_trains_nothing(grown: Path, capsys: pytest.CaptureFixture[
     assert "4 of 4 replicates are registered" in said
 
 
+def test_a_version_that_the_registry_lost_is_registered_again(
+    grown: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = copied(grown, tmp_path / "lost", runs=("ingest", "validate", "split", "replicates"))
+    shutil.copy(grown / "mlflow.db", root)
+    before, registry = stamps(root), Registry(None, root)
+    registry.client.delete_model_version("unstained-nsc", "2")
+    run_grid(root)
+    assert "3 of 4 replicates are registered" in capsys.readouterr().out
+    assert [v.label for v in registry.versions("unstained-nsc") if v.model == "cg_recnet"] == [
+        "v3 (cg_recnet, fold 2, seed 42)",
+        "v5 (cg_recnet, fold 0, seed 42)",
+    ]
+    assert read_json(home(root, EVERY[2], "register") / "registration.json")["version"] == 5
+    assert stamps(root) == before, "nothing was trained"
+    run_grid(root)
+    assert "4 of 4 replicates are registered" in capsys.readouterr().out
+
+
 def test_what_is_affected_is_trained_again(
     grown: Path, cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,6 +135,18 @@ def test_a_missing_address_is_one_message(
     assert "ConfigMap unstained-platform" in said
 
 
+@pytest.mark.parametrize("stage", ["compare", "promote", "monitor"])
+def test_who_asks_for_the_champion_needs_the_ledger(
+    stage: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """A pod has no ledger of its own, and an alias may have been moved by hand."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow")
+    monkeypatch.delenv("UNSTAINED_LEDGER", raising=False)
+    with pytest.raises(SystemExit):
+        run_in_pod(stage, {})
+    assert "UNSTAINED_LEDGER is not set in this pod" in capsys.readouterr().err
+
+
 def test_a_wrong_parameter_is_one_message(
     repository: Path, tmp_path: Path, pointer: dict[str, Any], capsys: Any
 ) -> None:

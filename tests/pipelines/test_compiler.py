@@ -132,14 +132,20 @@ def test_training_asks_for_a_gpu_and_comes_back_after_preemption(repository: Pat
     assert "accelerator" not in light
 
 
-def test_only_promotion_reaches_the_ledger(repository: Path) -> None:
-    _, executors = compiled(repository, "training", "prod")
+@pytest.mark.parametrize(
+    ("name", "asking"),
+    [("training", {"exec-compare", "exec-promote"}), ("monitoring", {"exec-monitor"})],
+)
+def test_who_asks_for_the_champion_reaches_the_ledger(
+    repository: Path, name: str, asking: set[str]
+) -> None:
+    _, executors = compiled(repository, name, "prod")
     holders = {
         label
         for label, settings in executors.items()
         if any(claim["mountPath"] == "/ledger" for claim in settings["pvcMount"])
     }
-    assert holders == {"exec-promote"}
+    assert holders == asking
 
 
 def test_the_image_comes_by_its_digest(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,25 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def promoted_template(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Path:
+    root = tmp_path_factory.mktemp("promoted")
+    shutil.copy(template / "mlflow.db", root / "mlflow.db")
+    home = Home(root, Registry(None, root))
+    home.promote(1, None)
+    home.promote(2, 1)
+    return root
+
+
+@pytest.fixture
+def promoted(tmp_path: Path, promoted_template: Path) -> Home:
+    """v2 is champion in place of v1."""
+    for name in ("mlflow.db", "ledger/toy.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(promoted_template / name, tmp_path / name)
+    return Home(tmp_path, Registry(None, tmp_path))
+
+
 @pytest.fixture
 def home(tmp_path: Path, template: Path) -> Home:
     """A copy of the template; the artifacts stay where they are."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.registered import CLASSES, NAME, STUDY, fresh_registry, register, toy_logits
+from tests.registered import CLASSES, NAME, fresh_registry, register, standing_of, toy_logits
 from tests.stages.studies import compare_params, promote_params
 from tests.synthetic import make_store
 from unstained.data.store.cell_store import CellStore
@@ -19,7 +19,6 @@ from unstained.registry.leaderboard.candidates import CellFiles
 from unstained.registry.registry import Registry
 from unstained.registry.standings import Leaderboard, find_entry, findings
 from unstained.registry.submission import RegisteredVersion
-from unstained.stages.compare import make_leaderboard
 
 BIAS = 1.0
 
@@ -68,7 +67,7 @@ class Grown:
 
     def leaderboard(self) -> Leaderboard:
         cells = CellFiles(self.root / "store", self.root / "split.parquet")
-        return make_leaderboard(self.registry, compare_params(), STUDY, (self.new.version,), cells)
+        return standing_of(self.registry, compare_params(), (self.new.version,), cells)
 
 
 def test_champion_is_asked_about_the_new_cells(tmp_path: Path) -> None:

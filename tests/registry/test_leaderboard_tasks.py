@@ -10,7 +10,14 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score, mean_absolute_error, r2_score, recall_score
 
-from tests.registered import CLASSES, NAME, STUDY, fresh_registry, make_predictions, register
+from tests.registered import (
+    CLASSES,
+    NAME,
+    fresh_registry,
+    make_predictions,
+    register,
+    standing_of,
+)
 from tests.stages.studies import compare_params, promote_params
 from unstained.config.compare import CompareStageParams
 from unstained.config.study import StudyData
@@ -29,7 +36,6 @@ from unstained.registry.standings import (
     render_leaderboard,
 )
 from unstained.report.leaderboard.page import leaderboard_page
-from unstained.stages.compare import make_leaderboard
 
 GROUPS, CELLS = 24, 20
 VALUE = {"dna": {"kind": "value", "column": "dna"}, "size": {"kind": "value", "column": "size"}}
@@ -72,7 +78,7 @@ def compared(root: Path, asked: CompareStageParams, *noises: float) -> Leaderboa
         frame = predictions_table(said(noise, number))
         register(registry, root / "in", float(number), predictions=frame)
     registry.set_alias(NAME, "champion", 1)
-    return make_leaderboard(registry, asked, STUDY, tuple(range(2, len(noises) + 1)))
+    return standing_of(registry, asked, tuple(range(2, len(noises) + 1)))
 
 
 def on_test(noise: float, seed: int) -> Predictions:
@@ -168,7 +174,7 @@ def test_cells_of_unknown_class_are_left_out(tmp_path: Path) -> None:
         frame.loc[frame.index % 3 == 0, "label"] = -1
         register(registry, tmp_path / "in", float(number), predictions=frame)
         frames.append(frame[(frame.part == "test") & (frame.label >= 0)])
-    table = make_leaderboard(registry, compare_params(), STUDY, ())
+    table = standing_of(registry, compare_params(), ())
     for entry in table["entries"]:
         known = frames[entry["version"] - 1]
         assert entry["value"] == pytest.approx(
@@ -186,6 +192,6 @@ def test_a_version_without_the_primary_task_is_left_out(tmp_path: Path) -> None:
     register(registry, tmp_path / "in", 0.0, predictions=make_predictions(target=None))
     register(registry, tmp_path / "in", 1.0)
     asked = params({"DNA": {"kind": "value", "column": "DNA"}})
-    table = make_leaderboard(registry, asked, STUDY, ())
+    table = standing_of(registry, asked, ())
     assert [entry["version"] for entry in table["entries"]] == [2]
     assert table["not_comparable"][0]["reason"] == "it does not predict DNA"

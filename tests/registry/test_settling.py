@@ -18,14 +18,6 @@ def settled(home: Home) -> Settled:
     return settled_champion(home.registry, home.ledger, STUDY, NAME)
 
 
-@pytest.fixture
-def promoted(home: Home) -> Home:
-    """v2 is champion in place of v1."""
-    home.promote(1, None)
-    home.promote(2, 1)
-    return home
-
-
 def test_an_alias_moved_by_hand_is_no_champion(promoted: Home) -> None:
     promoted.registry.set_alias(NAME, "champion", 4)
     seen = look(promoted.registry, promoted.ledger, STUDY, NAME)

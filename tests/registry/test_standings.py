@@ -54,7 +54,7 @@ def test_findings_say_who_leads_and_what_is_significant() -> None:
 def test_findings_name_what_is_missing() -> None:
     other = [{"version": 9, "model": "m", "aliases": [], "reason": "other test cells"}]
     text = "\n".join(findings(leaderboard({"version": 1}, not_comparable=other, simulated=True)))
-    assert "There was no champion when this was compared." in text
+    assert "The registry held no champion when this was compared." in text
     assert "other test cells: v9." in text
     assert "simulated" in text
 

@@ -21,6 +21,7 @@ from tests.registered import (
     fresh_registry,
     make_predictions,
     register,
+    standing_of,
 )
 from tests.stages.studies import (
     add_toy_study,
@@ -34,7 +35,7 @@ from unstained.files import read_json
 from unstained.operations import compare_study
 from unstained.registry.registry import Registry
 from unstained.registry.standings import Leaderboard, find_entry, find_test, findings
-from unstained.stages.compare import STAGE, make_leaderboard, run
+from unstained.stages.compare import STAGE, run
 
 GROUPS = 36
 
@@ -60,7 +61,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(home: Path) -> Leaderboard:
-    return make_leaderboard(Registry(None, home), compare_params(), STUDY, (2, 3))
+    return standing_of(Registry(None, home), compare_params(), (2, 3))
 
 
 def test_entries_are_ranked_and_others_are_named(table: Leaderboard) -> None:
@@ -130,14 +131,14 @@ def test_a_clear_loser_is_significantly_worse_and_a_twin_is_not(table: Leaderboa
     ("correction", "name"), [("holm", "holm"), ("fdr_bh", "fdr_bh"), ("bonferroni", "bonferroni")]
 )
 def test_adjusted_p_values_equal_statsmodels(home: Path, correction: str, name: str) -> None:
-    table = make_leaderboard(Registry(None, home), compare_params(correction=correction), STUDY, ())
+    table = standing_of(Registry(None, home), compare_params(correction=correction), ())
     found = [entry["versus_leader"] for entry in table["entries"] if entry["versus_leader"]]
     expected = multipletests([versus["p"] for versus in found], method=name)[1]
     assert [versus["p_adjusted"] for versus in found] == pytest.approx(list(expected))
 
 
 def test_newest_version_decides_what_is_comparable(home: Path) -> None:
-    table = make_leaderboard(Registry(None, home), compare_params(), STUDY, ())
+    table = standing_of(Registry(None, home), compare_params(), ())
     assert [entry["version"] for entry in table["entries"]] == [4]
     assert {other["version"] for other in table["not_comparable"]} == {1, 2, 3}
 
@@ -147,11 +148,11 @@ def test_replicates_are_left_out_and_counted(tmp_path: Path) -> None:
     registry, folder = fresh_registry(tmp_path), tmp_path / "in"
     for bias, skill in ((0.0, 0.7), (1.0, 0.8), (2.0, 0.75)):
         register(registry, folder, bias, predictions=predictions(skill, int(bias)))
-    before = make_leaderboard(registry, compare_params(), STUDY, ())
+    before = standing_of(registry, compare_params(), ())
     for bias in (20.0, 21.0):
         better = predictions(1.0, 9)
         register(registry, folder, bias, tags=REPLICATE, split="8" * 64, predictions=better)
-    table = make_leaderboard(registry, compare_params(), STUDY, ())
+    table = standing_of(registry, compare_params(), ())
     assert table == {**before, "replicates": 2}
     (line,) = [line for line in findings(table) if "replicates" in line]
     assert line.startswith("2 other versions are replicates, each trained with one fold held out")
@@ -164,7 +165,7 @@ def test_every_new_version_is_tested_against_every_other(tmp_path: Path) -> None
     for number in range(4):
         frame = predictions(0.7 + 0.05 * number, number)
         register(registry, tmp_path / "in", float(number), predictions=frame)
-    table = make_leaderboard(registry, compare_params(), STUDY, (1,))
+    table = standing_of(registry, compare_params(), (1,))
     assert all(find_test(table, 1, other) for other in (2, 3, 4))
     assert len(table["tests"]) == 5  # also leader 4 against 2 and 3, but not 2 against 3
 
@@ -222,12 +223,12 @@ def test_unknown_study_and_empty_registry(tmp_path: Path) -> None:
 
 def test_version_that_the_registry_lacks_is_named(home: Path) -> None:
     with pytest.raises(RegistryError, match="lacks version 9"):
-        make_leaderboard(Registry(None, home), compare_params(), STUDY, (2, 9))
+        standing_of(Registry(None, home), compare_params(), (2, 9))
 
 
 def test_models_of_one_run_on_different_cells_are_refused(home: Path) -> None:
     with pytest.raises(RegistryError, match="different cells"):
-        make_leaderboard(Registry(None, home), compare_params(), STUDY, (3, 4))
+        standing_of(Registry(None, home), compare_params(), (3, 4))
 
 
 def test_predictions_for_other_cells_or_labels_are_left_out(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_predictions_for_other_cells_or_labels_are_left_out(tmp_path: Path) -> N
     fewer = make_predictions().iloc[:-1]
     for bias, frame in ((0.0, swapped), (1.0, fewer), (2.0, make_predictions())):
         register(registry, tmp_path / "in", bias, predictions=frame)
-    table = make_leaderboard(registry, compare_params(), STUDY, ())
+    table = standing_of(registry, compare_params(), ())
     assert [entry["version"] for entry in table["entries"]] == [3]
     assert [other["version"] for other in table["not_comparable"]] == [1, 2]
     assert "other cells or other true classes and values" in table["not_comparable"][0]["reason"]
@@ -249,7 +250,7 @@ def test_order_of_cells_does_not_matter(tmp_path: Path) -> None:
     shuffled = make_predictions().sample(frac=1, random_state=np.random.RandomState(3))
     register(registry, tmp_path / "in", 0.0, predictions=shuffled)
     register(registry, tmp_path / "in", 1.0)
-    table = make_leaderboard(registry, compare_params(), STUDY, ())
+    table = standing_of(registry, compare_params(), ())
     assert table["tests"][0]["difference"] == 0
     assert table["tests"][0]["n_discordant"] == 0
 
@@ -259,7 +260,7 @@ def test_version_of_another_tool_is_left_out(tmp_path: Path) -> None:
     version = register(registry, tmp_path / "in", 0.0)
     register(registry, tmp_path / "in", 1.0)
     registry.client.delete_model_version_tag(NAME, str(version.version), "latency_ms")
-    table = make_leaderboard(registry, compare_params(), STUDY, ())
+    table = standing_of(registry, compare_params(), ())
     assert "no tag latency_ms" in table["not_comparable"][0]["reason"]
 
 
@@ -269,4 +270,4 @@ def test_changed_predictions_stop_the_comparison(tmp_path: Path) -> None:
     (path,) = (tmp_path / "mlartifacts").rglob("predictions.parquet")
     make_predictions(skill=1.0).to_parquet(path)
     with pytest.raises(IntegrityError):
-        make_leaderboard(registry, compare_params(), STUDY, ())
+        standing_of(registry, compare_params(), ())

@@ -194,14 +194,16 @@ def serve(
 
 @app.command()
 def history(study: Study) -> None:
-    """Print the promotion ledger: who was champion when, and why."""
-    from unstained.registry.ledger import Ledger, ledger_path
+    """Print the promotion ledger: who was champion when, why, and what the registry says to it."""
+    from unstained.operations import history_of
 
-    ledger = Ledger(ledger_path(project_root(), study))
-    for entry in ledger.entries():
+    entries, notes = history_of(project_root(), study)
+    for entry in entries:
         typer.echo(
             f"{entry.time}  {entry.action:9}  v{entry.version}  {entry.actor}  {entry.reason}"
         )
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def main() -> None:

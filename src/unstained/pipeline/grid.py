@@ -8,21 +8,24 @@ machine that does nothing else, and versions count in the order of params.yaml.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from unstained.config.project import load_params
-from unstained.errors import ParameterError, TrainingError
-from unstained.files import file_sha256
-from unstained.pipeline.catalogue import LEARNING, SHIPPING, replicates_of
+from unstained.errors import ParameterError, RegistryError, TrainingError
+from unstained.files import file_sha256, read_json
+from unstained.pipeline.catalogue import LEARNING, SHIPPING, replicates_of, stage_directory
 from unstained.pipeline.configure import configure
 from unstained.pipeline.done import remaining, require_inputs
 from unstained.pipeline.dvc_record import record
 from unstained.pipeline.grid_tasks import Outcome, Work, run_stages, train_on_ray
+from unstained.pipeline.holdings import lost
 from unstained.pipeline.task import Task, make_task
+from unstained.registry.registry import Registry
 
 PIPELINE: Final = "baselines/dvc.yaml"
 
@@ -51,7 +54,11 @@ def run_grid(root: Path, study: str | None = None, concurrent: int | None = None
             if work not in failed
         }
         left = {work: todo for work, t in wanted.items() if (todo := remaining(root, t))}
+        gone, unseen = _gone(root, wanted) if some is SHIPPING else ({}, "")
+        left = gone | left
         progress = _Progress(len(tasks), len(left) + len(failed), what)
+        if unseen:
+            progress.say(unseen)
         try:
             if left:
                 run(left, concurrent, progress.tell)
@@ -84,6 +91,31 @@ def _ship(
     """Export and register replicates here, one by one; see `train_on_ray`."""
     for work, left in tasks.items():
         told(work, run_stages(work, [task.stage.name for task in left]))
+
+
+def _gone(root: Path, tasks: Mapping[Work, list[Task]]) -> tuple[dict[Work, list[Task]], str]:
+    """Replicates that were registered here and that the registry holds no more, to register again.
+
+    Args:
+        root: the project's directory.
+        tasks: of each replicate, the last of which registers it.
+
+    Returns:
+        (replicate -> what is left to do, a sentence where the registry cannot be asked).
+    """
+    registered = {}
+    for work, todo in tasks.items():
+        home = stage_directory(root, todo[-1].stage, work.study, work.model, work.replicate)
+        if (record := home / todo[-1].stage.outputs["registration"].path).is_file():
+            registered[work] = read_json(record)
+    if not registered:
+        return {}, ""
+    registry = Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)
+    try:
+        missing = lost(registry, list(registered.values()))
+    except RegistryError as error:
+        return {}, f"whether the registry holds what was registered was not seen: {error}"
+    return {work: tasks[work][-1:] for work, one in registered.items() if one in missing}, ""
 
 
 class _Progress:

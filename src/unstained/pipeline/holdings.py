@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from unstained.errors import RegistryError
 from unstained.files import file_sha256, read_json, write_json, write_text
@@ -25,6 +26,21 @@ HOLDINGS: Final = "holdings"
 def holdings_file(study: str) -> str:
     """Where is written how often the registry was found incomplete, relative to the root."""
     return f"{RUNS}/{study}/{HOLDINGS}.json"
+
+
+def lost(registry: Registry, wanted: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of some registrations whose version the registry does not hold as it was registered.
+
+    Args:
+        registry: where they should be.
+        wanted: contents of registration.json.
+
+    Raises:
+        RegistryError: MLflow failed.
+    """
+    names = {str(one["name"]) for one in wanted}
+    held = {(v.name, v.version, v.digest) for name in names for v in registry.versions(name)}
+    return [one for one in wanted if (one["name"], one["version"], one["digest"]) not in held]
 
 
 def look_at_registry(root: Path, study: str, registry: Registry) -> str:
@@ -48,13 +64,10 @@ def look_at_registry(root: Path, study: str, registry: Registry) -> str:
         write_text(path, json.dumps({"lost": None}) + "\n")
     if not records or (now[0] and seen.is_file() and read_json(seen) == now):
         return ""
-    wanted = [read_json(record) for record in records]
     try:
-        names = {str(one["name"]) for one in wanted}
-        held = {(v.name, v.version, v.digest) for name in names for v in registry.versions(name)}
+        missing = lost(registry, [read_json(record) for record in records])
     except RegistryError as error:
         return f"{study}: whether the registry holds its models was not seen: {error}"
-    missing = [w for w in wanted if (w["name"], w["version"], w["digest"]) not in held]
     if not missing:
         write_json(seen, now)
         return ""

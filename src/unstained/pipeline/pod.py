@@ -51,6 +51,9 @@ ARTIFACTS: Final = {
 ARGUMENTS: Final = {"model": "architecture"}
 """Section -> argument, where the argument is called otherwise: `model` is a model's name there."""
 
+LEDGER: Final = "unstained.registry.ledger"
+"""A stage that depends on this module asks the ledger who is champion."""
+
 REMOTE: Final = "UNSTAINED_DATA_REMOTE"
 
 
@@ -188,7 +191,7 @@ def _require_environment(stage: Stage) -> None:
     """A pod's own disk is gone when it ends: what must last needs an address."""
     if HANDED["registry"] in own_code().modules(stage.name):
         _setting("MLFLOW_TRACKING_URI", "the address of the MLflow server")
-    if stage.name == "promote":
+    if LEDGER in own_code().modules(stage.name):
         _setting("UNSTAINED_LEDGER", "the directory of the mounted ledger volume")
 
 

@@ -51,6 +51,14 @@ class Settled:
         """The champion's version."""
         return self.champion.version if self.champion else None
 
+    def told(self, version: RegisteredVersion) -> RegisteredVersion:
+        """A version whose aliases for champion and previous champion are by the ledger."""
+        if not self.standing.champions:
+            return version
+        held = {CHAMPION: self.champion, PREVIOUS: self.previous}
+        ours = {alias for alias, v in held.items() if v and v.version == version.version}
+        return replace(version, aliases=tuple(sorted(ours | set(version.aliases) - held.keys())))
+
     def require_champion(self) -> RegisteredVersion | None:
         """The champion; None where nobody was promoted.
 
@@ -62,22 +70,21 @@ class Settled:
         return self.champion
 
 
-def look(registry: Registry, ledger: Ledger | None, study: str, name: str) -> Settled:
+def look(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
     """Who is champion; nothing is changed.
 
-    Before the first promotion, and without a ledger, it is the version with the alias.
+    Before the first promotion it is the version with the alias.
 
     Raises:
         IntegrityError: the ledger is damaged.
         RegistryError: the registry was promoted in by another ledger.
     """
     versions = registry.versions(name)
-    standing = ledger.standing() if ledger else Standing()
-    entries = ledger.entries() if ledger else []
+    standing, entries = ledger.standing(), ledger.entries()
     tag = registry.model_tag(name, HEAD_TAG)
-    if ledger and tag is not None and tag not in {entry.sha256 for entry in entries}:
+    if tag is not None and tag not in {entry.sha256 for entry in entries}:
         raise _other_ledger(ledger, name)
-    if ledger is None or not standing.champions:
+    if not standing.champions:
         number = registry.alias(name, CHAMPION)
         return Settled(standing, next((v for v in versions if v.version == number), None))
     champion = _holder(versions, standing.champions[-1])

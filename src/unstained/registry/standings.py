@@ -170,7 +170,7 @@ def findings(leaderboard: Leaderboard) -> list[str]:
     ]
     champion = leaderboard["champion"]
     lines.append(
-        "There was no champion when this was compared."
+        "The registry held no champion when this was compared."
         if champion is None
         else f"Champion when this was compared: v{champion}."
     )

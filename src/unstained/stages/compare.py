@@ -16,8 +16,8 @@ from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Rep
 
 if TYPE_CHECKING:
     from unstained.registry.leaderboard.candidates import Candidate, CellFiles
-    from unstained.registry.ledger import Ledger
     from unstained.registry.registry import Registry
+    from unstained.registry.settling import Settled
     from unstained.registry.standings import Leaderboard, NotComparable
 
 
@@ -60,14 +60,16 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         RegistryError: MLflow failed, or lacks a version that was registered.
     """
     from unstained.registry.leaderboard.candidates import CellFiles
-    from unstained.registry.ledger import known_ledger
+    from unstained.registry.ledger import Ledger, ledger_path
     from unstained.registry.registration import read_registrations
+    from unstained.registry.settling import look
     from unstained.registry.standings import findings
 
     new = read_registrations(inputs["registrations"], job.models)
     cells = CellFiles(inputs["store"], inputs["split"])
-    ledger = known_ledger(job.root, job.study)
-    leaderboard = make_leaderboard(job.registry, params, job.study, new, cells, ledger)
+    ledger, name = Ledger(ledger_path(job.root, job.study)), params.register_.name_of(job.study)
+    settled = look(job.registry, ledger, job.study, name)
+    leaderboard = make_leaderboard(job.registry, settled, params, job.study, new, cells)
     write_leaderboard(leaderboard, outputs)
     show_in_mlflow(job.registry, leaderboard)
     leader = leaderboard["entries"][0]
@@ -79,26 +81,26 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         "replicates_left_out": leaderboard["replicates"],
         leaderboard["metric"]: round(leader["value"], 6),
     }
-    return Report(metrics, tuple(findings(leaderboard)))
+    return Report(metrics, (*settled.notes, *findings(leaderboard)))
 
 
 def make_leaderboard(
     registry: Registry,
+    settled: Settled,
     params: CompareStageParams,
     study: str,
     new: Sequence[int],
     cells: CellFiles | None = None,
-    ledger: Ledger | None = None,
 ) -> Leaderboard:
     """The leaderboard of a study's candidates: all versions but replicates.
 
     Args:
         registry: where the versions are.
+        settled: who is champion.
         params: metric, resamples, alpha, correction.
         study: key of params.yaml `studies`.
         new: versions of this run, whose leaderboard it is; without any, the newest version's.
         cells: where their cells are. A champion that was evaluated on others is asked about these.
-        ledger: says who is champion; without one the alias does.
 
     Raises:
         RegistryError: MLflow failed, holds no version of the study, lacks one of `new`, or these
@@ -106,15 +108,14 @@ def make_leaderboard(
         IntegrityError: predictions are not the ones that were registered.
     """
     from unstained.registry.leaderboard.candidates import admit, missing_tag, sort_out
-    from unstained.registry.settling import look
 
     name = params.register_.name_of(study)
-    everything = registry.versions(name)
+    everything = [settled.told(version) for version in registry.versions(name)]
     versions = [version for version in everything if not version.is_replicate]
     ours = {v.version: v.test_cells for v in versions if not missing_tag(v)}
     reference = _reference(registry.uri, name, ours, new)
     candidates, others = sort_out(registry, versions, reference, params.data)
-    champion = look(registry, ledger, study, name).champion
+    champion = settled.champion and settled.told(settled.champion)
     if cells is not None and champion is not None:
         admit(registry, champion, cells, candidates, others, params)
     left_out = len(everything) - len(versions)

@@ -140,11 +140,11 @@ def _alike(before: Predictions, after: Predictions) -> Predictions:
 
 
 def _champion(job: Job, params: MonitorStageParams) -> RegisteredVersion:
-    from unstained.registry.ledger import known_ledger
+    from unstained.registry.ledger import Ledger, ledger_path
     from unstained.registry.settling import look
 
     name = params.register_.name_of(job.study)
-    ledger = known_ledger(job.root, job.study)
+    ledger = Ledger(ledger_path(job.root, job.study))
     champion = look(job.registry, ledger, job.study, name).require_champion()
     if champion is None:
         raise RegistryError(
