@@ -64,6 +64,7 @@ def test_outputs_and_report(tmp_path: Path) -> None:
     report = validate(tmp_path)
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == [
+        "acquisitions.csv",
         "audit.json",
         "clusters.parquet",
         "docs",
@@ -80,6 +81,12 @@ def test_outputs_and_report(tmp_path: Path) -> None:
         for scheme in ("grouped", "random")
     ]
     assert all(float(row["low"]) <= float(row["balanced_accuracy"]) for row in rows)
+    with (out / "acquisitions.csv").open() as file:
+        compared = list(csv.DictReader(file))
+    assert len(compared) == 15 * 6  # a row an acquisition and measure
+    assert {row["compared_with"] for row in compared} == {"a", "b", "c"}
+    assert {row["stands_out"] for row in compared} == {"false"}
+    assert report.metrics["outlying_acquisitions"] == 0
     assert (out / "docs" / "index.html").read_text().startswith("<!DOCTYPE html>")
     assert report.metrics["cells"] == 150
     assert report.metrics["background_verdict"] == "none found"

@@ -35,6 +35,7 @@ STAGE = Stage(
     outputs={
         "clusters": Output("clusters.parquet"),
         "audit": Output("audit.json"),
+        "acquisitions": Output("acquisitions.csv"),
         "docs": Output("docs"),
         "shortcuts": Output(
             "shortcuts.csv",
@@ -61,6 +62,7 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     """
     import pyarrow.parquet as pq
 
+    from unstained.data.audit.acquisition_findings import acquisitions_csv
     from unstained.data.audit.audit import audit_store
     from unstained.data.store.cell_store import CellStore
 
@@ -82,6 +84,7 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     write_json(outputs["audit"], audit.content)
     pq.write_table(audit.clusters, outputs["clusters"])
     write_text(outputs["shortcuts"], shortcuts_csv(audit.probes))
+    write_text(outputs["acquisitions"], acquisitions_csv(audit.acquisitions))
     notes = [finding.sentence for finding in audit.findings if finding.severity != "ok"]
     return Report(_metrics(audit, expectations), tuple(notes))
 
@@ -138,6 +141,9 @@ def _metrics(audit: Audit, expectations: int) -> dict[str, Scalar]:
         "near_duplicate_pairs": duplicates["near_pairs"],
         "augmented_copy_pairs": duplicates["augmented_pairs"],
         "conflicting_label_pairs": duplicates["pairs_across_labels"],
+        "outlying_acquisitions": len(
+            {one.acquisition for one in audit.acquisitions.standings if one.out}
+        ),
         "failures": sum(finding.severity == "failure" for finding in audit.findings),
         "warnings": sum(finding.severity == "warning" for finding in audit.findings),
     }

@@ -1,4 +1,4 @@
-"""The audit of a packed store: duplicates, group overlap, balance and shortcuts."""
+"""The audit of a packed store: duplicates, group overlap, balance, shortcuts and acquisitions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from unstained.config.validate import ValidateParams
+from unstained.data.audit.acquisition_findings import acquisition_findings, comparison_content
+from unstained.data.audit.acquisitions import Comparison, compare_acquisitions
 from unstained.data.audit.copies import copies_by_folder, copy_findings
 from unstained.data.audit.duplicates import Duplicates, find_duplicates
 from unstained.data.audit.findings import (
@@ -19,6 +21,7 @@ from unstained.data.audit.findings import (
     duplicate_findings,
     group_findings,
     shortcut_findings,
+    single_cell_findings,
     untrained_findings,
 )
 from unstained.data.audit.probes import read_probes
@@ -45,12 +48,14 @@ class Audit:
         content: plain content of audit.json.
         clusters: cell_id and cluster of every cell that has a duplicate.
         probes: results of the shortcut audit.
+        acquisitions: all of them beside each other.
         findings: sentences, worst first.
     """
 
     content: dict[str, Any]
     clusters: pa.Table
     probes: tuple[ProbeResult, ...]
+    acquisitions: Comparison
     findings: tuple[Finding, ...]
 
     @property
@@ -62,10 +67,11 @@ class Audit:
 def audit_store(
     store: CellStore, class_names: Sequence[str], canvas: int, params: ValidateParams, seed: int
 ) -> Audit:
-    """Audit all cells for duplicates and a sample of them for shortcuts.
+    """Audit all cells for duplicates, a sample for shortcuts, and some of each acquisition.
 
-    External cells and cells without a class are searched for duplicates but take no part in balance
-    and shortcuts, which only a study with classes has.
+    External cells and cells without a class are searched for duplicates, and their acquisitions
+    compared with the others, but take no part in balance and shortcuts, which only a study with
+    classes has.
 
     Args:
         store: the cells.
@@ -85,7 +91,10 @@ def audit_store(
     rows = inner[sample]
     statistics = read_probes(store, rows)
     overview = _overview(cells, class_names)
+    compared = compare_acquisitions(store, cells, canvas)
     findings = [
+        *acquisition_findings(compared),
+        *_single_cells(overview),
         *duplicate_findings(_duplicate_counts(cells, duplicates)),
         *copy_findings(
             copies_by_folder(cells["acquisition"].astype(str).tolist(), duplicates.cluster),
@@ -108,12 +117,13 @@ def audit_store(
         "duplicates": _pairs(ids, cells, duplicates),
         "probes": [asdict(probe) for probe in probes],
         "probed_cells": len(rows),
+        "acquisitions": comparison_content(compared),
         "findings": [asdict(finding) for finding in findings],
     }
     member = np.flatnonzero(duplicates.cluster >= 0)
     cluster = pa.array(duplicates.cluster[member].astype(np.int64))
     clusters = pa.table({"cell_id": ids.take(member), "cluster": cluster})
-    return Audit(content, clusters, tuple(probes), tuple(findings))
+    return Audit(content, clusters, tuple(probes), compared, tuple(findings))
 
 
 def _cells(store: CellStore) -> tuple[pa.ChunkedArray, pd.DataFrame]:
@@ -131,6 +141,14 @@ def _cells(store: CellStore) -> tuple[pa.ChunkedArray, pd.DataFrame]:
 
 def _by_class(overview: dict[str, Any], key: str) -> dict[str, Any]:
     return {entry["label"]: entry[key] for entry in overview["classes"] if entry["cells"]}
+
+
+def _single_cells(overview: dict[str, Any]) -> list[Finding]:
+    """Whether groups are single cells: class by class, or over all cells without classes."""
+    cells, groups = (_by_class(overview, key) for key in ("cells", "groups"))
+    if not cells:
+        cells, groups = {"": overview["cells"]}, {"": overview["groups"]}
+    return single_cell_findings(cells, groups)
 
 
 def _population_findings(overview: dict[str, Any]) -> list[Finding]:
@@ -167,6 +185,7 @@ def _overview(cells: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]
             }
             for label in class_names
         ],
+        "groups": len(size),
         "cells_per_group": {
             "smallest": int(size.min()),
             "median": float(size.median()),

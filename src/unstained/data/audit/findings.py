@@ -132,6 +132,28 @@ def group_findings(
     return findings
 
 
+def single_cell_findings(cells: dict[str, int], groups: dict[str, int]) -> list[Finding]:
+    """Whether a grouped split is one by cell, because every group is a single cell.
+
+    Args:
+        cells: of each class, or all under ''; external ones left out.
+        groups: likewise.
+    """
+    single = [label for label, count in cells.items() if 1 < count == groups[label]]
+    if not single:
+        return []
+    every = len(single) == len(cells)
+    where = "" if every else f" of {', '.join(single)}"
+    count = sum(cells[label] for label in single)
+    text = (
+        f"Every group{where} is a single cell ({count:,} groups, {count:,} cells), so there the "
+        "grouped split is a split by cell: cells of one sample, slide or person may lie on both "
+        "sides of it, and scores do not show what a model does on new ones. Name what belongs "
+        "together: one directory a sample, or studies.<study>.data.table.acquisition."
+    )
+    return [Finding("warning", "groups of one cell", text, float(count))]
+
+
 def _few(numbers: dict[str, int]) -> str:
     return ", ".join(f"{label} has {n}" for label, n in numbers.items() if n < MIN_GROUPS)
 
