@@ -25,13 +25,16 @@ BASELINES = {
     "mobilenet_v2": {"depth": [1, 1, 1, 1, 1, 1, 1]},
     "vit_b_16": {},
     "xception": {},
+    "hybrid_gated": {},
+    "attention_cnn": {},
 }
+WITHOUT_MAP = {"vgg16", "vit_b_16", "hybrid_gated"}
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_the_exported_file_decides_as_the_network_does(name: str, tmp_path: Path) -> None:
     trained = trained_model(parse(TINY[name], **BASELINES[name]), targets=2)
-    has_cam = name not in ("vgg16", "vit_b_16")
+    has_cam = name not in WITHOUT_MAP
     spec = trained.spec.model_copy(update={"has_cam": has_cam})
     graph = ServingGraph(replace(trained, spec=spec), TEMPERATURES)
     path, cells = tmp_path / "model.onnx", raw_cells(32)

@@ -11,6 +11,16 @@ from torch import nn
 from unstained.config.models import ModelParams
 
 RESIDUAL = {"width": 0.125, "depth": [1, 1, 1, 1], "stem_stride": 2}
+HYBRID = {
+    "width": 0.125,
+    "depth": 1,
+    "patch": 8,
+    "image": 32,
+    "stem_stride": 2,
+    "branch_dropout": 0.0,
+    "refinement_dropout": 0.0,
+}
+PLAIN = {"width": 0.125, "depth": [1, 1, 1], "stem_stride": 2}
 
 TINY: dict[str, dict[str, Any]] = {
     "cg_recnet": {"architecture": "cg_recnet", **RESIDUAL},
@@ -24,6 +34,11 @@ TINY: dict[str, dict[str, Any]] = {
     "mobilenet_v2": {"architecture": "mobilenet_v2", "width": 0.25, "depth": [1, 1, 2, 1, 1, 1, 1]},
     "vit_b_16": {"architecture": "vit_b_16", "width": 0.08, "depth": 1, "patch": 8, "image": 32},
     "xception": {"architecture": "xception", "width": 0.05, "depth": 1, "stem_stride": 1},
+    "hybrid_paper": {"architecture": "hybrid_paper", **HYBRID},
+    "hybrid_gated": {"architecture": "hybrid_gated", "patch_step": 4, **HYBRID},
+    "inception": {"architecture": "inception", **PLAIN},
+    "plain_cnn": {"architecture": "plain_cnn", **PLAIN},
+    "attention_cnn": {"architecture": "attention_cnn", **PLAIN},
 }
 """For images of 32 px."""
 

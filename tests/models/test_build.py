@@ -20,7 +20,7 @@ BOOSTING = {
     "l2_regularization": 0.0,
     "max_features": 1.0,
 }
-WITHOUT_MAP = {"vgg16", "vit_b_16", "features_boosting"}
+WITHOUT_MAP = {"vgg16", "vit_b_16", "hybrid_paper", "hybrid_gated", "features_boosting"}
 
 
 def architectures() -> set[str]:
@@ -141,6 +141,9 @@ def test_an_unknown_architecture_is_refused():
         ("densenet121", {"preset": "text"}, "extra"),
         ("cg_recnet", {"preset": "table"}, "table_swapped"),
         ("xception", {"weights": "random"}, "imagenet"),
+        ("hybrid_paper", {"weights": "imagenet"}, "nobody published ImageNet weights"),
+        ("hybrid_paper", {"patch": 5}, "patches of 5 px every 5 px do not tile an image of 32 px"),
+        ("hybrid_gated", {"patch": 8, "patch_step": 7}, "8 px every 7 px do not tile"),
     ],
 )
 def test_what_an_architecture_does_not_have_is_refused(name, changes, message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from unstained.config.base import Count, Params, Partial, Positive
 from unstained.config.learning import TrainParams
@@ -182,6 +182,75 @@ class XceptionParams(NetworkBase):
         return self
 
 
+class OwnNetworkBase(NetworkBase):
+    """A network of which no weights are published."""
+
+    weights: Literal["none"] = Field(default="none", description="what it starts from")
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _none_are_published(cls, weights: Any) -> Any:
+        if weights == "imagenet":
+            raise ValueError("nobody published ImageNet weights of this network; use none")
+        return weights
+
+
+class HybridParams(OwnNetworkBase):
+    """The hybrid network of Nazir & Behera 2026, as published or with a gate between branches.
+
+    As published at width 1, depth 2, image 28, patch 4, stem stride 1 and dropout 0.4.
+    """
+
+    architecture: Literal["hybrid_paper", "hybrid_gated"]
+    width: Width
+    depth: Count = Field(description="transformer blocks")
+    patch: Count = Field(description="side of a patch in pixels; 4 of 28, or 16 of 128")
+    patch_step: Count | None = Field(
+        default=None, description="pixels from patch to patch; null: side by side"
+    )
+    image: Count = Field(description="side of the image in pixels: the canvas")
+    stem_stride: Literal[1, 2, 4] = Field(description="of the convolutions; 1 for 28 px")
+    branch_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1, description="inside both branches"
+    )
+    refinement_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.2, description="inside what refines the features of a task"
+    )
+
+    @property
+    def patches(self) -> int:
+        """Along a side of the image."""
+        return (self.image - self.patch) // (self.patch_step or self.patch) + 1
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> HybridParams:
+        step = self.patch_step or self.patch
+        if self.patch > self.image or (self.image - self.patch) % step:
+            raise ValueError(
+                f"patches of {self.patch} px every {step} px do not tile an image of "
+                f"{self.image} px"
+            )
+        return self
+
+
+class PlainCNNParams(OwnNetworkBase):
+    """Three stages of convolutions, with attention after each or without."""
+
+    architecture: Literal["plain_cnn", "attention_cnn"]
+    width: Width = Field(description="multiplies 64, 128 and 256 channels")
+    depth: tuple[Count, Count, Count] = Field(description="convolutions a stage")
+    stem_stride: Literal[1, 2, 4] = Field(description="of the first convolution")
+
+
+class InceptionParams(OwnNetworkBase):
+    """A stem and three stages of inception blocks."""
+
+    architecture: Literal["inception"]
+    width: Width = Field(description="multiplies 128, 192 and 256 channels")
+    depth: tuple[Count, Count, Count] = Field(description="inception blocks a stage")
+    stem_stride: Literal[1, 2, 4] = Field(description="of the first convolution")
+
+
 class BoostingParams(ModelBase):
     """Gradient boosting on hand-crafted features."""
 
@@ -199,7 +268,15 @@ class BoostingParams(ModelBase):
 
 
 AnyNetworkParams = (
-    NetworkParams | DenseNetParams | VGGParams | MobileNetParams | ViTParams | XceptionParams
+    NetworkParams
+    | DenseNetParams
+    | VGGParams
+    | MobileNetParams
+    | ViTParams
+    | XceptionParams
+    | HybridParams
+    | PlainCNNParams
+    | InceptionParams
 )
 """Models that gradient descent trains."""
 

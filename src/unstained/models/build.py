@@ -11,9 +11,13 @@ from unstained.config.models import BoostingParams, ModelParams
 from unstained.models.features.feature_boosting import FeatureBoosting
 from unstained.models.imagenet import load_imagenet
 from unstained.models.network import Network
+from unstained.models.networks.attention_cnn import AttentionCNN
 from unstained.models.networks.cg_recnet import CGRecNet
 from unstained.models.networks.densenet import DenseNet
+from unstained.models.networks.hybrid import Hybrid
+from unstained.models.networks.inception_net import InceptionNet
 from unstained.models.networks.mobilenet import MobileNetV2
+from unstained.models.networks.plain_cnn import PlainCNN
 from unstained.models.networks.rescmnet import ResCMNet
 from unstained.models.networks.resgdnet import ResGDNet
 from unstained.models.networks.resnet import ResNet
@@ -31,6 +35,11 @@ NETWORKS: Final[Mapping[str, Any]] = {
     "mobilenet_v2": MobileNetV2,
     "vit_b_16": ViT,
     "xception": Xception,
+    "hybrid_paper": Hybrid,
+    "hybrid_gated": Hybrid,
+    "inception": InceptionNet,
+    "plain_cnn": PlainCNN,
+    "attention_cnn": AttentionCNN,
 }
 """Classes by architecture; each takes its parameters, classes, targets and channels."""
 

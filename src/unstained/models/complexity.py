@@ -17,7 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from unstained.config.models import ModelParams
-from unstained.models.build import NETWORKS, bare_model
+from unstained.models.build import NETWORKS
+from unstained.models.network import Network
 
 VERSION: Final = torch.__version__.partition("+")[0]
 TOOL: Final = f"torch.utils.flop_counter.FlopCounterMode of torch {VERSION}, halved"
@@ -63,7 +64,7 @@ def complexity(
     if params.architecture not in NETWORKS:
         return None
     with torch.device("meta"):
-        network = bare_model(params, classes, targets, channels).eval()
+        network: Network = NETWORKS[params.architecture](params, classes, targets, channels).eval()
         image = torch.empty(1, channels, side, side)
     counter = FlopCounterMode(display=False)
     with counter, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
@@ -76,10 +77,10 @@ def complexity(
     )
 
 
-def classifier_parameters(network: torch.nn.Module) -> int:
-    """Learnt numbers without the head of the continuous targets, as papers count them."""
+def classifier_parameters(network: Network) -> int:
+    """Learnt numbers without what is there for continuous targets, as papers count them."""
     return sum(
         parameter.numel()
         for name, parameter in network.named_parameters()
-        if not name.startswith("fc_targets.")
+        if not name.startswith(network.value_parts)
     )

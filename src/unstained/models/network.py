@@ -43,6 +43,7 @@ class Network(nn.Module, ABC):
         pretrained: name of the ImageNet weights (models/imagenet.py).
         first_kernel: state-dict name of the first layer's kernel.
         smallest: the least side of an image in pixels.
+        value_parts: beginnings of the names of parameters that are there for values alone.
 
     Raises:
         ParameterError: `grey_as: three` for images that are neither grey nor have three planes.
@@ -51,6 +52,7 @@ class Network(nn.Module, ABC):
     pretrained: ClassVar[str]
     first_kernel: ClassVar[str]
     smallest: ClassVar[int] = 1
+    value_parts: ClassVar[tuple[str, ...]] = ("fc_targets.",)
 
     def __init__(self, params: NetworkBase, channels: int) -> None:
         super().__init__()
