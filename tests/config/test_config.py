@@ -49,6 +49,7 @@ def test_typo_is_named_by_its_full_path(project: Path) -> None:
     ("keys", "value", "text"),
     [
         ((*RECIPE, "split", "fractions"), [0.7, 0.2, 0.2], "add up to 1"),
+        ((*RECIPE, "split"), {"folds": 2, "rotate": True}, "folds must be 3 or more where folds"),
         ((*RECIPE, "split", "strategy"), "random", "split.strategy"),
         (("recipe",), "huge", "there is no recipe 'huge'"),
         (("active",), ["cellcycle"], "unstained source cellcycle PATH"),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.learning.cases import small_store
-from unstained.data.splits.parts import part_rows
+from unstained.config.split import SplitParams
+from unstained.data.splits.partition import make_split
+from unstained.data.splits.parts import cell_parts, part_rows
 from unstained.errors import StageInputError
 
 
@@ -30,3 +34,35 @@ def test_a_split_of_other_cells_is_refused_by_name(tmp_path):
     table.to_parquet(tmp_path / "split.parquet")
     with pytest.raises(StageInputError, match=r"e\.g\. elsewhere/7"):
         part_rows(store, tmp_path / "split.parquet", "train")
+
+
+@pytest.mark.parametrize("partition", ["study", "reference"])
+def test_folds_that_rotate_test_every_cell_once_and_tear_nothing_apart(tmp_path, partition):
+    store, path = small_store(tmp_path / "store"), tmp_path / "split.parquet"
+    cells = store.table[["cell_id", "group", "label", "external"]]
+    twins = {"cell_id": cells["cell_id"].iloc[[0, len(cells) - 1]], "cluster": [0, 0]}
+    clusters = pa.Table.from_pandas(pd.DataFrame(twins), preserve_index=False)
+    params = SplitParams(strategy="grouped", fractions=(0.6, 0.2, 0.2), folds=3, rotate=True)
+    table = pa.Table.from_pandas(cells, preserve_index=False)
+    pq.write_table(make_split(table, clusters, params, 42).table, path)
+    parts = [cell_parts(store, path, fold, partition) for fold in range(3)]
+    for part in ("train", "val", "test"):
+        assert (sum((found == part).astype(int) for found in parts) == 1).all()
+    for found in parts:
+        assert found[0] == found[-1]
+        if partition == "study":
+            assert pd.Series(found).groupby(cells["group"].to_numpy()).nunique().max() == 1
+
+
+def test_folds_without_a_test_among_them_share_the_test_part(tmp_path):
+    store, path = small_store(tmp_path / "store"), tmp_path / "split.parquet"
+    cells = store.table[["cell_id", "group", "label", "external"]]
+    clusters = pa.table({"cell_id": pa.array([], pa.string()), "cluster": pa.array([], pa.int64())})
+    params = SplitParams(strategy="grouped", fractions=(0.6, 0.2, 0.2), folds=2)
+    table = pa.Table.from_pandas(cells, preserve_index=False)
+    pq.write_table(make_split(table, clusters, params, 42).table, path)
+    main, first, second = (cell_parts(store, path, fold) for fold in (None, 0, 1))
+    for found in (first, second):
+        assert ((found == "test") == (main == "test")).all()
+    known = main != "test"
+    assert ((first == "val") ^ (second == "val"))[known].all()

@@ -12,6 +12,7 @@ from unstained.imaging.preprocess import Preprocess
 from unstained.models.features.boosting import Cells as Examples
 from unstained.models.features.boosting import fit_boosting
 from unstained.models.features.extract import CELLS_AT_ONCE, GRID, Features
+from unstained.models.features.plane import LARGEST, measured
 
 PARAMS = BoostingParams(
     architecture="features_boosting",
@@ -52,6 +53,30 @@ def test_quarter_turns_and_reflections_change_nothing(seed, index, side):
     torch.testing.assert_close(
         features(dihedral(images, index)), features(images), rtol=1e-7, atol=2 / GRID
     )
+
+
+def area_means(values: np.ndarray, count: int, axis: int) -> np.ndarray:
+    """Means over `count` equal lengths of an axis: differences of the integral."""
+    pixels = np.arange(values.shape[axis] + 1)
+    ends = np.linspace(0, values.shape[axis], count + 1)
+
+    def along(line: np.ndarray) -> np.ndarray:
+        sums = np.concatenate([[0.0], line.cumsum()])
+        return np.diff(np.interp(ends, pixels, sums)) / np.diff(ends)
+
+    return np.apply_along_axis(along, axis, values)
+
+
+def test_a_large_canvas_is_measured_by_means_over_areas():
+    images = cells(2, 2 * LARGEST)
+    halved = torch.nn.functional.avg_pool2d(images.double(), 2)
+    torch.testing.assert_close(Features()(images), Features()(halved), rtol=0, atol=2 / GRID)
+    images = cells(2, LARGEST + 31)  # no whole number of pixels in each mean
+    plane = images[:, 0].double()
+    expected = area_means(area_means(plane.numpy(), LARGEST, 1), LARGEST, 2)
+    np.testing.assert_allclose(measured(plane).numpy(), expected, atol=1e-12)
+    turned = dihedral(images, 5)
+    torch.testing.assert_close(Features()(turned), Features()(images), rtol=1e-7, atol=2 / GRID)
 
 
 def test_names_are_unique_and_of_every_column():

@@ -50,6 +50,16 @@ def test_standardised_cells_are_equally_bright(gain: float) -> None:
     assert torch.equal(view(torch.zeros(1, 1, 8, 8)), torch.zeros(1, 1, 8, 8))
 
 
+def test_only_a_plain_view_makes_canvases_smaller_ahead_and_changes_nothing_by_it() -> None:
+    images = canvases()
+    for asked in ({"side": 48}, {}, {"side": 16, "view": "standardised"}):
+        assert View(InputParams(**asked)).ahead(images) is images
+    view = View(InputParams(side=16))
+    small = view.ahead(images)
+    assert small.shape[-1] == 16
+    assert torch.equal(view(small), view(images))
+
+
 def test_resizing_keeps_a_ramp_and_a_constant() -> None:
     view = View(InputParams(side=48))
     ramp = torch.arange(32.0).expand(1, 1, 32, 32)

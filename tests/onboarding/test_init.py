@@ -16,8 +16,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.data.cif_study import write_study
+from tests.data.test_reader_conformance import write_boxes
 from tests.onboarding.sources import CLASSES, write_jpegs, write_plates, write_rows
-from tests.synthetic import write_films, write_ifc, write_image, write_montage
+from tests.synthetic import write_colour, write_films, write_ifc, write_image, write_montage
 from unstained.cli import app, guarded
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
@@ -292,6 +293,54 @@ def test_amnis_files_with_populations(init: Any, tmp_path: Path) -> None:
     assert cif is not None
     assert cif.populations == {"smooth": "^coarse$", "grained": "^fine$"}
     assert "grained 54, smooth 54" in said
+
+
+def write_smears(folder: Path) -> None:
+    """Photographs with a box each, as the download has them: 10 of two classes, a rare one."""
+    home = folder / "dataset-master"
+    write_colour(home, {"JPEGImages": 21}, suffix=".png")
+    (home / "Annotations").mkdir()
+    for number in range(21):
+        write_boxes(home / "Annotations" / f"cell_{number}.xml", [(5, 5, 20, 25)])
+    rows = [f"{n},cell_{n},{'rare' if n == 20 else 'ab'[n % 2]}" for n in range(21)]
+    (home / "labels.csv").write_text("\n".join([",Image,Category", *rows, ""]))
+
+
+def test_photographs_of_blood_smears(init: Any, tmp_path: Path) -> None:
+    write_smears(tmp_path / "source")
+    message = asked(init, "blood2", tmp_path / "source")
+    assert "layout: bccd (blood smears, photographs with boxes" in message
+    assert "0.07  photographs of 640 x 480" in message
+    message = asked(init, *proposed(message))
+    assert "rare  its 1 cells are left out" in message
+    message = asked(init, *proposed(message))  # leaving it out refuses its photograph
+    assert "--on-error: 1 files cannot be used" in message
+    said = init(*proposed(message))
+    assert "group: file (20 groups; train" in said
+    assert "holds 100% of the boxes whole; boxes are 20 high, 15 wide" in said
+    assert "These cells are stained: a benchmark" in said
+    assert "labels.csv" not in said
+    data = written("blood2")
+    assert (data.reader, data.class_names, data.canvas) == ("bccd", ("a", "b"), 32)
+    demo = load_params(Path("params.yaml")).studies["blood2"].recipes["demo"]
+    assert demo.train.batch_size == 8  # 14 training cells: small steps, for there to be several
+    store = ingested("blood2")
+    assert store.table["label"].value_counts().to_dict() == {"a": 10, "b": 10}
+    assert max(store.images([0])[0].shape) <= 32  # squares around boxes, not photographs
+
+
+def test_copies_of_photographs_in_folders(init: Any, tmp_path: Path) -> None:
+    home = tmp_path / "source" / "dataset2-master"
+    counts = {f"{part}/{name}": 6 for part in ("TRAIN", "TEST") for name in "AB"}
+    write_colour(home / "images", counts, suffix=".png")
+    write_smears(home.parent)
+    message = asked(init, "copies", home.parent, "--pixel-size", 0.14)
+    assert f"name one of the two: {home.parent / 'dataset-master'} or {home}" in message
+    said = init("copies", home, "--pixel-size", 0.14)
+    assert "layout: bccd (blood smears, their copies" in said
+    assert "`validate` finds the copies, and the split keeps them together" in said
+    assert written("copies").class_names == ("A", "B")
+    assert ingested("copies").table["label"].value_counts().to_dict() == {"A": 12, "B": 12}
 
 
 def test_no_option_is_accepted_and_ignored(init: Any, tmp_path: Path) -> None:

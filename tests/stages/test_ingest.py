@@ -240,6 +240,24 @@ def test_what_names_tell_is_refused_before_decoding(source: Path, tmp_path: Path
         run(tmp_path, source, on_error="quarantine")
 
 
+def test_expected_counts_hold_where_cells_tell_their_class(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_colour(source, {"a": 3, "b": 2}, suffix=".png")
+    told = {"kind": {"kind": "classes", "names": ["a", "b"]}}
+    data = {"reader": "table", "channels": COLOURS, "markers": {}, "tasks": tasks(told)}
+    run(tmp_path, source, data=data | {"expected": {"a": 3, "b": 2}})
+    for promised in ({"a": 3, "b": 3}, {"a": 3}):
+        with pytest.raises(SourceError, match=r"class b has 2 cells, \d promised"):
+            run(tmp_path, source, data=data | {"expected": promised})
+    next((source / "b").iterdir()).write_bytes(b"spoiled")
+    for number, promised in enumerate(({"a": 3, "b": 2}, {"a": 3, "b": 1})):
+        given = data | {"expected": promised}
+        run(tmp_path / str(number), source, data=given, on_error="quarantine")
+    with pytest.raises(SourceError, match="class b has 1 cells and 1 quarantined, 3 promised"):
+        data |= {"expected": {"a": 3, "b": 3}}
+        run(tmp_path / "more", source, data=data, on_error="quarantine")
+
+
 def test_class_that_is_quarantined_whole_is_empty(source: Path, tmp_path: Path) -> None:
     for file in (source / "o_1").glob("*_Ch1.ome.tif"):
         file.unlink()

@@ -10,7 +10,10 @@ from unstained.config.base import Count, Params, Positive
 
 
 class AugmentParams(Params):
-    """Batched augmentation on the device; contrast units are fractions of the background."""
+    """Batched augmentation on the device; contrast units are fractions of the background.
+
+    Pixels are those of the canvas, or of `input.side` where a network sees it smaller.
+    """
 
     dihedral: bool = Field(description="the eight symmetries of the square")
     mirror: bool = Field(default=False, description="left and right exchanged, half of the time")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
 from unstained.config.base import Fraction, Params
+
+LEAST_ROTATING: Final = 3
+"""Folds of which one is tested, one chooses and one trains."""
 
 
 class SplitParams(Params):
@@ -15,9 +18,16 @@ class SplitParams(Params):
     strategy: Literal["stratified", "grouped"]
     fractions: tuple[Fraction, Fraction, Fraction]
     folds: Annotated[int, Field(ge=2)]
+    rotate: bool = Field(
+        default=False,
+        description="of a replicate the test part is its fold, so that folds test every cell once; "
+        "false: all folds share the test part of the main job",
+    )
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> SplitParams:
         if abs(sum(self.fractions) - 1) > 1e-9:
             raise ValueError("split.fractions must add up to 1 (train, val, test)")
+        if self.rotate and self.folds < LEAST_ROTATING:
+            raise ValueError(f"split.folds must be {LEAST_ROTATING} or more where folds rotate")
         return self

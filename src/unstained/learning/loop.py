@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from unstained.config.learning import TrainParams
+from unstained.config.models import InputParams
 from unstained.learning.augment import augment, draw
 from unstained.learning.batchnorm import synchronise_batch_norm
 from unstained.learning.checkpoint import Checkpoint, CheckpointStore
@@ -33,6 +34,8 @@ from unstained.learning.schedule import Schedule
 from unstained.learning.scores import Scores, validate
 from unstained.learning.source import open_source
 from unstained.learning.state import EpochRecord, OnEpoch, Progress, diverged
+from unstained.models.network import Network
+from unstained.models.view import View
 
 CHECK_STEPS: Final = 50
 """Steps between two looks at the losses on a GPU, where each look waits for it."""
@@ -66,6 +69,7 @@ class Training:
         self.steps = max(1, len(problem.train) // train.batch_size)
         self.window = window_steps(problem.cell_bytes, train.batch_size)
         self.schedule = Schedule(train, self.steps)
+        self.view = network.view if isinstance(network, Network) else View(InputParams())
         if group.world > 1:
             synchronise_batch_norm(network)
         self.network = compute.place(network)
@@ -174,6 +178,7 @@ class Training:
         total = progress.epoch * self.steps + progress.step
         set_learning_rate(self.optimiser, self.schedule.rate(total, progress.plateau))
         draws = draw(train.augment, len(batch), self.seed, progress.epoch, progress.step)
+        contrast = self.view.ahead(contrast)
         contrast = augment(contrast, draws.share(*share), train.augment, self.problem.scale)
         index = torch.from_numpy(batch[slice(*share)]).to(self.compute.device)
         counters = (progress.epoch, progress.step, self.group.rank)

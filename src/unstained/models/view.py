@@ -40,10 +40,22 @@ class View(nn.Module):
             seen = seen / spread.clamp_min(LEAST_SPREAD)
         elif self.params.hidden_px is not None:
             seen = seen * around_disc(seen, self.params.hidden_px)
-        if self.params.side is not None:
-            size = (self.params.side, self.params.side)
-            seen = nn.functional.interpolate(seen, size, mode="bilinear", align_corners=False)
-        return seen
+        return self._resized(seen)
+
+    def ahead(self, contrast: torch.Tensor) -> torch.Tensor:
+        """Contrast, made smaller already where nothing else is done to it.
+
+        Training augments fewer pixels then.
+        """
+        side, plain = self.params.side, self.params.view == "contrast"
+        smaller = plain and side is not None and side < contrast.shape[-1]
+        return self._resized(contrast) if smaller else contrast
+
+    def _resized(self, seen: torch.Tensor) -> torch.Tensor:
+        if self.params.side is None:
+            return seen
+        size = (self.params.side, self.params.side)
+        return nn.functional.interpolate(seen, size, mode="bilinear", align_corners=False)
 
 
 def around_disc(images: torch.Tensor, radius: float) -> torch.Tensor:

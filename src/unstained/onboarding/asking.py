@@ -89,6 +89,7 @@ class Draft:
         untold: sentences on what files cannot tell, and warnings.
         table: rows that the study needs as a table of their own, where no table says it so.
         counts: cells of each class, where the reader tells them only as it decodes.
+        sizes: height and width of cells in pixels, where the reader cuts them to the canvas.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +99,7 @@ class Draft:
     untold: list[str] = field(default_factory=list)
     table: pa.Table | None = None
     counts: dict[str, int] | None = None
+    sizes: list[tuple[int, int]] | None = None
 
     def decide(self, what: str, value: object, reason: str) -> None:
         """Note a decision."""

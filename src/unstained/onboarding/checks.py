@@ -31,7 +31,7 @@ def check_trial(draft: Draft, trial: Trial, standards: Standards, options: Optio
         draft.questions.append(_bad_files(trial))
     small = [name for name, count in trial.labelled.items() if count < standards.min_cells]
     if small:
-        leave_out = draft.data["reader"] == "table"
+        leave_out = draft.data["reader"] in ("table", "bccd")
         draft.questions.append(_small_classes(trial, small, standards.min_cells, leave_out))
     if options.min_cells is not None:
         draft.more["validate"] = {"min_cells_per_class": options.min_cells}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from unstained.data.readers.bccd import places
 from unstained.errors import ParameterError, SourceError
 from unstained.onboarding.asking import Draft
 from unstained.onboarding.folders import draft_folders
@@ -15,6 +16,7 @@ from unstained.onboarding.layouts import Standards, layout
 from unstained.onboarding.numbered import draft_ifc, draft_montage
 from unstained.onboarding.options import Options, option_of
 from unstained.onboarding.rows import draft_rows
+from unstained.onboarding.smears import draft_bccd
 from unstained.onboarding.tables import find_table, named_by, read_table
 from unstained.onboarding.tree import TABLE_SUFFIXES, Tree, survey
 
@@ -23,6 +25,7 @@ NUMBERED: Final[Mapping[str, Drafter]] = {
     "zhu_ifc": draft_ifc,
     "jurkat_montage": draft_montage,
     "cif": draft_cif,
+    "bccd": draft_bccd,
 }
 
 ALWAYS: Final = frozenset(
@@ -60,6 +63,7 @@ MEANT: Final[Mapping[str, frozenset[str]]] = {
     "zhu_ifc": frozenset({"label", "class_", "group", "channel", "marker"}),
     "jurkat_montage": frozenset({"label", "class_", "group", "channel", "marker"}),
     "cif": frozenset({"label", "class_", "group", "channel", "marker"}),
+    "bccd": frozenset({"without", "group"}),
 }
 """Options that mean something: for every layout, and for each."""
 
@@ -91,7 +95,7 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     if given.is_file() and named is None:
         raise SourceError(f"{path} is a file", "name the folder that holds it")
     tree, draft = survey(given.parent if named else given), Draft()
-    table = named_by(named, tree.root) if named else find_table(draft, tree, options)
+    table = _table(draft, tree, named, options)
     reader = draft.take("layout", layout(tree, table is not None, options.reader))
     if draft.questions or reader is None:
         return Looked(tree.root, draft)
@@ -108,6 +112,14 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     made.data["reader"], made.data["source"] = reader, str(tree.root)
     made.decisions[:0] = draft.decisions
     return Looked(tree.root, made)
+
+
+def _table(draft: Draft, tree: Tree, named: Path | None, options: Options) -> str | None:
+    """The table with a row a cell; of a layout with a table of its own, only one asked for."""
+    if named:
+        return named_by(named, tree.root)
+    own = options.reader in (None, "bccd") and any(places(tree.root))
+    return None if own and options.table is None else find_table(draft, tree, options)
 
 
 def _refuse_unused(reader: str, table: bool, options: Options) -> None:

@@ -16,12 +16,12 @@ from unstained.data.readers.amnis.objects import Head, read_head
 from unstained.errors import ParameterError, SourceError
 from unstained.onboarding.asking import NONE, Answer, Choice, Draft, listed, pick
 from unstained.onboarding.labels import by_patterns, ways
-from unstained.onboarding.layouts import IMAGESTREAM, Standards, group, pixel_size
+from unstained.onboarding.layouts import FILE, IMAGESTREAM, Standards, group, pixel_size
 from unstained.onboarding.numbered import choose_channels, marker_tasks
 from unstained.onboarding.options import Options
 from unstained.onboarding.tree import Tree
 
-POPULATIONS, FILE = "populations", "file"
+POPULATIONS: Final = "populations"
 EVERYTHING: Final = frozenset({"all"})
 """Populations that hold every object."""
 MOST_CLASSES: Final = 12

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from unstained.config.split import SplitParams
+from unstained.data.readers.bccd import places
 from unstained.errors import ParameterError
 from unstained.onboarding.asking import NONE, Answer, Choice, Draft, Question, pick
 from unstained.onboarding.grouping import Outlook, outlook
@@ -14,6 +16,8 @@ from unstained.onboarding.options import Options
 from unstained.onboarding.pixels import Seen
 from unstained.onboarding.tree import IFC_NAME, MONTAGE_NAME, Tree
 
+FILE: Final = "file"
+"""Group: each file by itself."""
 IMAGESTREAM: Final = (
     Choice("0.33", "an ImageStream at 60x"),
     Choice("0.5", "an ImageStream at 40x"),
@@ -62,6 +66,9 @@ def layout(tree: Tree, table: bool, given: str | None) -> Answer:
     if montages:
         what = f"{montages.total()} images named Ch<k>_<montage>, {beside} otherwise"
         choices.append(Choice("jurkat_montage", what, telling=not beside and not table))
+    if any(smears := places(tree.root)):
+        what = "blood smears, photographs with boxes" if smears[0] else "blood smears, their copies"
+        choices.append(Choice("bccd", what, telling=not table))
     if tree.images:
         what = "a table with a row a cell" if table else f"{tree.images} images, one or more a cell"
         choices.append(Choice("table", what, telling=table))
@@ -116,8 +123,9 @@ def group(
     Raises:
         ParameterError: the candidate that was asked for allows no grouped split.
     """
+    counted = _large_classes(labels, standards.min_cells)
     found = {
-        name: outlook(groups, labels, standards.split, standards.seed)
+        name: outlook(groups, counted, standards.split, standards.seed)
         for name, groups in candidates.items()
     }
     choices = [
@@ -146,6 +154,12 @@ def group(
         draft.more["split"] = {"folds": found[chosen].folds}
         draft.decide("folds", found[chosen].folds, "there are too few groups for more")
     return chosen
+
+
+def _large_classes(labels: Sequence[str | None], least: int) -> list[str | None]:
+    """Labels; None of classes with fewer cells than `least`, which are asked about apart."""
+    counts = Counter(labels)
+    return [label if counts[label] >= least else None for label in labels]
 
 
 def _require(chosen: str, found: Mapping[str, Outlook]) -> None:

@@ -74,7 +74,7 @@ def start_study(root: Path, study: str, path: str, options: Options) -> Started:
     draft = draft_study(path, options, standards).draft
     _require_answers(draft, study, path, options)
     _entitle(draft, study, options)
-    trial = _tried(draft)
+    trial = _tried(draft, options)
     check_trial(draft, trial, standards, options)
     _require_answers(draft, study, path, options)
     trained = round(trial.total * standards.split.fractions[0])
@@ -126,10 +126,12 @@ def _entitle(draft: Draft, study: str, options: Options) -> None:
         )
 
 
-def _tried(draft: Draft) -> Trial:
+def _tried(draft: Draft, options: Options) -> Trial:
     """Read some cells by the section as it will be; a table still to be written lies elsewhere."""
+    boxes = recipe.canvas(draft.sizes, boxes=True)[0] if draft.sizes else recipe.LARGEST
+    side = options.canvas or boxes
     with tempfile.TemporaryDirectory() as folder:
-        content: dict[str, Any] = {**draft.data, "canvas": recipe.LARGEST}
+        content: dict[str, Any] = {**draft.data, "canvas": side}
         if draft.table is not None:
             file = Path(folder) / "cells.csv"
             write_table(file, draft.table)

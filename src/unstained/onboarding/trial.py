@@ -68,7 +68,7 @@ def read_some(reader: Reader) -> Trial:
     found = Trial()
     acquisitions = reader.acquisitions()
     found.acquisitions = len(acquisitions)
-    opened = set(spread([one.name for one in acquisitions], OPENED))
+    opened = _opened(acquisitions)
     share = max(2, CELLS // min(OPENED, len(acquisitions)))
     for acquisition in acquisitions:
         listing = reader.items(acquisition)
@@ -94,6 +94,15 @@ def read_some(reader: Reader) -> Trial:
                     planes = reader.data.axes.fold(cell.pixels)
                     found.cells.setdefault(str(name), []).append(planes)
     return found
+
+
+def _opened(acquisitions: Sequence[Acquisition]) -> set[str]:
+    """Names of those that cells are read from: as many of each class, where classes are known."""
+    by_class: dict[str | None, list[str]] = {}
+    for one in acquisitions:
+        by_class.setdefault(one.label, []).append(one.name)
+    share = max(2, OPENED // max(1, len(by_class)))
+    return {name for names in by_class.values() for name in spread(names, share)}
 
 
 def _label(acquisition: Acquisition, item: Item) -> str | None:

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ from unstained.files import read_json
 from unstained.pipeline.contract import Inputs, Job, Output, Outputs, Report, Scalar, Stage
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from unstained.data.readers.leftover import Leftover
     from unstained.data.readers.places import Passed
     from unstained.data.readers.protocol import Acquisition, Reader, Refused
@@ -73,6 +76,7 @@ class _Count:
         lossy: cells with a file that was compressed with loss.
         dtype: of the pixels.
         counts: of the pixels, by name of acquisition.
+        labels: cells of each known class that are not external.
         complete: whether names alone tell the number of cells.
     """
 
@@ -85,7 +89,13 @@ class _Count:
     lossy: int = 0
     dtype: str = ""
     counts: dict[str, Counts] = field(default_factory=dict)
+    labels: Counter[str] = field(default_factory=Counter)
     complete: bool = True
+
+    def count_classes(self, rows: pa.Table) -> None:
+        """Add the cells of a block."""
+        told = zip(rows["label"].to_pylist(), rows["external"].to_pylist(), strict=True)
+        self.labels.update(label for label, external in told if label and not external)
 
 
 def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
@@ -174,7 +184,7 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
     import pyarrow.parquet as pq
 
     from unstained.data.store.fitness import require_like_counts
-    from unstained.data.store.inventory import check_inventory
+    from unstained.data.store.inventory import check_expected, check_inventory
     from unstained.data.store.packing import pack_all
     from unstained.data.store.schema import told_columns
     from unstained.data.store.writer import StoreWriter
@@ -200,10 +210,13 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
         for block in blocks:
             _add(found, block)
             if block.cells:
-                writer.adopt(block.array, pq.read_table(block.rows))
+                rows = pq.read_table(block.rows)
+                found.count_classes(rows)
+                writer.adopt(block.array, rows)
                 writer.lossy += block.lossy
             advance(block.items)
         check_inventory(params.data, reader.source, found.tallies)
+        check_expected(params.data, found.labels, len({*named.refused, *found.refused}))
         require_like_counts(found.counts)
     return found
 

@@ -24,7 +24,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from xml.etree import ElementTree
 
 from unstained.config.study import StudyData
@@ -47,9 +47,11 @@ from unstained.errors import SourceError
 
 PHOTOGRAPHS: Final = "JPEGImages"
 PICTURES: Final = "images"
+PARTS: Final = ("TRAIN", "TEST", "TEST_SIMPLE")
 BOXES: Final = "Annotations"
 LABELS: Final = ("labels.csv", "source_split.csv")
 WHITE_CELL: Final = "WBC"
+EDGES: Final = ("ymin", "ymax", "xmin", "xmax")
 QUARANTINE: Final = "set ingest.on_error: quarantine to go on without the photograph"
 
 
@@ -63,21 +65,37 @@ def open_bccd(source: Path, data: StudyData) -> Reader:
     Raises:
         SourceError: neither is there, or both are.
     """
-    photographs = _below(source, "dataset-master", PHOTOGRAPHS)
-    pictures = _below(source, "dataset2-master", PICTURES)
+    place, kind = the_one(source)
+    return (Photographs if kind == PHOTOGRAPHS else Pictures)(source, data, place)
+
+
+def the_one(source: Path) -> tuple[str, str]:
+    """Where the images lie, and whether they are PHOTOGRAPHS or PICTURES.
+
+    Raises:
+        SourceError: neither is there, or both are.
+    """
+    photographs, pictures = places(source)
     if photographs and pictures:
         raise SourceError(
             f"{source} holds photographs ({photographs}) and pictures made of them ({pictures})",
-            "point the source at one of the two",
+            f"name one of the two: {source / Path(photographs).parent} or "
+            f"{source / Path(pictures).parent}",
         )
-    if pictures:
-        return Pictures(source, data, pictures)
-    if not photographs:
+    if not (photographs or pictures):
         raise SourceError(
             f"{source} holds no images: neither {PHOTOGRAPHS} nor {PICTURES}",
             "point the source at the folder dataset-master or dataset2-master of the download",
         )
-    return Photographs(source, data, photographs)
+    return (photographs, PHOTOGRAPHS) if photographs else (pictures, PICTURES)
+
+
+def places(source: Path) -> tuple[str, str]:
+    """Where photographs with boxes lie, and pictures made of them; '' where there are none."""
+    photographs = _below(source, "dataset-master", PHOTOGRAPHS)
+    pictures = _below(source, "dataset2-master", PICTURES)
+    shared = any((source / pictures / part).is_dir() for part in PARTS)
+    return photographs, pictures if shared else ""
 
 
 def _below(source: Path, folder: str, wanted: str) -> str:
@@ -88,19 +106,37 @@ def _below(source: Path, folder: str, wanted: str) -> str:
     return ""
 
 
+class Box(NamedTuple):
+    """Edges of a white cell's box in pixels."""
+
+    top: float
+    bottom: float
+    left: float
+    right: float
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Row and column."""
+        return (self.top + self.bottom) / 2, (self.left + self.right) / 2
+
+
 @dataclass(frozen=True)
-class Photographs:
-    """Reader of photographs with boxes.
+class Smears:
+    """What both readers know.
 
     Attributes:
         source: the folder.
         data: the study's section.
-        place: of the photographs, relative to it.
+        place: of the images, relative to it.
     """
 
     source: Path
     data: StudyData
     place: str
+
+
+class Photographs(Smears):
+    """Reader of photographs with boxes."""
 
     def acquisitions(self) -> list[Acquisition]:
         """One a photograph, or one that has a label alone, in order of name.
@@ -111,7 +147,7 @@ class Photographs:
         names = image_names(self.source / self.place)
         if not names:
             raise SourceError(f"{self.source / self.place} holds no images", "unpack it again")
-        labels = _read_labels(self._labels())
+        labels = read_labels(labels_file(self.source, self.place))
         files = dict.fromkeys(labels, "") | {name.rpartition(".")[0]: name for name in names}
         classes = self.data.class_names
         return [
@@ -125,14 +161,15 @@ class Photographs:
     def items(self, acquisition: Acquisition) -> Listing:
         """The cell of a photograph; refused without it, its boxes or a class of the study."""
         file = f"{self.place}/{acquisition.montage or acquisition.name}"
-        read = (self._annotation(acquisition.name), self._labels())
+        annotation = annotation_file(self.source, self.place, acquisition.name)
+        read = (annotation, labels_file(self.source, self.place))
         beside = tuple(path.relative_to(self.source).as_posix() for path in read)
         if not acquisition.montage:
             reason = "it has a label, and is not among the photographs"
         elif acquisition.label is None:
             classes = ", ".join(self.data.class_names)
             reason = f"its labels do not name one class of the study ({classes})"
-        elif not self._annotation(acquisition.name).is_file():
+        elif not annotation.is_file():
             reason = f"there are no boxes of it: {BOXES}/{acquisition.name}.xml is missing"
         else:
             return Listing([Item(0, (acquisition.montage,))], cells=1, beside=beside)
@@ -145,54 +182,58 @@ class Photographs:
 
     def _cell(self, acquisition: Acquisition, item: Item) -> Outcome:
         file = f"{self.place}/{item.files[0]}"
-        boxes = self._boxes(acquisition.name)
-        if isinstance(boxes, str):
-            return Refused(file, boxes, QUARANTINE)
+        box = white_cell(annotation_file(self.source, self.place, acquisition.name))
+        if isinstance(box, str):
+            return Refused(file, box, QUARANTINE)
         try:
             image = read_image(str(self.source / file), self.data.axes)
         except ImageError as error:
             return Refused(file, str(error), error.remedy)
         top, left = (
             _begin(middle, self.data.canvas, size)
-            for middle, size in zip(boxes, image.shape[2:], strict=True)
+            for middle, size in zip(box.middle, image.shape[2:], strict=True)
         )
         square = image[:, :, top : top + self.data.canvas, left : left + self.data.canvas]
         group = group_name(self.data, acquisition, item.object_index)
         return Cell(item.object_index, file, group, square)
 
-    def _boxes(self, title: str) -> tuple[float, float] | str:
-        """Row and column of the middle of the only white cell's box, or why there is none."""
-        try:
-            root = ElementTree.parse(self._annotation(title)).getroot()  # noqa: S314 - entities are not expanded
-            found = [
-                [
-                    float(str(one.findtext(f"bndbox/{key}")))
-                    for key in ("ymin", "ymax", "xmin", "xmax")
-                ]
-                for one in root.iter("object")
-                if one.findtext("name") == WHITE_CELL
-            ]
-        except (OSError, ElementTree.ParseError, ValueError) as error:
-            return f"its boxes in {BOXES}/{title}.xml cannot be read ({error})"
-        if len(found) != 1:
-            return f"{BOXES}/{title}.xml has {len(found)} boxes of white cells, and one label"
-        low, high, left, right = found[0]
-        return (low + high) / 2, (left + right) / 2
 
-    def _annotation(self, title: str) -> Path:
-        return (self.source / self.place).parent / BOXES / f"{title}.xml"
+def annotation_file(source: Path, place: str, title: str) -> Path:
+    """Where the boxes of a photograph are told."""
+    return (source / place).parent / BOXES / f"{title}.xml"
 
-    def _labels(self) -> Path:
-        """The first table of labels that is there. Raises: SourceError."""
-        home = (self.source / self.place).parent
-        folders = [home, *(p for p in home.parents if p.is_relative_to(self.source))]
-        for path in (folder / name for folder in folders for name in LABELS):
-            if path.is_file():
-                return path
-        raise SourceError(
-            f"{self.source} holds no table of labels ({' or '.join(LABELS)})",
-            f"put it beside {PHOTOGRAPHS}",
-        )
+
+def labels_file(source: Path, place: str) -> Path:
+    """The first table of labels that is there.
+
+    Raises:
+        SourceError: there is none.
+    """
+    home = (source / place).parent
+    folders = [home, *(p for p in home.parents if p.is_relative_to(source))]
+    for path in (folder / name for folder in folders for name in LABELS):
+        if path.is_file():
+            return path
+    raise SourceError(
+        f"{source} holds no table of labels ({' or '.join(LABELS)})", f"put it beside {PHOTOGRAPHS}"
+    )
+
+
+def white_cell(annotation: Path) -> Box | str:
+    """The box of a photograph's only white cell, or why there is none."""
+    shown = f"{BOXES}/{annotation.name}"
+    try:
+        root = ElementTree.parse(annotation).getroot()  # noqa: S314 - entities are not expanded
+        found = [
+            Box(*(float(str(one.findtext(f"bndbox/{key}"))) for key in EDGES))
+            for one in root.iter("object")
+            if one.findtext("name") == WHITE_CELL
+        ]
+    except (OSError, ElementTree.ParseError, ValueError) as error:
+        return f"its boxes in {shown} cannot be read ({error})"
+    if len(found) != 1:
+        return f"{shown} has {len(found)} boxes of white cells, and one label"
+    return found[0]
 
 
 def _begin(middle: float, side: int, size: int) -> int:
@@ -200,7 +241,7 @@ def _begin(middle: float, side: int, size: int) -> int:
     return int(min(max(round(middle - side / 2), 0), max(size - side, 0)))
 
 
-def _read_labels(path: Path) -> dict[str, str]:
+def read_labels(path: Path) -> dict[str, str]:
     """Photograph -> label; Kaggle's table numbers photographs, and lists several classes.
 
     Raises:
@@ -223,19 +264,8 @@ def _title(image: str) -> str:
     return f"BloodImage_{int(image):05d}" if image.isdigit() else image.rpartition(".")[0] or image
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """Reader of pictures in folders of parts and classes.
-
-    Attributes:
-        source: the folder.
-        data: the study's section.
-        place: of the folders, relative to it.
-    """
-
-    source: Path
-    data: StudyData
-    place: str
+class Pictures(Smears):
+    """Reader of pictures in folders of parts and classes."""
 
     def acquisitions(self) -> list[Acquisition]:
         """One a picture, in order of name.

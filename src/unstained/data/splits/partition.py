@@ -173,8 +173,13 @@ def _partition(
     """Part (n,) and fold (n,) of every cell, and notes."""
     units = _units(cells, strategy)
     part = _parts(units, cells, strategy, params, seed)
-    fold, notes = _folds(units, np.flatnonzero(part < 2), cells, params.folds, seed)
+    fold, notes = _folds(units, _dealt(part, params), cells, params.folds, seed)
     return part[units.of_cell], fold[units.of_cell], notes
+
+
+def _dealt(part: np.ndarray, params: SplitParams) -> np.ndarray:
+    """Units that have a fold: all where each fold is tested once, else those of train and val."""
+    return np.flatnonzero(part <= 2 if params.rotate else part < 2)
 
 
 def _reference(
@@ -188,7 +193,7 @@ def _reference(
     except SplitError as error:
         return None, none, [f"There is no {strategy} partition to compare with: {error.message}."]
     try:
-        fold, _ = _folds(units, np.flatnonzero(part < 2), cells, params.folds, seed)
+        fold, _ = _folds(units, _dealt(part, params), cells, params.folds, seed)
     except SplitError as error:
         why = f"The {strategy} partition to compare with has no folds: {error.message}."
         return part[units.of_cell], none, [why]
@@ -271,26 +276,27 @@ def _require_units(units: _Units, cells: _Cells, strategy: Strategy) -> None:
 
 
 def _folds(
-    units: _Units, trained: np.ndarray, cells: _Cells, folds: int, seed: int
+    units: _Units, dealt: np.ndarray, cells: _Cells, folds: int, seed: int
 ) -> tuple[np.ndarray, list[str]]:
-    """Fold (U,) of the units in train and val, -1 for others, and notes."""
+    """Fold (U,) of some units, -1 for others, and notes."""
     fold = np.full(len(units.names), -1, np.int32)
-    if len(trained) < folds:
+    where = "all parts" if len(dealt) == len(units.names) else "train and val"
+    if len(dealt) < folds:
         raise SplitError(
-            f"train and val consist of {len(trained)} independent units, fewer than {folds} folds",
-            f"set split.folds to at most {len(trained)}, or add groups",
+            f"{where} consist of {len(dealt)} independent units, fewer than {folds} folds",
+            f"set split.folds to at most {len(dealt)}, or add groups",
         )
-    counts = units.counts[trained]
-    keys = stable_keys(strings(units.names.take(trained)), seed, "fold")
-    fold[trained] = allocate(counts, keys, np.full(folds, 1 / folds))
-    if len(np.unique(fold[trained])) < folds:
+    counts = units.counts[dealt]
+    keys = stable_keys(strings(units.names.take(dealt)), seed, "fold")
+    fold[dealt] = allocate(counts, keys, np.full(folds, 1 / folds))
+    if len(np.unique(fold[dealt])) < folds:
         raise SplitError(
-            f"the units in train and val are too uneven for {folds} folds",
+            f"the units in {where} are too uneven for {folds} folds",
             "lower split.folds, or add groups",
         )
     few = (counts > 0).sum(axis=0)
     notes = [
-        f"Class {label} has {number} independent units in train and val, fewer than {folds} folds: "
+        f"Class {label} has {number} independent units in {where}, fewer than {folds} folds: "
         "it is absent from some folds."
         for label, number in zip(cells.labels, few, strict=True)
         if number < folds and label in cells.required

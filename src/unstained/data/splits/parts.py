@@ -57,6 +57,9 @@ def cell_parts(
 ) -> np.ndarray:
     """Part of every cell of the store, (N,) strings; a fold that is held out is `val`.
 
+    Where folds rotate (cells of the part `test` have folds too) the fold is `test`, and the next
+    one `val`.
+
     Args:
         store: the cells.
         split: split.parquet.
@@ -71,12 +74,16 @@ def cell_parts(
     part = table[f"{prefix}part"].to_numpy(str)
     if fold is None:
         return part
-    known = np.isin(part, ("train", "val"))
-    held_out = known & (table[f"{prefix}fold"].to_numpy() == fold)
+    number = table[f"{prefix}fold"].to_numpy()
+    known = np.isin(part, ("train", "val")) | (number >= 0)
+    held_out = known & (number == fold)
     if not held_out.any():
         raise StageInputError(
             f"{split} has no cells in {prefix}fold {fold}",
             "raise split.folds of the recipe; a partition that the data do not allow is told of "
             "in the split stage's notes",
         )
-    return np.where(held_out, "val", np.where(known, "train", part))
+    if not (number[part == "test"] >= 0).any():
+        return np.where(held_out, "val", np.where(known, "train", part))
+    chosen = known & (number == (fold + 1) % (number.max() + 1))
+    return np.where(held_out, "test", np.where(chosen, "val", np.where(known, "train", part)))

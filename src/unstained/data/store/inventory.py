@@ -14,6 +14,7 @@ from unstained.errors import SourceError
 from unstained.files import read_json
 
 MANIFEST = "manifest.json"
+EXPECTED = "complete the download, or correct studies.<study>.data.expected"
 
 
 @dataclass
@@ -48,11 +49,26 @@ def check_inventory(data: StudyData, source: Path, tallies: Mapping[Acquisition,
             "add its directories to the source, or drop it from studies.<study>.data.classes",
         )
     if data.expected is not None and data.classes:
-        remedy = "complete the download, or correct studies.<study>.data.expected"
-        _compare("class", data.expected, _sum(own, "label"), remedy)
+        _compare("class", data.expected, _sum(own, "label"), EXPECTED)
     if (source / MANIFEST).is_file():
         remedy = f"complete the download, or correct {source / MANIFEST}"
         _compare("directory", _promised(source / MANIFEST), _sum(tallies, "directory"), remedy)
+
+
+def check_expected(data: StudyData, labels: Mapping[str, int], refused: int) -> None:
+    """Compare `data.expected` with classes that cells themselves tell, where no rules do.
+
+    Args:
+        data: the study's section.
+        labels: class -> usable cells that are not external.
+        refused: items that were quarantined; each may have been a cell of any class.
+
+    Raises:
+        SourceError: a count is not the promised one.
+    """
+    if data.expected is not None and not data.classes:
+        found = {name: Tally(labels.get(name, 0), refused) for name in {*labels, *data.expected}}
+        _compare("class", data.expected, found, EXPECTED)
 
 
 def _sum(tallies: Mapping[Acquisition, Tally], attribute: str) -> dict[str, Tally]:

@@ -1,7 +1,8 @@
 """Hand-crafted features of a contrast canvas, computed in float64.
 
 They describe what a cytometrist would measure: size, shape, radial structure, sharpness, texture.
-All are unchanged by quarter turns and reflections, up to rounding. Values are rounded to a grid
+All are unchanged by quarter turns and reflections, up to rounding. Large canvases are measured at
+fewer pixels (`plane.LARGEST`), so lengths are in those. Values are rounded to a grid
 of 2^-26, so that another runtime's order of summation does not move a value across a tree's
 threshold: a forest on these features takes the same decisions in torch and in ONNX.
 """
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from unstained.models.features.morphology import find_cell, morphology_features
+from unstained.models.features.plane import measured
 from unstained.models.features.texture import texture_features
 
 GRID: Final = 2.0**26
@@ -24,6 +26,7 @@ CELLS_AT_ONCE: Final = 16
 
 def plane_features(plane: torch.Tensor) -> dict[str, torch.Tensor]:
     """Named features, (B,) or (B, n) each, of float64 contrast (B, S, S)."""
+    plane = measured(plane)
     cell = find_cell(plane)
     return {**morphology_features(plane, cell), **texture_features(plane, cell)}
 

@@ -58,6 +58,31 @@ def neighbours(plane: torch.Tensor, distance: int) -> torch.Tensor:
     return torch.stack(moved, dim=1)
 
 
+LARGEST: Final = 96
+"""Side in pixels up to which a plane is measured as it is."""
+
+
+@functools.lru_cache(maxsize=8)
+def area_matrix(side: int, smaller: int) -> FloatArray:
+    """(smaller, S) means over equal lengths along one axis: each pixel counts by its overlap."""
+    edges = np.arange(smaller + 1) * (side / smaller)
+    pixels = np.arange(side)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return np.asarray(overlap.clip(0) * (smaller / side))
+
+
+def measured(plane: torch.Tensor) -> torch.Tensor:
+    """(B, S, S) float64 as it is measured: at most LARGEST pixels wide, by means over areas.
+
+    The arithmetic of a plane grows faster than its pixels: 240 pixels cost ten times what 96 do,
+    and cells that fill such a canvas are no less told apart by measures at 96.
+    """
+    if plane.shape[-1] <= LARGEST:
+        return plane
+    means = constant(area_matrix(plane.shape[-1], LARGEST), plane)
+    return means @ plane @ means.T
+
+
 class Moments(NamedTuple):
     """Weighted moments, (B, F, W) each."""
 
