@@ -16,7 +16,8 @@ from unstained.artifact.padding import pad_batch
 from unstained.artifact.proven_export import export_with_parity
 from unstained.artifact.serving_graph import ServingGraph
 
-# Together they hold every module of every preset; the others are exported in test_onnx_export.py.
+# Together they hold every module of every preset; the others are exported in test_onnx_export.py
+# and test_phase_export.py.
 BASELINES = {
     "rescmnet": {"preset": "table_swapped"},
     "resgdnet": {"preset": "table_printed"},
@@ -25,10 +26,9 @@ BASELINES = {
     "mobilenet_v2": {"depth": [1, 1, 1, 1, 1, 1, 1]},
     "vit_b_16": {},
     "xception": {},
-    "hybrid_gated": {},
     "attention_cnn": {},
 }
-WITHOUT_MAP = {"vgg16", "vit_b_16", "hybrid_gated"}
+WITHOUT_MAP = {"vgg16", "vit_b_16"}
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from tests.learning.cases import AUGMENT, NO_AUGMENT
 from unstained.config.learning import AugmentParams
+from unstained.imaging.symmetry import exchanges
 from unstained.learning.augment import Draws, augment, blurring, dihedral, draw, sampling
 
 SIZE = 24
@@ -182,3 +183,29 @@ def test_a_mirror_exchanges_left_and_right_of_half_of_the_cells():
     flipped = (moved == image.flip(-1)).flatten(1).all(dim=1)
     assert (same ^ flipped).all()
     assert 150 < int(flipped.sum()) < 250
+
+
+def test_all_planes_of_a_cell_move_alike_and_what_lights_them_changes_sides():
+    """(L - R) / (L + R) is a slope along x: mirrored, it must change its sign."""
+    swaps = exchanges(4, [(0, 1, 2, 3)])
+    left, right, top, bottom = (2 + 0.1 * canvases(1, seed)[0, 0] for seed in range(4))
+    image = torch.stack([left, right, top, bottom]).expand(64, -1, -1, -1)
+    params = only(dihedral=True)
+    draws = draw(params, 64, seed=1, epoch=0, step=0)
+    moved = augment(image, draws, params, 0.1, swaps)
+    slope_x = (left - right) / (left + right)
+    slope_y = (bottom - top) / (bottom + top)  # along the rows, which bottom's light goes down
+    found = torch.stack(
+        [(a - b) / (a + b) for a, b in ((moved[:, 0], moved[:, 1]), (moved[:, 3], moved[:, 2]))],
+        dim=1,
+    )
+    for number in range(64):
+        transpose, flip_y, flip_x = (
+            draws.values[name][number] for name in ("transpose", "flip_y", "flip_x")
+        )
+        x, y = (slope_y.mT, slope_x.mT) if transpose else (slope_x, slope_y)
+        if flip_y:
+            x, y = x.flip(-2), -y.flip(-2)
+        if flip_x:
+            x, y = -x.flip(-1), y.flip(-1)
+        torch.testing.assert_close(found[number], torch.stack([x, y]))

@@ -7,10 +7,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from tests.models.sizes import TINY
+from tests.optics import optics
 from unstained.config.models import InputParams, ModelParams
+from unstained.errors import ParameterError
+from unstained.imaging.illumination import HalfAnnulus
+from unstained.imaging.weak_object import Sampling, phase_filters
 from unstained.models.build import build_model
 from unstained.models.view import View, around_disc
 
@@ -84,3 +88,30 @@ def test_a_resized_network_sees_the_side_alone(side: int) -> None:
 def with_input(content: dict[str, object]) -> ModelParams:
     adapter: TypeAdapter[ModelParams] = TypeAdapter(ModelParams)
     return adapter.validate_python(TINY["cg_recnet"] | {"input": content})
+
+
+def test_phase_is_a_further_plane_a_frame_from_the_planes_lit_from_the_sides() -> None:
+    channels = ("Brightfield", "DPC_Top", "DPC_Left", "DPC_Bottom", "DPC_Right")
+    told = optics(32, channels, frames=2)
+    views = {
+        name: View(InputParams(view=name, optics=told))  # type: ignore[arg-type]
+        for name in ("phase", "phase_alone")
+    }
+    images = torch.randn(3, 10, 32, 32, generator=torch.Generator().manual_seed(0))
+    seen, alone = (views[name](images) for name in ("phase", "phase_alone"))
+    assert torch.equal(seen, torch.cat([images, alone], dim=1))
+    sources = [HalfAnnulus(side, 0.4, 0.5, 0.515) for side in ("Left", "Right", "Top", "Bottom")]
+    filters = phase_filters(sources, Sampling(0.5, 0.515, 0.2, (32, 32)), 0.03)
+    for frame in range(2):
+        lit = images.numpy()[:, [5 * frame + place for place in (2, 4, 1, 3)]]
+        expected = np.fft.ifft2((filters * np.fft.fft2(lit)).sum(axis=1)).real
+        np.testing.assert_allclose(alone[:, frame].numpy(), expected, atol=1e-5)
+    assert [views[name].channels(10) for name in views] == [12, 2]
+    with pytest.raises(ParameterError, match=r"canvases of 32 px, but the images have 32 x 40"):
+        views["phase"](torch.zeros(1, 10, 32, 40))
+
+
+@pytest.mark.parametrize(("view", "told"), [("phase", False), ("contrast", True)])
+def test_phase_needs_optics_and_nothing_else_takes_them(view: str, told: bool) -> None:
+    with pytest.raises(ValidationError, match=r"the views of phase need data\.illumination"):
+        InputParams.model_validate({"view": view, "optics": optics(32) if told else None})

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unstained.config.document import Document, Where
+from unstained.config.illumination import OpticsParams
 from unstained.config.layers import LayerReader, Shape, Stated, Tree, merge, shape_of
-from unstained.config.models import KINDS, NetworkBase
+from unstained.config.models import KINDS, PHASE_VIEWS, NetworkBase
 from unstained.config.nearest import suggestion
 from unstained.config.sections import Sections
 from unstained.config.study import StudyData
@@ -134,7 +135,8 @@ class Composition:
             layers += of_study.part("models", variant).of(recipe)
         where = (("variants" if self.bases[model] else "architectures"), model)
         merged = {"architecture": Stated(architecture, where), **merge(*layers)}
-        return _with_image(merged, kind.model_fields, self.sections(study, recipe))
+        sections = self.sections(study, recipe)
+        return _with_optics(_with_image(merged, kind.model_fields, sections), sections)
 
     def _layers(
         self,
@@ -241,3 +243,12 @@ def _with_image(model: dict[str, Any], fields: Mapping[str, Any], sections: Tree
     if "image" in fields and shown:
         model.setdefault("image", shown)
     return model
+
+
+def _with_optics(model: Tree, sections: Tree) -> Tree:
+    """A network that is shown phase is told how the study's images came about."""
+    view, data = _part(model, ("input",)).get("view"), _part(sections, ("data",))
+    if not (isinstance(view, Stated) and view.value in PHASE_VIEWS and "illumination" in data):
+        return model
+    told = {key: data[key] for key in OpticsParams.model_fields if key in data}
+    return merge(model, {"input": {"optics": told}})

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from unstained.config.base import Count, Params, Positive
+from unstained.config.illumination import IlluminationParams
 from unstained.config.tasks import (
     ClassesParams,
     ClassRule,
@@ -123,6 +124,9 @@ class StudyData(Params):
         description="what counts are divided by (imaging/background.py): each channel's own "
         "background at the image's border, or white, for stained cells in transmitted light",
     )
+    illumination: IlluminationParams | None = Field(
+        default=None, description="of channels that differ in where light comes from"
+    )
     markers: dict[str, str] = Field(
         default_factory=dict, description="marker name -> fluorescence channel"
     )
@@ -163,6 +167,12 @@ class StudyData(Params):
         if self.primary is not None and self.primary not in [task.name for task in self.tasks]:
             names = ", ".join(task.name for task in self.tasks)
             raise ValueError(f"primary: there is no task {self.primary!r} (known: {names})")
+        return self
+
+    @model_validator(mode="after")
+    def _lit_channels_are_there(self) -> StudyData:
+        if self.illumination is not None:
+            self.illumination.planes(self.axes)
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,10 @@ stays small, because size is biology here.
 Zoom, shift and blur are separable and linear, so each sample is multiplied by one (S, S) matrix
 from the left and one from the right: batched products instead of a resampling and two
 convolutions. All random numbers depend on (seed, epoch, step) alone.
+
+One draw moves all planes of a cell alike. Of a cell lit from several sides, mirrors and turns
+exchange the planes as well (imaging/symmetry.py): the mirror image of what is lit from the left is
+lit from the right.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import numpy as np
 import torch
 
 from unstained.config.learning import AugmentParams
+from unstained.imaging.symmetry import Exchanges
 from unstained.learning.randomness import Purpose, counter_seed, host_generator
 
 NOISE_GROUP: Final = 16
@@ -113,7 +118,11 @@ def _crops(
 
 @torch.no_grad()
 def augment(
-    contrast: torch.Tensor, draws: Draws, params: AugmentParams, scale: float
+    contrast: torch.Tensor,
+    draws: Draws,
+    params: AugmentParams,
+    scale: float,
+    swaps: Exchanges | None = None,
 ) -> torch.Tensor:
     """Augmented canvases.
 
@@ -122,6 +131,7 @@ def augment(
         draws: of the same B samples.
         params: what is switched on; a part whose parameter is 0 costs nothing.
         scale: contrast's unit as a fraction of the background, which offset and noise refer to.
+        swaps: how planes change places where the image is moved; None: they stay.
 
     Returns:
         (B, C, S, S) float32. Gain, offset and noise also act where the canvas reaches beyond the
@@ -129,7 +139,8 @@ def augment(
     """
     value = {name: part[:, None, None, None] for name, part in draws.on(contrast.device).items()}
     if params.dihedral or params.mirror:
-        contrast = dihedral(contrast, value["transpose"], value["flip_y"], value["flip_x"])
+        moves = (value["transpose"], value["flip_y"], value["flip_x"])
+        contrast = dihedral(contrast, *moves, swaps)
     if params.shift_px or params.scale or params.blur_px or params.crop < 1:
         rows, columns = (_placing(contrast.shape[-1], value, axis) for axis in "yx")
         if params.blur_px:
@@ -153,7 +164,11 @@ def _placing(size: int, value: Mapping[str, torch.Tensor], axis: str) -> torch.T
 
 
 def dihedral(
-    contrast: torch.Tensor, transpose: torch.Tensor, flip_y: torch.Tensor, flip_x: torch.Tensor
+    contrast: torch.Tensor,
+    transpose: torch.Tensor,
+    flip_y: torch.Tensor,
+    flip_x: torch.Tensor,
+    swaps: Exchanges | None = None,
 ) -> torch.Tensor:
     """Transpose, then flip each sample: an exact permutation of its pixels.
 
@@ -162,10 +177,16 @@ def dihedral(
         transpose: (B, 1, 1, 1), not 0 where to apply.
         flip_y: likewise.
         flip_x: likewise.
+        swaps: how planes change places along with each; None: they stay.
     """
-    contrast = torch.where(transpose != 0, contrast.mT, contrast)
-    contrast = torch.where(flip_y != 0, contrast.flip(-2), contrast)
-    return torch.where(flip_x != 0, contrast.flip(-1), contrast)
+    contrast = torch.where(transpose != 0, _swapped(contrast.mT, swaps, "transpose"), contrast)
+    contrast = torch.where(flip_y != 0, _swapped(contrast.flip(-2), swaps, "flip_y"), contrast)
+    return torch.where(flip_x != 0, _swapped(contrast.flip(-1), swaps, "flip_x"), contrast)
+
+
+def _swapped(moved: torch.Tensor, swaps: Exchanges | None, move: str) -> torch.Tensor:
+    """Moved planes (B, C, S, S) in the order that the move gives them."""
+    return moved if swaps is None else moved[:, list(getattr(swaps, move))]
 
 
 def sampling(size: int, shift: torch.Tensor, zoom: torch.Tensor) -> torch.Tensor:

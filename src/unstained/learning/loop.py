@@ -19,6 +19,7 @@ from torch import nn
 
 from unstained.config.learning import TrainParams
 from unstained.config.models import InputParams
+from unstained.imaging.symmetry import exchanges
 from unstained.learning.augment import augment, draw
 from unstained.learning.batchnorm import synchronise_batch_norm
 from unstained.learning.checkpoint import Checkpoint, CheckpointStore
@@ -70,6 +71,7 @@ class Training:
         self.window = window_steps(problem.cell_bytes, train.batch_size)
         self.schedule = Schedule(train, self.steps)
         self.view = network.view if isinstance(network, Network) else View(InputParams())
+        self.swaps = exchanges(problem.channels, problem.lit) if problem.lit else None
         if group.world > 1:
             synchronise_batch_norm(network)
         self.network = compute.place(network)
@@ -179,7 +181,9 @@ class Training:
         set_learning_rate(self.optimiser, self.schedule.rate(total, progress.plateau))
         draws = draw(train.augment, len(batch), self.seed, progress.epoch, progress.step)
         contrast = self.view.ahead(contrast)
-        contrast = augment(contrast, draws.share(*share), train.augment, self.problem.scale)
+        contrast = augment(
+            contrast, draws.share(*share), train.augment, self.problem.scale, self.swaps
+        )
         index = torch.from_numpy(batch[slice(*share)]).to(self.compute.device)
         counters = (progress.epoch, progress.step, self.group.rank)
         seed_torch(self.seed, Purpose.DROPOUT, *counters)

@@ -53,6 +53,7 @@ class Problem:
         scale: standard deviation of contrast over the training cells.
         target_mean, target_std: (M,) float64 of the values over the training cells that have them.
         train, val: the cells.
+        lit: of each frame, the planes lit from the sides (imaging/symmetry.py); empty: none.
     """
 
     store_path: Path
@@ -65,6 +66,7 @@ class Problem:
     target_std: np.ndarray
     train: Cells
     val: Cells
+    lit: tuple[tuple[int, ...], ...] = ()
 
     def reader(self) -> CellStore:
         """The store, with a cache of its own, so that a thread or process can keep it."""
@@ -84,6 +86,7 @@ class Problem:
     def digest(self) -> str:
         """Sha256 of the data, the cells and the statistics."""
         total = hashlib.sha256(f"{self.manifest['digest']} {self.canvas} {self.scale!r}".encode())
+        total.update(str(self.lit).encode() if self.lit else b"")
         for task in self.asked:
             total.update(task.digest().encode())
         for cells in (self.train, self.val):
@@ -139,6 +142,7 @@ def pose(
         target_std=std,
         train=Cells(rows, learnt[rows]),
         val=Cells(val, learnt[val]),
+        lit=data.illumination.planes(data.axes) if data.illumination else (),
     )
 
 

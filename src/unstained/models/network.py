@@ -38,8 +38,8 @@ class Network(nn.Module, ABC):
 
     Attributes:
         weights: what it is to start from, see models/imagenet.py.
-        images: channels of the first layer: C, or 3 where a grey image is copied. Three planes
-            enter as they are.
+        images: channels of the first layer: what the view shows of C, or 3 where a grey image is
+            copied. Three planes enter as they are.
         pretrained: name of the ImageNet weights (models/imagenet.py).
         first_kernel: state-dict name of the first layer's kernel.
         smallest: the least side of an image in pixels.
@@ -56,14 +56,15 @@ class Network(nn.Module, ABC):
 
     def __init__(self, params: NetworkBase, channels: int) -> None:
         super().__init__()
-        if params.grey_as == "three" and channels not in (1, 3):
+        self.view = View(params.input)
+        seen = self.view.channels(channels)
+        if params.grey_as == "three" and seen not in (1, 3):
             raise ParameterError(
-                f"model.grey_as is three, but the images have {channels} planes",
+                f"model.grey_as is three, but the images have {seen} planes",
                 "set model.grey_as to one; copies are made of single-channel images only",
             )
         self.weights = params.weights
-        self.images = 3 if params.grey_as == "three" else channels
-        self.view = View(params.input)
+        self.images = 3 if params.grey_as == "three" else seen
         self.dropout = nn.Dropout(params.dropout)
 
     def attach_heads(self, size: int, classes: int, targets: int) -> None:

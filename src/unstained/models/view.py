@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Final
 
 import torch
 from torch import nn
 
+from unstained.config.illumination import OpticsParams
 from unstained.config.models import InputParams
+from unstained.errors import ParameterError
+from unstained.imaging.phase import PhaseRecovery
+from unstained.imaging.weak_object import Sampling
 
 LEAST_SPREAD: Final = 1e-6
 """Contrast below which an image counts as blank: it is not blown up to noise."""
@@ -20,26 +25,50 @@ class View(nn.Module):
     so that no model can tell cells by how dark they are. 'background' shows what lies around a
     disc of `hidden_px` at the centre, the same disc for every cell: a mask of each cell's own
     outline would tell its size. What such a network knows, it knows from the recording, not from
-    the cell.
+    the cell. 'phase' adds a plane a frame, the phase recovered from the planes lit from several
+    sides, in the unit in which contrast is given (imaging/weak_object.py); 'phase_alone' shows
+    nothing else.
 
     `side` resizes bilinearly after that.
 
     Args:
-        params: view, radius of the disc in canvas pixels, side.
+        params: view, radius of the disc in canvas pixels, optics, side.
     """
+
+    planes: torch.Tensor
 
     def __init__(self, params: InputParams) -> None:
         super().__init__()
-        self.params = params
+        self.params, self.optics = params, params.optics
+        if self.optics is not None:
+            lit, side = self.optics.illumination, self.optics.canvas
+            sampling = Sampling(
+                lit.aperture, lit.wavelength_um, self.optics.pixel_size_um, (side, side)
+            )
+            self.recovery = PhaseRecovery(lit.sources, sampling, params.phase_regularisation)
+            planes = torch.tensor(list(chain(*lit.planes(self.optics.axes))))
+            self.register_buffer("planes", planes, persistent=False)
+
+    def channels(self, planes: int) -> int:
+        """Channels seen of so many planes."""
+        if self.optics is None:
+            return planes
+        return self.optics.frames + (planes if self.params.view == "phase" else 0)
 
     def forward(self, contrast: torch.Tensor) -> torch.Tensor:
-        """(B, C, S, S) contrast to what is seen, (B, C, side, side)."""
+        """(B, C, S, S) contrast to what is seen, (B, C, side, side).
+
+        Raises:
+            ParameterError: phase is to be recovered from images of another size than its canvas.
+        """
         seen = contrast
         if self.params.view == "standardised":
             spread = seen.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
             seen = seen / spread.clamp_min(LEAST_SPREAD)
         elif self.params.hidden_px is not None:
             seen = seen * around_disc(seen, self.params.hidden_px)
+        elif self.optics is not None:
+            seen = self._with_phase(contrast, self.optics)
         return self._resized(seen)
 
     def ahead(self, contrast: torch.Tensor) -> torch.Tensor:
@@ -56,6 +85,21 @@ class View(nn.Module):
             return seen
         size = (self.params.side, self.params.side)
         return nn.functional.interpolate(seen, size, mode="bilinear", align_corners=False)
+
+    def _with_phase(self, contrast: torch.Tensor, optics: OpticsParams) -> torch.Tensor:
+        height, width = contrast.shape[2:]
+        if (height, width) != (optics.canvas, optics.canvas):
+            raise ParameterError(
+                f"input.optics is of canvases of {optics.canvas} px, but the images have "
+                f"{height} x {width} px",
+                "show a network of phase images of its study's canvas",
+            )
+        lit = contrast.index_select(1, self.planes)
+        found = self.recovery(lit.reshape(-1, self.recovery.directions, height, width))
+        phase: torch.Tensor = found.reshape(-1, optics.frames, height, width).to(contrast.dtype)
+        if self.params.view == "phase_alone":
+            return phase
+        return torch.cat([contrast, phase], dim=1)
 
 
 def around_disc(images: torch.Tensor, radius: float) -> torch.Tensor:
