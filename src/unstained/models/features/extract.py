@@ -49,7 +49,7 @@ class Features(nn.Module):
         names = []
         for name, values in one.items():
             count = values.reshape(1, -1).shape[1]
-            names += [name] if values.ndim == 1 else [f"{name}_{k}" for k in range(count)]
+            names += [name] if count == 1 else [f"{name}_{k}" for k in range(count)]
         if self.channels == 1:
             return tuple(names)
         return tuple(f"plane{c}_{name}" for c in range(self.channels) for name in names)

@@ -11,12 +11,14 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from unstained.models.features.morphology import Cell
 from unstained.models.features.plane import (
     STEPS,
     TINY,
     FloatArray,
+    Moments,
     blur,
     constant,
     moments,
@@ -27,16 +29,19 @@ from unstained.models.features.plane import (
 FRACTIONS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 SIGMAS: Final = (0.6, 1.0, 1.5, 2.25, 3.4, 5.0)
 LEVEL_EDGES: Final = (-2.5, -1.5, -0.75, -0.25, 0.25, 0.75, 1.5, 2.5)
+DISTANCES: Final = (1, 2, 4)
+"""Of pairs of pixels whose levels are counted together."""
 BANDS: Final = 12
 FLOOR: Final = 2.0**-30
 """Smallest share whose logarithm is taken."""
 
 
 def gradient(plane: torch.Tensor) -> torch.Tensor:
-    """Magnitude of central differences, (B, S, S)."""
-    moved = neighbours(plane, 1)
-    rows = moved[:, STEPS.index((1, 0))] - moved[:, STEPS.index((-1, 0))]
-    columns = moved[:, STEPS.index((0, 1))] - moved[:, STEPS.index((0, -1))]
+    """Magnitude of central differences, (B, S, S); the plane is 0 outside."""
+    side, padded = plane.shape[-1], F.pad(plane, (1, 1, 1, 1))
+    inner_rows, inner_columns = padded.narrow(1, 1, side), padded.narrow(2, 1, side)
+    rows = inner_columns.narrow(1, 2, side) - inner_columns.narrow(1, 0, side)
+    columns = inner_rows.narrow(2, 2, side) - inner_rows.narrow(2, 0, side)
     return 0.5 * (rows * rows + columns * columns).sqrt()
 
 
@@ -49,53 +54,72 @@ def scale_fields(plane: torch.Tensor) -> torch.Tensor:
     return torch.cat([first, finer - smooth, local], dim=1).flatten(2)
 
 
+def _moments_kept() -> dict[str, list[tuple[int, int, int]]]:
+    """Name of a feature -> its columns: moment, field of `scale_fields`, weight."""
+    bands = range(2, 2 + len(SIGMAS))
+    local = range(bands.stop, bands.stop + len(SIGMAS))
+    mean, sd, skewness, _ = range(4)
+    kept = {
+        f"{name}_{key}": [(moment, 0, weight)]
+        for weight, name in enumerate(("all", "mask", "core"))
+        for moment, key in enumerate(Moments._fields)
+    }
+    for weight, name in ((1, "mask"), (2, "core")):
+        for moment, key in ((mean, "mean"), (sd, "sd"), (skewness, "skewness")):
+            kept[f"gradient_{name}_{key}"] = [(moment, 1, weight)]
+        for moment, key in ((sd, "sd"), (skewness, "skewness")):
+            kept[f"band_{name}_{key}"] = [(moment, field, weight) for field in bands]
+    kept["local_mean"] = [(mean, field, 2) for field in local]
+    kept["local_sd"] = [(sd, field, 2) for field in local]
+    return kept
+
+
 def moment_features(plane: torch.Tensor, cell: Cell) -> dict[str, torch.Tensor]:
     """Moments of `scale_fields` in the whole plane, the mask and the core."""
     weights = torch.stack([torch.ones_like(cell.mask), cell.mask, cell.core], dim=1)
-    found = moments(scale_fields(plane), weights)
-    bands, local = 2 + len(SIGMAS), 2 + 2 * len(SIGMAS)
-    features: dict[str, torch.Tensor] = {}
-    for index, name in enumerate(("all", "mask", "core")):
-        features |= {f"{name}_{key}": v[:, 0, index] for key, v in found._asdict().items()}
-    for index, name in ((1, "mask"), (2, "core")):
-        features[f"gradient_{name}_mean"] = found.mean[:, 1, index]
-        features[f"gradient_{name}_sd"] = found.sd[:, 1, index]
-        features[f"gradient_{name}_skewness"] = found.skewness[:, 1, index]
-        features[f"band_{name}_sd"] = found.sd[:, 2:bands, index]
-        features[f"band_{name}_skewness"] = found.skewness[:, 2:bands, index]
-    features["local_mean"] = found.mean[:, bands:local, 2]
-    features["local_sd"] = found.sd[:, bands:local, 2]
-    return features
+    found = torch.stack(moments(scale_fields(plane), weights), dim=1)
+    kept = _moments_kept()
+    places = np.transpose([place for places in kept.values() for place in places])
+    flat = torch.tensor(np.ravel_multi_index(places, found.shape[1:]), device=plane.device)
+    columns = found.flatten(1).index_select(1, flat)
+    parts = torch.split(columns, [len(places) for places in kept.values()], dim=1)
+    return dict(zip(kept, parts, strict=True))
 
 
-def pair_counts(levels: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """Pairs of levels a step apart, both ways: (B, L, S, S) indicators to (B, L, L) float64."""
-    side = levels.shape[-1]
-    left, right = max(-columns, 0), side - max(columns, 0)
-    here = levels[:, :, : side - rows, left:right].flatten(2)
-    there = levels[:, :, rows:, left + columns : right + columns].flatten(2)
-    pairs = (here @ there.transpose(1, 2)).to(torch.float64)
-    return pairs + pairs.transpose(1, 2)
+def _levels_around(levels: torch.Tensor) -> torch.Tensor:
+    """How many of the first four neighbours at each of DISTANCES have each of L levels.
+
+    Args:
+        levels: (B, L, S, S) float32 indicators.
+
+    Returns:
+        (B, 3, L, N) float32; counts below 2^24 are exact whatever the order of summation.
+    """
+    side, reach = levels.shape[-1], max(DISTANCES)
+    padded = F.pad(levels, (reach, reach, reach, reach))
+    around = [
+        padded.narrow(2, reach + distance * rows, side).narrow(3, reach + distance * columns, side)
+        for distance in DISTANCES
+        for rows, columns in STEPS[:4]
+    ]
+    sums = [sum(around[k + 1 : k + 4], start=around[k]) for k in range(0, len(around), 4)]
+    return torch.stack(sums, dim=1).flatten(3)
 
 
 def cooccurrence_features(plane: torch.Tensor, cell: Cell) -> dict[str, torch.Tensor]:
     """Haralick's contrast, homogeneity, energy, entropy and correlation within the mask, (B, 3).
 
-    Distances 1, 2 and 4; the four directions are added, and each pair counts both ways.
+    At each of DISTANCES; the four directions are added, and each pair counts both ways.
     """
     edges = constant(np.array(LEVEL_EDGES), plane).reshape(-1, 1, 1)
     level = (plane.unsqueeze(1) > edges).sum(dim=1)
     level = torch.where(cell.mask.reshape(plane.shape) > 0.5, level, -1)
     count = len(LEVEL_EDGES) + 1
     codes = torch.arange(count, device=plane.device).reshape(-1, 1, 1)
-    levels = (level.unsqueeze(1) == codes).to(torch.float32)  # counts below 2^24 are exact
-    pairs = torch.stack(
-        [
-            torch.stack([pair_counts(levels, d * a, d * b) for a, b in STEPS[:4]]).sum(dim=0)
-            for d in (1, 2, 4)
-        ],
-        dim=1,
-    ).flatten(2)
+    levels = (level.unsqueeze(1) == codes).to(torch.float32)
+    here, there = levels.flatten(2).unsqueeze(1), _levels_around(levels)
+    pairs = (here @ there.transpose(2, 3)).to(torch.float64)
+    pairs = (pairs + pairs.transpose(2, 3)).flatten(2)
     share = pairs / pairs.sum(dim=2, keepdim=True).clamp_min(1.0)
     i, j = np.indices((count, count)).reshape(2, -1).astype(np.float64)
     weights = np.stack([(i - j) ** 2, 1 / (1 + (i - j) ** 2), i, i * i, i * j], axis=1)
@@ -152,11 +176,12 @@ def spectrum_features(plane: torch.Tensor) -> dict[str, torch.Tensor]:
 
 def texture_features(plane: torch.Tensor, cell: Cell) -> dict[str, torch.Tensor]:
     """Named features, (B,) or (B, n) each, of (B, S, S) contrast."""
-    field = plane.flatten(1)
+    inside = torch.stack([cell.mask, cell.core], dim=1) > 0.5
+    mask, core = quantiles(plane.flatten(1).unsqueeze(1), inside, FRACTIONS).unbind(1)
     return {
         **moment_features(plane, cell),
-        "mask_quantile": quantiles(field, cell.mask > 0.5, FRACTIONS),
-        "core_quantile": quantiles(field, cell.core > 0.5, FRACTIONS),
+        "mask_quantile": mask,
+        "core_quantile": core,
         **cooccurrence_features(plane, cell),
         **pattern_features(plane, cell),
         **spectrum_features(plane),
