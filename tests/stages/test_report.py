@@ -57,8 +57,11 @@ class Project:
             write_json(place / "registration.json", {"version": version})
         write_json(folder / "leaderboard.json", LEADERBOARD)
         write_json(folder / "decision.json", DECISION)
+        quarantine = folder / "quarantine.csv"
+        quarantine.write_text("source_file,reason,kind\nx/deck.czi,is not read,not read\n")
         self.inputs = {
             "store": inputs["store"],
+            "quarantine": quarantine,
             "audit": inputs["audit"],
             "trained": inputs["trained"],
             "results": evaluated.evaluate,
@@ -108,6 +111,8 @@ def test_the_report_names_what_it_is_made_of(project: Project, pages: Pages) -> 
     for word in ("trees", "untrained", "features control", "abc", digest, "External cells"):
         assert word in html
     assert "What untrained looks at" in html
+    assert "Acquisitions beside each other" in html
+    assert "x/deck.czi" in html
     assert "SIMULATED" not in html
     assert len(html) < 3_000_000
 

@@ -27,10 +27,16 @@ TONE_WORDS: Final[dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Text:
-    """Paragraphs."""
+    """Paragraphs.
+
+    Attributes:
+        paragraphs: of plain text.
+        links: words and address of links below them, to files beside the page.
+    """
 
     kind: ClassVar[str] = "text"
     paragraphs: tuple[str, ...]
+    links: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ STAGE = Stage(
     },
     inputs={
         "store": Input("ingest", "store"),
+        "quarantine": Input("ingest", "quarantine"),
         "audit": Input("validate", "audit"),
         "trained": Input("train", "model", every_model=True),
         "results": Input("evaluate", "result", every_model=True),
@@ -76,6 +77,8 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
     from unstained.report.page import render
     from unstained.report.study.appendix import build_page
     from unstained.report.study.findings import findings
+    from unstained.report.study.left_out import left_out_section
+    from unstained.report.study.recordings import acquisitions_section
 
     store = CellStore.open(inputs["store"])
     evaluation = read_evaluation(
@@ -88,7 +91,11 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
         params.common.seed,
     )
     section = _examples(evaluation, store, inputs["trained"], params.report.examples_per_class)
-    write_text(outputs["report"], render(build_page(evaluation, section, store.lossy)))
+    source = (
+        acquisitions_section(evaluation.audit, store, params.data.canvas),
+        left_out_section(inputs["quarantine"]),
+    )
+    write_text(outputs["report"], render(build_page(evaluation, section, store.lossy, source)))
     leaderboard, decision = read_json(inputs["leaderboard"]), read_json(inputs["decision"])
     write_text(outputs["leaderboard"], leaderboard_page(leaderboard, params.data, decision))
     name = params.register_.name_of(job.study)

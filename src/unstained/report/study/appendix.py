@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from unstained.config.study import StudyData
 from unstained.evaluation.results import Evaluation
 from unstained.report.numbers import number, percent
@@ -57,13 +59,16 @@ def glossary(data: StudyData) -> Definitions:
     return Definitions((*general, *(of_classes if data.class_names else ())))
 
 
-def build_page(evaluation: Evaluation, cells: Section, lossy: int) -> Page:
+def build_page(
+    evaluation: Evaluation, cells: Section, lossy: int, source: Sequence[Section] = ()
+) -> Page:
     """The report of a study.
 
     Args:
         evaluation: all results.
         cells: the section with example cells (`gallery`).
         lossy: cells of the store with a file that was compressed with loss.
+        source: sections on acquisitions and on what was left out.
     """
     found = findings(evaluation)
     distrust = Section(
@@ -83,6 +88,7 @@ def build_page(evaluation: Evaluation, cells: Section, lossy: int) -> Page:
         cells,
         external_section(evaluation) if classes else None,
         data_section(evaluation, lossy),
+        *source,
         Section(
             "terms",
             "Terms",
