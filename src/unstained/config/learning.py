@@ -37,7 +37,7 @@ class TrainParams(Params):
     optimiser: Literal["adamw", "adam"]
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
-    schedule: Literal["cosine", "plateau", "step", "constant"]
+    schedule: Literal["cosine", "plateau", "step", "constant", "onecycle"]
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(description="fraction of all steps")
     patience: Count = Field(description="epochs without a better validation loss before stopping")
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
@@ -46,11 +46,43 @@ class TrainParams(Params):
         description="weight of the continuous targets' loss beside the classes' loss"
     )
     class_weights: Literal["none", "balanced"]
+    sampling: Literal["natural", "balanced"] = Field(
+        default="natural",
+        description="balanced: an epoch draws as many cells of each class of the first classes "
+        "task, with replacement; cells without a class as often as there are",
+    )
+    focal: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="share of the focal loss in that of classes, the rest is log loss"
+    )
+    focal_gamma: Annotated[float, Field(ge=1, le=10)] = Field(
+        default=2.0, description="power that turns the focal loss from cells it is sure of"
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="of the log loss: what is spread evenly over the classes"
+    )
+    correlation: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="share of 1 - Pearson's r in the loss of values, each by itself"
+    )
+    correlation_cells: Annotated[int, Field(ge=3)] = Field(
+        default=8, description="cells of a batch that recorded a value, for its r to count"
+    )
+    mixup: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="share of batches in which cells and what is asked are mixed"
+    )
+    mixup_alpha: Positive = Field(default=0.5, description="of the Beta distribution of shares")
     precision: Literal["auto", "float32", "bfloat16"]
     compile: Literal["auto", "on", "off"]
     workers: Count = Field(description="data-parallel processes; the global batch stays the same")
     loading: Literal["auto", "resident", "stream"]
     augment: AugmentParams
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainParams:
+        if self.class_weights == self.sampling == "balanced":
+            raise ValueError("classes are balanced once: by class_weights or by sampling")
+        if self.mixup > 0 and self.workers > 1:
+            raise ValueError("mixup mixes cells of one process: set workers to 1")
+        return self
 
 
 class Range(Params):

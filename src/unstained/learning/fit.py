@@ -203,6 +203,10 @@ def _training(
             f"{min(train.batch_size, len(problem.train))} cells",
             "lower train.workers or raise train.batch_size",
         )
+    if train.sampling == "balanced" and not problem.tasks.classes:
+        raise TrainingError(
+            "train.sampling is balanced, but no task has classes", "set train.sampling to natural"
+        )
     network = _fresh(problem, model, seed)
     compute = choose_compute(train, group)
     return Training(network, problem, train, seed, group, compute, checkpoints)

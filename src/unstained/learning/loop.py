@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -26,9 +27,10 @@ from unstained.learning.checkpoint import Checkpoint, CheckpointStore
 from unstained.learning.compute import Compute
 from unstained.learning.distributed import Group
 from unstained.learning.ema import AveragedNetwork
-from unstained.learning.objective import Objective, balances
+from unstained.learning.mixup import draw_mixture
+from unstained.learning.objective import Losses, Objective, balances
 from unstained.learning.optimiser import build_optimiser, optimiser_tensors, set_learning_rate
-from unstained.learning.order import epoch_batches, share_of, window_steps
+from unstained.learning.order import balanced_cells, epoch_batches, share_of, window_steps
 from unstained.learning.problem import Problem
 from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.schedule import Schedule
@@ -82,7 +84,9 @@ class Training:
         truth = torch.from_numpy(problem.train.truth)
         balance = balances(problem.tasks, truth, train.class_weights)
         self.truth = truth.to(compute.device)
-        self.objective = Objective(problem.tasks, train.target_weight, balance).to(compute.device)
+        losses = Losses.of(train)
+        objective = Objective(problem.tasks, train.target_weight, balance, losses)
+        self.objective = objective.to(compute.device)
         self.losses = torch.zeros(self.steps, device=compute.device)
         self.best = {k: v.clone() for k, v in self.average.network.state_dict().items()}
         self.progress = Progress()
@@ -155,9 +159,7 @@ class Training:
     def _train_epoch(self, advance: Callable[[int], None]) -> None:
         progress, start = self.progress, time.monotonic()
         self.network.train()
-        batches = epoch_batches(
-            len(self.problem.train), self.train.batch_size, self.window, self.seed, progress.epoch
-        )[progress.step :]
+        batches = self._batches(progress.epoch)[progress.step :]
         shares = [share_of(batch, self.group.rank, self.group.world) for batch in batches]
         own = [batch[slice(*share)] for batch, share in zip(batches, shares, strict=True)]
         contrasts = self.source.contrasts(own, self.window)
@@ -174,6 +176,17 @@ class Training:
         self._check_losses()
         self.seconds += time.monotonic() - start
 
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        """Positions of the training cells of every global batch of an epoch."""
+        cells, train, seed = self.problem.train, self.train, self.seed
+        batches = epoch_batches(len(cells), train.batch_size, self.window, seed, epoch)
+        if train.sampling == "natural":
+            return batches
+        tasks = self.problem.tasks
+        labels = cells.truth[:, tasks.truth_columns[tasks.classes[0].name].start]
+        drawn = balanced_cells(labels, seed, epoch)
+        return [drawn[batch] for batch in batches]
+
     def _step(self, batch: np.ndarray, share: tuple[int, int], contrast: torch.Tensor) -> None:
         """One optimiser step on this worker's `share` of the global `batch`."""
         progress, train = self.progress, self.train
@@ -184,12 +197,16 @@ class Training:
         contrast = augment(
             contrast, draws.share(*share), train.augment, self.problem.scale, self.swaps
         )
+        mixture = draw_mixture(train, len(contrast), self.seed, progress.epoch, progress.step)
+        if mixture is not None:
+            contrast = mixture.images(contrast)
         index = torch.from_numpy(batch[slice(*share)]).to(self.compute.device)
         counters = (progress.epoch, progress.step, self.group.rank)
         seed_torch(self.seed, Purpose.DROPOUT, *counters)
         with self.compute.autocast():
             outputs = self.network(contrast.contiguous(memory_format=torch.channels_last))
-        parts = self.objective.parts(outputs, self.truth[index])
+        loss, truth = partial(self.objective.parts, outputs), self.truth[index]
+        parts = loss(truth) if mixture is None else mixture.parts(loss, truth, self.problem.tasks)
         terms = len(parts.sums)
         everyone = self.group.sum(torch.cat([parts.sums.detach(), parts.weights]))
         self.optimiser.zero_grad(set_to_none=True)

@@ -13,9 +13,10 @@ from typing import Literal
 
 import torch
 
+from unstained.config.learning import TrainParams
 from unstained.models.outputs import Outputs
 from unstained.tasks import value
-from unstained.tasks.classes import Classes
+from unstained.tasks.classes import PLAIN, Blend, Classes
 from unstained.tasks.study import Tasks
 from unstained.tasks.value import Value
 
@@ -60,6 +61,28 @@ class Term:
         return self.loss(found[:, self.columns].float(), truth[:, self.truth])
 
 
+@dataclass(frozen=True)
+class Losses:
+    """What the losses of tasks are made of.
+
+    Attributes:
+        classes: of a cell's class.
+        correlation: share of 1 - Pearson's r in the loss of values.
+        least: cells that an r needs.
+    """
+
+    classes: Blend = PLAIN
+    correlation: float = 0.0
+    least: int = 8
+
+    @classmethod
+    def of(cls, train: TrainParams) -> Losses:
+        """As params.yaml says."""
+        blend = Blend(train.focal, train.focal_gamma, train.label_smoothing)
+        plain = not train.focal and not train.label_smoothing
+        return cls(PLAIN if plain else blend, train.correlation, train.correlation_cells)
+
+
 class Objective:
     """The loss of a study's tasks.
 
@@ -67,15 +90,21 @@ class Objective:
         tasks: what is learnt.
         balance: classes task -> (K,) weight of each class; without an entry all weigh 1.
         target_weight: of the values that have no weight of their own, together one mean.
+        losses: what they are made of.
 
     Attributes:
-        terms: one a task, in order; values without a weight share the first one's.
+        terms: one a task, in order; values without a weight share the first one's, and have a
+            second one where correlation is part of their loss.
     """
 
     def __init__(
-        self, tasks: Tasks, target_weight: float, balance: Mapping[str, torch.Tensor] | None = None
+        self,
+        tasks: Tasks,
+        target_weight: float,
+        balance: Mapping[str, torch.Tensor] | None = None,
+        losses: Losses = Losses(),  # frozen
     ) -> None:
-        self.tasks, self.target_weight = tasks, target_weight
+        self.tasks, self.target_weight, self.losses = tasks, target_weight, losses
         self.balance = {
             task.name: (balance or {}).get(task.name, torch.ones(task.width))
             for task in tasks.classes
@@ -85,7 +114,7 @@ class Objective:
     def to(self, device: torch.device | str) -> Objective:
         """The same on another device."""
         moved = {name: weights.to(device) for name, weights in self.balance.items()}
-        return Objective(self.tasks, self.target_weight, moved)
+        return Objective(self.tasks, self.target_weight, moved, self.losses)
 
     def _terms(self) -> list[Term]:
         tasks, terms = self.tasks, []
@@ -93,18 +122,29 @@ class Objective:
         for task in tasks.all:
             columns, truth = tasks.head_columns[task.name], tasks.truth_columns[task.name]
             if isinstance(task, Classes):
-                loss: Loss = partial(task.loss, balance=self.balance[task.name])
+                balance = self.balance[task.name]
+                loss: Loss = partial(task.loss, balance=balance, blend=self.losses.classes)
                 terms.append(Term(task.params.weight, task.head, columns, truth, loss))
             elif not isinstance(task, Value):
                 terms.append(Term(task.params.weight, task.head, columns, truth, task.loss))
             elif task.params.weight is not None:
-                terms.append(Term(task.params.weight, task.head, columns, truth, value.loss))
+                terms += self._of_values(task.params.weight, columns, truth)
             elif task is shared[0]:
                 heads = [tasks.head_columns[one.name].start for one in shared]
                 truths = [tasks.truth_columns[one.name].start for one in shared]
-                places = (_compact(heads), _compact(truths))
-                terms.append(Term(self.target_weight, task.head, *places, value.loss))
+                terms += self._of_values(self.target_weight, _compact(heads), _compact(truths))
         return terms
+
+    def _of_values(self, weight: float, columns: Columns, truth: Columns) -> list[Term]:
+        """The terms of values that share a weight."""
+        share, least = self.losses.correlation, self.losses.least
+        if share == 0:
+            return [Term(weight, Value.head, columns, truth, value.loss)]
+        r: Loss = partial(value.correlation_loss, least=least)
+        return [
+            Term(weight * (1 - share), Value.head, columns, truth, value.loss),
+            Term(weight * share, Value.head, columns, truth, r),
+        ]
 
     def parts(self, outputs: Outputs, truth: torch.Tensor) -> LossParts:
         """Sums of the losses in float32.

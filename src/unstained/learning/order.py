@@ -61,6 +61,28 @@ def epoch_batches(
     return [order[step * batch_size : (step + 1) * batch_size] for step in range(steps)]
 
 
+def balanced_cells(labels: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """Cells of an epoch in which every class has the same chance, drawn with replacement.
+
+    Statistics of the training cells (means of values, contrast) are those of the cells as they are:
+    only the order of an epoch is drawn here.
+
+    Args:
+        labels: (N,) class numbers, NaN where unknown; such cells keep their share.
+        seed: of the run.
+        epoch: from 0.
+
+    Returns:
+        (N,) ascending positions, some repeated.
+    """
+    known = np.isfinite(labels)
+    chance = np.ones(len(labels))
+    _, number, counts = np.unique(labels[known], return_inverse=True, return_counts=True)
+    chance[known] = known.sum() / (len(counts) * counts[number])
+    random = host_generator(seed, Purpose.SAMPLE, epoch)
+    return np.sort(random.choice(len(labels), len(labels), p=chance / chance.sum()))
+
+
 def share_of(batch: np.ndarray, rank: int, world: int) -> tuple[int, int]:
     """Start and stop of the part of a global batch that worker `rank` of `world` takes."""
     return len(batch) * rank // world, len(batch) * (rank + 1) // world

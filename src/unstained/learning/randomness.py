@@ -22,6 +22,8 @@ class Purpose(IntEnum):
     NOISE = 3
     DROPOUT = 4
     SUBSET = 5
+    SAMPLE = 6
+    MIX = 7
 
 
 def counter_seed(seed: int, purpose: Purpose, *counters: int) -> int:

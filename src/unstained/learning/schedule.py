@@ -17,6 +17,10 @@ STEP_EPOCHS: Final = 7
 PLATEAU_PATIENCE: Final = 5
 """Epochs without progress before schedule `plateau` decays (CG-RecNet, table 2)."""
 DECAY: Final = 0.1
+CYCLE_START: Final = 25.0
+"""Peak of schedule `onecycle` over its first rate."""
+CYCLE_END: Final = 1e4
+"""First rate of schedule `onecycle` over its last."""
 PLATEAU_THRESHOLD: Final = 1e-4
 """Relative improvement of the validation loss that counts as progress."""
 
@@ -73,3 +77,26 @@ class Schedule:
                 return peak * ramp * plateau.factor
             case "constant":
                 return peak * ramp
+            case "onecycle":
+                return one_cycle(step, total, self.train.warmup, peak)
+
+
+def one_cycle(step: int, total: int, rising: float, peak: float) -> float:
+    """Half a cosine up to the peak, half a cosine down (Smith & Topin 2018), as torch's OneCycleLR.
+
+    Momentum is not cycled.
+
+    Args:
+        step: from 0.
+        total: steps.
+        rising: fraction of the steps on which the rate rises.
+        peak: highest rate; the first is peak / 25, the last a ten-thousandth of that.
+    """
+    top, last = rising * total - 1, total - 1
+    first = peak / CYCLE_START
+    if step <= top and top > 0:
+        low, high, done = first, peak, step / top
+    else:
+        top = max(top, 0)
+        low, high, done = peak, first / CYCLE_END, (step - top) / max(last - top, 1)
+    return high + (low - high) / 2 * (1 + math.cos(math.pi * done))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -14,6 +14,34 @@ from unstained.statistics.metric import Metric, class_metric
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A cell's loss: f (1 - p)^gamma CE + (1 - f) CE_s, with CE = -log p of its class.
+
+    The focal part (Lin et al. 2017) takes p from the network alone: weights of classes multiply the
+    whole afterwards, they do not pretend that it is surer. CE_s is against labels smoothed by s.
+
+    Attributes:
+        focal: f. gamma: of the focal part, at least 1. smoothing: s.
+    """
+
+    focal: float = 0.0
+    gamma: float = 2.0
+    smoothing: float = 0.0
+
+    def of(self, each: torch.Tensor, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """(B,) losses from cross entropies (B,), logits (B, K) and labels (B,)."""
+        import torch.nn.functional as F
+
+        smooth = F.cross_entropy(outputs, labels, reduction="none", label_smoothing=self.smoothing)
+        sure = (-each).exp()
+        return self.focal * (1 - sure) ** self.gamma * each + (1 - self.focal) * smooth
+
+
+PLAIN: Final = Blend()
+"""Cross entropy alone."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +101,19 @@ class Classes:
         return np.array(found, np.float64)[:, None]
 
     def loss(
-        self, outputs: torch.Tensor, truth: torch.Tensor, balance: torch.Tensor
+        self,
+        outputs: torch.Tensor,
+        truth: torch.Tensor,
+        balance: torch.Tensor,
+        blend: Blend = PLAIN,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sum of weighted cross entropies and sum of their weights; unknown classes weigh nothing.
+        """Sum of weighted losses and sum of their weights; unknown classes weigh nothing.
 
         Args:
             outputs: (B, K) float32 logits.
             truth: (B, 1) class numbers, NaN where unknown.
             balance: (K,) weight of each class.
+            blend: what a cell's loss is made of; by default its cross entropy.
         """
         import torch
         import torch.nn.functional as F
@@ -88,6 +121,8 @@ class Classes:
         known = ~truth[:, 0].isnan()
         labels = torch.where(known, truth[:, 0], 0.0).long()
         each = F.cross_entropy(outputs, labels, reduction="none")
+        if blend != PLAIN:
+            each = blend.of(each, outputs, labels)
         weight = torch.where(known, balance[labels], 0.0)
         return (weight * each).sum(), weight.sum()
 

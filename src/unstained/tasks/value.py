@@ -1,10 +1,10 @@
-"""One number: smooth L1 on standardised values, mapped back to the value's own scale."""
+"""One number: smooth L1 on standardised values, or correlation, mapped back to its own scale."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from unstained.statistics.metric import VALUE_METRICS, Metric
 
 if TYPE_CHECKING:
     import torch
+
+
+LEAST_SPREAD: Final = 1e-8
+"""Product of sums of squares below which a value counts as constant."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,33 @@ def loss(outputs: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torc
     wanted = torch.where(observed, truth, 0.0)
     found = torch.where(observed, outputs, 0.0)
     return F.smooth_l1_loss(found, wanted, reduction="sum"), observed.sum().to(outputs.dtype)
+
+
+def correlation_loss(
+    outputs: torch.Tensor, truth: torch.Tensor, least: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum over values of 1 - Pearson's r within the batch, and how many values count.
+
+    Each value has an r of its own, over the cells that recorded it; one that fewer than `least`
+    cells recorded, or all alike, counts nothing. Pooled over values, r would reward telling them
+    apart, which their means do.
+
+    Args:
+        outputs: (B, M) float32 in standardised units.
+        truth: (B, M) standardised; NaN where not recorded.
+        least: cells.
+    """
+    import torch
+
+    observed = ~truth.isnan()
+    count = observed.sum(dim=0)
+
+    def centred(values: torch.Tensor) -> torch.Tensor:
+        there = torch.where(observed, values, 0.0)
+        return torch.where(observed, there - there.sum(dim=0) / count.clamp_min(1), 0.0)
+
+    found, wanted = centred(outputs), centred(truth)
+    spread = found.square().sum(dim=0) * wanted.square().sum(dim=0)
+    r = (found * wanted).sum(dim=0) / (spread + LEAST_SPREAD).sqrt()
+    counts = (count >= least) & (wanted.square().sum(dim=0) > LEAST_SPREAD)
+    return torch.where(counts, 1.0 - r, 0.0).sum(), counts.sum().to(outputs.dtype)
