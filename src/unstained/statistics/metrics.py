@@ -116,6 +116,21 @@ def macro_f1(confusion: Floats) -> Floats:
     return macro(f1(confusion))
 
 
+def f1_is_possible(precision: float, recall: float, f1: float, *, rounding: float = 0.0) -> bool:
+    """Whether macro averages fit together: macro-F1 is at most the mean of the other two.
+
+    A class's F1 is the harmonic mean of its precision and recall, so at most their arithmetic mean;
+    means over classes keep the order.
+
+    Args:
+        precision: macro-averaged.
+        recall: macro-averaged.
+        f1: macro-averaged.
+        rounding: by how much each of them may be off.
+    """
+    return f1 - (precision + recall) / 2 <= 2 * rounding + 1e-9
+
+
 DECISION_METRICS: Final[dict[str, Callable[[Floats], Floats]]] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,

@@ -28,6 +28,7 @@ from unstained.report.baselines.differences import fold_table_block
 from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.baselines.figures_section import figures_section
 from unstained.report.baselines.frame import comparison_page
+from unstained.report.baselines.hybrid_section import hybrid_section
 from unstained.report.numbers import decimal, p_value
 from unstained.report.page import (
     Block,
@@ -97,7 +98,7 @@ def build_page(
         _classes(contest, data),
         figures_section(contest, data),
         cost_section(contest, METRIC),
-        _paper() if _is_the_papers(data) else None,
+        _paper() if _is_the_papers(data) else hybrid_section(models_table(contest), data),
         origin_section(provenance),
     ]
     return comparison_page(data, sections, simulated)
