@@ -7,6 +7,11 @@ lets them pass.
 
 from __future__ import annotations
 
+from typing import Final
+
+MADE_AGAIN: Final = "`dvc repro` makes it again, and `unstained grid` what is a replicate's"
+"""What to do about something in runs/ that is missing, damaged or not of this run."""
+
 
 class UnstainedError(Exception):
     """A failure with a remedy.

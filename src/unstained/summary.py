@@ -57,7 +57,7 @@ def print_summary(root: Path) -> None:
         console.print()
     for study in sorted(project.studies.keys() - set(project.active)):
         console.print(
-            f"{study}: not run; name its images with: unstained source {study} PATH",
+            f"{study}: not run; name its images with `unstained source {study} PATH`",
             highlight=False,
             soft_wrap=True,
         )

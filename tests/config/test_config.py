@@ -135,7 +135,7 @@ def test_the_remedy_of_an_active_study_without_a_source_helps(project: Path) -> 
     edit(params_file, "active", value=["nsc", "cellcycle"])
     with pytest.raises(ParameterError, match="'cellcycle' has no source") as error:
         load_params(params_file)
-    assert error.value.remedy == "run: unstained source cellcycle PATH"
+    assert error.value.remedy == "run `unstained source cellcycle PATH`"
     (project / "images").mkdir()
     set_source(params_file, "cellcycle", str(project / "images"))
     assert load_params(params_file).active == ("nsc", "cellcycle")

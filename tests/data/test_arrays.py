@@ -46,7 +46,7 @@ def cells(source: Path, data: StudyData) -> list[Cell]:
     ]
     refused = [outcome for outcome in found if isinstance(outcome, Refused)]
     if refused:
-        raise refused[0].error()
+        raise refused[0].error(source)
     return [outcome for outcome in found if isinstance(outcome, Cell)]
 
 

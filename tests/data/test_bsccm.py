@@ -215,7 +215,7 @@ def test_a_damaged_cell_is_refused_alone(
     found = outcomes(folder)
     (refused,) = (one for one in found if isinstance(one, Refused))
     with pytest.raises(UnstainedError, match=reason):
-        raise refused.error()
+        raise refused.error(folder)
     assert len(found) == len(CELLS)
 
 

@@ -152,8 +152,10 @@ LAYOUTS = {
         write_photographs, 3, "blood", SMEARS | {"canvas": 20}, moved="Annotations/cell_0.xml"
     ),
     "pictures": Layout(write_pictures, 5, "blood", SMEARS),
-    "cif": Layout(write_cifs, 5, "nsc", CIF),
-    "arrays": Layout(write_arrays, 5, "nsc", ARRAYS),
+    "cif": Layout(
+        write_cifs, 5, "nsc", CIF, moved="zzz/tube.cif, by its name and its folder's, matches"
+    ),
+    "arrays": Layout(write_arrays, 5, "nsc", ARRAYS, moved="zzz/M1.rtdc matches no class"),
     "bsccm": Layout(write_slides, 4, "nsc", SLIDES, "holds no BSCCM_index.csv", moved=""),
 }
 
@@ -368,7 +370,7 @@ def test_an_empty_source_and_an_unknown_directory_are_refused(
     with pytest.raises(SourceError, match=layout.moved):
         for acquisition in reader.acquisitions():
             for refused in reader.items(acquisition).refused:
-                raise refused.error()
+                raise refused.error(copy)
 
 
 def test_readers_import_neither_torch_nor_pandas() -> None:

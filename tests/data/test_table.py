@@ -240,7 +240,7 @@ def test_rows_without_a_file_of_their_own_are_refused(
     refused = refusals(data, source)
     assert len(refused) == len(said)
     for one, begin in zip(refused, said, strict=True):
-        assert one.error().message.startswith(begin)
+        assert one.error(source).message.startswith(f"{source}/{begin}")
     reader = open_reader(data, source)
     listings: list[Listing] = [reader.items(one) for one in reader.acquisitions()]
     assert sum(listing.cells or 0 for listing in listings) == len(rows)

@@ -25,7 +25,10 @@ REQUIRED_FILES: Final = (MODEL_FILE, CARD_FILE, GOLDEN_FILE, CALIBRATION_FILE)
 CARD_FORMAT: Final = 2
 """Format of card.json; raised when older code could not read it. 2: calibration by task."""
 
-REMEDY: Final = "do not use this copy; fetch the artifact again or run `unstained run export`"
+REMEDY: Final = (
+    "do not use this copy: fetch it again; `dvc repro` makes again what lies in runs/, and "
+    "registers again a version that was deleted in MLflow for its damage"
+)
 
 
 def seal_artifact(directory: Path) -> str:

@@ -26,7 +26,7 @@ from unstained.artifact.padding import padding_rule
 from unstained.artifact.parity import BATCHES, Parity
 from unstained.artifact.quantise import METHOD, Int8Verdict
 from unstained.config.study import StudyData
-from unstained.errors import StageInputError
+from unstained.errors import MADE_AGAIN, StageInputError
 from unstained.files import file_sha256, read_json
 from unstained.models.trained import ModelSpec
 from unstained.tasks.classes import Classes
@@ -100,15 +100,13 @@ def read_calibrations(path: Path, tasks: Tasks) -> dict[str, Calibration]:
             for task in tasks.classes
         }
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        raise StageInputError(
-            f"{path} is missing or no calibration", "run `evaluate` again"
-        ) from None
+        raise StageInputError(f"{path} is missing or no calibration", MADE_AGAIN) from None
     for task in tasks.classes:
         if len(found[task.name].thresholds) != task.width:
             raise StageInputError(
                 f"{path} holds {len(found[task.name].thresholds)} thresholds for {task.width} "
-                "classes",
-                "run `evaluate` again: the model or the study has changed",
+                "classes: the model or the study has changed",
+                MADE_AGAIN,
             )
     return found
 

@@ -32,6 +32,8 @@ Exporter = Literal["dynamo", "legacy"]
 EXPORTERS: Final[tuple[Exporter, ...]] = ("dynamo", "legacy")
 """In the order in which they are tried."""
 
+LOCKED_TORCH: Final = "use the locked version of torch: `make setup`"
+
 EXAMPLE_SHAPE: Final = (3, 61, 47)
 """Batch, height and width that the graph is traced with: unequal, none of them 1."""
 
@@ -139,7 +141,7 @@ def _dynamo(
         optimize=False,
     )
     if program is None:
-        raise ExportError("torch.onnx.export returned nothing", "use the locked version of torch")
+        raise ExportError("torch.onnx.export returned nothing", LOCKED_TORCH)
     _shrink(program.model)
     program.optimize()  # folds batch norms into convolutions, among many rules
     return program.model_proto
@@ -184,7 +186,8 @@ def _legacy(
     for node in model.graph.node:
         if INPUT_NAME in node.input and node.op_type not in ("Cast", "Shape"):
             raise ExportError(
-                f"the traced graph uses raw counts in {node.op_type}", "use the dynamo exporter"
+                f"the traced graph uses raw counts in {node.op_type}",
+                LOCKED_TORCH,
             )
     model.graph.input[0].type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(dtype)
     return model

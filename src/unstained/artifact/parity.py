@@ -71,7 +71,9 @@ def compare(
         ExportError: there is no cell.
     """
     if not cells:
-        raise ExportError("parity needs test cells, and there are none", "check split.fractions")
+        raise ExportError(
+            "parity needs test cells, and there are none", "raise the last of split.fractions"
+        )
     session, white = open_session(path), graph.preprocess.white
     spread = graph.target_std.numpy()
     worst = dict.fromkeys(graph.output_names, 0.0)
@@ -109,7 +111,7 @@ def require(parity: Parity, what: str) -> None:
         f"{what} does not reproduce the trained model: decisions are {decisions}; largest "
         f"differences: {differences}; of a cell alone and in a batch {parity.alone:.2g}; allowed "
         f"{parity.tolerance:.2g}",
-        "use the locked versions of torch and onnxruntime, or another export.opset",
+        "use the locked versions of torch and onnxruntime (`make setup`), or another export.opset",
     )
 
 

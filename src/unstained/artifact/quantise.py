@@ -127,7 +127,8 @@ def quantise(
     """
     if not calibration:
         raise ExportError(
-            "quantisation needs validation cells, and there are none", "check split.fractions"
+            "quantisation needs validation cells, and there are none",
+            "raise the second of split.fractions",
         )
     source = onnx.load(model)
     # The pre-processing that the quantiser asks for, folding batch norms, the exporter has done.

@@ -31,7 +31,7 @@ from unstained.config.export import ExportParams
 from unstained.config.study import StudyData
 from unstained.config.tasks import TaskParams
 from unstained.data.store.cell_store import CellStore
-from unstained.errors import StageInputError
+from unstained.errors import MADE_AGAIN, StageInputError
 from unstained.files import file_sha256, write_json
 from unstained.models.trained import TrainedModel
 from unstained.tasks.study import Tasks
@@ -200,19 +200,22 @@ def take_cells(store: CellStore, rows: np.ndarray, most: int, data: StudyData) -
     )
 
 
-def check_fit(trained: TrainedModel, store: CellStore, data: StudyData, remedy: str) -> None:
+def check_fit(trained: TrainedModel, store: CellStore, data: StudyData) -> None:
     """Refuse a model of other cells or classes.
 
     Raises:
-        StageInputError: naming what differs, with the given remedy.
+        StageInputError: naming what differs.
     """
     spec = trained.spec
     if spec.data_digest != store.digest:
-        raise StageInputError("the model was trained on other cells than the store holds", remedy)
+        raise StageInputError(
+            "the model was trained on other cells than the store holds", MADE_AGAIN
+        )
     known, wanted = (_asked(tasks) for tasks in (spec.tasks, data.tasks))
     if known != wanted:
         raise StageInputError(
-            f"the model knows {'; '.join(known)}; the study asks for {'; '.join(wanted)}", remedy
+            f"the model knows {'; '.join(known)}; the study asks for {'; '.join(wanted)}",
+            MADE_AGAIN,
         )
 
 

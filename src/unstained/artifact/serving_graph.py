@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from unstained.errors import ExportError
+from unstained.errors import MADE_AGAIN, ExportError
 from unstained.imaging.preprocess import Preprocess
 from unstained.models.trained import TrainedModel
 from unstained.tasks.classes import Classes
@@ -40,7 +40,7 @@ class ServingGraph(nn.Module):
                 raise ExportError(
                     f"the calibration's temperature of {task.name} is {temperatures[task.name]}; "
                     "it must be positive",
-                    "run `evaluate` again",
+                    MADE_AGAIN,
                 )
             value = torch.tensor(float(temperatures[task.name]))
             self.register_buffer(_temperature(number), value)

@@ -182,7 +182,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise UnstainedError(
             f"this environment lacks the package {error.name}, which serving needs",
-            "install the locked one: make setup",
+            "install the locked one: `make setup`",
         ) from error
 
     from unstained.operations import beside_the_ledger

@@ -46,7 +46,9 @@ def read_document(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParameterError(
-            f"{path} does not exist", "run from the project's root, or name it with --params"
+            f"{path} does not exist",
+            "work in the project's directory, or name another file: "
+            "`unstained run STAGE STUDY --params FILE`",
         ) from None
     return parse_document(text, str(path))
 

@@ -237,7 +237,7 @@ class ProjectParams:
         if self.studies[study].data.source is None:
             raise ParameterError(
                 f"{self.composition.document.name}: active: {study!r} has no source",
-                f"run: unstained source {study} PATH",
+                f"run `unstained source {study} PATH`",
             )
         recipe = self.studies[study].recipes[self.recipe]
         recipe.sections()

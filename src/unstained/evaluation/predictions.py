@@ -12,7 +12,7 @@ import numpy as np
 from unstained.config.study import StudyData
 from unstained.data.canvas import iter_canvases, load_canvases
 from unstained.data.store.cell_store import CellStore
-from unstained.errors import StageInputError
+from unstained.errors import MADE_AGAIN, StageInputError
 from unstained.models.trained import TrainedModel, load_trained
 from unstained.predictions import (
     ONLY,
@@ -92,7 +92,8 @@ def select_cells(store: CellStore, part: np.ndarray, data: StudyData) -> Cells:
     for name in ("val", "test"):
         if not (part == name).any():
             raise StageInputError(
-                f"the split has no {name} cells", "raise its fraction in split.fractions"
+                f"the split has no {name} cells",
+                "raise its share in split.fractions (train, val, test)",
             )
     return cells_at(store, rows, part, data)
 
@@ -164,7 +165,7 @@ def load_model(directory: Path, store: CellStore, data: StudyData) -> TrainedMod
         if found != value:
             raise StageInputError(
                 f"{directory} was trained for {name} {found}, the store and parameters say {value}",
-                "run the train stage again",
+                MADE_AGAIN,
             )
     if torch.cuda.is_available():
         trained.network.cuda()

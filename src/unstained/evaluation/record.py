@@ -22,7 +22,7 @@ from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.config.tasks import TaskParams
 from unstained.data.store.cell_store import CellStore
-from unstained.errors import StageInputError
+from unstained.errors import MADE_AGAIN, StageInputError
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.results import PER_CELL, Evaluation, ModelResult, best_first
 from unstained.files import read_json
@@ -103,7 +103,7 @@ def _cells(found: Predictions, store: CellStore, data: StudyData) -> Cells:
     if missing:
         raise StageInputError(
             f"the predictions hold the cell {missing[0]}, which the store lacks",
-            "run the stage evaluate again",
+            MADE_AGAIN,
         )
     return Cells(
         rows=np.array([places[name] for name in found.cell_id], np.int64),
@@ -117,9 +117,7 @@ def _cells(found: Predictions, store: CellStore, data: StudyData) -> Cells:
 def _truth(found: Predictions, task: TaskParams) -> np.ndarray:
     said = found.of_task(task)
     if said is None:
-        raise StageInputError(
-            f"the table of predictions lacks the task {task.name}", "run the stage evaluate again"
-        )
+        raise StageInputError(f"the table of predictions lacks the task {task.name}", MADE_AGAIN)
     return said.truth
 
 

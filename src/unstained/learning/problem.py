@@ -163,7 +163,7 @@ def _check_truth(tasks: Tasks, truth: np.ndarray) -> None:
         if not len(known):
             raise TrainingError(
                 f"no training cell has a truth of {task.name}",
-                "remove the task from the study, or add cells that recorded it",
+                "take the task out of studies.<study>.data.tasks, or add cells that recorded it",
             )
         if isinstance(task, Classes):
             present = np.bincount(known[:, 0].astype(np.int64), minlength=task.width) > 0
@@ -172,7 +172,7 @@ def _check_truth(tasks: Tasks, truth: np.ndarray) -> None:
                 raise TrainingError(
                     f"no training cell belongs to: {', '.join(missing)}",
                     "raise tune.max_cells or split.fractions, add cells of it that are not "
-                    "external, or remove the class from the study",
+                    "external, or take the class out of studies.<study>.data.tasks",
                 )
 
 

@@ -69,9 +69,7 @@ class Course:
             TrainingError: the objective returned without any report.
         """
         if not self.epochs:
-            raise TrainingError(
-                f"trial {self.trial} reported no loss", "give it at least one epoch to run"
-            )
+            raise TrainingError(f"trial {self.trial} reported no loss", "raise tune.epochs")
         state: State = "pruned" if self.pruned else "completed"
         return TrialRecord(
             trial=self.trial,

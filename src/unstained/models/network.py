@@ -85,7 +85,7 @@ class Network(nn.Module, ABC):
             raise ParameterError(
                 f"{type(self).__name__} needs images of at least {self.smallest} x {self.smallest} "
                 f"px, not {height} x {width}",
-                "raise the study's canvas, or leave this model out",
+                "raise studies.<study>.data.canvas, or leave this model out of `models`",
             )
         return seen.expand(-1, self.images, -1, -1)
 

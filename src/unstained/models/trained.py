@@ -21,7 +21,7 @@ from unstained import __version__
 from unstained.config.base import Params, parse
 from unstained.config.models import ModelParams
 from unstained.config.tasks import TaskParams
-from unstained.errors import IntegrityError, StageInputError
+from unstained.errors import MADE_AGAIN, IntegrityError, StageInputError
 from unstained.files import file_sha256, read_json, whole_directory, write_json
 from unstained.imaging.axes import Axes
 from unstained.models.build import bare_model
@@ -179,12 +179,12 @@ def load_trained(directory: Path) -> TrainedModel:
     description, weights = _description(directory / DESCRIPTION), directory / WEIGHTS
     spec = description.spec
     if not weights.exists():
-        raise StageInputError(f"{weights} does not exist", "run `train` again")
+        raise StageInputError(f"{weights} does not exist", MADE_AGAIN)
     found = file_sha256(weights)
     if found != description.weights_sha256:
         raise IntegrityError(
             f"{weights} has digest {found}, but {DESCRIPTION} records {description.weights_sha256}",
-            "the file was changed or damaged; run `train` again or restore the directory",
+            f"restore the directory, or: {MADE_AGAIN}",
         )
     network = bare_model(spec.model, spec.asked.logits, spec.asked.targets, spec.axes.planes)
     try:
@@ -192,7 +192,7 @@ def load_trained(directory: Path) -> TrainedModel:
     except RuntimeError as error:
         raise IntegrityError(
             f"the weights in {weights} do not fit {DESCRIPTION}: {error}",
-            "the two files are not from the same run; run `train` again",
+            f"the two files are not from the same run: {MADE_AGAIN}",
         ) from None
     return TrainedModel(network.eval(), spec)
 
@@ -202,13 +202,11 @@ def _description(path: Path) -> Description:
     try:
         content = read_json(path)
     except (FileNotFoundError, ValueError):
-        raise StageInputError(
-            f"{path} is missing or no JSON", "run `train` again, or name a trained model"
-        ) from None
+        raise StageInputError(f"{path} is missing or no JSON", MADE_AGAIN) from None
     version = content.get("format") if isinstance(content, dict) else None
     if version != FORMAT:
         raise StageInputError(
             f"{path} has format {version!r}; this version of unstained reads format {FORMAT}",
-            "train the model again, or use the version of unstained that wrote it",
+            f"use the version of unstained that wrote it, or: {MADE_AGAIN}",
         )
     return parse(Description, content, str(path))

@@ -44,5 +44,5 @@ def outcome_text(study: str, started: Started) -> str:
     lines += [f"contact sheet: {started.sheet}", ""]
     others = [name for name in started.active if name != study]
     beside = f" beside {listed(others)}; `active` in params.yaml says which" if others else ""
-    lines.append(f"Look at the contact sheet, then: make repro (it runs {study}{beside})")
+    lines.append(f"Look at the contact sheet, then: `make repro` (it runs {study}{beside})")
     return "\n".join(lines)

@@ -150,7 +150,7 @@ def _write(
 ) -> Started:
     """Write the section, the table and the contact sheet; params.yaml last, and only when valid."""
     params_file = root / "params.yaml"
-    comment = f"by `unstained init`; {draft.decisions_of('pixels')}"
+    comment = f"by unstained init; {draft.decisions_of('pixels')}"
     section = render(study, draft.data, draft.more, comment)
     text = with_section(params_file.read_text(encoding="utf-8"), study, section)
     active = list(dict.fromkeys([*project.active, study]))

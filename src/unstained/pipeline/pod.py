@@ -146,7 +146,8 @@ def nominate_in_pod(given: Mapping[str, Any]) -> None:
         newest = [v for v in versions if v.model == model and not v.is_replicate][-1:]
         if not newest:
             raise RegistryError(
-                f"{name} has no version of the model {given['model']!r}", "train it first"
+                f"{name} has no version of the model {given['model']!r}",
+                "register one by the pipeline training: `unstained pipeline submit training`",
             )
         place = Path(given["registration"].path) / given["model"]
         place.mkdir(parents=True)
@@ -214,7 +215,7 @@ def _require_source(root: Path, task: Task, digest: str) -> None:
     if digest and task.images and (seen is None or seen.digest != digest):
         raise SourceError(
             f"the files at {task.images.source} changed since this run was asked for",
-            "start the run again: `unstained pipeline run`, or `submit`",
+            "start the run again: `unstained pipeline run` or `unstained pipeline submit`",
         )
 
 

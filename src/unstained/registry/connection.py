@@ -121,7 +121,8 @@ def _remedy(error: Exception) -> str:
     if "filesystem tracking backend" in text or "FILE_STORE" in text:
         return (
             "MLflow 3 keeps no registry in plain files: set MLFLOW_TRACKING_URI to a server or "
-            "sqlite:///PATH; `mlflow migrate-filestore` moves old runs there"
+            "sqlite:///PATH; `mlflow migrate-filestore --source DIRECTORY --target sqlite:///PATH` "
+            "moves old runs there"
         )
     if code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or "401" in text or "403" in text:
         return "check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN"

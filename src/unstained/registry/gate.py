@@ -140,7 +140,7 @@ def choose_challenger(leaderboard: Leaderboard, new: Sequence[int]) -> Entry:
         raise RegistryError(
             f"the leaderboard of {leaderboard['study']} lacks version "
             f"{missing[0] if missing else 'any'}",
-            f"compare again: unstained run compare {leaderboard['study']}",
+            f"compare again: `unstained run compare {leaderboard['study']}`",
         )
     present = [entry for entry in entries if entry is not None]
     return max(present, key=lambda entry: (_validation(leaderboard, entry), -entry["version"]))
@@ -169,7 +169,7 @@ def _better(
     if test is None:
         raise RegistryError(
             f"v{champion} became champion after the leaderboard of {leaderboard['study']} was made",
-            f"compare again: unstained run compare {leaderboard['study']}",
+            f"compare again: `unstained run compare {leaderboard['study']}`",
         )
     better = gain(leaderboard, test["difference"]) > 0
     p = one_sided(test, better=better)

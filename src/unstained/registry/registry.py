@@ -261,7 +261,8 @@ class Registry:
             if file_sha256(path) != version.tags.get("predictions_digest"):
                 raise IntegrityError(
                     f"the predictions of {version.uri} are not the ones that were registered",
-                    "train and register this model again",
+                    f"delete version {version.version} of {version.name} in MLflow; `dvc repro` "
+                    "registers again what runs/ holds of it",
                 )
             return read_predictions(path)
 
@@ -294,11 +295,12 @@ class Registry:
             )
             found = client.get_experiment_by_name(name)
         if found is None or found.lifecycle_stage != "active":
-            number = "" if found is None else f" --experiment-id {found.experiment_id}"
+            number = name if found is None else found.experiment_id
             raise RegistryError(
                 f"the MLflow experiment {name!r} was deleted",
-                f"`MLFLOW_TRACKING_URI={public(self.uri)} mlflow experiments restore{number}` "
-                "brings it back; or choose another name: register.experiment in params.yaml",
+                f"`MLFLOW_TRACKING_URI={public(self.uri)} mlflow experiments restore "
+                f"--experiment-id {number}` brings it back; or choose another name: "
+                "register.experiment in params.yaml",
             )
         return str(found.experiment_id)
 

@@ -86,7 +86,7 @@ def simulate_study(destination: Path, params: SimulateParams, data: StudyData, s
     if data.reader != "zhu_ifc":
         raise ParameterError(
             f"the simulator writes the layout of reader 'zhu_ifc', not of {data.reader!r}",
-            "set data.source to a directory of real images",
+            "name a directory of real images: `unstained source STUDY PATH`",
         )
     check(data)
     plans = plan_study(params, data, seed)

@@ -19,7 +19,7 @@ from unstained.errors import ParameterError
 from unstained.imaging.placement import region
 from unstained.simulate.cells import Maps, render
 from unstained.simulate.detector import Detector, uneven_background
-from unstained.simulate.lineages import MARKERS, Cell
+from unstained.simulate.lineages import MARKERS, REAL_IMAGES, Cell
 from unstained.simulate.optics import (
     Microscope,
     bin_pixels,
@@ -75,19 +75,19 @@ def check(data: StudyData) -> None:
     if data.axes.planes != 1:
         raise ParameterError(
             f"the simulator records 1 frame of one channel, not {data.axes}",
-            "name one channel in data.channels, or set data.source to real images",
+            f"name one channel in studies.<study>.data.channels, or {REAL_IMAGES}",
         )
     unknown = sorted(set(data.markers) - set(MARKERS))
     if unknown:
         raise ParameterError(
             f"the simulator has no marker {', '.join(unknown)}",
-            f"use {', '.join(MARKERS)} in data.markers, or set data.source to real images",
+            f"use {', '.join(MARKERS)} in studies.<study>.data.markers, or {REAL_IMAGES}",
         )
     if not 0.3 <= data.pixel_size_um <= 0.36:
         raise ParameterError(
-            f"data.pixel_size_um is {data.pixel_size_um}; the simulated microscope needs 0.30 to "
-            "0.36 for its apertures and its field",
-            "use 0.33 (60x), or set data.source to real images",
+            f"studies.<study>.data.pixel_size_um is {data.pixel_size_um}; the simulated microscope "
+            "needs 0.30 to 0.36 for its apertures and its field",
+            f"use 0.33 (60x), or {REAL_IMAGES}",
         )
 
 

@@ -27,6 +27,9 @@ TRAITS: Final = (
     "neurites",
     "stubs",
 )
+REAL_IMAGES: Final = "name a directory of real images: `unstained source STUDY PATH`"
+"""What to do where the simulator does not serve."""
+
 MARKERS: Final = ("GFAP", "Olig2", "NeuN")
 
 # Trait means in standard deviations at difficulty 0, in the order of TRAITS. Processes carry most

@@ -13,7 +13,7 @@ import numpy as np
 from unstained.config.study import SimulateParams, StudyData
 from unstained.config.tasks import ClassRule
 from unstained.errors import ParameterError
-from unstained.simulate.lineages import LINEAGES
+from unstained.simulate.lineages import LINEAGES, REAL_IMAGES
 from unstained.simulate.streams import stream
 
 PREFIXES: Final = {"astrocyte": "a", "oligodendrocyte": "o", "neuron": "n"}
@@ -77,7 +77,7 @@ def plan_study(params: SimulateParams, data: StudyData, seed: int) -> tuple[Plan
         if rule.name not in LINEAGES:
             raise ParameterError(
                 f"the simulator has no class {rule.name!r}",
-                f"use {', '.join(LINEAGES)} in data.classes, or set data.source to real images",
+                f"use {', '.join(LINEAGES)} in studies.<study>.data.tasks, or {REAL_IMAGES}",
             )
         names = _names(rule, data.classes, params.acquisitions_per_class)
         cells = params.cells_per_acquisition

@@ -75,7 +75,7 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
     from unstained.progress import progress
 
     store, trained = CellStore.open(inputs["store"]), load_trained(inputs["model"])
-    check_fit(trained, store, params.data, "run `train` again")
+    check_fit(trained, store, params.data)
     options = params.export
     part = cell_parts(store, inputs["split"], job.fold, trained.spec.model.partition)
     test = take_cells(store, (part == "test").nonzero()[0], CELLS, params.data)

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,14 +126,14 @@ def _source(params: IngestStageParams, job: Job) -> Path:
     """Directory of the raw images; the simulator writes them first, where it is the source."""
     if params.data.source is None:
         raise ParameterError(
-            f"study {job.study} has no source", f"run: unstained source {job.study} PATH"
+            f"study {job.study} has no source", f"run `unstained source {job.study} PATH`"
         )
     if place := params.data.place(job.root):
         return place
     if params.simulate is None:
         raise ParameterError(
-            f"study {job.study} has no `simulate` section in recipe {job.recipe}",
-            "add it to params.yaml, or name the directory of the real images as source",
+            f"study {job.study} has no section `simulate` in recipe {job.recipe}",
+            f"name the directory of its images: `unstained source {job.study} PATH`",
         )
     from unstained.simulate.ifc import simulate_study
 
@@ -152,7 +152,7 @@ def _survey(reader: Reader, source: Path, ingest: IngestParams) -> tuple[_Count,
     for acquisition in marked_external(reader.acquisitions(), reader.data.external):
         listing = reader.items(acquisition)
         if listing.refused and ingest.on_error == "fail":
-            raise listing.refused[0].error()
+            raise listing.refused[0].error(reader.source)
         named.tallies[acquisition] = Tally(len(listing.items), len(listing.refused))
         named.refused += listing.refused
         named.items += len(listing.items)
@@ -161,7 +161,7 @@ def _survey(reader: Reader, source: Path, ingest: IngestParams) -> tuple[_Count,
         files.add(acquisition, listing)
     others = leftover(source, files) if source.is_dir() else Leftover()
     if others.refused and ingest.on_error == "fail":
-        raise others.refused[0].error()
+        raise others.refused[0].error(reader.source)
     return named, others
 
 
@@ -215,10 +215,26 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
                 writer.adopt(block.array, rows)
                 writer.lossy += block.lossy
             advance(block.items)
+        _require_cells(named.refused + found.refused, found.tallies.values(), reader.source)
         check_inventory(params.data, reader.source, found.tallies)
         check_expected(params.data, found.labels, len({*named.refused, *found.refused}))
         require_like_counts(found.counts)
     return found
+
+
+def _require_cells(refused: Sequence[Refused], tallies: Iterable[Tally], source: Path) -> None:
+    """Say why where everything was quarantined.
+
+    Raises:
+        SourceError: no cell is left; with the reason of the first file.
+    """
+    if refused and not any(tally.cells for tally in tallies):
+        first = refused[0].error(source)
+        raise SourceError(
+            f"all {len(refused)} files and cells of {source} are quarantined, the first because "
+            f"{first.message}",
+            first.remedy,
+        )
 
 
 def _workers(ingest: IngestParams, named: _Count) -> int:

@@ -148,7 +148,9 @@ def _champion(job: Job, params: MonitorStageParams) -> RegisteredVersion:
     champion = look(job.registry, ledger, job.study, name).require_champion()
     if champion is None:
         raise RegistryError(
-            f"{name} has no champion to watch", "promote a version first: `dvc repro`"
+            f"{name} has no champion to watch",
+            f"`dvc repro` promotes the best version that passes the gate; where none did, "
+            f"`unstained history {job.study}` says why",
         )
     return champion
 
@@ -162,7 +164,7 @@ def _new_rows(store: CellStore, known: set[str], params: MonitorStageParams) -> 
     if not names:
         raise StageInputError(
             "all acquisitions of this store were in the champion's data: nothing is new",
-            "ingest new acquisitions, then monitor again",
+            "add acquisitions to the source and run `unstained run ingest STUDY`, then this again",
         )
     generator = np.random.default_rng(params.common.seed)
     chosen, cells = [], 0

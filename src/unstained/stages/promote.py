@@ -102,7 +102,7 @@ def deployment(registry: Registry, study: str, champion: RegisteredVersion | Non
     if champion is None:
         return "# there is no champion to deploy\n"
     if store is None:
-        return f"# set {STORE}=s3://bucket/prefix, then: unstained deployment {study}\n"
+        return f"# set {STORE}=s3://bucket/prefix, then run `unstained deployment {study}`\n"
     with tempfile.TemporaryDirectory() as folder:
         artifact = registry.download(champion, Path(folder) / "artifact")
         address = ship(artifact, store, study)

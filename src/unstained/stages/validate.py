@@ -70,7 +70,7 @@ def run(params: ValidateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     if store.columns("external")["external"].all():
         raise ValidationError(
             "all cells of the source are external: there is nothing to learn from",
-            f"judge the study's champion on them: unstained run monitor {job.study}",
+            f"judge the study's champion on them: `unstained run monitor {job.study}`",
         )
     expectations = _check_expectations(store, params, outputs["docs"], job)
     audit = audit_store(
@@ -100,8 +100,9 @@ def _check_expectations(store: CellStore, params: ValidateStageParams, docs: Pat
         kept = job.scratch / "docs" / "index.html"
         write_text(kept, validation.html)
         validation.require(
-            "correct these cells at the source and run ingest again, or quarantine them with "
-            f"ingest.on_error; the Data Docs of this run are in {kept}"
+            "correct the files that are named or take them out of the source (of a class with too "
+            "few cells, add some or lower validate.min_cells_per_class), then run `dvc repro`; the "
+            f"Data Docs of this run are in {kept}"
         )
     write_text(docs / "index.html", validation.html)
     return validation.expectations

@@ -95,7 +95,8 @@ class Classes:
             raise StoreError(
                 f"the store holds cells labelled {', '.join(unknown)}, which is no class of "
                 f"{self.name}",
-                f"name them in studies.<study>.data.tasks.{self.name}, or run ingest again",
+                f"name them in studies.<study>.data.tasks.{self.name}; `dvc repro` then ingests "
+                "again",
             )
         found = [np.nan if label is None else numbers[label] for label in labels]
         return np.array(found, np.float64)[:, None]

@@ -76,7 +76,8 @@ class Proportion:
                 f"{self.name}: row {bad[0]} of the cell table has shares "
                 f"{', '.join(f'{share:g}' for share in shares[bad[0]])}; shares lie between 0 and "
                 "1 and add up to 1",
-                f"correct {', '.join(self.params.columns)} at the source and run ingest again",
+                f"correct {', '.join(self.params.columns)} at the source; `dvc repro` then ingests "
+                "again",
             )
         return np.asarray(shares / total[:, None])
 

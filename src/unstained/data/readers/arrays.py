@@ -68,8 +68,7 @@ class Arrays:
             raise no_images(self.source, f"files {', '.join(FORMATS)}")
         found = []
         for file in files:
-            folder = file.rpartition("/")[0] or file
-            label, external = classify(file, folder, self.data.classes)
+            label, external = classify(file, str(self.source / file), self.data.classes)
             found.append(Acquisition(file, label, external, ".", file))
         return found
 

@@ -275,7 +275,7 @@ class Pictures(Smears):
         """
         home, found = self.source / self.place, []
         for folder in image_directories(home):
-            label = class_of(folder, self.data.class_names)
+            label = class_of(folder, self.data.class_names, home)
             for name in image_names(home / folder):
                 title = f"{folder}/{name}"
                 directory = f"{self.place}/{folder}"

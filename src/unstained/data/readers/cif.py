@@ -116,11 +116,12 @@ class Cif:
         path = Path(file)
         directory = path.parent.as_posix()
         name = path.with_suffix("").as_posix()
+        what = f"{self.source / file}, by its name and its folder's,"
         try:
-            label, external = classify(path.stem, directory, self.data.classes)
+            label, external = classify(path.stem, what, self.data.classes)
         except SourceError:
             around = self.source.resolve().name if directory == "." else path.parent.name
-            label, external = classify(around, directory, self.data.classes)
+            label, external = classify(around, what, self.data.classes)
         return Acquisition(name, label, external, directory, name, path.name)
 
     def _channels(self, file: str) -> list[Channels]:

@@ -53,7 +53,7 @@ class Folders:
         names = self.data.class_names
         if self.data.classes:
             return found
-        return [replace(one, label=class_of(one.name, names)) for one in found]
+        return [replace(one, label=class_of(one.name, names, self.source)) for one in found]
 
     def items(self, acquisition: Acquisition) -> Listing:
         """A cell a file."""
@@ -66,7 +66,7 @@ class Folders:
         return read_cells(self.source, self.data, acquisition, items)
 
 
-def class_of(path: str, names: Sequence[str]) -> str:
+def class_of(path: str, names: Sequence[str], source: Path) -> str:
     """The class that a folder's path names, in any case of letters."""
     folded = {name.casefold(): name for name in names}
     found = {folded[part.casefold()] for part in path.split("/") if part.casefold() in folded}
@@ -74,7 +74,7 @@ def class_of(path: str, names: Sequence[str]) -> str:
         return found.pop()
     what = f"matches classes {', '.join(sorted(found))}" if found else "matches no class"
     raise SourceError(
-        f"directory {path} {what} ({', '.join(names)})",
+        f"directory {source / path} {what} ({', '.join(names)})",
         "name a folder on its path like its class, move it out of the source, or give rules in "
         "studies.<study>.data.tasks",
     )

@@ -54,7 +54,8 @@ class JurkatMontage:
         found: dict[str, Acquisition] = {}
         for directory in image_directories(self.source):
             phase = Path(directory).name or self.source.resolve().name
-            label, external = classify(phase, directory, self.data.classes)
+            what = f"directory {self.source / directory}"
+            label, external = classify(phase, what, self.data.classes)
             experiment = Path(directory).parent.as_posix()
             if experiment == ".":
                 experiment = self.source.resolve().name
@@ -63,7 +64,8 @@ class JurkatMontage:
                 name = title.replace("/", "-")
                 if name in found:
                     raise SourceError(
-                        f"{title} and {found[name].title} have the same name {name}",
+                        f"{title} and {found[name].title} in {self.source} have the same name "
+                        f"{name}",
                         "rename one of the directories",
                     )
                 found[name] = Acquisition(name, label, external, directory, title, montage)
@@ -78,14 +80,14 @@ class JurkatMontage:
             match = _NAME.fullmatch(name)
             if match is None:
                 raise SourceError(
-                    f"{directory}/{name} is not named Ch<k>_<montage>.tif",
+                    f"{self.source / directory / name} is not named Ch<k>_<montage>.tif",
                     "rename it or move it out of the source",
                 )
             files = montages.setdefault(match["montage"], {})
             channel = int(match["channel"])
             if channel in files:
                 raise SourceError(
-                    f"{directory}/{name} is a second file for {files[channel]}",
+                    f"{self.source / directory / name} is a second file for {files[channel]}",
                     "keep one of the two",
                 )
             files[channel] = name

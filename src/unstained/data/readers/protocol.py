@@ -49,9 +49,9 @@ class Refused(NamedTuple):
     reason: str
     remedy: str = EXPORT_AGAIN
 
-    def error(self) -> SourceError:
+    def error(self, source: Path) -> SourceError:
         """The error that stops ingest where bad files are not quarantined."""
-        return SourceError(f"{self.source_file}: {self.reason}", self.remedy)
+        return SourceError(f"{source / self.source_file}: {self.reason}", self.remedy)
 
 
 class Filler(NamedTuple):
@@ -156,15 +156,21 @@ def sample_directories(source: Path, data: StudyData) -> list[Acquisition]:
     found = []
     for directory in directories:
         name = source.resolve().name if directory == "." else directory
-        label, external = classify(name.rsplit("/", 1)[-1], directory, data.classes)
+        what = f"directory {source / directory}"
+        label, external = classify(name.rsplit("/", 1)[-1], what, data.classes)
         found.append(Acquisition(name, label, external, directory, name))
     return sorted(found, key=lambda acquisition: acquisition.name)
 
 
-def classify(name: str, directory: str, rules: Sequence[ClassRule]) -> tuple[str | None, bool]:
-    """Class and whether external, by the first rule whose pattern is in a sample directory's name.
+def classify(name: str, what: str, rules: Sequence[ClassRule]) -> tuple[str | None, bool]:
+    """Class and whether external, by the first rule whose pattern is in a sample's name.
 
-    Without rules a directory tells no class.
+    Without rules a name tells no class.
+
+    Args:
+        name: e.g. of a directory, without those around it.
+        what: what has this name, for people, with its whole path.
+        rules: of the study's first classes task.
 
     Raises:
         SourceError: no rule matches.
@@ -178,14 +184,16 @@ def classify(name: str, directory: str, rules: Sequence[ClassRule]) -> tuple[str
             raise ParameterError(
                 f"the pattern {rule.pattern!r} of class {rule.name} is no regular expression: "
                 f"{error}",
-                "correct it in studies.<study>.data.classes",
+                "correct it in the rules of studies.<study>.data.tasks",
             ) from None
     if not rules:
         return None, False
     known = "; ".join(f"{rule.name}: {rule.pattern}" for rule in rules)
     raise SourceError(
-        f"directory {directory} matches no class ({known})",
-        "rename it, move it out of the source, or add a rule to studies.<study>.data.classes",
+        f"{what} matches no class ({known})",
+        "rename it so that a pattern matches, move it out of the source, or add a rule to "
+        "studies.<study>.data.tasks; where each folder is a class, `unstained init STUDY PATH` "
+        "writes a study that reads them so",
     )
 
 

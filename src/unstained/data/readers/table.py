@@ -114,7 +114,8 @@ class Rows:
         """
         found = []
         for name in self._places:
-            label, external = classify(name.rsplit("/", 1)[-1], name, self.data.classes)
+            what = f"acquisition {name} in {self.source}"
+            label, external = classify(name.rsplit("/", 1)[-1], what, self.data.classes)
             found.append(Acquisition(name, label, external, ".", name))
         return found
 

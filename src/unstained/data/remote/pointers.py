@@ -59,7 +59,7 @@ class StorePointer(Params):
             place = ".".join(str(part) for part in first["loc"])
             raise StoreError(
                 f"this is no pointer to a packed store: {place}: {first['msg']}",
-                "make it with `locate_store` or `push_store`",
+                "start the pipeline again, whose tasks make it: `unstained pipeline run`",
             ) from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -231,5 +231,5 @@ def _prove(
         raise IntegrityError(
             f"the packed store {pointer.md5} in {pointer.remote} is not the one of the pointer: "
             f"its {MANIFEST} has another sha256",
-            "locate the store again",
+            "start the pipeline again, whose first task locates the store",
         )

@@ -263,7 +263,7 @@ def _require_units(units: _Units, cells: _Cells, strategy: Strategy) -> None:
             raise SplitError(
                 f"class {label} has {number} cells that are not duplicates of each other, and "
                 f"{len(PARTS)} parts need one each",
-                "add cells of this class, or remove it from the study's classes",
+                "add cells of this class, or take it out of studies.<study>.data.tasks",
             )
         groups = [cells.groups[group] for group in np.unique(cells.group[cells.label == code])]
         shown = ", ".join(groups[:5]) + (", ..." if len(groups) > 5 else "")

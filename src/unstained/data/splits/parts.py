@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from unstained.data.store.cell_store import CellStore
-from unstained.errors import StageInputError
+from unstained.errors import MADE_AGAIN, StageInputError
 
 
 def part_rows(store: CellStore, split: Path, *parts: str) -> np.ndarray:
@@ -29,7 +29,7 @@ def part_rows(store: CellStore, split: Path, *parts: str) -> np.ndarray:
     if len(foreign):
         raise StageInputError(
             f"{split} holds {len(foreign)} cells that the store lacks, e.g. {foreign.iloc[0]}",
-            "run the split stage again: it is older than the store",
+            MADE_AGAIN,
         )
     return np.sort(found[table["part"].isin(parts).to_numpy(dtype=bool)]).astype(np.int64)
 
@@ -43,9 +43,7 @@ def read_split(store: CellStore, path: Path) -> pd.DataFrame:
     table = pd.read_parquet(path).set_index("cell_id")
     ids = store.columns("cell_id")["cell_id"]
     if len(table) != len(ids) or not ids.isin(table.index).all():
-        raise StageInputError(
-            f"{path} lists other cells than the store", "run the split stage again"
-        )
+        raise StageInputError(f"{path} lists other cells than the store", MADE_AGAIN)
     return table.loc[ids].reset_index()
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CACHE_BYTES: Final = 64 * 2**20
 """Decompressed chunks that a reader keeps."""
 
-INGEST_AGAIN: Final = "run the ingest stage again, with `dvc repro`; it writes the store afresh"
+INGEST_AGAIN: Final = "`dvc repro` ingests again and writes the store afresh"
 
 
 class CellStore:
@@ -137,7 +137,7 @@ class CellStore:
         if unknown:
             raise StoreError(
                 f"{self.path} holds cells labelled {', '.join(unknown)}, which is no class",
-                f"name them in the study's classes, or {INGEST_AGAIN}",
+                f"name them in studies.<study>.data.tasks; {INGEST_AGAIN}",
             )
         order = [class_names.index(name) for name in labels.cat.categories]
         return np.array([*order, -1], np.int64)[labels.cat.codes.to_numpy()]

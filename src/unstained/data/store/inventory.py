@@ -46,7 +46,7 @@ def check_inventory(data: StudyData, source: Path, tallies: Mapping[Acquisition,
     if empty and any(tally.cells for tally in own.values()):
         raise SourceError(
             f"class {', '.join(empty)} has no cell in {source}",
-            "add its directories to the source, or drop it from studies.<study>.data.classes",
+            "add its directories to the source, or take it out of studies.<study>.data.tasks",
         )
     if data.expected is not None and data.classes:
         _compare("class", data.expected, _sum(own, "label"), EXPECTED)

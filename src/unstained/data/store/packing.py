@@ -176,7 +176,7 @@ def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
         elif task.quarantine:
             refused.append(found)
         else:
-            raise found.error()
+            raise found.error(task.reader.source)
     record = {
         "cells": len(cells),
         "fillers": fillers,

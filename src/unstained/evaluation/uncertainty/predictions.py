@@ -63,8 +63,8 @@ def read_replicas(directory: Path, models: Sequence[str], names: Sequence[str]) 
             if not np.array_equal(replica.test.cell_id, first.cell_id):
                 raise StageInputError(
                     f"{model} {replica.name} was tested on other cells than {models[0]}",
-                    "name models of another partition in baselines.experiments, or run the "
-                    "replicates again",
+                    "name models of another partition in baselines.experiments, or train the "
+                    "replicates again: `unstained grid`",
                 )
     return found
 

@@ -202,12 +202,13 @@ def _refuse_empty(truth: Array, tasks: Tasks) -> None:
         if not len(known):
             raise TrainingError(
                 f"{task.name} is unknown for every training cell",
-                "remove it from the study's tasks, or correct its column",
+                "take it out of studies.<study>.data.tasks, or correct its column",
             )
         if isinstance(task, Classes):
             absent = set(range(task.width)) - set(known[:, 0].astype(int).tolist())
             if absent:
                 raise TrainingError(
-                    f"class {min(absent)} of {task.width} has no training cell",
-                    "check the split's summary; a class needs cells in the training part",
+                    f"class {task.names[min(absent)]} of {task.name} has no training cell",
+                    "raise split.fractions, add cells of it that are not external, or take it out "
+                    "of studies.<study>.data.tasks",
                 )

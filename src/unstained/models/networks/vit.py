@@ -62,7 +62,7 @@ class ViT(Network):
         if (height, width) != (self.side, self.side):
             raise ParameterError(
                 f"model.image is {self.side}, but the images have {height} x {width} px",
-                "set model.image to the study's canvas, or to input.side where that is set",
+                "leave model.image out: it follows from the canvas, or from input.side",
             )
         tokens = self.trunk.forward_features(images)
         token: torch.Tensor = self.trunk.forward_head(tokens, pre_logits=True)

@@ -51,7 +51,7 @@ class Planes:
             raw = COMPRESSORS[self.compressor](content) if self.compressor else content
             plane = np.frombuffer(raw, self.dtype).reshape(self.shape[1:])
         except (RuntimeError, ValueError) as error:
-            raise ImageError(f"truncated or corrupt ({error})", AGAIN) from None
+            raise ImageError(f"truncated or corrupt ({error})") from None
         return plane.astype(self.dtype.newbyteorder("="))
 
 
@@ -103,5 +103,5 @@ def read_chunk(planes: Planes, path: Path) -> np.ndarray:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ImageError(f"cannot be read ({error.strerror})", AGAIN) from None
+        raise ImageError(f"cannot be read ({error.strerror})") from None
     return planes.decode(content)
