@@ -107,7 +107,7 @@ def test_a_target_unknown_in_validation_is_grown_to_the_end():
 
 def test_a_class_without_cells_is_refused():
     train = cells()
-    with pytest.raises(TrainingError, match="class 3 of 4"):
+    with pytest.raises(TrainingError, match="class class3 of blob has no training cell"):
         fit_boosting(train, blobs(4, 2), PARAMS, seed=5)
 
 

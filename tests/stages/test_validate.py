@@ -155,4 +155,4 @@ def test_a_source_of_external_cells_alone_is_only_to_be_judged(tmp_path: Path) -
     make_store(tmp_path / "store", groups_per_class=2, cells_per_group=4, outside=tuple("abc"))
     with pytest.raises(ValidationError, match="nothing to learn from") as caught:
         validate(tmp_path)
-    assert caught.value.remedy.endswith("unstained run monitor blobs")
+    assert caught.value.remedy.endswith("`unstained run monitor blobs`")
