@@ -31,7 +31,7 @@ class InputParams(Params):
         default="contrast",
         description="contrast as it is; each cell's divided by its own spread, which takes its "
         "brightness away; only what lies around a disc that hides the cell, a control; contrast "
-        "and the phase recovered from data.illumination; or that phase alone",
+        "and the phase recovered from studies.<study>.data.illumination; or that phase alone",
     )
     phase_regularisation: Positive = Field(
         default=0.03, description="Tikhonov term of the phase (imaging/weak_object.py)"
@@ -56,8 +56,8 @@ class InputParams(Params):
     def _phase_has_optics(self) -> InputParams:
         if (self.view in PHASE_VIEWS) != (self.optics is not None):
             raise ValueError(
-                "the views of phase need data.illumination (which channel is lit from where), and "
-                "input.optics is of no other view"
+                "the views of phase need studies.<study>.data.illumination (which channel is lit "
+                "from where), and input.optics is of no other view"
             )
         return self
 
