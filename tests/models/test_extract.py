@@ -129,7 +129,7 @@ def test_a_larger_cell_has_a_larger_mask():
 
 def test_many_cells_by_parts_give_the_bits_of_all_at_once():
     images = cells(2 * CELLS_AT_ONCE + 3, side=32)
-    assert torch.equal(Features().by_parts(images), Features()(images))
+    assert torch.equal(Features()(images), Features().at_once(images))
 
 
 @pytest.mark.realdata
@@ -149,7 +149,7 @@ def test_real_cell_cycle_phases_and_dna_content_are_predicted(jurkat):
     dna = index.dna_integrated_ch4.to_numpy(float)
     scale = float(Preprocess(40, 1.0)(torch.from_numpy(pixels[~late])).std())
     contrast = Preprocess(40, scale)(torch.from_numpy(pixels))
-    features = Features().by_parts(contrast).numpy()
+    features = Features()(contrast).numpy()
     standard = ((dna - dna[~late].mean()) / dna[~late].std())[:, None]
     params = PARAMS.model_copy(update={"iterations": 200, "learning_rate": 0.06})
     examples = Examples(features[~late], np.column_stack([labels, standard])[~late])

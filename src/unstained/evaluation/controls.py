@@ -91,7 +91,7 @@ def read_control_inputs(
     module, parts = Features(store.axes.planes).eval(), []
     with progress("features of the control", len(rows), "cells") as advance, torch.inference_mode():
         for part, canvases in iter_canvases(store, rows, canvas, FEATURE_BATCH):
-            parts.append(module.by_parts(canvases.contrast(slice(None), scale)).numpy())
+            parts.append(module(canvases.contrast(slice(None), scale)).numpy())
             advance(len(part))
     return inputs | {"features": np.concatenate(parts)}
 

@@ -84,7 +84,7 @@ def _examples(problem: Problem, cells: Cells, advance: Callable[[int], None]) ->
     batches = [order[start : start + BATCH] for start in range(0, len(cells), BATCH)]
     parts = []
     for contrast in source.contrasts(batches, STEPS_PER_WINDOW):
-        parts.append(features.by_parts(contrast).numpy())
+        parts.append(features(contrast).numpy())
         advance(len(contrast))
     return Examples(np.concatenate(parts), cells.truth)
 
