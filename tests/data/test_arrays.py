@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"no column 'DNB'; did you mean DNA\?"):
         cells(tmp_path / "h5sc", data)
     data = study(channels=("BF",), float_range=(0.0, 1.0), tasks=(value("type"),))
-    with pytest.raises(SourceError, match="'T', which is no number"):
+    with pytest.raises(SourceError, match="'T', which is no finite number"):
         cells(tmp_path / "h5sc", data)
     with pytest.raises(ParameterError, match="no marker channels"):
         cells(tmp_path / "h5sc", study(markers={"x": "Ch2"}))
@@ -145,6 +145,25 @@ def test_an_object_number_twice_is_refused(tmp_path: Path) -> None:
     reader = open_reader(study(), tmp_path)
     (listing,) = [reader.items(acquisition) for acquisition in reader.acquisitions()]
     assert [one.reason for one in listing.refused] == ["holds the object number 1 twice"]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e30, -1.0, 1.5])
+def test_odd_object_numbers_are_refused(tmp_path: Path, number: float) -> None:
+    write_rtdc(tmp_path / "a_1.rtdc", 3, pixel_size=0.33)
+    with h5py.File(tmp_path / "a_1.rtdc", "a") as file:
+        del file["events/index"]
+        file["events/index"] = np.array([1, number, 3])
+    with pytest.raises(UnstainedError, match=r"a_1\.rtdc: .* is no object number"):
+        cells(tmp_path, study())
+
+
+@pytest.mark.parametrize("number", [np.inf, 1e300])
+def test_numbers_that_float32_cannot_hold_are_refused(tmp_path: Path, number: float) -> None:
+    write_rtdc(tmp_path / "a_1.rtdc", 3, pixel_size=0.33)
+    with h5py.File(tmp_path / "a_1.rtdc", "a") as file:
+        file["events/deform"][1] = number
+    with pytest.raises(SourceError, match=r"a_1\.rtdc: deform holds .*no finite number below 3.4"):
+        cells(tmp_path, study(tasks=(value("deform"),)))
 
 
 @pytest.mark.parametrize("kind", ["rtdc", "h5sc", "zarr"])

@@ -49,6 +49,11 @@ def test_a_cell_is_a_square_around_its_box_within_the_photograph(tmp_path: Path)
 def test_what_names_no_single_cell_of_a_class_is_refused_by_name(tmp_path: Path) -> None:
     write_photographs(tmp_path)
     home = tmp_path / "dataset-master"
+    for odd in ("1e400", "nan"):
+        write_boxes(home / "Annotations/cell_0.xml", [(0, 0, odd, 9)])  # type: ignore[list-item]
+        refused = read(tmp_path)["cell_0"]
+        assert isinstance(refused, Refused)
+        assert "an edge is no finite number" in refused.reason
     write_boxes(home / "Annotations/cell_0.xml", [(0, 0, 9, 9), (9, 9, 20, 20)])
     (home / "Annotations/cell_1.xml").write_text("<annotation>")
     table = ",Image,Category\n0,cell_0,a\n1,cell_1,b\n2,cell_2,a, b\n"

@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from tests.conftest import ROOT
-from tests.synthetic import write_ifc
+from tests.data.cif_writer import random_objects, write_cif
+from tests.stages.test_ingest import run as ingest
+from tests.synthetic import write_ifc, write_montage
 from unstained.config.project import load_params
+from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
 from unstained.data.readers.protocol import Refused
-from unstained.data.store.fitness import Counts, no_cell, require_like_counts
+from unstained.data.store.blocks import Cell
+from unstained.data.store.fitness import Counts, no_cell, require_like_counts, unlike_stains
 from unstained.data.store.packing import Packed, Task, pack
 from unstained.errors import SourceError
 
@@ -92,19 +97,99 @@ def test_a_stain_of_another_depth_is_refused(tmp_path: Path) -> None:
 
 
 def counts(*values: int) -> Counts:
-    found = Counts()
-    for value in values:
-        found.join(value, value, value)
-    return found
+    """Of an image of these counts, and one of others so near that low bits are no chance."""
+    return Counts.of(np.array([values], np.uint16))
+
+
+def ramp(low: int, high: int, step: int = 1) -> Counts:
+    return counts(*range(low, high, step))
+
+
+CHANNELS = ("Ch1", "Ch2")
 
 
 def test_acquisitions_must_store_counts_alike() -> None:
-    require_like_counts({"a": counts(701, 900), "b": counts(650, 2001), "c": counts(32_768 + 5)} | {
-        "c": counts(700, 40_001)
-    })  # fmt: skip
-    with pytest.raises(SourceError, match=r"b: every count is 32768 or more, those of a stay"):
-        require_like_counts({"a": counts(701, 900), "b": counts(32_768 + 701, 33_001)})
-    with pytest.raises(SourceError, match=r"b: every count is a multiple of 16, those of a are"):
-        require_like_counts({"a": counts(701, 900), "b": counts(16 * 701, 16 * 900)})
-    require_like_counts({"a": counts(16 * 701), "b": counts(16 * 900)})  # all alike: a camera's way
+    require_like_counts(
+        {"Ch1": {"a": ramp(701, 900), "b": ramp(650, 2001), "c": ramp(700, 40_001)}}
+    )
+    for channel in CHANNELS:
+        plain = {name: {"a": ramp(701, 900), "b": ramp(701, 900)} for name in CHANNELS}
+        with pytest.raises(
+            SourceError, match=rf"b: every count of {channel} is 32768 or more, tho"
+        ):
+            require_like_counts(plain | {channel: {"a": ramp(701, 900), "b": ramp(33_469, 33_668)}})
+        for factor in (2, 16):
+            shifted = ramp(factor * 701, factor * 900, factor)
+            words = rf"b: every count of {channel} is a multiple of {factor}, those of a are"
+            with pytest.raises(SourceError, match=words):
+                require_like_counts(plain | {channel: {"a": ramp(701, 900), "b": shifted}})
+    # all alike: a camera's way
+    require_like_counts({"Ch1": {"a": ramp(16 * 701, 16 * 900, 16), "b": ramp(1600, 16_000, 16)}})
+    # a dim stain of few levels may be even by chance, and one that was not recorded is nothing
+    require_like_counts({"Ch2": {"a": ramp(90, 250), "b": counts(0, 2, 4, 6), "c": Counts()}})
     require_like_counts({})
+
+
+def test_a_lost_high_byte_is_refused() -> None:
+    y, x = np.mgrid[:40, :60]
+    image = (600 + 200 * np.exp(-((x - 30) ** 2 + (y - 20) ** 2) / 60)).astype(np.uint16)
+    with pytest.raises(SourceError, match="b: counts of Ch2 jump between 0 and 255") as error:
+        require_like_counts({"Ch2": {"a": Counts.of(image), "b": Counts.of(image % 256)}})
+    assert "export them again in 16 bits" in error.value.remedy
+    require_like_counts({"Ch2": {"a": Counts.of(image), "b": Counts.of(image >> 4)}})
+    sharp = np.where((x - 30) ** 2 + (y - 20) ** 2 < 40, 250.0, 5.0)
+    edge = ndimage.gaussian_filter(sharp, 0.6).astype(np.uint16)  # as sharp as optics can be
+    require_like_counts({"Ch2": {"a": Counts.of(image), "b": Counts.of(edge)}})
+
+
+def test_stains_of_another_unit_are_listed() -> None:
+    ordinary = {name: ramp(95 + at, 900) for at, name in enumerate("abcd")}
+    assert list(unlike_stains({"Ch1": ordinary, "Ch2": ordinary}, ["Ch2"])) == []
+    odd = {"Ch1": ordinary | {"e": ramp(6, 60)}, "Ch2": ordinary | {"e": ramp(6, 60)}}
+    (said,) = unlike_stains(odd, ["Ch2"])
+    assert said.startswith("Ch2: the darkest pixels of e (6) are unlike those of other acq")
+    assert "(96 counts)" in said
+    assert list(unlike_stains({"Ch2": {"a": ramp(95, 900), "e": ramp(6, 60)}}, ["Ch2"])) == []
+
+
+@pytest.mark.parametrize("reader", ["zhu_ifc", "jurkat_montage", "cif"])
+def test_readers_tell_counts_of_stains(tmp_path: Path, reader: str) -> None:
+    """What a reader says of its stains is what the files hold."""
+    if reader == "zhu_ifc":
+        write_ifc(tmp_path, {"a_1d1": 2}, channels=("Ch1", "Ch2"))
+        images = [tifffile.imread(path) for path in sorted(tmp_path.rglob("*_Ch2*"))]
+        data, cells = load_params(ROOT / "params.yaml").studies["nsc"].data, 2
+    elif reader == "jurkat_montage":
+        images = list(write_montage(tmp_path / "Experiment_1" / "G1", "CP0001", 5)[1, :5])
+        data, cells = load_params(ROOT / "params.yaml").studies["cellcycle"].data, 5
+    else:
+        objects = random_objects((0, 1, 4), channels=4)
+        write_cif(tmp_path / "a_1d1" / "tube.cif", objects)
+        images = [one.pixels[1] for one in objects]
+        nsc = load_params(ROOT / "params.yaml").studies["nsc"].data.model_dump()
+        stains = {"GFAP": "Ch2", "Olig2": "Ch3", "NeuN": "Ch4"}
+        data = StudyData.model_validate(nsc | {"reader": "cif", "markers": stains})
+        cells = 3
+    found = open_reader(data, tmp_path)
+    (acquisition,) = found.acquisitions()
+    outcomes = list(found.decode(acquisition, found.items(acquisition).items))
+    told = [one.stains[0] for one in outcomes if isinstance(one, Cell)]
+    assert len(told) == cells
+    for counts_of_stain, image in zip(told, images, strict=True):
+        assert (counts_of_stain.smallest, counts_of_stain.largest) == (image.min(), image.max())
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_ingest_refuses_an_acquisition_of_another_unit_in_any_channel(
+    tmp_path: Path, channel: str
+) -> None:
+    source = write_ifc(tmp_path / "source", {"a_1": 2, "n_1": 2, "o_1": 2})
+    for file in source.glob(f"n_1/*_{channel}*"):
+        tifffile.imwrite(file, tifffile.imread(file) << 2)
+    with pytest.raises(SourceError, match=f"n_1: every count of {channel} is a multiple of 4"):
+        ingest(tmp_path / "run", source)
+    for file in source.glob("n_1/*_Ch2*"):
+        tifffile.imwrite(file, tifffile.imread(file) >> 4)
+    if channel == "Ch2":
+        report, _ = ingest(tmp_path / "run", source)
+        assert report.notes[-1].startswith("Ch2: the darkest pixels of n_1 (")

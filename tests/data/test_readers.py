@@ -328,6 +328,11 @@ def test_block_groups(tmp_path: Path, repository: Path) -> None:
         (lambda d: write_image(d / "a_1_01_Ch1.ome.tif", GREY), "a_1/a_1_1_Ch1", "second file"),
         (lambda d: (d / "a_1_1_Ch1.ome.tif").unlink(), "a_1/a_1_1_Ch2.ome.tif", "Ch1 is missing"),
         (lambda d: write_image(d / "overview.png", GREY), "a_1/overview.png", "not named"),
+        (
+            lambda d: write_image(d / f"a_1_{10**19}_Ch1.png", GREY),
+            f"a_1/a_1_{10**19}",
+            "not named",
+        ),
         (lambda d: write_image(d / "a_1_1_Ch2.ome.tif", GREY[:9]), "a_1/a_1_1_Ch2.ome.tif", "9 x"),
         (
             lambda d: (d / "a_1_1_Ch1.ome.tif").write_bytes(b"II*\0"),
@@ -521,6 +526,7 @@ def test_patterns_that_mark_nothing_are_refused(
         ('{"cells": {"a_1": 10, "o_1": 10}}', "directory n_1 has 10 cells, 0 promised"),
         ('{"cells": {"a_1": 10, "o_1": 10, "n_1": 10, "n_2": 3}}', "directory n_2 has 0 cells"),
         ('{"cells": {"a_1": "many"}}', "is not"),
+        ('{"cells": {"a_1": 1e400}}', "is not"),
         ("[]", "is not"),
         ("{", "is not"),
     ],

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tifffile
 
@@ -16,7 +18,7 @@ from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
 from unstained.data.readers.protocol import Listing, Outcome, Refused
-from unstained.data.readers.tabular import column_names
+from unstained.data.readers.tabular import Column, column_names, read_tabular
 from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError, SourceError
 from unstained.imaging.axes import COLOURS
@@ -256,6 +258,15 @@ def test_rows_without_a_file_of_their_own_are_refused(
         ("path,one,label\n", "has no row below its header"),
         ("", "has no column 'path'"),
         ("path,one,label\na/cell_0.tif,much,x\n", "row 1: one is 'much', which is no number"),
+        (
+            "path,one,label\na/cell_0.tif,-inf,x\n",
+            "row 1: one is '-inf', which is no finite number",
+        ),
+        (
+            "path,one,label\na/cell_0.tif,4e38,x\n",
+            "row 1: one is '4e38', which is no finite number",
+        ),
+        ('path,one,label\na/cell_0.tif,"1,234",x\n', "row 1: one is '1,234', which is no number"),
         ("path;one;label\na/cell_0.tif;0,5;x\n", "row 1: one is '0,5', which is no number"),
         ("path,one,label\na/cell_0.tif,1e999,x\n", "row 1: one is '1e999', which is no finite"),
         ("path,one,label\na/cell_0.tif,1,z\n", "label is 'z' in 1 rows, which is no class of task"),
@@ -316,3 +327,12 @@ def test_what_is_no_table_is_refused(tmp_path: Path, repository: Path) -> None:
         ParameterError, match="task size: the cell table has its own column 'width'"
     ):
         open_reader(study(repository, {}, tasks=taken), source).acquisitions()
+
+
+def test_whole_numbers_that_float64_cannot_hold_are_rounded_not_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "cells.parquet"
+    pq.write_table(pa.table({"one": pa.array([1, 2**63], pa.uint64())}), path)
+    found = read_tabular(path, {"one": Column("one", "float64")})
+    assert found["one"].to_pylist() == [1.0, 2.0**63]
+    with pytest.raises(SourceError, match="row 2: one is '9223372036854775808', which is no whole"):
+        read_tabular(path, {"one": Column("one", "int64")})

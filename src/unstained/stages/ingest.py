@@ -75,7 +75,7 @@ class _Count:
         reused: blocks that an earlier run finished.
         lossy: cells with a file that was compressed with loss.
         dtype: of the pixels.
-        counts: of the pixels, by name of acquisition.
+        counts: of the pixels, by channel or stain and acquisition.
         labels: cells of each known class that are not external.
         complete: whether names alone tell the number of cells.
     """
@@ -88,7 +88,7 @@ class _Count:
     reused: int = 0
     lossy: int = 0
     dtype: str = ""
-    counts: dict[str, Counts] = field(default_factory=dict)
+    counts: dict[str, dict[str, Counts]] = field(default_factory=dict)
     labels: Counter[str] = field(default_factory=Counter)
     complete: bool = True
 
@@ -106,6 +106,7 @@ def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
         ParameterError: the study has no source.
     """
     from unstained.data.readers import open_reader
+    from unstained.data.store.fitness import unlike_stains
     from unstained.data.store.inventory import check_inventory
 
     start = time.monotonic()
@@ -119,7 +120,9 @@ def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
     _write_quarantine(outputs["quarantine"], refused, others.unread)
     size = sum(file.stat().st_size for file in outputs["store"].rglob("*") if file.is_file())
     labels = read_json(outputs["store"] / "manifest.json")["labels"]
-    return _report(found, labels, refused, others, size, time.monotonic() - start)
+    report = _report(found, labels, refused, others, size, time.monotonic() - start)
+    stains = unlike_stains(found.counts, tuple(params.data.markers.values()))
+    return replace(report, notes=(*report.notes, *stains))
 
 
 def _source(params: IngestStageParams, job: Job) -> Path:
@@ -208,7 +211,7 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
         writer,
     ):
         for block in blocks:
-            _add(found, block)
+            _add(found, block, (*params.data.channels, *params.data.markers.values()))
             if block.cells:
                 rows = pq.read_table(block.rows)
                 found.count_classes(rows)
@@ -243,7 +246,7 @@ def _workers(ingest: IngestParams, named: _Count) -> int:
     return max(1, min(cores, named.blocks))
 
 
-def _add(found: _Count, block: Packed) -> None:
+def _add(found: _Count, block: Packed, channels: Sequence[str]) -> None:
     from unstained.data.store.fitness import Counts
 
     tally = found.tallies[block.acquisition]
@@ -261,8 +264,9 @@ def _add(found: _Count, block: Packed) -> None:
             "export all cells of a study with one bit depth",
         )
     found.dtype = found.dtype or block.dtype
-    if block.cells:
-        found.counts.setdefault(block.acquisition.name, Counts()).join(*block.counts)
+    for channel, counts in zip(channels, block.counts, strict=False):  # not every reader has stains
+        acquisitions = found.counts.setdefault(channel, {})
+        acquisitions.setdefault(block.acquisition.name, Counts()).join(counts)
 
 
 def _write_quarantine(path: Path, refused: Iterable[Refused], unread: Iterable[Passed]) -> None:

@@ -35,6 +35,7 @@ from unstained.data.readers.protocol import (
     no_images,
 )
 from unstained.data.readers.real_numbers import as_counts
+from unstained.data.readers.tabular import LARGEST
 from unstained.data.readers.told import asked_columns, require_known_classes
 from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError, SourceError
@@ -163,10 +164,13 @@ def _plain(value: Any, kind: str, where: str) -> str | float | None:
     if kind == "string":
         return None if value is None else str(value)
     try:
-        return float("nan") if value is None else float(value)
-    except ValueError:
+        number = float("nan") if value is None else float(value)
+        if abs(number) > LARGEST:
+            raise OverflowError
+        return number
+    except (ValueError, TypeError, OverflowError):
         raise SourceError(
-            f"{where} holds {value!r}, which is no number",
+            f"{where} holds {value!r}, which is no finite number below {LARGEST:.2g}",
             "name a column of numbers in studies.<study>.data.tasks",
         ) from None
 

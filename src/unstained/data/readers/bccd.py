@@ -21,6 +21,7 @@ Either way a file is an acquisition, for nothing is known of patients and slides
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,6 +232,8 @@ def white_cell(annotation: Path) -> Box | str:
         ]
     except (OSError, ElementTree.ParseError, ValueError) as error:
         return f"its boxes in {shown} cannot be read ({error})"
+    if not all(math.isfinite(edge) for box in found for edge in box):
+        return f"its boxes in {shown} cannot be read (an edge is no finite number)"
     if len(found) != 1:
         return f"{shown} has {len(found)} boxes of white cells, and one label"
     return found[0]

@@ -30,6 +30,7 @@ from unstained.data.readers.amnis.directories import CifError
 from unstained.data.readers.amnis.labels import Populations, check_objects, classes_of
 from unstained.data.readers.amnis.objects import read_head, read_objects
 from unstained.data.readers.amnis.strips import StripError
+from unstained.data.readers.fluorescence import integrated_fluorescence
 from unstained.data.readers.places import folders
 from unstained.data.readers.protocol import (
     Acquisition,
@@ -43,6 +44,7 @@ from unstained.data.readers.protocol import (
     relative,
 )
 from unstained.data.store.blocks import Cell
+from unstained.data.store.fitness import counts_of
 from unstained.errors import SourceError
 
 SUFFIX: Final = ".cif"
@@ -177,7 +179,7 @@ class Cif:
         with (self.source / file).open("rb", buffering=0) as opened:
             for number, told in zip(numbers, self._told(file, numbers), strict=True):
                 try:
-                    pixels, masks, markers = read_object(
+                    pixels, masks, stains = read_object(
                         opened, objects, number, seen, found[count:]
                     )
                 except NegativeError as error:
@@ -186,7 +188,11 @@ class Cif:
                     yield _refused(file, number, str(error))
                 else:
                     group = group_name(self.data, acquisition, number)
-                    yield Cell(number, file, group, pixels[None], markers, told, masks[None])
+                    markers = tuple(map(integrated_fluorescence, stains))
+                    counts = counts_of(stains)
+                    yield Cell(
+                        number, file, group, pixels[None], markers, told, masks[None], counts
+                    )
 
     def _told(self, file: str, numbers: Sequence[int]) -> list[dict[str, str | float | None]]:
         """Column -> class of each object, None where it is in no population."""

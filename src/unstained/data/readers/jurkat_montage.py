@@ -33,6 +33,7 @@ from unstained.data.readers.protocol import (
     relative,
 )
 from unstained.data.store.blocks import Cell
+from unstained.data.store.fitness import counts_of
 from unstained.errors import SourceError
 
 TILE: Final = 40
@@ -128,6 +129,9 @@ class JurkatMontage:
                 markers=tuple(
                     integrated_fluorescence(stack[tile]) if stack is not None else float("nan")
                     for stack in stacks[count:]
+                ),
+                stains=counts_of(
+                    [None if stack is None else stack[tile] for stack in stacks[count:]]
                 ),
             )
 

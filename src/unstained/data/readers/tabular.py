@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -26,6 +27,8 @@ PARQUET: Final = ".parquet"
 TABLE_SUFFIXES: Final = (*SEPARATORS, PARQUET)
 UNKNOWN: Final = ("", "na", "n/a", "nan", "null", "none")
 """What stands for an unknown number, in any case."""
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""Models learn numbers as float32; what is larger would be infinite there."""
 YES, NO = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0", "")
 
 
@@ -150,7 +153,7 @@ def _text(column: pa.ChunkedArray, path: Path, name: str) -> pa.ChunkedArray:
 
 def _number(column: pa.ChunkedArray, path: Path, name: str) -> pa.ChunkedArray:
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        numbers = column.cast(pa.float64()).fill_null(float("nan"))
+        numbers = column.cast(pa.float64(), safe=False).fill_null(float("nan"))
     else:
         text = _text(column, path, name).fill_null("")
         unknown = pc.is_in(pc.utf8_lower(text), value_set=pa.array(UNKNOWN))
@@ -158,9 +161,10 @@ def _number(column: pa.ChunkedArray, path: Path, name: str) -> pa.ChunkedArray:
         numbers = _parsed(
             kept, pa.float64(), text, path, name, "a number", "1.5, or leave it empty"
         )
-    infinite = pc.is_inf(numbers)
-    if pc.any(infinite).as_py():
-        raise _wrong(path, name, column, infinite, "a finite number", "1.5, or leave it empty")
+    huge = pc.greater(pc.abs(numbers), LARGEST)
+    if pc.any(huge).as_py():
+        what = f"a finite number below {LARGEST:.2g}"
+        raise _wrong(path, name, column, huge, what, "1.5, or leave it empty")
     return numbers
 
 

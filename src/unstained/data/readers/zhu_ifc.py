@@ -33,9 +33,10 @@ from unstained.data.readers.protocol import (
     sample_directories,
 )
 from unstained.data.store.blocks import Cell
+from unstained.data.store.fitness import counts_of
 
 _NAME: Final = re.compile(
-    r"(?:(?P<sample>.*)_)?(?P<object>\d+)_Ch(?P<channel>\d+)(?:\.ome)?\.(?:tiff?|bmp|png|jpe?g)",
+    r"(?:(?P<sample>.*)_)?(?P<object>\d{1,18})_Ch(?P<channel>\d+)(?:\.ome)?\.(?:tiff?|bmp|png|jpe?g)",
     re.IGNORECASE,
 )
 
@@ -155,6 +156,7 @@ class ZhuIfc:
             group=group_name(self.data, acquisition, item.object_index),
             pixels=np.stack(seen)[None],
             markers=tuple(map(integrated_fluorescence, images[count:])),
+            stains=counts_of(images[count:]),
         )
 
 

@@ -26,6 +26,7 @@ import pyarrow as pa
 import zarr
 from zarr.codecs import BloscCodec
 
+from unstained.data.store.fitness import Counts
 from unstained.data.store.schema import COLUMNS, EXTERNAL, LABEL, MARKER_PREFIX
 from unstained.data.store.statistics import pixel_sha256, pixel_statistics
 from unstained.errors import StoreError
@@ -55,6 +56,7 @@ class Cell:
             the cell is external though its acquisition is not.
         masks: (T, C, h, w) uint8 where the instrument told which pixels are the object: 0 around
             it, other values its own.
+        stains: counts of the images that the markers were measured in, in their order.
     """
 
     object_index: int
@@ -64,6 +66,7 @@ class Cell:
     markers: tuple[float, ...] = ()
     told: Mapping[str, str | float | None] = field(default_factory=dict)
     masks: np.ndarray | None = None
+    stains: tuple[Counts, ...] = ()
 
     @property
     def planes(self) -> np.ndarray:

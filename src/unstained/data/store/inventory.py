@@ -84,7 +84,14 @@ def _promised(manifest: Path) -> dict[str, int]:
     try:
         cells = read_json(manifest)["cells"]
         return {str(name): int(count) for name, count in cells.items()}
-    except (JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        JSONDecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        AttributeError,
+    ) as error:
         raise SourceError(
             f'{manifest} is not {{"cells": {{directory: count}}}}: {error!r}',
             "correct it or remove it",

@@ -18,20 +18,19 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from unstained import __version__
 from unstained.data.readers.facts import OTHER_SIZE, Facts, file_facts, other_size
 from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
 from unstained.data.store.blocks import Cell, Origin, block_files, block_name, write_block
-from unstained.data.store.fitness import LEAVE_OUT, Counts, no_cell
+from unstained.data.store.fitness import LEAVE_OUT, Counts, counts_of, joined, no_cell
 from unstained.data.store.schema import told_columns
 from unstained.data.store.writer import FORMAT
 from unstained.errors import SourceError, UnstainedError
@@ -73,7 +72,7 @@ class Packed:
         refused: quarantined files, one entry an item.
         lossy: cells with a file that was compressed with loss.
         dtype: of the pixels, '' without cells.
-        counts: smallest and largest, and all joined by `or`.
+        counts: of each channel, then of each stain that the reader tells; none without cells.
         first_file: source file of the first cell, '' without cells.
         array: directory of the array.
         rows: Parquet file of the array's rows.
@@ -87,7 +86,7 @@ class Packed:
     refused: tuple[Refused, ...]
     lossy: int
     dtype: str
-    counts: tuple[int, int, int]
+    counts: tuple[Counts, ...]
     first_file: str
     array: Path
     rows: Path
@@ -118,7 +117,7 @@ def pack(task: Task) -> Packed:
         refused=tuple(Refused(*entry) for entry in record["refused"]),
         lossy=record["lossy"],
         dtype=record["dtype"],
-        counts=tuple(record["counts"]),
+        counts=tuple(Counts(*one) for one in record["counts"]),
         first_file=record["first_file"],
         array=array,
         rows=rows,
@@ -184,7 +183,7 @@ def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
         "lossy": lossy,
         "dtype": cells[0].pixels.dtype.name if cells else "",
         "first_file": cells[0].source_file if cells else "",
-        "counts": _counts(cells),
+        "counts": [astuple(one) for one in _counts(cells)],
     }
     if not cells:
         return record
@@ -208,13 +207,14 @@ def _fit(cell: Cell, files: Iterable[Facts], task: Task) -> Cell | Refused:
     return cell
 
 
-def _counts(cells: list[Cell]) -> tuple[int, int, int]:
-    """Smallest and largest count, and all of them joined by `or`."""
-    found = Counts()
+def _counts(cells: list[Cell]) -> tuple[Counts, ...]:
+    """Counts of each channel and stain over all cells."""
+    found: tuple[Counts, ...] = ()
     for cell in cells:
-        bits = int(np.bitwise_or.reduce(cell.pixels, axis=None))
-        found.join(int(cell.pixels.min()), int(cell.pixels.max()), bits)
-    return found.smallest, found.largest, found.bits
+        seen = [cell.pixels[:, channel] for channel in range(cell.pixels.shape[1])]
+        of_cell = (*counts_of(seen), *cell.stains)
+        found = joined(found, of_cell) if found else of_cell
+    return found
 
 
 def _check_dtypes(cells: list[Cell]) -> None:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from unstained.data.readers.amnis.directories import CifError
 from unstained.data.readers.amnis.objects import Objects
 from unstained.data.readers.amnis.strips import Strip, decode_image, decode_mask
-from unstained.data.readers.fluorescence import integrated_fluorescence
 
 
 class NegativeError(Exception):
@@ -25,7 +24,7 @@ def read_object(
     number: int,
     seen: Sequence[int],
     markers: Sequence[int | None],
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], tuple[float, ...]]:
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], list[npt.NDArray[np.int32] | None]]:
     """Decode an object.
 
     Args:
@@ -36,8 +35,8 @@ def read_object(
         markers: positions of the markers' channels, None for one that was not recorded.
 
     Returns:
-        Raw counts (C, h, w), masks alike, and integrated fluorescence of each marker, where
-        negative counts are what they are; NaN where it was not recorded.
+        Raw counts (C, h, w), masks alike, and the image (h, w) of each marker, where negative
+        counts are what they are; None where it was not recorded.
 
     Raises:
         CifError: it is not there, or its size is not that of the channels.
@@ -59,11 +58,8 @@ def read_object(
     )
     if counts.min() < 0:
         raise NegativeError(f"has negative counts, down to {counts.min()}")
-    levels = (
-        integrated_fluorescence(None if at is None else image[:, at * width : (at + 1) * width])
-        for at in markers
-    )
-    return counts.astype(np.uint16), masks, tuple(levels)
+    stains = [None if at is None else image[:, at * width : (at + 1) * width] for at in markers]
+    return counts.astype(np.uint16), masks, stains
 
 
 def _strip(file: BinaryIO, place: int, size: int) -> Strip:

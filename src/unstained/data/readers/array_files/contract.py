@@ -40,6 +40,22 @@ class CellArray(Protocol):
         """Let the file go."""
 
 
+def object_numbers(values: np.ndarray) -> np.ndarray:
+    """(N,) int64 of the numbers that a file gives its objects.
+
+    Raises:
+        ValueError: one is no whole number from 0 to 2**63 - 1.
+    """
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "iuf":
+        raise ValueError(f"object numbers are {numbers.dtype}")
+    with np.errstate(invalid="ignore"):
+        wrong = ~((numbers >= 0) & (numbers < 2**63) & (numbers == np.floor(numbers)))
+    if wrong.any():
+        raise ValueError(f"{numbers[wrong][0]} is no object number")
+    return numbers.astype(np.int64)
+
+
 @contextmanager
 def damaged() -> Iterator[None]:
     """Turn what libraries raise over a damaged file into an ImageError."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from unstained.data.readers.array_files.contract import damaged
+from unstained.data.readers.array_files.contract import damaged, object_numbers
 
 IMAGES = "obsm/single_cell_images"
 OBJECT = "scportrait_cell_id"
@@ -38,7 +38,7 @@ class H5sc:
         obs = self._file["obs"]
         index = _text(obs.attrs.get("_index", "_index"))
         self.columns = tuple(name for name in obs if name not in (index, "__categories"))
-        self.objects = obs[OBJECT][:].astype(np.int64) if OBJECT in obs else np.arange(count)
+        self.objects = object_numbers(obs[OBJECT][:]) if OBJECT in obs else np.arange(count)
 
     def read(self, row: int, channels: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
         """See `CellArray`; the mask is what any of the file's masks covers."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from unstained.data.readers.array_files.contract import damaged
+from unstained.data.readers.array_files.contract import damaged, object_numbers
 
 MASK = "mask"
 
@@ -32,7 +32,7 @@ class Rtdc:
         self.columns = tuple(name for name, entry in arrays.items() if entry.shape == shape[:1])
         self._events = arrays
         numbers = arrays.get("index")
-        self.objects = np.arange(shape[0]) if numbers is None else numbers[:].astype(np.int64)
+        self.objects = np.arange(shape[0]) if numbers is None else object_numbers(numbers[:])
         size = self._file.attrs.get("imaging:pixel size")
         self.pixel_size_um = None if size is None else float(size)
 
