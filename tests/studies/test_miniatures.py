@@ -16,7 +16,7 @@ from pipelines.deployment import load_deployment
 from tests.config.test_config import edit
 from tests.conftest import ROOT
 from tests.registered import fresh_registry
-from tests.synthetic import asked, write_colour, write_films, write_ifc
+from tests.synthetic import write_colour, write_films, write_ifc
 from unstained.data.store.cell_store import CellStore
 from unstained.files import read_json
 from unstained.pipeline.catalogue import STAGES, stage_definition
@@ -26,6 +26,9 @@ from unstained.pipeline.runner import run_stage
 from unstained.serving.predictor import Predictor
 
 MODEL = "resnet50"
+ODD = "CD4+ T (naïve)"
+"""A name that MLflow refuses: of a class, a task and a marker."""
+
 COMMON: dict[str, Any] = {
     "question": "Which?",
     "pixel_size_um": 0.3,
@@ -37,13 +40,22 @@ STUDIES: dict[str, dict[str, Any]] = {
         "reader": "table",
         "channels": ["red", "green", "blue"],
         "normalise": "rgb",
-        "tasks": asked("abc"),
+        "tasks": {
+            ODD: {
+                "kind": "classes",
+                "rules": [
+                    {"name": ODD, "pattern": "^a_"},
+                    {"name": "CD8+ T / “memory”", "pattern": "^b_"},
+                    {"name": "β-cell, 50 %", "pattern": "^c_"},
+                ],
+            }
+        },
     },
     "values": {
         "reader": "zhu_ifc",
         "channels": ["Ch1"],
-        "markers": {"DNA": "Ch2"},
-        "tasks": {"DNA": {"kind": "value", "column": "marker_DNA", "unit": "counts"}},
+        "markers": {ODD: "Ch2"},
+        "tasks": {ODD: {"kind": "value", "column": f"marker_{ODD}", "unit": "counts"}},
     },
     "films": {
         "reader": "table",

@@ -14,7 +14,7 @@ So a variant is its base, as the study has it, with its own changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from unstained.config.document import Document, Where
 from unstained.config.illumination import OpticsParams
 from unstained.config.layers import LayerReader, Shape, Stated, Tree, merge, shape_of
 from unstained.config.models import KINDS, PHASE_VIEWS, NetworkBase
+from unstained.config.names import alike, model_problem, study_problem
 from unstained.config.nearest import suggestion
 from unstained.config.sections import Sections
 from unstained.config.study import StudyData
@@ -77,6 +78,7 @@ class Composition:
         self.recipes = tuple(held["recipes"])
         self.studies = tuple(held["studies"])
         self.bases = _bases(reader, held["architectures"], held["variants"])
+        _names_are_accepted(reader, self.studies, held["variants"])
         _no_recipe_is_called_like_a_key(reader, self.recipes, self._places(settings))
         sections, network = shape_of(Sections), _network_shape()
         top = {k: v for k, v in document.content.items() if k not in HOLDERS}
@@ -205,6 +207,22 @@ def _bases(
 
 def _one_of(names: Mapping[str, Any]) -> str:
     return f"one of {', '.join(names)}"
+
+
+def _names_are_accepted(
+    reader: LayerReader, studies: Collection[str], variants: Collection[str]
+) -> None:
+    """By all that a name becomes later, see `config.names`."""
+    for holder, names, problem in (
+        ("studies", studies, study_problem),
+        ("variants", variants, model_problem),
+    ):
+        for name in names:
+            if why := problem(name):
+                reader.complain((holder, name), why)
+    if two := alike(dict.fromkeys([*KINDS, *variants])):
+        said = f"differs from {two[0]} in case alone, and some disks cannot tell their folders"
+        reader.complain(("variants", two[1]), said)
 
 
 def _no_recipe_is_called_like_a_key(

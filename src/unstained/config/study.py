@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from unstained.config.base import Count, Params, Positive
 from unstained.config.illumination import IlluminationParams
+from unstained.config.names import Words, apart
 from unstained.config.tasks import (
     ClassesParams,
     ClassRule,
@@ -127,7 +128,7 @@ class StudyData(Params):
     illumination: IlluminationParams | None = Field(
         default=None, description="of channels that differ in where light comes from"
     )
-    markers: dict[str, str] = Field(
+    markers: dict[Words, str] = Field(
         default_factory=dict, description="marker name -> fluorescence channel"
     )
     tasks: Annotated[tuple[TaskParams, ...], BeforeValidator(named_tasks), Field(min_length=1)] = (
@@ -160,6 +161,7 @@ class StudyData(Params):
         for what, names in (("task", [task.name for task in tasks]), ("column", classes)):
             if len(set(names)) < len(names):
                 raise ValueError(f"a {what} is named twice: {', '.join(names)}")
+        apart(tuple(task.name for task in tasks))
         return tasks
 
     @model_validator(mode="after")
@@ -222,6 +224,12 @@ class StudyData(Params):
         if found is not None and not found[0] < found[1]:
             raise ValueError(f"{found[0]:g} is not below {found[1]:g}")
         return found
+
+    @field_validator("markers")
+    @classmethod
+    def _markers_differ(cls, markers: dict[str, str]) -> dict[str, str]:
+        apart(tuple(markers))
+        return markers
 
     @field_validator("channels")
     @classmethod

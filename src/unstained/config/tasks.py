@@ -6,13 +6,13 @@ what each kind does with them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
 from unstained.config.base import Params
+from unstained.config.names import Words, apart
 
 LABEL: Final = "label"
 """Column of the cell table with the classes of a study's first classes task."""
@@ -23,7 +23,7 @@ Weight = Annotated[float, Field(gt=0)]
 class ClassRule(Params):
     """One class and the directories that hold its cells."""
 
-    name: str
+    name: Words
     pattern: str = Field(description="regular expression on the sample directory's name")
     external: bool = Field(
         default=False, description="external test cells: never trained on, reported apart"
@@ -43,11 +43,11 @@ class ClassesParams(Params):
     """One of several classes."""
 
     kind: Literal["classes"]
-    name: str
+    name: Words
     rules: tuple[ClassRule, ...] = Field(
         default=(), description="first match wins, on the sample directory's name"
     )
-    names: tuple[str, ...] = Field(
+    names: tuple[Words, ...] = Field(
         default=(), description="classes in order, where the reader knows each cell's"
     )
     column: str = Field(description="of the cell table; a cell without a class has null there")
@@ -61,6 +61,7 @@ class ClassesParams(Params):
             raise ValueError("a classes task needs at least two classes")
         if len(set(self.names)) < len(self.names):
             raise ValueError("a class is named twice")
+        apart(self.class_names)
         return self
 
     @property
@@ -78,7 +79,7 @@ class ValueParams(Params):
     """One number."""
 
     kind: Literal["value"]
-    name: str
+    name: Words
     column: str = Field(description="column of the cell table that holds it, NaN where unknown")
     transform: Literal["none", "log"] = "none"
     unit: str = ""
@@ -105,8 +106,8 @@ class ProportionParams(Params):
     """Shares of a whole."""
 
     kind: Literal["proportion"]
-    name: str
-    parts: Annotated[tuple[str, ...], Field(min_length=2)] = Field(
+    name: Words
+    parts: Annotated[tuple[Words, ...], Field(min_length=2)] = Field(
         description="names of the parts, whose shares add up to 1"
     )
     columns: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
@@ -134,14 +135,14 @@ def named_tasks(content: Any) -> Any:
     The column is `label` for the first classes task and `label_<task>` for others.
 
     Raises:
-        ValueError: a name is no word.
+        ValueError: a name is no text.
     """
     if not isinstance(content, Mapping):
         return content
     tasks, classes = [], 0
     for name, task in content.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][\w.+-]*", name):
-            raise ValueError(f"{name!r} is no name of a task: use letters, digits, _ . + -")
+        if not isinstance(name, str):
+            raise ValueError(f"{name!r} is no text: write it in quotes")
         if not isinstance(task, Mapping):
             raise ValueError(f"{name}: give its kind and what belongs to it")
         filled = {"name": name, **task}

@@ -9,12 +9,11 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
+from unstained.config.names import LONGEST_STUDY
 from unstained.errors import ParameterError
 
 WIDTH: Final = 112
 NAME: Final = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
-LONGEST: Final = 43
-"""Characters of a study's name: KServe's unstained-<study>-predictor has 63 at the most."""
 RESERVED: Final = frozenset({"configure", "null", "true", "false", "yes", "no", "on", "off"})
 """Names that mean something else in YAML, or as a folder below runs/."""
 ORDER: Final = (
@@ -30,12 +29,13 @@ def check_name(study: str) -> None:
     Raises:
         ParameterError: one does not.
     """
-    if not NAME.fullmatch(study) or len(study) > LONGEST or study in RESERVED:
-        near = re.sub(r"[^a-z0-9]+", "-", study.lower()).strip("-0123456789")[:LONGEST]
+    if not NAME.fullmatch(study) or len(study) > LONGEST_STUDY or study in RESERVED:
+        near = re.sub(r"[^a-z0-9]+", "-", study.lower()).strip("-0123456789")[:LONGEST_STUDY]
         hint = f", e.g. {near}" if NAME.fullmatch(near) and near not in RESERVED else ""
         raise ParameterError(
             f"{study!r} is no name of a study that can be served",
-            f"use 2 to {LONGEST} lower-case letters, digits and hyphens, a letter first{hint}",
+            f"use 2 to {LONGEST_STUDY} lower-case letters, digits and hyphens, a letter first"
+            f"{hint}",
         )
 
 

@@ -10,6 +10,7 @@ import re
 from io import StringIO
 from typing import Any, Final
 
+from unstained.config.names import LABEL
 from unstained.errors import ParameterError
 
 RUNTIME: Final = "unstained-onnx"
@@ -25,7 +26,6 @@ CPU_TARGET: Final = 70
 """Per cent of the requested CPU at which another replica is started."""
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-LABEL_VALUE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 NAME: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 S3: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^?#\s]+")
 OCI: Final = re.compile(r"oci://[^/?#\s@]+/[^?#\s@]+@sha256:[0-9a-f]{64}")
@@ -147,7 +147,7 @@ def _service_name(study: str) -> str:
 
 
 def _label(value: str, what: str) -> str:
-    if not LABEL_VALUE.fullmatch(value):
+    if not LABEL.fullmatch(value):
         raise ParameterError(
             f"{what} {value!r} cannot be a label in Kubernetes",
             "use at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or "
