@@ -136,6 +136,8 @@ SLIDES = {
     "pixel_size_um": 0.2,
     "tasks": {"cell": {"kind": "classes", "names": ["lymphocyte", "monocyte"]}},
 }
+SOME = 12
+"""Items that are read one by one: a montage of 900 is opened anew for each."""
 LAYOUTS = {
     "zhu_ifc": Layout(write_samples, 5, "nsc", {}),
     "jurkat_montage": Layout(write_montages, 8, "cellcycle", {}),
@@ -232,13 +234,15 @@ def test_a_copy_made_elsewhere_in_another_order_reads_the_same(
 def test_it_travels_to_a_worker_and_reads_any_items_alone(layout: Layout, source: Path) -> None:
     reader = layout.reader(source)
     there: Reader = pickle.loads(pickle.dumps(reader))
-    alone = [
-        (acquisition.name, outcome)
-        for acquisition in there.acquisitions()
-        for item in there.items(acquisition).items
-        for outcome in there.decode(acquisition, [item])
-    ]
-    assert plain(alone) == plain(outcomes(reader))
+    every = plain(outcomes(reader))
+    for acquisition in there.acquisitions():
+        items = list(there.items(acquisition).items)
+        some = items[:: max(1, len(items) // SOME)]
+        alone = [
+            (acquisition.name, one) for item in some for one in there.decode(acquisition, [item])
+        ]
+        keys = {(acquisition.name, item.object_index) for item in some}
+        assert plain(alone) == [entry for entry in every if (entry[0], entry[2]) in keys]
 
 
 def listed(layout: Layout, source: Path) -> Leftover:

@@ -107,6 +107,8 @@ class JurkatMontage:
 
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
         """Cut a montage into cells; a montage that cannot be used is refused tile by tile."""
+        if not items:
+            return
         names = items[0].files
         try:
             stacks = [self._tiles(acquisition, name) if name else None for name in names]
