@@ -76,6 +76,7 @@ def run(params: BaselinesStageParams, inputs: Inputs, outputs: Outputs, job: Job
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.baselines.experiments import experiments_table, outcomes
     from unstained.evaluation.baselines.fold_controls import controls_table, fold_controls
+    from unstained.evaluation.baselines.verdicts import scores_once
     from unstained.report.baselines.page import METRIC, build_page, table_files
     from unstained.report.page import render
 
@@ -93,7 +94,17 @@ def run(params: BaselinesStageParams, inputs: Inputs, outputs: Outputs, job: Job
         {name: grid.scores(name, METRIC) for name in grid.models},
         params.evaluate.confidence,
     )
-    tables = table_files(grid.only(contenders), params.data)
+    contest, judging = grid.only(contenders), params.evaluate
+    once = {}
+    if contest.rotates:
+        once = scores_once(
+            contest,
+            params.data.class_names,
+            judging.bootstrap,
+            judging.confidence,
+            params.common.seed,
+        )
+    tables = table_files(contest, once, params.data)
     others = {"experiments": experiments_table(found), "controls": controls_table(controls)}
     for name, table in (tables | others).items():
         write_text(outputs[name], table.round(6).to_csv(index=False, lineterminator="\n"))
@@ -103,6 +114,7 @@ def run(params: BaselinesStageParams, inputs: Inputs, outputs: Outputs, job: Job
         contenders=contenders,
         controls=controls,
         found=found,
+        once=once,
         hidden=_hidden(params, store, inputs["split"]),
         confidence=params.evaluate.confidence,
         simulated=store.manifest["source"] == "simulator",

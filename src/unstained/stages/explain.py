@@ -100,7 +100,7 @@ def _measure(
     params: ExplainStageParams, store: CellStore, inputs: Inputs, job: Job
 ) -> tuple[Explained, float]:
     """All models, and the scale of contrast that the first was trained with."""
-    from unstained.data.splits.parts import read_split
+    from unstained.data.splits.parts import cell_parts
     from unstained.evaluation.predictions import load_model
     from unstained.explain.cells import read_sample
     from unstained.explain.measure import NothingToExplainError, measure
@@ -109,7 +109,7 @@ def _measure(
     from unstained.statistics.intervals import resample_groups
 
     seed, data = params.common.seed, params.data
-    part = read_split(store, inputs["split"])["part"].to_numpy(str)
+    part = cell_parts(store, inputs["split"], job.replicates[0].fold)
     sample = read_sample(store, part, data, params.explain.cells_per_class, seed)
     measured, reasons, skill, validation = {}, {}, {}, {}
     scale: float | None = None

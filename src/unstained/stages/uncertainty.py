@@ -259,9 +259,9 @@ def _value_results(context: _Context, unknown_cells: UnknownCells) -> ValueResul
 def _read(context: _Context) -> Replicas:
     from unstained.evaluation.uncertainty.predictions import read_replicas
 
-    names = [replicate.name for replicate in context.job.replicates]
+    places = [(one.fold, one.seed, one.name) for one in context.job.replicates]
     contenders = context.params.baselines.contenders
-    return read_replicas(context.inputs["predictions"], contenders, names)
+    return read_replicas(context.inputs["predictions"], contenders, places)
 
 
 def _apart(context: _Context) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ import numpy as np
 import pandas as pd
 
 from unstained.files import read_json
-from unstained.predictions import Predictions, read_predictions
+from unstained.predictions import (
+    Predictions,
+    parse_predictions,
+    predictions_table,
+    read_predictions,
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,10 @@ class Grid:
         """All replicates of a model, folds first."""
         return [self.runs[model, fold, seed] for fold in self.folds for seed in self.seeds]
 
+    def by_seed(self, model: str) -> list[ReplicateResult]:
+        """Replicates of a model with the folds of a seed as one, see `over_folds`."""
+        return [over_folds([self.runs[model, k, seed] for k in self.folds]) for seed in self.seeds]
+
     def scores(self, model: str, *path: str) -> np.ndarray:
         """(folds, seeds) of a number of metrics.json, e.g. 'macro_f1'; NaN where undefined."""
         found = []
@@ -95,24 +105,64 @@ class Grid:
             found.append(np.nan if value is None else float(value))
         return np.array(found).reshape(len(self.folds), len(self.seeds))
 
+    @cached_property
+    def rotates(self) -> bool:
+        """Whether each fold tests other cells, all of them together every cell once."""
+        ids = [test.cell_id for test in self._tests_of_folds]
+        return any(not np.array_equal(ids[0], other) for other in ids[1:])
+
     def pooled(self, model: str) -> np.ndarray:
-        """(N, K) probabilities of the test cells, averaged over all replicates of a model."""
+        """(N, K) probabilities of the test cells, averaged over the replicates that tested them."""
         tables = [run.test.classes.probabilities for run in self.of(model)]
-        return np.asarray(np.mean(tables, axis=0))
+        if not self.rotates:
+            return np.asarray(np.mean(tables, axis=0))
+        seeds = len(self.seeds)
+        starts = range(0, len(tables), seeds)
+        return np.concatenate([np.mean(tables[k : k + seeds], axis=0) for k in starts])
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) class of each test cell."""
-        return self._any.test.classes.labels
+        """(N,) class of each test cell, fold after fold where they rotate."""
+        return np.concatenate([test.classes.labels for test in self.tests])
 
     @property
     def groups(self) -> np.ndarray:
-        """(N,) group of each test cell."""
-        return self._any.test.group
+        """(N,) group of each test cell, likewise."""
+        return np.concatenate([test.group for test in self.tests])
 
     @property
-    def _any(self) -> ReplicateResult:
-        return next(iter(self.runs.values()))
+    def tests(self) -> list[Predictions]:
+        """Test cells: of every fold where they rotate, else once."""
+        return self._tests_of_folds if self.rotates else self._tests_of_folds[:1]
+
+    @property
+    def _tests_of_folds(self) -> list[Predictions]:
+        first, seed = next(iter(self.runs))[0], self.seeds[0]
+        return [self.runs[first, fold, seed].test for fold in self.folds]
+
+
+def over_folds(runs: Sequence[ReplicateResult]) -> ReplicateResult:
+    """Replicates of folds that rotate as one, which tested every cell and validated every cell.
+
+    What a cell is said to be comes from the replicate that had no part in it.
+
+    Args:
+        runs: one a fold, of one model and seed.
+    """
+    numbers = runs[0].numbers | {
+        name: float(np.mean([run.numbers[name] for run in runs]))
+        for name in ("temperature", "validation_macro_f1")
+        if all(isinstance(run.numbers.get(name), float) for run in runs)
+    }
+    test, validation = (
+        parse_predictions(
+            pd.concat([predictions_table(one) for one in parts])
+            .sort_values("cell_id", kind="stable")
+            .reset_index(drop=True)
+        )
+        for parts in ([run.test for run in runs], [run.validation for run in runs])
+    )
+    return ReplicateResult(runs[0].name, numbers, test, validation)
 
 
 def read_grid(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from unstained.evaluation.baselines.grid import Grid
+from unstained.evaluation.scores import Scores
 from unstained.studies.nsc.printed import MEASURES
 
 SHOWN = (*MEASURES, "macro_precision", "macro_recall", "macro_f1", "roc_auc")
@@ -33,13 +36,33 @@ def models_table(grid: Grid) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def with_intervals(models: pd.DataFrame, once: Mapping[str, Scores], metric: str) -> pd.DataFrame:
+    """The same rows, where every cell was tested once beside its metric over all of them.
+
+    Args:
+        models: see `models_table`.
+        once: model -> its scores on all cells; empty where folds do not rotate.
+        metric: of these scores.
+    """
+    if not once:
+        return models
+    found = [once[str(model)].overall[metric] for model in models["model"]]
+    return models.assign(
+        **{f"once_{metric}": [one.value for one in found]},
+        **{f"once_{metric}_low": [one.low for one in found]},
+        **{f"once_{metric}_high": [one.high for one in found]},
+    )
+
+
 def classes_table(grid: Grid, classes: tuple[str, ...]) -> pd.DataFrame:
     """Table 5: one row a model and class: support, precision, recall and F1, mean and SD."""
     rows = []
     for model in grid.models:
         for name in classes:
             row: dict[str, object] = {"model": model, "class": name}
-            row["support"] = grid.of(model)[0].numbers["class"][name]["support"]
+            tested = [grid.runs[model, fold, grid.seeds[0]] for fold in grid.folds]
+            tested = tested if grid.rotates else tested[:1]
+            row["support"] = sum(run.numbers["class"][name]["support"] for run in tested)
             for measure in ("precision", "recall", "f1"):
                 row |= mean_and_sd(measure, grid.scores(model, "class", name, measure))
             rows.append(row)

@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from unstained.evaluation.baselines.grid import Grid
+from unstained.evaluation.scores import Scores, score_classes
 from unstained.statistics.folds import (
     AblationAnswer,
     FoldSizes,
@@ -18,7 +19,7 @@ from unstained.statistics.folds import (
     compare_changes,
     compare_folds,
 )
-from unstained.statistics.intervals import Estimate
+from unstained.statistics.intervals import Estimate, resample_groups
 from unstained.statistics.metrics import Floats
 from unstained.statistics.paired import adjust, mcnemar
 
@@ -47,7 +48,8 @@ class Decisions:
 def fold_sizes(grid: Grid) -> FoldSizes:
     """Cells of training and test of a replicate, averaged over folds."""
     train = [run.numbers["training_cells"] for run in grid.of(grid.models[0])]
-    return FoldSizes(train=float(np.mean(train)), test=float(len(grid.groups)))
+    test = len(grid.groups) / len(grid.tests)
+    return FoldSizes(train=float(np.mean(train)), test=float(test))
 
 
 def fold_table(
@@ -111,6 +113,25 @@ def ablation_of(grid: Grid, metric: str, alpha: float) -> AblationAnswer | None:
         sizes=fold_sizes(grid),
         alpha=alpha,
     )
+
+
+def scores_once(
+    grid: Grid, classes: tuple[str, ...], resamples: int, confidence: float, seed: int
+) -> dict[str, Scores]:
+    """Scores of each model on the cells of all folds, where folds rotate.
+
+    Args:
+        grid: the replicates; those of one fold are averaged over seeds.
+        classes: names.
+        resamples: of the groups.
+        confidence: of the intervals.
+        seed: of the resamples.
+    """
+    draws = resample_groups(grid.groups, grid.labels, resamples, seed)
+    return {
+        model: score_classes(grid.labels, grid.pooled(model), classes, draws, confidence)
+        for model in grid.models
+    }
 
 
 def pooled_decisions(grid: Grid) -> list[Decisions]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from unstained.errors import StageInputError
-from unstained.evaluation.baselines.grid import ReplicateResult, read_replicate
+from unstained.evaluation.baselines.grid import ReplicateResult, read_grid
 from unstained.evaluation.selective import weighted_estimates
 from unstained.statistics.intervals import Resampling
 from unstained.statistics.metrics import Floats
@@ -43,20 +43,23 @@ Replicas = Mapping[str, Sequence[ReplicateResult]]
 """Model -> all its replicates, in the order of params.yaml."""
 
 
-def read_replicas(directory: Path, models: Sequence[str], names: Sequence[str]) -> Replicas:
-    """Read what the stage `evaluate` wrote of replicates.
+def read_replicas(
+    directory: Path, models: Sequence[str], places: Sequence[tuple[int, int, str]]
+) -> Replicas:
+    """Read what the stage `evaluate` wrote of replicates; folds that rotate become one a seed.
 
     Args:
         directory: what it wrote of all models.
         models: their names.
-        names: directories of the replicates.
+        places: (fold, seed, name of the directory) of the replicates.
 
     Raises:
         StageInputError: replicates were not tested on the same cells.
     """
-    found = {
-        model: [read_replicate(directory / model / name) for name in names] for model in models
-    }
+    grid = read_grid(directory, models, places)
+    found = {model: grid.of(model) for model in models}
+    if grid.rotates:
+        found = {model: grid.by_seed(model) for model in models}
     first = found[models[0]][0].test
     for model, replicas in found.items():
         for replica in replicas:

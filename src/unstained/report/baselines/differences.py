@@ -14,12 +14,13 @@ PROSE = Prose(__name__)
 COLUMNS = ("model", "mean", "SD of folds", "SD of seeds", "against the leader")
 
 
-def fold_table_block(table: FoldTable, words: str) -> Table:
+def fold_table_block(table: FoldTable, words: str, *, rotates: bool) -> Table:
     """All models, best first.
 
     Args:
         table: the models.
         words: the metric's.
+        rotates: whether each fold tests other cells.
     """
     rows = []
     for row in table.rows:
@@ -35,5 +36,6 @@ def fold_table_block(table: FoldTable, words: str) -> Table:
             behind,
         )
         rows.append(tuple(Cell(text) for text in texts))
-    caption = PROSE("across_folds_caption", metric=words[0].upper() + words[1:])
+    metric = words[0].upper() + words[1:]
+    caption = PROSE("across_folds_caption", metric=metric, rotates=rotates)
     return Table(caption, COLUMNS, tuple(rows))

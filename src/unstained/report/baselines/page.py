@@ -11,7 +11,12 @@ from unstained.config.study import StudyData
 from unstained.evaluation.baselines.experiments import Hidden, Outcome
 from unstained.evaluation.baselines.fold_controls import controls_table
 from unstained.evaluation.baselines.grid import Grid
-from unstained.evaluation.baselines.tables import classes_table, curves_table, models_table
+from unstained.evaluation.baselines.tables import (
+    classes_table,
+    curves_table,
+    models_table,
+    with_intervals,
+)
 from unstained.evaluation.baselines.verdicts import (
     ABLATION,
     ablation_of,
@@ -29,6 +34,7 @@ from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.baselines.figures_section import figures_section
 from unstained.report.baselines.frame import comparison_page
 from unstained.report.baselines.hybrid_section import hybrid_section
+from unstained.report.baselines.tested_once import every_cell_section
 from unstained.report.numbers import decimal, p_value
 from unstained.report.page import (
     Block,
@@ -64,6 +70,7 @@ def build_page(
     contenders: tuple[str, ...],
     controls: Mapping[str, Sequence[Scores]],
     found: Sequence[Outcome],
+    once: Mapping[str, Scores],
     hidden: Mapping[str, Hidden],
     confidence: float,
     simulated: bool,
@@ -77,6 +84,7 @@ def build_page(
         contenders: models that are compared with each other; the others are experiments.
         controls: see `fold_controls`.
         found: the experiments.
+        once: see `verdicts.scores_once`; empty where folds do not rotate.
         hidden: see `experiment_section`.
         confidence: of intervals; tests are at 1 - confidence.
         simulated: whether the simulator made the cells.
@@ -91,6 +99,7 @@ def build_page(
     against = against_features(gains)
     sections = [
         _models(contest, controls_table(controls), _is_the_papers(data), against),
+        every_cell_section(contest, once, data, confidence) if once else None,
         _markers(contest, controls_table(controls), data),
         _ablation(answer, contest),
         _differences(contest, table),
@@ -139,6 +148,8 @@ def _models(grid: Grid, controls: pd.DataFrame, quoted: bool, against: tuple[str
         folds=_counted(len(grid.folds), "fold"),
         seeds=_counted(len(grid.seeds), "seed"),
         cells=len(grid.labels),
+        rotates=grid.rotates,
+        many=len(grid.seeds) > 1,
     )
     note = PROSE("models_note", side=grid.side, tool=grid.tool)
     columns = ["model", *(name for _, name in MEASURES), "M parameters", "GMAC"]
@@ -251,7 +262,7 @@ def _difference_row(pair: PairedDifference) -> tuple[Cell, ...]:
 def _differences(grid: Grid, table: FoldTable | None) -> Section:
     across: Block = Text(("Tests across folds need two folds or more.",))
     if table is not None:
-        across = fold_table_block(table, "Macro-F1")
+        across = fold_table_block(table, "Macro-F1", rotates=grid.rotates)
     return Section(
         "differences",
         "Which differences hold",
@@ -306,10 +317,10 @@ def _paper() -> Section:
     )
 
 
-def table_files(grid: Grid, data: StudyData) -> dict[str, pd.DataFrame]:
-    """The page's tables as data: 'models', 'classes', 'curves'."""
+def table_files(grid: Grid, once: Mapping[str, Scores], data: StudyData) -> dict[str, pd.DataFrame]:
+    """The page's tables as data: 'models' (tested once: with intervals), 'classes', 'curves'."""
     return {
-        "models": models_table(grid),
+        "models": with_intervals(models_table(grid), once, METRIC),
         "classes": classes_table(grid, data.class_names),
         "curves": curves_table(grid),
     }

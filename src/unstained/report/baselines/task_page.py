@@ -123,6 +123,7 @@ def _table(
         folds=len(grid.folds),
         seeds=len(grid.seeds),
         cells=f"{len(grid.groups):,}",
+        rotates=grid.rotates,
     )
     headings = [m.words + ("" if m.higher else " (less is better)") for m in metrics]
     return Table(
@@ -160,7 +161,7 @@ def _differences(grid: Grid, by: SelectionMetric, confidence: float) -> Section:
     found = by.fold_table(grid, confidence)
     block: Block = Text((PROSE("task_no_folds"),))
     if found is not None:
-        block = fold_table_block(found, by.metric.words)
+        block = fold_table_block(found, by.metric.words, rotates=grid.rotates)
     return Section(
         "differences", "Which differences hold", "Differences", PROSE("differences_lead"), (block,)
     )
