@@ -13,6 +13,8 @@ from tests.stages.test_validate import job, study
 from tests.synthetic import make_store
 from unstained.config.split import SplitParams
 from unstained.config.study import CommonParams
+from unstained.data.splits.units import independent
+from unstained.data.store.cell_store import CellStore
 from unstained.errors import SplitError
 from unstained.files import tree_sha256
 from unstained.pipeline.contract import Report
@@ -47,7 +49,17 @@ def test_rows_follow_the_store_and_the_summary_counts_them(tmp_path: Path, strat
         "fold",
         "reference_part",
         "reference_fold",
+        "unit",
     ]
+    assert any(
+        "2 groups hold copies of each other's cells and count as 1" in n for n in report.notes
+    )
+    units = independent(CellStore.open(tmp_path / "store"), tmp_path / "out" / "split.parquet")
+    groups = store.columns("group")["group"]
+    assert units.columns("cell_id", "group")["group"].tolist() == [
+        "a_00" if name == "a_05" else name for name in groups
+    ]
+    assert units.columns("cell_id").equals(store.columns("cell_id"))
     cells = store.columns("cell_id", "group", "label", "external")
     assert table["cell_id"].tolist() == cells["cell_id"].tolist()
     pair = table.set_index("cell_id").loc[["a_00/1", "a_05/2"]]

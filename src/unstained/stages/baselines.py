@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.baselines.experiments import Hidden
     from unstained.evaluation.baselines.grid import Grid
@@ -80,7 +81,7 @@ def run(params: BaselinesStageParams, inputs: Inputs, outputs: Outputs, job: Job
     from unstained.report.baselines.page import METRIC, build_page, table_files
     from unstained.report.page import render
 
-    store = CellStore.open(inputs["store"])
+    store = independent(CellStore.open(inputs["store"]), inputs["split"])
     grid = _read(params.data, inputs, job)
     parts = [cell_parts(store, inputs["split"], fold) for fold in grid.folds]
     controls = fold_controls(store, parts, params.data, params.evaluate, params.common.seed)

@@ -15,6 +15,7 @@ from unstained.pipeline.provenance import provenance
 if TYPE_CHECKING:
     import pandas as pd
 
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.control_runs import Partition
     from unstained.evaluation.results import Evaluation
@@ -90,7 +91,7 @@ def run(params: ControlsStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     from unstained.evaluation.record import evaluation_content
     from unstained.evaluation.tables import curve_tables, metrics_content
 
-    store = CellStore.open(inputs["store"])
+    store = independent(CellStore.open(inputs["store"]), inputs["split"])
     split = read_split(store, inputs["split"])
     evaluation = _evaluation(params, store, split, inputs, job)
     write_json(outputs["metrics"], metrics_content(evaluation))

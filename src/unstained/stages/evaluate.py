@@ -59,6 +59,7 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
             part has no cells.
     """
     from unstained.data.splits.parts import cell_parts
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.predictions import learnt_values, load_model, predict, select_cells
     from unstained.evaluation.record import to_plain
@@ -66,7 +67,7 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
     from unstained.evaluation.tables import calibration_content, class_means, model_numbers
     from unstained.predictions import write_predictions
 
-    store, data = CellStore.open(inputs["store"]), params.data
+    store, data = independent(CellStore.open(inputs["store"]), inputs["split"]), params.data
     trained, name = load_model(inputs["model"], store, data), str(job.model)
     part = cell_parts(store, inputs["split"], job.fold, trained.spec.model.partition)
     cells = select_cells(store, part, data)

@@ -15,6 +15,7 @@ from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Rep
 from unstained.pipeline.provenance import provenance
 
 if TYPE_CHECKING:
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.explain.questions import Ask
     from unstained.explain.results import Asked, Explained
@@ -68,7 +69,7 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     from unstained.report.explanation.page import build_page
     from unstained.report.page import render
 
-    store, how = CellStore.open(inputs["store"]), params.explain
+    store, how = independent(CellStore.open(inputs["store"]), inputs["split"]), params.explain
     found, scale = _measure(params, store, inputs, job)
     tables = {"explanations": explanations_table(found), "cascade": cascade_table(found)}
     for name, table in tables.items():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.out_of_distribution import Detection
     from unstained.evaluation.uncertainty.predictions import Replicas
@@ -96,7 +97,7 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
     from unstained.data.store.cell_store import CellStore
     from unstained.report.page import render
 
-    store = CellStore.open(inputs["store"])
+    store = independent(CellStore.open(inputs["store"]), inputs["split"])
     context = _Context(params, inputs, job, store)
     judged = _classes(context) if params.data.class_names else _values(context)
     for name in TABLES:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from unstained.config.split import SplitParams
 from unstained.data.splits.allocation import allocate
+from unstained.data.splits.units import UNIT, joined
 from unstained.data.store.columns import encode, numbers, places, strings
 from unstained.errors import SplitError
 
@@ -30,7 +31,7 @@ EXTERNAL: Final = "external"
 
 @dataclass(frozen=True)
 class Split:
-    """A partition and how it came out.
+    """A partition and how it came out; its table has UNIT too where copies join groups.
 
     Attributes:
         table: cell_id, part, fold, reference_part and reference_fold, one row a cell in the order
@@ -138,8 +139,26 @@ def make_split(
         "reference_part": _spread(cells.num_rows, inner, reference),
         "reference_fold": pa.array(fold[1]),
     }
+    units, told = _independent(cells["group"], linked)
     leaks = _external_leaks(linked, external)
-    return Split(pa.table(columns), (*leaks, *excuse, *notes))
+    return Split(pa.table(columns | units), (*leaks, *excuse, *notes, *told))
+
+
+def _independent(
+    group: pa.ChunkedArray, linked: np.ndarray
+) -> tuple[dict[str, pa.Array], tuple[str, ...]]:
+    """The column UNIT where copies join groups, and a note; nothing where they do not."""
+    code, names = encode(group)
+    root = joined(code, len(names), linked)
+    if (root == np.arange(len(names))).all():
+        return {}, ()
+    others = root != np.arange(len(names))
+    ones = len(np.unique(root[others]))
+    note = (
+        f"{others.sum() + ones} groups hold copies of each other's cells and count as {ones}: a "
+        "grouped split keeps them together, and intervals resample them as one."
+    )
+    return {UNIT: pa.array(np.array(names)[root[code]])}, (note,)
 
 
 def _frame(
@@ -225,25 +244,11 @@ def _parts(
 
 def _units(cells: _Cells, strategy: Strategy) -> _Units:
     """Connected components of cells or groups and the duplicate clusters that join them."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     if strategy == "grouped":
         node, names = cells.group, pa.chunked_array([pa.array(cells.groups, pa.string())])
     else:
         node, names = np.arange(len(cells.label), dtype=np.int32), cells.ids
-    member = np.flatnonzero(cells.linked >= 0)
-    involved, local = np.unique(node[member], return_inverse=True)
-    clusters, cluster = np.unique(cells.linked[member], return_inverse=True)
-    size = len(involved) + len(clusters)
-    edges = coo_array(
-        (np.ones(len(member), np.int8), (local, cluster + len(involved))), shape=(size, size)
-    )
-    _, component = connected_components(edges, directed=False)
-    component = component[: len(involved)]
-    _, smallest = np.unique(component, return_index=True)  # names are sorted, so are nodes
-    root = np.arange(len(names), dtype=np.int32)
-    root[involved] = involved[smallest[component]] if len(involved) else involved
+    root = joined(node, len(names), cells.linked)  # names are sorted, so are nodes
     first = np.flatnonzero(root == np.arange(len(names), dtype=np.int32))
     unit = np.empty(len(names), np.int32)
     unit[first] = np.arange(len(first), dtype=np.int32)

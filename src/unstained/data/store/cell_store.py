@@ -69,6 +69,17 @@ class CellStore:
         self.digest: str = manifest["digest"]
         self._cache: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
         self._arrays: dict[str, Any] = {}
+        self._groups: np.ndarray | None = None
+
+    def with_groups(self, names: np.ndarray) -> CellStore:
+        """The same store with other groups.
+
+        Args:
+            names: (N,) group of each cell.
+        """
+        other = CellStore(self.path, self.manifest)
+        other._groups = names
+        return other
 
     @classmethod
     def open(cls, path: Path) -> CellStore:
@@ -124,6 +135,8 @@ class CellStore:
         selected = list(names) or None
         table = pq.read_table(self.path / "cells.parquet", columns=selected, memory_map=True)
         frame: pd.DataFrame = table.to_pandas()
+        if self._groups is not None and "group" in frame:
+            frame["group"] = self._groups
         return frame
 
     def labels(self, class_names: Sequence[str]) -> np.ndarray:

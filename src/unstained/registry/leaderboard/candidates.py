@@ -147,10 +147,12 @@ def rescore(
     """
     import pandas as pd
 
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.registry.rescore import artifact_predictions, why_unfit
 
-    store, split = CellStore.open(cells.store), pd.read_parquet(cells.split)
+    store = independent(CellStore.open(cells.store), cells.split)
+    split = pd.read_parquet(cells.split)
     wanted = split[split["part"].isin(["val", "test"])].set_index("cell_id")["part"]
     table, description = store.columns("cell_id"), f"score v{version.version} on these cells"
     rows = np.flatnonzero(table["cell_id"].isin(wanted.index))
