@@ -281,6 +281,8 @@ def test_amnis_files_with_populations(init: Any, tmp_path: Path) -> None:
     assert "pixel size: 0.5 (the files name an objective of 40x)" in message
     said = init(*proposed(message))
     assert "6 groups; train" in said
+    assert "of other kinds are not read" not in said
+    assert "Of 6 groups 1 would be tested on: too few to tell models apart" in said
     assert "cells: 120 (in 6 acquisitions; coarse 54, fine 54; 12 without a class)" in said
     data = written("tubes")
     assert (data.reader, data.class_names) == ("cif", ("coarse", "fine"))
@@ -319,7 +321,7 @@ def test_photographs_of_blood_smears(init: Any, tmp_path: Path) -> None:
     assert "group: file (20 groups; train" in said
     assert "holds 100% of the boxes whole; boxes are 20 high, 15 wide" in said
     assert "These cells are stained: a benchmark" in said
-    assert "labels.csv" not in said
+    assert "of other kinds are not read" not in said
     data = written("blood2")
     assert (data.reader, data.class_names, data.canvas) == ("bccd", ("a", "b"), 32)
     demo = load_params(Path("params.yaml")).studies["blood2"].recipes["demo"]

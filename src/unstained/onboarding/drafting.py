@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,8 @@ ALWAYS: Final = frozenset(
         "force",
     }
 )
+BESIDE: Final[Mapping[str, tuple[str, ...]]] = {"bccd": (".xml",), "cif": (".daf", ".txt")}
+"""What layouts read beside images and tables: boxes, analyses and populations."""
 PIXELS: Final = frozenset({"pages", "float_range"})
 MEANT: Final[Mapping[str, frozenset[str]]] = {
     "rows": frozenset(
@@ -108,7 +110,7 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
         made = draft_rows(tree, read_table(table, tree), options, standards)
         if "table" in made.data:
             made.data["table"] = {"file": table, **made.data["table"]}
-    _tell_of_others(made, tree)
+    _tell_of_others(made, tree, BESIDE.get(reader, ()))
     made.data["reader"], made.data["source"] = reader, str(tree.root)
     made.decisions[:0] = draft.decisions
     return Looked(tree.root, made)
@@ -138,8 +140,9 @@ def _refuse_unused(reader: str, table: bool, options: Options) -> None:
         )
 
 
-def _tell_of_others(draft: Draft, tree: Tree) -> None:
-    if tree.others:
-        files = sum(tree.others.values())
-        kinds = ", ".join(sorted(tree.others)[:6])
+def _tell_of_others(draft: Draft, tree: Tree, beside: Sequence[str]) -> None:
+    others = {kind: files for kind, files in tree.others.items() if kind not in beside}
+    if others:
+        files = sum(others.values())
+        kinds = ", ".join(sorted(others)[:6])
         draft.untold.append(f"{files} files of other kinds are not read: {kinds}.")

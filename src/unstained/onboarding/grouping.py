@@ -26,6 +26,7 @@ class Outlook:
         groups: number of groups.
         folds: of the split; fewer than wanted where groups are few.
         parts: part -> class -> cells; empty where there is no such split.
+        tested: groups in the test part.
         problem: why there is none.
     """
 
@@ -33,6 +34,7 @@ class Outlook:
     folds: int
     parts: Mapping[str, Mapping[str, int]]
     problem: str = ""
+    tested: int = 0
 
     @property
     def words(self) -> str:
@@ -83,5 +85,6 @@ def outlook(
         counts = Counter(zip(found, names, strict=True))
         classes = list(dict.fromkeys(sorted(names)))
         parts = {part: {name: counts[part, name] for name in classes} for part in PARTS}
-        return Outlook(number, folds, parts)
+        tested = {group for group, part in zip(groups, found, strict=True) if part == PARTS[2]}
+        return Outlook(number, folds, parts, tested=len(tested))
     return Outlook(number, 0, {}, problem)

@@ -18,6 +18,8 @@ from unstained.onboarding.tree import IFC_NAME, MONTAGE_NAME, Tree
 
 FILE: Final = "file"
 """Group: each file by itself."""
+FEWEST_TESTED: Final = 6
+"""Groups of a test part from which on a paired test can reach p = 0.05: 2 / 2^6 = 0.03."""
 IMAGESTREAM: Final = (
     Choice("0.33", "an ImageStream at 60x"),
     Choice("0.5", "an ImageStream at 40x"),
@@ -150,6 +152,13 @@ def group(
     _require(chosen, found)
     if options.group is not None:
         draft.decide("split", "grouped", found[chosen].words)
+    if found[chosen].tested < FEWEST_TESTED:
+        few = found[chosen].tested
+        draft.untold.append(
+            f"Of {found[chosen].groups} groups {few} would be tested on: too few to tell models "
+            f"apart (below {FEWEST_TESTED} no difference is significant). Record more groups, or "
+            "raise the third of split.fractions in the section."
+        )
     if found[chosen].folds < standards.split.folds:
         draft.more["split"] = {"folds": found[chosen].folds}
         draft.decide("folds", found[chosen].folds, "there are too few groups for more")

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
+from unstained.config.document import nodes
 from unstained.config.names import LONGEST_STUDY
 from unstained.errors import ParameterError
 
@@ -133,10 +134,7 @@ def with_active(text: str, active: list[str]) -> str:
 
 
 def _node(text: str, key: str) -> Any:
-    from ruamel.yaml import YAML
-
-    root = YAML(typ="safe", pure=True).compose(text)
-    return next((inner for name, inner in root.value if name.value == key), None)
+    return next((inner for name, inner in nodes(text).value if name.value == key), None)
 
 
 def _line_start(text: str, index: int) -> int:

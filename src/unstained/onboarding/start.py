@@ -117,9 +117,12 @@ def _require_answers(draft: Draft, study: str, path: str, options: Options) -> N
 
 
 def _entitle(draft: Draft, study: str, options: Options) -> None:
-    names = listed(list(draft.data["tasks"]))
+    *others, last = draft.data["tasks"]
+    question = f"What is a cell's {last}?"
+    if others:
+        question = f"What are a cell's {listed(others)} and {last}?"
     draft.data["title"] = options.title or study.replace("-", " ").capitalize()
-    draft.data["question"] = options.question or f"What is a cell's {names}?"
+    draft.data["question"] = options.question or question
     if options.title is None or options.question is None:
         draft.untold.append(
             "Title and question of the report are placeholders: --title, --question, or edit them."
@@ -159,8 +162,7 @@ def _write(
     data = changed.studies[study].data
     sheet = root / "state" / "init" / f"{study}.png"
     rows = {
-        f"{name}: {trial.counts.get(name) or trial.total} cells": spread(cells, COLUMNS)
-        for name, cells in sorted(trial.cells.items())
+        trial.heading(name): spread(cells, COLUMNS) for name, cells in sorted(trial.cells.items())
     }
     picture = contact_sheet(_heading(study, data), rows, data.axes, data.canvas, data.normalise)
     if table is not None and draft.table is not None:

@@ -19,7 +19,7 @@ CELLS: Final = 240
 OPENED: Final = 60
 """Acquisitions that cells are read from, at the most."""
 ALL: Final = "cells"
-"""Row of the contact sheet where a study has no classes."""
+"""Row of the contact sheet of cells without a class."""
 
 
 @dataclass
@@ -52,6 +52,16 @@ class Trial:
     def labelled(self) -> Mapping[str, int]:
         """Cells of each known class, in order of name."""
         return {name: self.counts[name] for name in sorted(filter(None, self.counts))}
+
+    def heading(self, name: str) -> str:
+        """Of a row of `cells`: a class, or cells without one."""
+        if name != ALL:
+            return f"{name}: {self.counts[name]} cells"
+        return (
+            f"without a class: {self.counts[None]} cells"
+            if self.labelled
+            else f"{self.total} cells"
+        )
 
     @property
     def total(self) -> int:
