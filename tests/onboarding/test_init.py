@@ -276,7 +276,7 @@ def test_amnis_files_with_populations(init: Any, tmp_path: Path) -> None:
     write_study(tmp_path / "source", acquisitions=6, cells=20)
     source = tmp_path / "source"
     message = asked(init, "tubes", source, "--marker", "DNA=Ch2")
-    assert "populations  classes: coarse, fine" in message
+    assert "populations  2 classes: coarse, fine" in message
     assert "channels: brightfield (the only brightfield channel" in message
     assert "pixel size: 0.5 (the files name an objective of 40x)" in message
     said = init(*proposed(message))
@@ -323,6 +323,7 @@ def test_photographs_of_blood_smears(init: Any, tmp_path: Path) -> None:
     assert "These cells are stained: a benchmark" in said
     assert "of other kinds are not read" not in said
     data = written("blood2")
+    assert data.question.endswith("A stained benchmark, not label-free.")
     assert (data.reader, data.class_names, data.canvas) == ("bccd", ("a", "b"), 32)
     demo = load_params(Path("params.yaml")).studies["blood2"].recipes["demo"]
     assert demo.train.batch_size == 8  # 14 training cells: small steps, for there to be several

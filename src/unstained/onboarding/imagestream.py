@@ -14,8 +14,8 @@ from unstained.data.readers.amnis.directories import CifError
 from unstained.data.readers.amnis.labels import Populations
 from unstained.data.readers.amnis.objects import Head, read_head
 from unstained.errors import ParameterError, SourceError
-from unstained.onboarding.asking import NONE, Answer, Choice, Draft, listed, pick
-from unstained.onboarding.labels import by_patterns, ways
+from unstained.onboarding.asking import Answer, Choice, Draft, listed
+from unstained.onboarding.labels import by_patterns, choose, ways
 from unstained.onboarding.layouts import FILE, IMAGESTREAM, Standards, group, pixel_size
 from unstained.onboarding.numbered import choose_channels, marker_tasks
 from unstained.onboarding.options import Options
@@ -121,21 +121,15 @@ def _classes(draft: Draft, tree: Tree, read: Mapping[str, Head], options: Option
         draft.decide("class", listed(told.classes), "asked for by --class")
         counts = {file: {of_file[file]: head.promised} for file, head in read.items()}
         return _Told(told.task(), counts, {})
-    stains = bool(draft.data.get("markers"))
-    if not found and not stains and given in (None, NONE):
-        raise ParameterError(
-            "neither populations nor names of files tell a class",
-            "save the classes' populations beside each .cif in IDEAS, name them by --class "
-            "NAME=PATTERN, or predict a stain: --marker NAME=Ch2",
-        )
-    choices = [
-        Choice(name, f"classes: {listed(list(_class_names(told)), 6)}")
-        for name, told in found.items()
-    ]
+    classes = {name: _class_names(told) for name, told in found.items()}
     text = "What tells the class of a cell? Of populations, --class NAME=PATTERN chooses some."
-    chosen = draft.take(
-        "class", pick("--label", text, given, choices, optional="stains alone" if stains else "")
+    nothing = ParameterError(
+        "neither populations nor names of files tell a class",
+        "save the classes' populations beside each .cif in IDEAS, name them by --class "
+        "NAME=PATTERN, or predict a stain: --marker NAME=Ch2",
     )
+    stains = bool(draft.data.get("markers"))
+    chosen = draft.take("class", choose(classes, given, text, nothing, values=stains))
     return None if chosen is None else found[chosen]
 
 

@@ -100,21 +100,27 @@ def by_patterns(folders: Sequence[str], given: Sequence[str]) -> Told:
     return Told(tuple(rules), tuple(dict(rules)), of_folder)
 
 
-def choose(found: Mapping[str, Told], given: str | None, *, values: bool = False) -> Answer:
+def choose(
+    found: Mapping[str, Sequence[str]],
+    given: str | None,
+    text: str,
+    nothing: ParameterError,
+    *,
+    values: bool,
+) -> Answer:
     """Which way tells the class, or the question for it; none where there are values to predict.
 
-    Raises:
-        ParameterError: folders tell no class.
+    Args:
+        found: the option's value -> classes that it would give.
+        given: the option.
+        text: the question.
+        nothing: raised where there is no way and no value.
+        values: whether there are values to predict.
     """
     if not found and not values and given in (None, NONE):
-        raise ParameterError(
-            "folders tell no class, and there is no table",
-            "sort the images into a folder for each class, or name a table that tells of each "
-            "image: --table FILE",
-        )
+        raise nothing
     choices = [
-        Choice(name, f"{len(way.classes)} classes: {listed(way.classes, 6)}")
-        for name, way in found.items()
+        Choice(name, f"{len(classes)} classes: {listed(list(classes), 6)}")
+        for name, classes in found.items()
     ]
-    text = "Which part of the folders' names is the class?"
     return pick("--label", text, given, choices, optional="stains alone" if values else "")

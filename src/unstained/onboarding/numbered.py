@@ -68,7 +68,15 @@ def folder_classes(draft: Draft, tree: Tree, options: Options, *, levels: bool) 
         draft.decide("class", ", ".join(told.classes), "asked for by --class")
     else:
         found = ways(folders, levels=levels)
-        chosen = draft.take("class", choose(found, options.label, values=bool(stains)))
+        classes = {name: way.classes for name, way in found.items()}
+        text = "Which part of the folders' names is the class?"
+        nothing = ParameterError(
+            "folders tell no class, and there is no table",
+            "sort the images into a folder for each class, or name a table that tells of each "
+            "image: --table FILE",
+        )
+        answer = choose(classes, options.label, text, nothing, values=bool(stains))
+        chosen = draft.take("class", answer)
         told = None if chosen is None else found[chosen]
     draft.data["tasks"] = ({"type": told.task()} if told else {}) | stains
     return told

@@ -31,6 +31,7 @@ LOOKED_AT: Final = 48
 NEUTROPHIL: Final = "nobody recorded it; a neutrophil of 13 um is then about {} pixels wide"
 PHOTOGRAPH: Final = Choice("0.07", f"photographs of 640 x 480: {NEUTROPHIL.format(190)}")
 PICTURE: Final = Choice("0.14", f"pictures of 320 x 240: {NEUTROPHIL.format(95)}")
+QUESTION: Final = "Which white blood cell is it? A stained benchmark, not label-free."
 STAINED: Final = "These cells are stained: a benchmark of the pipeline, not label-free phenotyping."
 
 
@@ -58,7 +59,7 @@ def draft_bccd(tree: Tree, options: Options, standards: Standards) -> Draft:
             "The pictures are turned and recoloured copies of fewer photographs, and no file says "
             "of which. `validate` finds the copies, and the split keeps them together."
         )
-    draft.data["group"] = "acquisition"
+    draft.data |= {"group": "acquisition", "question": QUESTION}
     files = [file for file, label in cells.items() if label in classes]
     labels = [cells[file] for file in files]
     why = "a photograph each" if photographs else "a picture each, until copies are found"

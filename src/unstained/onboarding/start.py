@@ -122,7 +122,7 @@ def _entitle(draft: Draft, study: str, options: Options) -> None:
     if others:
         question = f"What are a cell's {listed(others)} and {last}?"
     draft.data["title"] = options.title or study.replace("-", " ").capitalize()
-    draft.data["question"] = options.question or question
+    draft.data["question"] = options.question or draft.data.get("question") or question
     if options.title is None or options.question is None:
         draft.untold.append(
             "Title and question of the report are placeholders: --title, --question, or edit them."

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.baselines.experiments import Hidden
     from unstained.evaluation.baselines.grid import Grid
@@ -74,6 +73,7 @@ STAGE = Stage(
 def run(params: BaselinesStageParams, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Write tables and page."""
     from unstained.data.splits.parts import cell_parts
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.baselines.experiments import experiments_table, outcomes
     from unstained.evaluation.baselines.fold_controls import controls_table, fold_controls

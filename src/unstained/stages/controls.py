@@ -15,7 +15,6 @@ from unstained.pipeline.provenance import provenance
 if TYPE_CHECKING:
     import pandas as pd
 
-    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.control_runs import Partition
     from unstained.evaluation.results import Evaluation
@@ -87,6 +86,7 @@ def run(params: ControlsStageParams, inputs: Inputs, outputs: Outputs, job: Job)
         StageInputError: the split, or what was predicted, belongs to other cells.
     """
     from unstained.data.splits.parts import read_split
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.record import evaluation_content
     from unstained.evaluation.tables import curve_tables, metrics_content

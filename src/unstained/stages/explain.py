@@ -15,7 +15,6 @@ from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Rep
 from unstained.pipeline.provenance import provenance
 
 if TYPE_CHECKING:
-    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.explain.questions import Ask
     from unstained.explain.results import Asked, Explained
@@ -63,6 +62,7 @@ def run(params: ExplainStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     Raises:
         StageInputError: a replicate or the split belongs to other cells, classes or targets.
     """
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.explain.tables import cascade_table, explanations_table
     from unstained.report.explanation.findings import findings

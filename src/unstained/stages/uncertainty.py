@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.out_of_distribution import Detection
     from unstained.evaluation.uncertainty.predictions import Replicas
@@ -94,6 +93,7 @@ def run(params: UncertaintyStageParams, inputs: Inputs, outputs: Outputs, job: J
         StageInputError: replicates of different splits, or too few training cells.
         ParameterError: a gate names what the study does not have.
     """
+    from unstained.data.splits.units import independent
     from unstained.data.store.cell_store import CellStore
     from unstained.report.page import render
 
