@@ -31,7 +31,14 @@ BASELINES = {
 WITHOUT_MAP = {"vgg16", "vit_b_16"}
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # its blocks are in the hybrid network of test_phase_export.py
+        pytest.param(name, marks=pytest.mark.minutes if name == "vit_b_16" else ())
+        for name in BASELINES
+    ],
+)
 def test_the_exported_file_decides_as_the_network_does(name: str, tmp_path: Path) -> None:
     trained = trained_model(parse(TINY[name], **BASELINES[name]), targets=2)
     has_cam = name not in WITHOUT_MAP

@@ -1,10 +1,11 @@
-"""The hybrid network on planes lit from four sides and their phase, in one ONNX file."""
+"""Networks on planes lit from four sides and their phase, in one ONNX file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from tests.exported import CANVAS, CLASSES, TEMPERATURES
@@ -17,10 +18,22 @@ from unstained.artifact.serving_graph import ServingGraph
 from unstained.models.build import build_model
 from unstained.models.trained import ModelSpec, TrainedModel
 
+MINUTES = pytest.mark.minutes  # five seconds of a core each
 
-def test_phase_is_recovered_inside_the_exported_file(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hybrid_gated",
+        pytest.param("attention_cnn", marks=MINUTES),
+        pytest.param("hybrid_paper", marks=MINUTES),
+        pytest.param("inception", marks=MINUTES),
+        pytest.param("plain_cnn", marks=MINUTES),
+    ],
+)
+def test_phase_is_recovered_inside_the_exported_file(name: str, tmp_path: Path) -> None:
     shown = {"view": "phase", "optics": optics(CANVAS).model_dump()}
-    params = parse(TINY["hybrid_gated"], input=shown)
+    params = parse(TINY[name], input=shown)
     torch.manual_seed(0)
     network = lively(build_model(params, len(CLASSES), 2, 4))
     assert network.images == 5
@@ -33,7 +46,7 @@ def test_phase_is_recovered_inside_the_exported_file(tmp_path: Path) -> None:
         tasks=tasks(asked(CLASSES, **values)),
         target_mean=(1.0, 2.0),
         target_std=(3.0, 0.5),
-        has_cam=False,
+        has_cam=not name.startswith("hybrid"),
         seed=0,
         data_digest="x",
     )
