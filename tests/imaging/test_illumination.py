@@ -41,6 +41,17 @@ def test_mask_holds_the_points_and_its_opposite_the_rest(side: str) -> None:
     assert np.array_equal(both, ((radius >= 0.40) & (radius <= 0.50)).astype(float))
 
 
+def test_a_half_is_two_quarters_and_each_quarter_belongs_to_two_halves() -> None:
+    halves = [HalfAnnulus(side, 0.40, 0.50, WAVELENGTH) for side in SIDES]
+    quarters = [signs for half in halves for signs in half.quarters]
+    assert sorted(quarters) == sorted(2 * [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+    for half in halves:
+        for u_y, u_x, _ in half.points(2, 4):
+            assert (np.sign(u_y), np.sign(u_x)) in half.quarters
+    with pytest.raises(ValueError, match="5 spokes"):
+        halves[0].points(2, 5)
+
+
 def test_turning_an_image_turns_the_light_with_it() -> None:
     u = np.fft.fftfreq(64, 0.2)
     masks = {

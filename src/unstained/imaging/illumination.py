@@ -45,10 +45,19 @@ class HalfAnnulus:
         if self.side not in SIDES or not 0 <= self.inner < self.outer:
             raise ValueError(f"no half-annulus: {self}")
 
-    def points(self, rings: int, spokes: int) -> tuple[tuple[float, float, float], ...]:
-        """Quadrature: Gauss-Legendre nodes in the squared radius and in the angle.
+    @property
+    def quarters(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Signs of (u_y, u_x) in its two quarters: opposite halves share none, others one."""
+        toward_y, toward_x = SIDES[self.side]
+        return (toward_y or 1, toward_x or 1), (toward_y or -1, toward_x or -1)
+
+    def quarter(
+        self, signs: tuple[int, int], rings: int, spokes: int
+    ) -> tuple[tuple[float, float, float], ...]:
+        """Quadrature of a quarter: Gauss-Legendre nodes in the squared radius and in the angle.
 
         Args:
+            signs: of (u_y, u_x).
             rings: radii.
             spokes: angles on each ring.
 
@@ -56,15 +65,25 @@ class HalfAnnulus:
             (rings * spokes, 3) tuple of (u_y, u_x, weight); u in cycles per micrometre, weights
             add up to 1.
         """
-        middle = math.atan2(*SIDES[self.side])
         points = []
         for node, weight in zip(*np.polynomial.legendre.leggauss(rings), strict=True):
             squared = self.inner**2 + (self.outer**2 - self.inner**2) * (node + 1) / 2
             u = math.sqrt(squared) / self.wavelength_um
             for turn, share in zip(*np.polynomial.legendre.leggauss(spokes), strict=True):
-                angle = middle + math.pi / 2 * turn
-                points.append((u * math.sin(angle), u * math.cos(angle), weight * share / 4))
-        return tuple((float(u_y), float(u_x), float(w)) for u_y, u_x, w in points)
+                angle = math.pi / 4 * (turn + 1)
+                u_y, u_x = signs[0] * u * math.sin(angle), signs[1] * u * math.cos(angle)
+                points.append((float(u_y), float(u_x), float(weight * share / 4)))
+        return tuple(points)
+
+    def points(self, rings: int, spokes: int) -> tuple[tuple[float, float, float], ...]:
+        """Quadrature of both quarters, an even number of spokes in all; see `quarter`."""
+        if spokes % 2:
+            raise ValueError(f"{spokes} spokes are not the same number in both quarters")
+        return tuple(
+            (u_y, u_x, weight / 2)
+            for signs in self.quarters
+            for u_y, u_x, weight in self.quarter(signs, rings, spokes // 2)
+        )
 
     def mask(self, u_y: np.ndarray, u_x: np.ndarray) -> np.ndarray:
         """Brightness at spatial frequencies: 1 within, 0 without, 1/2 on the line between halves.

@@ -57,6 +57,20 @@ def uneven_background(coefficients: np.ndarray, side: int) -> np.ndarray:
         (side, side) float64 with mean close to 1.
     """
     axis = np.linspace(-1, 1, side)
-    y, x = np.meshgrid(axis, axis, indexing="ij")
+    return fall_of_light(coefficients, axis, axis)
+
+
+def fall_of_light(coefficients: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Slowly varying illumination at places within a field.
+
+    Args:
+        coefficients: see `uneven_background`.
+        y: (h,) from -1 to 1.
+        x: (w,) likewise.
+
+    Returns:
+        (h, w) float64.
+    """
+    y, x = np.meshgrid(y, x, indexing="ij")
     terms = np.stack([x, y, x**2 - 1 / 3, x * y, y**2 - 1 / 3])
     return np.asarray(1 + np.tensordot(coefficients, terms, axes=1))

@@ -16,10 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import shutil
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -27,16 +24,15 @@ from typing import Any, Final
 
 import numpy as np
 import tifffile
-import torch
 
 from unstained.config.study import SimulateParams, StudyData
 from unstained.errors import ParameterError
-from unstained.files import read_json, whole_directory, whole_file, write_json
-from unstained.progress import progress
+from unstained.files import whole_directory, whole_file, write_json
 from unstained.simulate.instrument import Recording, check, defocus, record
 from unstained.simulate.lineages import MARKERS, Cell, draw_cell
 from unstained.simulate.plan import Plan, plan_study
 from unstained.simulate.streams import stream
+from unstained.simulate.whole_study import StoppedError, finish, in_threads, is_done, prepare
 
 VERSION: Final = 1
 """Raise it when the same parameters and seed no longer give the same bytes."""
@@ -91,62 +87,23 @@ def simulate_study(destination: Path, params: SimulateParams, data: StudyData, s
     check(data)
     plans = plan_study(params, data, seed)
     images, truth = destination / "images", destination / "truth"
-    if _digest_in(destination / "simulation.json") == setting.digest:
+    if is_done(destination, setting.digest):
         return images
-    _prepare(destination, setting.digest)
+    prepare(destination, setting.digest)
     missing = [
         plan
         for plan in plans
         if not ((images / plan.name).is_dir() and (truth / f"{plan.name}.npz").is_file())
     ]
-    _simulate(missing, setting, destination)
+    in_threads(
+        missing,
+        sum(len(plan.objects) for plan in missing),
+        lambda plan, stop: _acquisition(plan, setting, destination, stop),
+    )
     _write_table(truth, plans)
     write_json(images / "manifest.json", {"cells": {p.name: len(p.objects) for p in plans}})
-    write_json(destination / "simulation.json", {"digest": setting.digest, "seed": seed})
+    finish(destination, setting.digest, seed)
     return images
-
-
-def _digest_in(record: Path) -> str | None:
-    return str(read_json(record)["digest"]) if record.is_file() else None
-
-
-def _prepare(destination: Path, digest: str) -> None:
-    """Keep what an interrupted simulation of the same study has finished; remove anything else."""
-    images, truth = destination / "images", destination / "truth"
-    if _digest_in(destination / "plan.json") != digest:
-        (destination / "simulation.json").unlink(missing_ok=True)
-        (destination / "plan.json").unlink(missing_ok=True)
-        for directory in (images, truth):
-            if directory.exists():
-                shutil.rmtree(directory)
-        write_json(destination / "plan.json", {"digest": digest})
-    for directory in (images, truth):
-        directory.mkdir(parents=True, exist_ok=True)
-        for partial in sorted(directory.glob(".*.partial")):
-            shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
-
-
-def _simulate(plans: Sequence[Plan], setting: _Setting, destination: Path) -> None:
-    """Acquisitions over threads: torch, numpy and the file system work outside the interpreter."""
-    total = sum(len(plan.objects) for plan in plans)
-    stop = Event()
-    threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        with progress("simulate", total, "cells") as advance:
-            running: list[Future[int]] = [
-                pool.submit(_acquisition, plan, setting, destination, stop) for plan in plans
-            ]
-            for done in as_completed(running):
-                advance(done.result())
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
-
-
-class _StoppedError(Exception):
-    """Another acquisition failed or the user interrupted; nothing of this one is kept."""
 
 
 def _acquisition(plan: Plan, setting: _Setting, destination: Path, stop: Event) -> int:
@@ -156,7 +113,7 @@ def _acquisition(plan: Plan, setting: _Setting, destination: Path, stop: Event) 
     with whole_directory(destination / "images" / plan.name) as directory:
         for start in range(0, len(plan.objects), CELLS_AT_ONCE):
             if stop.is_set():
-                raise _StoppedError
+                raise StoppedError
             index = np.arange(start, min(start + CELLS_AT_ONCE, len(plan.objects)))
             cells = [_draw(plan, setting, int(i)) for i in index]
             recordings = record(cells, index, plan, setting.data, setting.seed)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from unstained.config.base import Params
 from unstained.config.ingest import IngestParams
+from unstained.config.simulate import SlidesParams
 from unstained.config.study import CommonParams, SimulateParams, StudyData
 from unstained.errors import ParameterError, SourceError
 from unstained.files import read_json
@@ -44,6 +45,7 @@ class IngestStageParams(Params):
     common: CommonParams
     data: StudyData
     simulate: SimulateParams | None
+    simulate_slides: SlidesParams | None
     ingest: IngestParams
 
 
@@ -54,6 +56,7 @@ STAGE = Stage(
         "common": "common",
         "data": "data",
         "simulate": "simulate",
+        "simulate_slides": "simulate_slides",
         "ingest": "ingest",
     },
     inputs={},
@@ -133,16 +136,29 @@ def _source(params: IngestStageParams, job: Job) -> Path:
         )
     if place := params.data.place(job.root):
         return place
-    if params.simulate is None:
+    return _simulated(params, job)
+
+
+def _simulated(params: IngestStageParams, job: Job) -> Path:
+    """Simulate the study's raw images, where they are not there yet."""
+    slides = params.data.reader == "bsccm"
+    section = "simulate_slides" if slides else "simulate"
+    wanted = params.simulate_slides if slides else params.simulate
+    if wanted is None:
         raise ParameterError(
-            f"study {job.study} has no section `simulate` in recipe {job.recipe}",
+            f"study {job.study} has no section `{section}` in recipe {job.recipe}",
             f"name the directory of its images: `unstained source {job.study} PATH`",
         )
+    key = hashlib.sha256(f"{wanted.digest()} {params.common.seed}".encode()).hexdigest()
+    destination = job.root / "state" / "simulated" / f"{job.study}-{key[:12]}"
+    data, seed = params.data, params.common.seed
+    if isinstance(wanted, SlidesParams):
+        from unstained.simulate.blood.study import simulate_slides
+
+        return simulate_slides(destination, wanted, data, seed)
     from unstained.simulate.ifc import simulate_study
 
-    key = hashlib.sha256(f"{params.simulate.digest()} {params.common.seed}".encode()).hexdigest()
-    destination = job.root / "state" / "simulated" / f"{job.study}-{key[:12]}"
-    return simulate_study(destination, params.simulate, params.data, params.common.seed)
+    return simulate_study(destination, wanted, data, seed)
 
 
 def _survey(reader: Reader, source: Path, ingest: IngestParams) -> tuple[_Count, Leftover]:
