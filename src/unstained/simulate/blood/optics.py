@@ -110,8 +110,8 @@ def record_pixels(image: torch.Tensor, pixels: int, pixel_size_um: float) -> tor
     angle = 2 * math.pi * (place + (count - 1) / 2 * SAMPLE_UM)[:, None] * frequency
     kept = torch.sinc(frequency * pixel_size_um) / count
     matrix = torch.polar(kept.abs().expand_as(angle), angle) * torch.sign(kept)
-    spectrum = torch.fft.fft2(image)
-    return (matrix @ spectrum @ matrix.T).real
+    recorded: torch.Tensor = (matrix @ torch.fft.fft2(image) @ matrix.T).real
+    return recorded
 
 
 def render(cells: Sequence[BloodCell]) -> Maps:
