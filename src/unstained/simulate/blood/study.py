@@ -108,14 +108,16 @@ def _check(data: StudyData) -> None:
         if name not in files.CHANNELS:
             raise ParameterError(
                 f"the simulator has no channel {name!r}; {suggestion(name, files.CHANNELS)}",
-                "correct studies.<study>.data.channels, or set data.source to real images",
+                "correct studies.<study>.data.channels, or set studies.<study>.data.source to "
+                "real images",
             )
     least, most = WIDTHS_UM
     if not least <= data.canvas * data.pixel_size_um <= most:
         raise ParameterError(
             f"a canvas of {data.canvas} pixels of {data.pixel_size_um} micrometres is not "
             f"{least:g} to {most:g} micrometres wide, as cells on simulated slides need",
-            "use 64 pixels of 0.325 (20x) or 128 of 0.2, or set data.source to real images",
+            "use 64 pixels of 0.325 (20x) or 128 of 0.2, or set studies.<study>.data.source to "
+            "real images",
         )
 
 
