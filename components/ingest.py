@@ -13,6 +13,7 @@ def ingest(
     common: dict,
     data: dict,
     simulate: dict,
+    simulate_slides: dict,
     ingest: dict,
     source: str,
     pointer: Output[Dataset],

@@ -60,7 +60,7 @@ def run_arguments(
         "models": [{"model": name, "params": p} for name, p in content["models"].items()],
         "repository": repository,
         "revision": revision,
-        "simulate": content.get("simulate") or {},
+        **{name: content.get(name) or {} for name in ("simulate", "simulate_slides")},
         "source": "" if repository else _digest(root, project.studies[study].data),
         **{name: content[name] for name in SECTIONS},
         "data": _ordered(content["data"]),

@@ -31,6 +31,7 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         common: dict = given["common"],
         data: dict = given["data"],
         simulate: dict = given["simulate"],
+        simulate_slides: dict = given["simulate_slides"],
         ingest: dict = given["ingest"],
         source: str = given["source"],
         register: dict = given["register"],
@@ -43,6 +44,7 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 repository=repository,
                 revision=revision,
                 simulate=simulate,
+                simulate_slides=simulate_slides,
                 ingest=ingest,
                 source=source,
             ).output

@@ -36,6 +36,7 @@ def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         common: dict = given["common"],
         data: dict = given["data"],
         simulate: dict = given["simulate"],
+        simulate_slides: dict = given["simulate_slides"],
         ingest: dict = given["ingest"],
         source: str = given["source"],
         validate: dict = given["validate"],
@@ -54,6 +55,7 @@ def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 common=common,
                 data=data,
                 simulate=simulate,
+                simulate_slides=simulate_slides,
                 ingest=ingest,
                 source=source,
             ).output

@@ -46,6 +46,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         common: dict = given["common"],
         data: dict = given["data"],
         simulate: dict = given["simulate"],
+        simulate_slides: dict = given["simulate_slides"],
         ingest: dict = given["ingest"],
         source: str = given["source"],
         validate: dict = given["validate"],
@@ -68,6 +69,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 common=common,
                 data=data,
                 simulate=simulate,
+                simulate_slides=simulate_slides,
                 ingest=ingest,
                 source=source,
             ).output
@@ -149,6 +151,7 @@ def prepare_data(deployment: Deployment) -> BaseComponent:
         common: dict,
         data: dict,
         simulate: dict,
+        simulate_slides: dict,
         ingest: dict,
         source: str,
     ) -> dict:
@@ -160,6 +163,7 @@ def prepare_data(deployment: Deployment) -> BaseComponent:
                     common=common,
                     data=data,
                     simulate=simulate,
+                    simulate_slides=simulate_slides,
                     ingest=ingest,
                     source=source,
                     code=deployment.code("ingest"),

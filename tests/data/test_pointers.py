@@ -13,7 +13,13 @@ import pytest
 
 from tests.synthetic import make_store
 from tests.tracked import STORE, STUDY, command, make_project, save, set_remote
-from unstained.data.remote.pointers import StorePointer, locate_store, pull_store, push_store
+from unstained.data.remote.pointers import (
+    StorePointer,
+    locate_store,
+    pull_quarantine,
+    pull_store,
+    push_store,
+)
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import IntegrityError, StoreError
 from unstained.files import file_sha256, tree_sha256
@@ -55,6 +61,27 @@ def test_a_pointer_says_what_the_store_is(tracked: Path, tmp_path: Path) -> None
     assert StorePointer.from_dict(json.loads(json.dumps(pointer.to_dict()))) == pointer
     pulled = pull_store(pointer, tmp_path / "pulled")
     assert tree_sha256(pulled) == tree_sha256(store.path)
+
+
+def test_what_was_left_out_travels_with_the_store(store: Path, tmp_path: Path) -> None:
+    listed, remote = tmp_path / "quarantine.csv", tmp_path / "remote"
+    listed.write_text(
+        "source_file,reason,kind\na.tif,it is no TIFF,quarantined\n", encoding="utf-8"
+    )
+    pointer = push_store(store, str(remote), "synthetic", listed)
+    pull_quarantine(pointer, tmp_path / "pulled.csv")
+    assert (tmp_path / "pulled.csv").read_bytes() == listed.read_bytes()
+    (held,) = remote.rglob(f"{pointer.quarantine[:2]}/{pointer.quarantine[2:]}")
+    held.chmod(0o644)
+    held.write_text("source_file,reason,kind\n", encoding="utf-8")
+    with pytest.raises(IntegrityError, match="damaged"):
+        pull_quarantine(pointer, tmp_path / "again.csv")
+    held.unlink()
+    with pytest.raises(StoreError, match="does not hold"):
+        pull_quarantine(pointer, tmp_path / "again.csv")
+    with pytest.raises(StoreError, match="nothing tells what was left out"):
+        pull_quarantine(push_store(store, str(remote), "synthetic"), tmp_path / "again.csv")
+    assert not (tmp_path / "again.csv").exists()
 
 
 @pytest.mark.parametrize(

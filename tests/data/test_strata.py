@@ -58,7 +58,9 @@ def run_split(store: CellStore, data: StudyData, folder: Path):
     params = validate.ValidateStageParams(
         common=CommonParams(seed=1), data=data, validate_=validate_params()
     )
-    paths = {name: folder / name for name in ("clusters", "audit", "docs", "shortcuts")}
+    paths = {
+        name: folder / name for name in ("clusters", "audit", "docs", "shortcuts", "acquisitions")
+    }
     folder.mkdir(exist_ok=True)
     audit = validate.run(params, {"store": store.path}, paths, job(folder))
     wanted = SplitParams(strategy="grouped", fractions=(0.6, 0.2, 0.2), folds=3)

@@ -57,6 +57,7 @@ def arguments(
         common=sections.common,
         data=project.studies[study].data.model_copy(update=data),
         simulate=options.pop("simulate", None),
+        simulate_slides=None,
         ingest=sections.ingest.model_copy(update=options),
     )
     for name in ("partial", "scratch"):

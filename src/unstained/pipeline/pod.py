@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -105,7 +106,8 @@ def ingest_in_pod(given: Mapping[str, Any]) -> dict[str, Any]:
             _require_source(root, task, given["source"])
             report = execute(task, root=root, state=_state(root))
             home = root / RUNS / task.study / stage.name
-            pointer = push_store(home / stage.outputs["store"].path, remote, task.study)
+            store, left_out = (home / stage.outputs[key].path for key in ("store", "quarantine"))
+            pointer = push_store(store, remote, task.study, left_out)
             show(report, home, given)
     return _publish(pointer, given)
 
@@ -247,7 +249,8 @@ def _place_inputs(root: Path, task: Task, given: Mapping[str, Any]) -> None:
     runs = root / RUNS / task.study
     for producer in {source.stage for source in task.stage.inputs.values()}:
         if producer == "ingest":
-            _place_store(runs / "ingest", given["store"])
+            outputs = {s.output for s in task.stage.inputs.values() if s.stage == producer}
+            _place_ingest(runs / producer, given["store"], outputs)
         elif stage_definition(producer).per == "model":
             artifacts = given[ARTIFACTS[producer]]
             for artifact in artifacts if isinstance(artifacts, list) else [artifacts]:
@@ -262,25 +265,37 @@ def _link(place: Path, target: Path) -> None:
     place.symlink_to(target.resolve(), target_is_directory=True)
 
 
-def _place_store(home: Path, pointer: Mapping[str, Any]) -> None:
-    """The store that a pointer names, where `ingest` would have put it.
+def _place_ingest(home: Path, pointer: Mapping[str, Any], outputs: AbstractSet[str]) -> None:
+    """What `ingest` gave, as a pointer names it: the store, and the list of what was left out."""
+    from unstained.data.remote.pointers import StorePointer, pull_quarantine
+
+    named = StorePointer.from_dict(whole_numbers(pointer))
+    home.mkdir(parents=True)
+    digests = {"store": named.manifest_sha256}
+    _place_store(home / "store", named)
+    if "quarantine" in outputs:
+        place = home / stage_definition("ingest").outputs["quarantine"].path
+        pull_quarantine(named, place)
+        digests["quarantine"] = content_digest(place)
+    write_json(home / REPORT, {"outputs": digests})
+
+
+def _place_store(place: Path, named: StorePointer) -> None:
+    """Link the store that a pointer names to where `ingest` would have put it.
 
     Where UNSTAINED_STATE outlives the pod, the store is kept there by its hash, so that the next
     pod on this volume finds it; pods that want it at the same time wait for one to fetch it.
     """
     from filelock import FileLock
 
-    from unstained.data.remote.pointers import StorePointer, pull_store
+    from unstained.data.remote.pointers import pull_store
 
-    named = StorePointer.from_dict(whole_numbers(pointer))
-    home.mkdir(parents=True)
-    kept = _state(home.parents[2]) / "stores" / named.md5
+    kept = _state(place.parents[3]) / "stores" / named.md5
     kept.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(kept.with_suffix(".lock")):
         if not kept.exists():
             pull_store(named, kept)
-    (home / "store").symlink_to(kept.resolve(), target_is_directory=True)
-    write_json(home / REPORT, {"outputs": {"store": named.manifest_sha256}})
+    place.symlink_to(kept.resolve(), target_is_directory=True)
 
 
 def _hand_over(home: Path, place: Path) -> None:

@@ -43,6 +43,11 @@ class StorePointer(Params):
     rows: Annotated[int, Field(ge=0)] = Field(description="cells")
     size_bytes: Annotated[int, Field(ge=0)]
     files: Count
+    quarantine: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{32})?$",
+        description="DVC's name of the list of what ingest left out, or ''",
+    )
     revision: str = Field(default="", description="git commit that names the store, or ''")
 
     @classmethod
@@ -95,11 +100,18 @@ def locate_store(
             manifest = object_store.read_object(objects, listing[MANIFEST])
     except StoreError as error:
         raise _without(error, address, study) from error
-    size = {"size_bytes": int(tracked.get("size", 0)), "files": len(listing)}
-    return _pointer(study, md5, address, manifest, size, commit)
+    told = {
+        "size_bytes": int(tracked.get("size", 0)),
+        "files": len(listing),
+        "quarantine": tracked["quarantine"],
+        "revision": commit,
+    }
+    return _pointer(study, md5, address, manifest, told)
 
 
-def push_store(store: Path, remote: str, study: str) -> StorePointer:
+def push_store(
+    store: Path, remote: str, study: str, quarantine: Path | None = None
+) -> StorePointer:
     """Put a packed store into a DVC remote, exactly as `dvc push` does.
 
     Objects that are there are skipped, so that an interrupted push goes on where it was.
@@ -108,12 +120,14 @@ def push_store(store: Path, remote: str, study: str) -> StorePointer:
         store: a finished store.
         remote: `s3://bucket/prefix`, or a directory, which is created.
         study: the study that it holds.
+        quarantine: the list of what ingest left out; None where nobody will ask for it.
 
     Raises:
         StoreError: the store is incomplete or of another study, or the remote refuses or does not
             answer.
     """
     from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.hash import file_md5
     from dvc_objects.fs.local import localfs
 
     from unstained.data.store.cell_store import CellStore
@@ -124,10 +138,13 @@ def push_store(store: Path, remote: str, study: str) -> StorePointer:
     objects = open_objects(address, writable=True)
     _, meta, built = build(objects, str(store.resolve()), localfs, "md5", dry_run=True)
     tree = cast("Tree", built)
-    size = {"size_bytes": meta.size or 0, "files": len(tree)}
-    pointer = _pointer(study, tree.oid, address, manifest, size, "")
+    files = {info.value: store.resolve().joinpath(*parts) for parts, _, info in tree}
+    told: dict[str, Any] = {"size_bytes": meta.size or 0, "files": len(tree)}
+    if quarantine is not None:
+        told["quarantine"] = file_md5(str(quarantine))
+        files[told["quarantine"]] = quarantine.resolve()
+    pointer = _pointer(study, tree.oid, address, manifest, told)
     with explained(address):
-        files = {info.value: store.resolve().joinpath(*parts) for parts, _, info in tree}
         object_store.upload(objects, files, tree)
     return pointer
 
@@ -163,6 +180,27 @@ def pull_store(pointer: StorePointer, destination: Path, cache: Path | None = No
     return destination
 
 
+def pull_quarantine(pointer: StorePointer, destination: Path) -> None:
+    """Fetch the list of what ingest left out, proven by its md5.
+
+    Raises:
+        StoreError: the pointer names none, or the remote lacks it, refuses or does not answer.
+        IntegrityError: its bytes are not what the pointer promises.
+    """
+    if not pointer.quarantine:
+        raise StoreError(
+            f"nothing tells what was left out of the packed store of {pointer.study}",
+            "run `dvc repro` and `dvc push` where the store was made, then the pipeline again",
+        )
+    objects = open_objects(pointer.remote)
+    try:
+        with explained(pointer.remote):
+            content = object_store.read_object(objects, pointer.quarantine)
+    except StoreError as error:
+        raise _without(error, pointer.remote, pointer.study) from error
+    destination.write_bytes(content)
+
+
 def _listing(objects: HashFileDB, address: str, md5: str, study: str) -> dict[str, str]:
     try:
         with explained(address):
@@ -188,7 +226,7 @@ def _without(error: StoreError, address: str, study: str) -> StoreError:
 
 
 def _pointer(
-    study: str, md5: str, address: str, manifest: bytes, size: Mapping[str, int], revision: str
+    study: str, md5: str, address: str, manifest: bytes, told: Mapping[str, Any]
 ) -> StorePointer:
     content = json.loads(manifest)
     if content["study"] != study:
@@ -203,8 +241,7 @@ def _pointer(
         manifest_sha256=hashlib.sha256(manifest).hexdigest(),
         data_digest=content["digest"],
         rows=content["cells"],
-        revision=revision,
-        **size,
+        **told,
     )
 
 

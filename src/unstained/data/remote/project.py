@@ -44,13 +44,16 @@ class Project:
     def tracked_store(self, study: str) -> Mapping[str, Any]:
         """The entry of a study's packed store in dvc.lock: md5, size, nfiles.
 
+        With it, as `quarantine`, the md5 of the list of what ingest left out; '' without one.
+
         Raises:
             StoreError: dvc.lock is missing or unreadable, or does not name the store.
         """
         from ruamel.yaml import YAML
         from ruamel.yaml.error import YAMLError
 
-        path = f"runs/{study}/ingest/store"
+        home = f"runs/{study}/ingest"
+        path = f"{home}/store"
         try:
             with self.files.open(self.files.join(self.root, "dvc.lock"), "r") as file:
                 lock = YAML(typ="safe", pure=True).load(file) or {}
@@ -62,7 +65,8 @@ class Project:
         found = [out for out in outputs if out["path"] == path]
         if not found or not str(found[0].get("md5", "")).endswith(".dir"):
             raise StoreError(f"dvc.lock of {self.name} has no packed store {path}", TRACK)
-        return dict(found[0])
+        beside = [out["md5"] for out in outputs if out["path"] == f"{home}/quarantine.csv"]
+        return {**found[0], "quarantine": beside[0] if beside else ""}
 
     def remote(self, wanted: str | None) -> str:
         """Address of the data remote.

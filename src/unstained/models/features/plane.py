@@ -80,8 +80,7 @@ def area_matrix(side: int, smaller: int) -> FloatArray:
 def measured(plane: torch.Tensor) -> torch.Tensor:
     """(B, S, S) float64 as it is measured: at most LARGEST pixels wide, by means over areas.
 
-    The arithmetic of a plane grows faster than its pixels: 240 pixels cost ten times what 96 do,
-    and cells that fill such a canvas are no less told apart by measures at 96.
+    The arithmetic of a plane grows faster than its pixels: 240 pixels cost ten times what 96 do.
     """
     if plane.shape[-1] <= LARGEST:
         return plane
