@@ -56,8 +56,9 @@ def print_summary(root: Path) -> None:
             console.print(str(runs / path), highlight=False, soft_wrap=True)
         console.print()
     for study in sorted(project.studies.keys() - set(project.active)):
-        console.print(
-            f"{study}: not run; name its images with `unstained source {study} PATH`",
-            highlight=False,
-            soft_wrap=True,
+        wanted = (
+            f"add it to `active` in {root / 'params.yaml'}"
+            if project.studies[study].data.source
+            else f"name its images with `unstained source {study} PATH`"
         )
+        console.print(f"{study}: not run; {wanted}", highlight=False, soft_wrap=True)
