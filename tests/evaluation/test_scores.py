@@ -75,3 +75,15 @@ def test_plain_content_is_json_without_nan() -> None:
         "c": [3, 0.5, True, None, "x"],
     }
     json.dumps(found, allow_nan=False)
+
+
+def test_a_part_without_a_known_class_has_no_numbers(
+    cells: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    labels, probabilities, groups = cells
+    sampling = resample_groups(groups, labels, 20, 1)
+    found = score_classes(np.full_like(labels, -1), probabilities, tuple("abcd"), sampling, 0.95)
+    assert (found.cells, found.confusion.sum()) == (len(labels), 0)
+    assert [np.isnan(found.overall[name].value) for name in ("log_loss", "brier", "roc_auc")] == [
+        True
+    ] * 3

@@ -69,6 +69,13 @@ def test_variance_of_a_mean_is_unbiased_for_few_groups(groups: int) -> None:
     assert np.mean(found) == pytest.approx(np.var(wanted), rel=0.25)
 
 
+def test_of_no_cells_every_unit_has_nothing() -> None:
+    """Of a part whose cells have no known class, for one."""
+    sampling = resample_groups(np.array(["a", "b", "c"]), np.zeros(3, dtype=int), 10, 0)
+    none = sampling.over(np.zeros(3, dtype=bool))
+    np.testing.assert_array_equal(none.unit_totals(np.empty((0, 2))), np.zeros((3, 2)))
+
+
 def test_coverage_by_group_and_by_cell() -> None:
     """With correlated groups the group bootstrap covers, and one by cell would not."""
     rng = np.random.default_rng(1)

@@ -99,7 +99,7 @@ class Resampling:
 
     def unit_totals(self, values: Floats) -> Floats:
         """Sums of per-cell values (N, ...) within each unit (U, ...)."""
-        flat = values.reshape(len(values), -1)
+        flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
         sums = [np.bincount(self.unit, column, minlength=self.units) for column in flat.T]
         return np.stack(sums, axis=1).reshape(self.units, *values.shape[1:]).astype(np.float64)
 
