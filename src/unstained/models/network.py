@@ -43,6 +43,7 @@ class Network(nn.Module, ABC):
         pretrained: name of the ImageNet weights (models/imagenet.py).
         first_kernel: state-dict name of the first layer's kernel.
         smallest: the least side of an image in pixels.
+        side: the only side of images that it can take, where it is built for one; else None.
         value_parts: beginnings of the names of parameters that are there for values alone.
 
     Raises:
@@ -52,6 +53,7 @@ class Network(nn.Module, ABC):
     pretrained: ClassVar[str]
     first_kernel: ClassVar[str]
     smallest: ClassVar[int] = 1
+    side: int | None = None
     value_parts: ClassVar[tuple[str, ...]] = ("fc_targets.",)
 
     def __init__(self, params: NetworkBase, channels: int) -> None:
@@ -77,11 +79,17 @@ class Network(nn.Module, ABC):
         """(B, C, H, W) to what the first layer takes: the view (models/view.py), widened.
 
         Raises:
-            ParameterError: the image is too small to survive the network's strides.
+            ParameterError: the image is too small to survive the network's strides, or of another
+                side than the network is built for.
         """
         seen: torch.Tensor = self.view(contrast)
-        if min(seen.shape[2:]) < self.smallest:
-            height, width = seen.shape[2:]
+        height, width = seen.shape[2:]
+        if self.side is not None and (height, width) != (self.side, self.side):
+            raise ParameterError(
+                f"model.image is {self.side}, but the images have {height} x {width} px",
+                "leave model.image out: it follows from the canvas, or from input.side",
+            )
+        if min(height, width) < self.smallest:
             raise ParameterError(
                 f"{type(self).__name__} needs images of at least {self.smallest} x {self.smallest} "
                 f"px, not {height} x {width}",

@@ -17,6 +17,7 @@ from typing import Any, Final
 from unstained.errors import RegistryError
 from unstained.files import file_sha256, read_json, write_json, write_text
 from unstained.pipeline.catalogue import RUNS, STATE
+from unstained.registry.connection import database_stamp
 from unstained.registry.registry import Registry
 
 HOLDINGS: Final = "holdings"
@@ -59,7 +60,7 @@ def look_at_registry(root: Path, study: str, registry: Registry) -> str:
     path = root / holdings_file(study)
     records = sorted((root / RUNS / study / "register").glob("*/registration.json"))
     seen = root / STATE / HOLDINGS / f"{study}.json"
-    now = [registry.stamp(), *(file_sha256(record) for record in records)]
+    now = [database_stamp(registry.uri), *(file_sha256(record) for record in records)]
     if not path.is_file():
         write_text(path, json.dumps({"lost": None}) + "\n")
     if not records or (now[0] and seen.is_file() and read_json(seen) == now):

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from unstained.errors import RegistryError
@@ -143,3 +144,13 @@ def unless_it_exists(create: Callable[[], object]) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def database_stamp(uri: str) -> str:
+    """Size and time of a database's file, by which a change of it is seen; '' of a server."""
+    database = Path(uri.removeprefix("sqlite:///"))
+    try:
+        found = database.stat()
+    except OSError:
+        return ""
+    return f"{database} {found.st_size} {found.st_mtime_ns}"

@@ -81,15 +81,6 @@ class Registry:
             self._client = connect(self.uri)
         return self._client
 
-    def stamp(self) -> str:
-        """Size and time of the database's file, by which a change of it is seen; '' of a server."""
-        database = Path(self.uri.removeprefix("sqlite:///"))
-        try:
-            found = database.stat()
-        except OSError:
-            return ""
-        return f"{database} {found.st_size} {found.st_mtime_ns}"
-
     def register(self, given: Submission) -> tuple[RegisteredVersion, bool]:
         """Log a run with everything about a model, and make its artifact a version.
 

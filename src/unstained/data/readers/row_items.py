@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, overload
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from unstained.data.readers.protocol import Item
 
@@ -55,3 +56,13 @@ class RowItems(Sequence[Item]):
         """All items, a batch of Python objects at a time."""
         for start in range(0, len(self), AT_ONCE):
             yield from self[start : start + AT_ONCE]
+
+
+def places_of(cells: pa.Table) -> dict[str, tuple[int, int]]:
+    """Acquisition -> its first row and number of rows, of a listing in order of acquisitions."""
+    places, start = {}, 0
+    for entry in pc.value_counts(cells["acquisition"]):
+        count = entry["counts"].as_py()
+        places[entry["values"].as_py()] = (start, count)
+        start += count
+    return places

@@ -28,7 +28,7 @@ from unstained.data.readers.protocol import (
     Refused,
     classify,
 )
-from unstained.data.readers.row_items import RowItems
+from unstained.data.readers.row_items import RowItems, places_of
 from unstained.data.readers.rows import REMEDY, list_rows
 from unstained.errors import ParameterError, SourceError
 
@@ -139,10 +139,4 @@ class Rows:
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, int]]:
-        """Acquisition -> its first row and number of rows, in order of name."""
-        places, start = {}, 0
-        for entry in pc.value_counts(self._cells["acquisition"]):
-            count = entry["counts"].as_py()
-            places[entry["values"].as_py()] = (start, count)
-            start += count
-        return places
+        return places_of(self._cells)

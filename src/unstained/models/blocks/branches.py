@@ -9,10 +9,8 @@ import torch
 from torch import nn
 
 
-class ScalarFusion(nn.Module):
-    """LN(a_0 p_c + a_1 p_v), a = softmax of two learnt numbers: the published fusion.
-
-    Every cell is mixed alike, though the abstract promises a gate; `GatedFusion` is one.
+class Fusion(nn.Module):
+    """What both fusions do first: bring the branches' features to one length.
 
     Args:
         texture: features of the convolutions' branch.
@@ -25,6 +23,16 @@ class ScalarFusion(nn.Module):
         self.texture = nn.Linear(texture, dim)
         self.layout = nn.Linear(layout, dim)
         self.norm = nn.LayerNorm(dim)
+
+
+class ScalarFusion(Fusion):
+    """LN(a_0 p_c + a_1 p_v), a = softmax of two learnt numbers: the published fusion.
+
+    Every cell is mixed alike, though the abstract promises a gate; `GatedFusion` is one.
+    """
+
+    def __init__(self, texture: int, layout: int, dim: int) -> None:
+        super().__init__(texture, layout, dim)
         self.mixture = nn.Parameter(torch.full((2,), 0.5))
 
     def forward(self, texture: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
@@ -36,22 +44,14 @@ class ScalarFusion(nn.Module):
         return fused
 
 
-class GatedFusion(nn.Module):
+class GatedFusion(Fusion):
     """LN(g p_c + (1 - g) p_v), g = sigmoid(W [p_c; p_v] + b): a gate for each cell and feature.
 
     With W and b 0 it is the average of the branches.
-
-    Args:
-        texture: features of the convolutions' branch.
-        layout: features of the transformer's.
-        dim: D.
     """
 
     def __init__(self, texture: int, layout: int, dim: int) -> None:
-        super().__init__()
-        self.texture = nn.Linear(texture, dim)
-        self.layout = nn.Linear(layout, dim)
-        self.norm = nn.LayerNorm(dim)
+        super().__init__(texture, layout, dim)
         self.gate = nn.Linear(2 * dim, dim)
 
     def forward(self, texture: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,6 @@ from timm.models.vision_transformer import Block
 from torch import nn
 
 from unstained.config.models import HybridParams
-from unstained.errors import ParameterError
 from unstained.models.blocks.branches import (
     Exchange,
     GatedFusion,
@@ -130,18 +129,8 @@ class Hybrid(Network):
         self.values = head_layers(dim, self.dropout) if targets else None
 
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:
-        """(B, C, S, S) contrast to what the heads read, (B, D) or (B, 2 D).
-
-        Raises:
-            ParameterError: S is not the side that the network was built for.
-        """
+        """(B, C, S, S) contrast to what the heads read, (B, D) or (B, 2 D)."""
         images = self.widen(contrast)
-        height, width = images.shape[2:]
-        if (height, width) != (self.side, self.side):
-            raise ParameterError(
-                f"model.image is {self.side}, but the images have {height} x {width} px",
-                "set model.image to the study's canvas, or to input.side where that is set",
-            )
         images = self.attention(images)
         layout = self.layout(images)
         fused = self.fusion(self.texture(images).mean(dim=(2, 3)), layout)

@@ -13,7 +13,6 @@ import torch
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from unstained.config.models import ViTParams
-from unstained.errors import ParameterError
 from unstained.models.network import Network
 
 HEADS: Final = 12
@@ -52,18 +51,8 @@ class ViT(Network):
         self.attach_heads(heads * HEAD_CHANNELS, classes, targets)
 
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:
-        """(B, C, S, S) contrast to the class token after the last block.
-
-        Raises:
-            ParameterError: S is not the side that the network was built for.
-        """
+        """(B, C, S, S) contrast to the class token after the last block."""
         images = self.widen(contrast)
-        height, width = images.shape[2:]
-        if (height, width) != (self.side, self.side):
-            raise ParameterError(
-                f"model.image is {self.side}, but the images have {height} x {width} px",
-                "leave model.image out: it follows from the canvas, or from input.side",
-            )
         tokens = self.trunk.forward_features(images)
         token: torch.Tensor = self.trunk.forward_head(tokens, pre_logits=True)
         return token

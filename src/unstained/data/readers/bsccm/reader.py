@@ -28,7 +28,7 @@ from unstained.data.readers.protocol import (
     group_name,
     relative,
 )
-from unstained.data.readers.row_items import FILE, RowItems
+from unstained.data.readers.row_items import FILE, RowItems, places_of
 from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError, SourceError
 
@@ -156,13 +156,7 @@ class Bsccm:
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, int]]:
-        """Slide -> its first row and number of rows."""
-        places, start = {}, 0
-        for entry in pc.value_counts(self._cells["acquisition"]):
-            count = entry["counts"].as_py()
-            places[entry["values"].as_py()] = (start, count)
-            start += count
-        return places
+        return places_of(self._cells)
 
 
 def _names(folder: Path) -> list[str]:
