@@ -3,6 +3,7 @@ import torch
 
 from tests.models.sizes import FULL, TINY, parse, residual
 from tests.models.test_build import BOOSTING
+from tests.optics import optics
 from unstained.errors import ParameterError
 from unstained.models.build import NETWORKS
 from unstained.models.complexity import TOOL, complexity
@@ -51,6 +52,16 @@ def test_a_transformers_attention_is_counted(image, patch):
     attention = 12 * 2 * tokens**2 * dim
     embedding = patches * 3 * patch**2 * dim
     assert cost.multiply_accumulates == layers + attention + embedding + 3 * dim
+
+
+def test_recovering_phase_costs_its_products_of_matrices():
+    side, half = 32, 32 // 2 + 1
+    told = optics(side)
+    phase = parse(TINY["cg_recnet"], input={"view": "phase_alone", "optics": told})
+    cost = complexity(phase, 3, 0, 4, side).multiply_accumulates
+    network = complexity(parse(TINY["cg_recnet"]), 3, 0, 1, side).multiply_accumulates
+    wave = side * side * half
+    assert cost - network == 4 * (2 * wave + 4 * wave) + 4 * wave + 2 * wave
 
 
 def test_resolution_stem_and_input_channels_count():

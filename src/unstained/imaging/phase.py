@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from torch import nn
+from torch.amp import is_autocast_available
 
 from unstained.imaging.illumination import HalfAnnulus
 from unstained.imaging.weak_object import Sampling, phase_filters
@@ -65,7 +67,9 @@ class PhaseRecovery(nn.Module):
 
         In radians where contrast is a fraction of the background; the unit scales along.
         """
-        with torch.autocast(contrast.device.type, enabled=False):
+        device = contrast.device.type  # 'meta', where cost is counted, knows no autocast
+        exact = torch.autocast(device, enabled=False) if is_autocast_available(device) else None
+        with exact or nullcontext():
             real, imaginary = (contrast.float() @ self.rows).chunk(2, dim=-1)
             cosine, sine = self.waves
             real, imaginary = (
