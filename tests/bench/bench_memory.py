@@ -1,11 +1,12 @@
 """Benchmark f: peak memory of ingest, validate, split and streaming training, large / small.
 
-    python -m tests.bench.bench_memory --small 20000 --large 200000
+    python -m tests.bench.bench_memory --small 20000 --large 200000 --slides 4000
 
 Each stage is `unstained run` in a fresh process, on what the stages before it wrote. Acquisitions
 are of one size, so that more cells are more acquisitions. Training is one epoch of a tiny network
 over all training cells, with `train.loading: stream`. Below 20,000 cells they do not fill the
-window that streaming shuffles, and the ratio says little.
+window that streaming shuffles, and the ratio says little. A set in BSCCM's layout, of cells of
+128 x 128 pixels in four planes, is ingested besides: `--slides` cells, and ten times as many.
 
 Memory is the larger of two figures: the main process's high-water mark of resident memory, which
 the kernel keeps, and the sum over the process and its children of their proportional memory,
@@ -29,10 +30,13 @@ import psutil
 from ruamel.yaml import YAML
 
 from tests.bench.loose import write_cells
+from tests.bench.slides import SIDE, write_slides
 from tests.bench.table import Row, show
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY, MODEL = "nsc", "cg_recnet"
+SLIDES = 4
+"""Of the set in BSCCM's layout."""
 LETTERS = "aon"
 """What a sample directory's name begins with, by class of the study."""
 
@@ -54,26 +58,48 @@ class Use:
     seconds: float
 
 
-def write_params(project: Path, workers: int) -> None:
-    """The project's params.yaml with a source of loose files and a tiny network."""
-    yaml = YAML(typ="safe", pure=True)
-    content: dict[str, Any] = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    content |= {"recipe": "demo", "active": [STUDY], "models": [MODEL]}
+def read_params(workers: int) -> dict[str, Any]:
+    """The project's params.yaml."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    content: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    content |= {"recipe": "demo", "models": [MODEL]}
     content["ingest"]["workers"] = workers
-    study = content["studies"][STUDY]
-    targets = [{"name": column, "column": column} for column in TARGETS]
-    study["data"] |= {"source": "loose", "markers": {}, "targets": targets}
-    recipe = study["demo"]
-    recipe["tune"]["trials"] = 1  # keeps the parameters as they are
-    recipe["models"][MODEL] = {"width": 0.03125, "depth": [1, 1, 1, 1], "stem_stride": 2}
-    recipe["train"] |= {"epochs": 1, "batch_size": 256, "loading": "stream", "compile": "off"}
+    return content
+
+
+def write_params(project: Path, content: dict[str, Any]) -> None:
+    """Parameters as the project's file."""
     with (project / "params.yaml").open("w", encoding="utf-8") as file:
-        yaml.dump(content, file)
+        YAML(typ="safe", pure=True).dump(content, file)
 
 
-def run_stage(name: str, project: Path) -> Use:
+def loose_params(workers: int) -> dict[str, Any]:
+    """Parameters with a source of loose files and a tiny network."""
+    content = read_params(workers)
+    study = content["studies"][STUDY]
+    lineage = study["data"]["tasks"]["lineage"]
+    values = {column: {"kind": "value", "column": column} for column in TARGETS}
+    study["data"] |= {"source": "loose", "markers": {}, "tasks": {"lineage": lineage, **values}}
+    del study["uncertainty"]  # its gates are on markers
+    study["demo"] = {
+        "tune": {"trials": 1},  # keeps the parameters as they are
+        "models": {MODEL: {"width": 0.03125, "depth": [1, 1, 1, 1], "stem_stride": 2}},
+        "train": {"epochs": 1, "batch_size": 256, "loading": "stream", "compile": "off"},
+    }
+    return content | {"active": [STUDY]}
+
+
+def slides_params(workers: int) -> dict[str, Any]:
+    """Parameters with a source in BSCCM's layout."""
+    content = read_params(workers)
+    data = content["studies"]["wbc"]["data"]
+    data |= {"source": "slides", "canvas": SIDE, "pixel_size_um": 0.2, "external": []}
+    return content | {"active": ["wbc"]}
+
+
+def run_stage(name: str, project: Path, study: str = STUDY) -> Use:
     """Run a stage in a process of its own and watch it."""
-    words = [sys.executable, "-m", "unstained.cli", "run", name, STUDY]
+    words = [sys.executable, "-m", "unstained.cli", "run", name, study]
     words += ["--model", MODEL] if name in ("tune", "train") else []
     start, peak = time.perf_counter(), 0
     with (project / "log").open("w+", encoding="utf-8") as log:
@@ -112,13 +138,20 @@ def measure(project: Path, cells: int, acquisitions: int, workers: int) -> dict[
     """Run the stages on a study of `cells` cells."""
     names = [f"{LETTERS[i % len(LETTERS)]}_{i // len(LETTERS):04d}" for i in range(acquisitions)]
     write_cells(project / "loose", names, cells)
-    write_params(project, workers)
+    write_params(project, loose_params(workers))
     used = {}
     for name in ("ingest", "validate", "split", "tune", "train"):
         used[name] = run_stage(name, project)
         if name == "ingest":
             shutil.rmtree(project / "loose")
     return used
+
+
+def measure_slides(project: Path, cells: int, workers: int) -> Use:
+    """Ingest a set in BSCCM's layout."""
+    write_slides(project / "slides", SLIDES, cells)
+    write_params(project, slides_params(workers))
+    return run_stage("ingest", project, "wbc")
 
 
 def row(name: str, small: Use, large: Use, further: int) -> Row:
@@ -137,9 +170,10 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=20000)
     parser.add_argument("--large", type=int, default=200000)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of ingest")
+    parser.add_argument("--slides", type=int, default=4000, help="cells in BSCCM's layout")
     options = parser.parse_args()
     sizes = (options.small, options.large)
-    used = []
+    used, slides = [], []
     root = Path(tempfile.mkdtemp(prefix="bench-memory-"))
     try:
         for cells in sizes:
@@ -147,11 +181,15 @@ def main() -> None:
             acquisitions = ACQUISITIONS * cells // options.small
             used.append(measure(project, cells, acquisitions, options.workers))
             shutil.rmtree(project)
+        for cells in (options.slides, 10 * options.slides):
+            slides.append(measure_slides(root / f"slides-{cells}", cells, options.workers))
+            shutil.rmtree(root / f"slides-{cells}")
     finally:
         shutil.rmtree(root)
     small, large = used
     further = options.large - options.small
     rows = [row(name, small[name], large[name], further) for name in MEASURED]
+    rows.append(row("ingest, BSCCM", *slides, 9 * options.slides))
     show(f"(f) peak memory, {sizes[1]:,} cells / {sizes[0]:,} cells", rows)
 
 

@@ -287,6 +287,12 @@ def test_by_size_covers_every_image_once() -> None:
             np.testing.assert_array_equal(images[position], image)
 
 
+def test_by_size_stacks_few_pixels_at_a_time() -> None:
+    images = [np.full((2, 512, 512), k, np.uint16) for k in range(5)]
+    stacks = list(by_size(images))
+    assert [stack[:, 0, 0, 0].tolist() for _, stack in stacks] == [[0, 1], [2, 3], [4]]
+
+
 def test_manifest_counts(tmp_path: Path) -> None:
     store = make_store(tmp_path / "s", cells_per_group=5, groups_per_class=2, external_groups=1)
     manifest = read_json(store.path / "manifest.json")

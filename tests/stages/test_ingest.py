@@ -25,6 +25,7 @@ from tests.synthetic import asked, tasks, write_colour, write_ifc, write_image
 from unstained.config.project import ProjectParams, load_params
 from unstained.config.study import SimulateParams, TableParams
 from unstained.data.store.cell_store import CellStore
+from unstained.data.store.packing import cells_per_block
 from unstained.errors import ParameterError, SourceError, UnstainedError
 from unstained.files import tree_sha256
 from unstained.imaging.axes import COLOURS
@@ -390,6 +391,23 @@ def test_imports_stay_light() -> None:
 
     assert loaded("unstained.stages.ingest", "numpy", "zarr", "torch", "pandas") == "[]"
     assert loaded("unstained.data.store.packing", "torch", "pandas", "scipy", "sklearn") == "[]"
+
+
+@pytest.mark.parametrize(
+    ("study", "canvas", "most", "cells"),
+    [
+        ("nsc", 64, 4096, 4096),
+        ("nsc", 64, 100, 100),
+        ("wbc", 128, 4096, 256),
+        ("wbc", 28, 4096, 4096),
+    ],
+)
+def test_blocks_of_large_cells_hold_fewer(study: str, canvas: int, most: int, cells: int) -> None:
+    data = _project().studies[study].data.model_copy(update={"canvas": canvas})
+    params = _project().studies[study].recipes["demo"].sections().ingest
+    asked = params.model_copy(update={"cells_per_block": most})
+    assert cells_per_block(data, asked) == cells
+    assert cells * canvas**2 * data.axes.planes * 2 <= 32 * 2**20
 
 
 @pytest.mark.realdata

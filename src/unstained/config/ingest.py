@@ -17,4 +17,6 @@ class IngestParams(Params):
         default="check", description="what files say of the size of a pixel"
     )
     workers: Annotated[int, Field(ge=0)] = Field(description="processes; 0 means all cores")
-    cells_per_block: Annotated[int, Field(ge=64, le=65536)]
+    cells_per_block: Annotated[int, Field(ge=64, le=65536)] = Field(
+        description="at most; fewer where cells are large"
+    )

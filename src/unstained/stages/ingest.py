@@ -166,6 +166,7 @@ def _survey(reader: Reader, source: Path, ingest: IngestParams) -> tuple[_Count,
     from unstained.data.readers.external import marked_external
     from unstained.data.readers.leftover import Leftover, Named, leftover
     from unstained.data.store.inventory import MANIFEST, Tally
+    from unstained.data.store.packing import cells_per_block
 
     named, files = _Count(), Named([MANIFEST])
     for acquisition in marked_external(reader.acquisitions(), reader.data.external):
@@ -175,7 +176,7 @@ def _survey(reader: Reader, source: Path, ingest: IngestParams) -> tuple[_Count,
         named.tallies[acquisition] = Tally(len(listing.items), len(listing.refused))
         named.refused += listing.refused
         named.items += len(listing.items)
-        named.blocks += -(-len(listing.items) // ingest.cells_per_block)
+        named.blocks += -(-len(listing.items) // cells_per_block(reader.data, ingest))
         named.complete &= listing.cells is not None
         files.add(acquisition, listing)
     others = leftover(source, files) if source.is_dir() else Leftover()
@@ -188,13 +189,14 @@ def _tasks(
     reader: Reader, acquisitions: Iterable[Acquisition], ingest: IngestParams, scratch: Path
 ) -> Iterator[Task]:
     """Blocks to pack, listed again an acquisition at a time."""
-    from unstained.data.store.packing import Task
+    from unstained.data.store.packing import Task, cells_per_block
 
+    size = cells_per_block(reader.data, ingest)
     quarantine, sizes = ingest.on_error == "quarantine", ingest.pixel_tags == "check"
     for acquisition in acquisitions:
         items = reader.items(acquisition).items
-        for number, start in enumerate(range(0, len(items), ingest.cells_per_block)):
-            part = list(items[start : start + ingest.cells_per_block])
+        for number, start in enumerate(range(0, len(items), size)):
+            part = list(items[start : start + size])
             yield Task(reader, acquisition, number, part, quarantine, sizes, scratch)
 
 

@@ -14,6 +14,7 @@ compression it takes 0.37 of the space and reads and writes no slower; byte-shuf
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 MASKS: Final = "masks"
 """Name, within a block, of a like array with its cells' masks, where the instrument told them."""
+AT_ONCE: Final = 2**20
+"""Pixels that are stacked at most, but for a larger image."""
 CHUNK: Final = 128
 """Cells an inner chunk: the least that is decompressed for one cell."""
 
@@ -197,7 +200,7 @@ def _statistics(pixels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def by_size(pixels: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Stack images of equal size.
+    """Stack images of equal size, a few at a time: what is computed of them takes ten times more.
 
     Args:
         pixels: images (P, h, w) of one dtype.
@@ -208,8 +211,11 @@ def by_size(pixels: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarr
     sizes: dict[tuple[int, ...], list[int]] = {}
     for position, image in enumerate(pixels):
         sizes.setdefault(image.shape, []).append(position)
-    for _, index in sorted(sizes.items()):
-        yield np.array(index), np.stack([pixels[i] for i in index])
+    for size, of_size in sorted(sizes.items()):
+        most = max(1, AT_ONCE // math.prod(size))
+        for start in range(0, len(of_size), most):
+            index = of_size[start : start + most]
+            yield np.array(index), np.stack([pixels[i] for i in index])
 
 
 def block_files(path: Path) -> dict[str, str]:

@@ -22,11 +22,13 @@ from dataclasses import astuple, dataclass
 from functools import cache
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow.parquet as pq
 
 from unstained import __version__
+from unstained.config.ingest import IngestParams
+from unstained.config.study import StudyData
 from unstained.data.readers.facts import OTHER_SIZE, Facts, file_facts, other_size
 from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
 from unstained.data.store.blocks import Cell, Origin, block_files, block_name, write_block
@@ -35,6 +37,17 @@ from unstained.data.store.schema import told_columns
 from unstained.data.store.writer import FORMAT
 from unstained.errors import SourceError, UnstainedError
 from unstained.files import file_sha256, read_json, write_json
+
+BLOCK_BYTES: Final = 32 * 2**20
+"""Pixels of a block, at most: what a process holds of cells of any size."""
+PIXEL_BYTES: Final = 2
+"""Of most counts."""
+
+
+def cells_per_block(data: StudyData, ingest: IngestParams) -> int:
+    """Cells that are packed into one block: as many as is asked for, fewer where they are large."""
+    cell = data.axes.planes * data.canvas**2 * PIXEL_BYTES
+    return max(1, min(ingest.cells_per_block, BLOCK_BYTES // cell))
 
 
 @dataclass(frozen=True)
