@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics as reference
 
 from unstained.evaluation.scores import plain, score_classes, score_target
@@ -55,11 +56,29 @@ def test_target_scores_leave_missing_values_out() -> None:
     truth[::4] = np.nan
     labels = np.repeat([0, 1], 50)
     sampling = resample_groups(np.arange(100).astype(str), labels, 200, 0)
-    found = score_target("DNA", "counts", truth, predicted, labels, sampling, 0.9)
+    found = score_target("DNA", "counts", truth, predicted, labels, ("a", "b"), sampling, 0.9)
     known = ~np.isnan(truth)
     assert found.cells == 75
     assert found.r.value == pytest.approx(np.corrcoef(truth[known], predicted[known])[0, 1])
     assert found.r.low < found.r.value < found.r.high
+    assert found.spearman.value == pytest.approx(
+        stats.spearmanr(truth[known], predicted[known]).statistic
+    )
+    assert found.rmse.value == pytest.approx(
+        reference.root_mean_squared_error(truth[known], predicted[known])
+    )
+    for k, name in enumerate("ab"):
+        rows = known & (labels == k)
+        r = np.corrcoef(truth[rows], predicted[rows])[0, 1]
+        assert found.by_class[name].value == pytest.approx(r)
+
+
+def test_a_value_without_classes_has_no_correlation_in_any() -> None:
+    truth = np.arange(20.0)
+    sampling = resample_groups(np.arange(20).astype(str), np.zeros(20, int), 50, 0)
+    found = score_target("DNA", "", truth, truth, np.full(20, -1), (), sampling, 0.9)
+    assert found.by_class == {}
+    assert np.isnan(found.within_class_r.value)
 
 
 def test_plain_content_is_json_without_nan() -> None:

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import f1_score, mean_absolute_error, r2_score, recall_score
+from sklearn.metrics import (
+    f1_score,
+    mean_absolute_error,
+    r2_score,
+    recall_score,
+    root_mean_squared_error,
+)
 
 from tests.registered import (
     CLASSES,
@@ -94,10 +100,17 @@ def test_values_alone_are_ranked_tested_and_promoted(tmp_path: Path) -> None:
     values = on_test(0.1, 1).values
     known = values["dna"].known
     x, y = values["dna"].truth[known], values["dna"].predicted[known]
+    lin = x.var() + y.var() + (x.mean() - y.mean()) ** 2
     assert leader["value"] == pytest.approx(r2_score(x, y))
     assert leader["low"] < leader["value"] < leader["high"]
     assert leader["tasks"]["dna"] == pytest.approx(
-        {"r2": r2_score(x, y), "r": stats.pearsonr(x, y)[0], "mae": mean_absolute_error(x, y)}
+        {
+            "r2": r2_score(x, y),
+            "r": stats.pearsonr(x, y)[0],
+            "concordance": 2 * np.cov(x, y, ddof=0)[0, 1] / lin,
+            "rmse": root_mean_squared_error(x, y),
+            "mae": mean_absolute_error(x, y),
+        }
     )
     size = values["size"]
     assert leader["tasks"]["size"]["r"] == pytest.approx(

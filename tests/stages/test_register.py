@@ -312,8 +312,9 @@ def test_summary_and_headline_are_those_of_the_primary_task() -> None:
         "ms": 2.0,
     }
     shown = headline(NUMBERS)
-    assert shown[:3] == ("test_task_size_r2", "test_task_size_r", "test_task_size_mae")
-    assert shown[3:] == ("test_task_mix_mae", "latency_ms")
+    measures = ("r2", "r", "concordance", "rmse", "mae")
+    assert shown[:5] == tuple(f"test_task_size_{name}" for name in measures)
+    assert shown[5:] == ("test_task_mix_mae", "latency_ms")
 
 
 def test_numbers_are_drawn_where_they_are_known() -> None:

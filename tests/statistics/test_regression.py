@@ -40,6 +40,46 @@ def test_equal_to_scipy_and_scikit_learn(
     assert regression.mean_absolute_error(sums) == pytest.approx(
         reference.mean_absolute_error(truth, predicted), rel=1e-9
     )
+    assert regression.root_mean_squared_error(sums) == pytest.approx(
+        reference.root_mean_squared_error(truth, predicted), rel=1e-6
+    )
+    between = truth.var() + predicted.var() + (truth.mean() - predicted.mean()) ** 2
+    covariance = np.mean((truth - truth.mean()) * (predicted - predicted.mean()))
+    assert regression.concordance(sums) == pytest.approx(2 * covariance / between, abs=1e-7)
+
+
+@pytest.mark.parametrize("decimals", [0, 8])
+def test_rank_correlation_of_a_resample_is_that_of_its_copied_cells(decimals: int) -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.normal(size=60).round(decimals)
+    predicted = (truth + rng.normal(size=60)).round(decimals)
+    unit = np.repeat(np.arange(12), 5)
+    weights = rng.integers(0, 4, (20, 12)).astype(float)
+    found = regression.spearman(np.where(unit == 3, np.nan, truth), predicted, unit, weights)
+    for value, counts in zip(found, weights.astype(int), strict=True):
+        rows = np.repeat(np.arange(60), np.where(unit == 3, 0, counts[unit]))
+        assert value == pytest.approx(stats.spearmanr(truth[rows], predicted[rows]).statistic)
+
+
+def test_rank_correlation_does_not_depend_on_the_size_of_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(3)
+    truth, predicted, weights = rng.normal(size=30), rng.normal(size=30), rng.random((7, 30))
+    whole = regression.spearman(truth, predicted, np.arange(30), weights)
+    monkeypatch.setattr(regression, "_CHUNK_CELLS", 60)
+    in_blocks = regression.spearman(truth, predicted, np.arange(30), weights)
+    assert in_blocks == pytest.approx(whole, abs=1e-12)
+
+
+def test_concordance_falls_short_of_r_by_shift_and_scale() -> None:
+    truth = np.random.default_rng(4).normal(size=200)
+    for predicted in (truth + 1.0, 0.5 * truth):
+        sums = regression.moments(truth, predicted).sum(axis=0)
+        assert regression.pearson(sums) == pytest.approx(1.0)
+        assert 0.5 < regression.concordance(sums) < 0.9
+    assert regression.concordance(regression.moments(truth, truth).sum(0)) == pytest.approx(1.0)
+    assert np.isnan(regression.concordance(regression.moments(np.ones(5), np.ones(5)).sum(0)))
 
 
 def test_within_class_correlation_equals_that_of_centred_values() -> None:
@@ -66,7 +106,14 @@ def test_knowing_the_class_alone_is_worth_nothing_within_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    "metric", [regression.pearson, regression.r_squared, regression.mean_absolute_error]
+    "metric",
+    [
+        regression.pearson,
+        regression.r_squared,
+        regression.concordance,
+        regression.root_mean_squared_error,
+        regression.mean_absolute_error,
+    ],
 )
 def test_without_any_true_value_nothing_is_claimed(metric: object) -> None:
     sums = regression.moments(np.full(5, np.nan), np.arange(5.0)).sum(axis=0)

@@ -12,10 +12,12 @@ import numpy as np
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.evaluation.calibration import Reliability
+from unstained.evaluation.class_means import ClassMean
 from unstained.evaluation.predictions import Cells
-from unstained.evaluation.scores import Scores, TaskScores
+from unstained.evaluation.scores import Scores, TargetScores, TaskScores
 from unstained.predictions import Predictions
 from unstained.statistics.evidence import Share
+from unstained.statistics.intervals import Estimate
 from unstained.statistics.metric import Metric
 from unstained.statistics.metrics import Floats, Labels
 from unstained.statistics.paired import PairedResult
@@ -34,6 +36,7 @@ class PartResult:
         before, after: reliability without and with temperature scaling.
         coverage: (K,) fraction of each class whose conformal set contains it.
         set_sizes: (K+1,) number of cells with 0, 1, ..., K classes in their set.
+        class_means: what a cell's class alone tells of each value, two entries a value.
 
     All but `scores` are of the first classes task, over cells whose class is known except for
     `set_sizes`, and empty without such a task.
@@ -44,6 +47,7 @@ class PartResult:
     after: Reliability
     coverage: Floats
     set_sizes: Labels
+    class_means: tuple[ClassMean, ...]
 
     @property
     def mean_set_size(self) -> float:
@@ -80,7 +84,6 @@ class ModelResult:
             model is chosen by, comes first. NaN where nothing is known.
         calibrated: one entry a classes task, in order.
         predictions: of all evaluated cells.
-        class_only_r: (M,) correlation on test cells of the training mean of the predicted class.
         parts: 'test', and 'external' where there are such cells.
     """
 
@@ -89,7 +92,6 @@ class ModelResult:
     validation: Mapping[str, float]
     calibrated: tuple[Calibrated, ...]
     predictions: Predictions = field(metadata=PER_CELL)
-    class_only_r: Floats
     parts: Mapping[str, PartResult]
 
     @property
@@ -250,26 +252,41 @@ def part_numbers(part: PartResult) -> dict[str, Any]:
     return {
         "cells": scores.cells,
         **numbers,
-        "target": {
-            found.name: {
-                "r": found.r.value,
-                "r_low": found.r.low,
-                "r_high": found.r.high,
-                "within_class_r": found.within_class_r.value,
-                "r2": found.r2.value,
-                "mae": found.mae.value,
-            }
-            for found in scores.targets
-        },
+        "target": {found.name: _target_numbers(found) for found in scores.targets},
         "task": {name: task_numbers(found) for name, found in scores.tasks.items()},
+        **_class_mean_numbers(part),
     }
+
+
+def _target_numbers(found: TargetScores) -> dict[str, Any]:
+    """Numbers of one value, and its r in each class."""
+    numbers: dict[str, Any] = {"r2": found.r2.value, "mae": found.mae.value}
+    for name in ("r", "within_class_r", "spearman", "concordance", "rmse"):
+        numbers |= _bounded(name, getattr(found, name))
+    for name, value in found.by_class.items():
+        numbers |= _bounded(f"r_in_{name}", value)
+    return numbers
+
+
+def _class_mean_numbers(part: PartResult) -> dict[str, Any]:
+    """By value and by whose class: what the class's mean scores, and what the model gains."""
+    told: dict[str, dict[str, Any]] = {}
+    for mean in part.class_means:
+        of = told.setdefault(mean.target, {}).setdefault(mean.whose, {"cells": mean.cells})
+        for name, value in mean.scores.items():
+            of |= {name: value.value, **_bounded(f"{name}_gain", mean.gains[name])}
+    return {"class_mean": told} if told else {}
+
+
+def _bounded(name: str, found: Estimate) -> dict[str, float]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def task_numbers(found: TaskScores) -> dict[str, float]:
     """Cells whose truth is known, and each metric with the ends of its interval."""
     numbers = {"known": float(found.known)}
     for name, value in found.metrics.items():
-        numbers |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        numbers |= _bounded(name, value)
     return numbers
 
 

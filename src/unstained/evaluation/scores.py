@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unstained.evaluation.class_means import rank_correlation
 from unstained.statistics import metrics, regression
 from unstained.statistics.intervals import Estimate, Resampling, estimate, percentile_interval
 from unstained.statistics.metrics import Floats, Labels
@@ -33,8 +34,10 @@ class TargetScores:
     Attributes:
         name, unit: of the target, in its own (transformed) scale.
         cells: cells with a recorded value.
-        r: Pearson correlation; within_class_r: pooled within classes (`regression`).
-        r2, mae: coefficient of determination, mean absolute error.
+        r: Pearson correlation; within_class_r: pooled within classes, so that each class's own mean
+            tells nothing (`regression.within_class_pearson`). by_class: r in each class alone.
+        spearman, concordance: rank correlation; Lin's concordance with the identity line.
+        r2, rmse, mae: coefficient of determination, root mean squared and mean absolute error.
     """
 
     name: str
@@ -42,7 +45,11 @@ class TargetScores:
     cells: int
     r: Estimate
     within_class_r: Estimate
+    by_class: Mapping[str, Estimate]
+    spearman: Estimate
+    concordance: Estimate
     r2: Estimate
+    rmse: Estimate
     mae: Estimate
 
 
@@ -166,6 +173,7 @@ def score_target(
     truth: Floats,
     predicted: Floats,
     labels: Labels,
+    class_names: tuple[str, ...],
     resampling: Resampling,
     confidence: float,
 ) -> TargetScores:
@@ -176,14 +184,16 @@ def score_target(
         unit: of its values.
         truth: (N,) true values, NaN where not recorded.
         predicted: (N,) predictions.
-        labels: (N,) classes, for the within-class correlation, from cells whose class is known.
+        labels: (N,) classes, -1 where unknown, which the correlations within classes leave out.
+        class_names: K names; none without classes.
         resampling: bootstrap weights of these N cells.
         confidence: of the intervals.
     """
     sums = resampling.unit_totals(regression.moments(truth, predicted))
     within = np.where(labels >= 0, truth, np.nan)
     classes = np.maximum(labels, 0)
-    spread = regression.class_moments(within, predicted, classes, int(classes.max()) + 1)
+    spread = regression.class_moments(within, predicted, classes, max(1, len(class_names)))
+    by_class = resampling.unit_totals(spread)
 
     def of_sums(metric: Any) -> Estimate:
         return estimate(metric, sums, resampling, confidence)[0]
@@ -193,10 +203,20 @@ def score_target(
         unit=unit,
         cells=int((~np.isnan(truth)).sum()),
         r=of_sums(regression.pearson),
-        within_class_r=estimate(
-            regression.within_class_pearson, resampling.unit_totals(spread), resampling, confidence
-        )[0],
+        within_class_r=estimate(regression.within_class_pearson, by_class, resampling, confidence)[
+            0
+        ],
+        by_class=dict(
+            zip(
+                class_names,
+                estimate(regression.pearson, by_class, resampling, confidence),
+                strict=False,  # without classes there are no names
+            )
+        ),
+        spearman=rank_correlation(truth, predicted, resampling, confidence),
+        concordance=of_sums(regression.concordance),
         r2=of_sums(regression.r_squared),
+        rmse=of_sums(regression.root_mean_squared_error),
         mae=of_sums(regression.mean_absolute_error),
     )
 

@@ -10,11 +10,11 @@ import numpy as np
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.evaluation import calibration, conformal
+from unstained.evaluation.class_means import beside_class_means
 from unstained.evaluation.predictions import Cells, answers
 from unstained.evaluation.results import Calibrated, ModelResult, PartResult
 from unstained.evaluation.scores import Scores, TaskScores, score_classes, score_target
 from unstained.predictions import ClassPredictions, Predictions
-from unstained.statistics import regression
 from unstained.statistics.conformal import prediction_sets
 from unstained.statistics.intervals import Resampling, resample_groups
 from unstained.statistics.metrics import Floats, Labels, log_losses
@@ -65,18 +65,16 @@ def evaluate_model(
         found, by_class[key] = _calibrate(task.name, said, val, params.conformal_alpha)
         calibrated.append(found)
     predictions = replace(raw, by_class=by_class)
-    means = class_means[predictions.classes.probabilities.argmax(axis=1)] if by_class else None
     partial = ModelResult(
         name=name,
         parameters=parameters,
         validation=_validation(predictions.take(val), data),
         calibrated=tuple(calibrated),
         predictions=predictions,
-        class_only_r=_class_only(predictions, means, cells.of("test")),
         parts={},
     )
     parts = {
-        part: _evaluate_part(predictions.take(cells.of(part)), sampling, data, params)
+        part: _evaluate_part(predictions.take(cells.of(part)), class_means, sampling, data, params)
         for part, sampling in samplings.items()
     }
     return replace(partial, parts=parts)
@@ -119,27 +117,17 @@ def _value(found: Predictions, task: Task, metric: str) -> float:
     return task.metric(metric).of(said.truth, said.predicted)
 
 
-def _class_only(predictions: Predictions, means: Floats | None, test: Labels) -> Floats:
-    """(M,) correlation of each value with the training mean of the predicted class, (N, M).
-
-    NaN without classes.
-    """
-    if means is None:
-        return np.full(len(predictions.values), np.nan)
-    found = [
-        regression.pearson(regression.moments(said.truth[test], mean[test]).sum(axis=0))
-        for said, mean in zip(predictions.values.values(), means.T, strict=True)
-    ]
-    return np.array(found, dtype=np.float64)
-
-
 def _evaluate_part(
-    found: Predictions, sampling: Resampling, data: StudyData, params: EvaluateParams
+    found: Predictions,
+    means: Floats,
+    sampling: Resampling,
+    data: StudyData,
+    params: EvaluateParams,
 ) -> PartResult:
     scores = score_predictions(found, sampling, data, params)
     if not found.by_class:
         empty = calibration.reliability(np.empty((0, 0)), np.empty(0, np.int64), 1)
-        return PartResult(scores, empty, empty, np.empty(0), np.zeros(1, np.int64))
+        return PartResult(scores, empty, empty, np.empty(0), np.zeros(1, np.int64), ())
     said = found.classes
     sets, known = said.sets, np.flatnonzero(said.known)
     told = said.take(known)
@@ -150,6 +138,7 @@ def _evaluate_part(
         after=calibration.reliability(told.probabilities, told.labels, params.ece_bins),
         coverage=conformal.coverage(told.sets, told.labels),
         set_sizes=np.bincount(sets.sum(axis=1), minlength=sets.shape[1] + 1),
+        class_means=tuple(beside_class_means(found, means, sampling, params.confidence)),
     )
 
 
@@ -171,12 +160,13 @@ def score_predictions(
         names = tasks.classes[0].names
         scores = score_classes(said.labels, said.probabilities, names, sampling, confidence)
     labels = found.classes.labels if found.by_class else np.full(len(found), -1)
-    targets = []
+    names, targets = tasks.classes[0].names if tasks.classes else (), []
     for value in tasks.values:
-        of = found.values[value.name]
-        unit = value.params.unit
+        of, unit = found.values[value.name], value.params.unit
         targets.append(
-            score_target(value.name, unit, of.truth, of.predicted, labels, sampling, confidence)
+            score_target(
+                value.name, unit, of.truth, of.predicted, labels, names, sampling, confidence
+            )
         )
     return replace(
         scores,

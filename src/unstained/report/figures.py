@@ -188,8 +188,10 @@ def scatter_panel(
 ) -> str:
     """Predicted against true values, coloured by class; what is far outside lies on the border.
 
+    The mean of each class's points is drawn large above them.
+
     Args:
-        title: the target.
+        title: the target, and below it what is said of it.
         unit: of both axes.
         truth: (N,) without missing values.
         predicted: (N,).
@@ -197,25 +199,29 @@ def scatter_panel(
         names: K class names.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = new_panel(3.1, 3.35)
+        figure, axes = new_panel(4.1, 4.45)
         low, high = np.percentile(np.concatenate([truth, predicted]), [1, 99])
         pad = 0.1 * max(high - low, 1e-9)
         limits = (low - pad, high + pad)
-        truth, predicted = np.clip(truth, *limits), np.clip(predicted, *limits)
-        axes.plot(limits, limits, color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
+        axes.plot(limits, limits, color=INK, linewidth=1.0, linestyle=(0, (2, 2)))
         for k, name in enumerate(names):
+            style: Any = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+            x, y = truth[labels == k], predicted[labels == k]
             axes.scatter(
-                truth[labels == k],
-                predicted[labels == k],
-                s=9,
-                alpha=0.55,
+                np.clip(x, *limits),
+                np.clip(y, *limits),
+                s=11,
+                alpha=0.5,
                 linewidths=0,
-                color=COLOURS[k % len(COLOURS)],
-                marker=MARKERS[k % len(MARKERS)],
-                label=name,
                 rasterized=True,
                 clip_on=False,
+                **style,
             )
+            axes.scatter([], [], s=24, linewidths=0, label=name, **style)
+            if len(x):
+                axes.scatter(
+                    x.mean(), y.mean(), s=90, edgecolors=INK, linewidths=1.3, zorder=4, **style
+                )
         axes.set(xlim=limits, ylim=limits, aspect="equal", title=title)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(5))
@@ -223,5 +229,5 @@ def scatter_panel(
         suffix = f" ({unit})" if unit else ""
         axes.set_xlabel(f"measured{suffix}")
         axes.set_ylabel(f"predicted{suffix}")
-        figure.legend(loc="outside lower center", ncols=min(4, len(names)), markerscale=2)
+        figure.legend(loc="outside lower center", ncols=2)
         return to_svg(figure)

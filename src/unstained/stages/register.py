@@ -32,6 +32,9 @@ OF_CLASSES: Final = (
 )
 """Metrics of the first classes task that a version's description shows."""
 
+NOT_THE_MODELS: Final = ("external", "class_mean")
+"""Numbers of a part that are of other cells, or of no model: metrics.json alone has them."""
+
 OF_MODEL: Final = (
     "parameters",
     "classifier_parameters",
@@ -237,8 +240,10 @@ def run_metrics(found: Mapping[str, Any], parity: Mapping[str, Any]) -> dict[str
     """
     from unstained.registry.submission import flatten
 
-    external = found.get("external", {})
-    test = {name: value for name, value in found.items() if name != "external"}
+    test, external = (
+        {name: value for name, value in part.items() if name not in NOT_THE_MODELS}
+        for part in (found, found.get("external", {}))
+    )
     metrics: dict[str, Any] = {}
     for name, value in flatten(test, "_").items():
         prefix = "" if name.startswith("validation_") or name in OF_MODEL else "test_"

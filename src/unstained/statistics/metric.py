@@ -92,6 +92,10 @@ def class_metric(name: str, classes: int) -> Metric:
 VALUE_METRICS: Final = {
     "r": Metric("r", "Pearson r", True, _value_sums, regression.pearson),
     "r2": Metric("r2", "R²", True, _value_sums, regression.r_squared),
+    "concordance": Metric("concordance", "concordance", True, _value_sums, regression.concordance),
+    "rmse": Metric(
+        "rmse", "root mean squared error", False, _value_sums, regression.root_mean_squared_error
+    ),
     "mae": Metric("mae", "mean absolute error", False, _value_sums, regression.mean_absolute_error),
 }
 """Metrics of predicted values: truth and predictions (N,), NaN where not recorded."""

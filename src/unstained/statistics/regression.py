@@ -6,9 +6,14 @@ means before they are squared, because sums of large squares would cancel badly.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from unstained.statistics.metrics import Floats, Labels, divide
+
+_CHUNK_CELLS: Final = 4_000_000
+"""Weights held in memory at once while rank correlations are resampled."""
 
 
 def moments(truth: Floats, predicted: Floats, centre: float | None = None) -> Floats:
@@ -83,3 +88,62 @@ def r_squared(sums: Floats) -> Floats:
 def mean_absolute_error(sums: Floats) -> Floats:
     """Mean |truth - prediction|, in the target's unit."""
     return divide(sums[..., 7], sums[..., 0], np.nan)
+
+
+def root_mean_squared_error(sums: Floats) -> Floats:
+    """Root of the mean squared error, in the target's unit."""
+    return np.sqrt(divide(sums[..., 6], sums[..., 0], np.nan))
+
+
+def concordance(sums: Floats) -> Floats:
+    """Concordance correlation from sums (..., 8): how near all points lie to the identity line.
+
+    2 Sxy / (Sxx + Syy + n (mean x - mean y)^2) (Lin 1989, Biometrics 45:255). The squared errors
+    add up to the denominator less 2 Sxy, so that neither mean is needed. NaN where truth and
+    prediction are one and the same number.
+    """
+    sxx, syy, sxy = _centred(sums)
+    varies = (sxx > 1e-12 * sums[..., 3]) | (syy > 1e-12 * sums[..., 4])
+    whole = np.where(varies, sums[..., 6] + 2 * sxy, 0.0)
+    return np.clip(divide(2 * sxy, whole, np.nan), -1.0, 1.0)
+
+
+def spearman(truth: Floats, predicted: Floats, unit: Labels, weights: Floats) -> Floats:
+    """Spearman's rank correlation in each resample, ranked anew, a bounded block at a time.
+
+    A cell of weight w counts as w equal cells: its rank is the weight of the cells below it plus
+    half of that of the cells equal to it, and the correlation is Pearson's of such ranks.
+
+    Args:
+        truth: (N,) true values, NaN where not recorded.
+        predicted: (N,) predictions.
+        unit: (N,) resampling unit of each cell.
+        weights: (R, U) weights of the units.
+
+    Returns:
+        (R,); NaN where either does not vary.
+    """
+    known = np.flatnonzero(~np.isnan(truth))
+    if not len(known):
+        return np.full(len(weights), np.nan)
+    step, blocks = max(1, _CHUNK_CELLS // len(known)), []
+    for start in range(0, len(weights), step):
+        w = weights[start : start + step][:, unit[known]]
+        x, y = (_ranks(values[known], w) for values in (truth, predicted))
+        total = w.sum(axis=1, keepdims=True)
+        x, y = (v - divide((w * v).sum(axis=1, keepdims=True), total, 0.0) for v in (x, y))
+        sxx, syy, sxy = ((w * product).sum(axis=1) for product in (x * x, y * y, x * y))
+        scale = np.repeat(total**3, 2, axis=1)
+        blocks.append(_correlation(sxx, syy, sxy, scale))
+    return np.concatenate(blocks)
+
+
+def _ranks(values: Floats, weights: Floats) -> Floats:
+    """Mid-ranks of values (N,) under weights (R, N), less one half."""
+    order = np.argsort(values, kind="stable")
+    new = np.r_[True, np.diff(values[order]) != 0]
+    tied = np.add.reduceat(weights[:, order], np.flatnonzero(new), axis=1)
+    middle = np.cumsum(tied, axis=1) - tied / 2
+    ranks = np.empty_like(weights)
+    ranks[:, order] = middle[:, np.cumsum(new) - 1]
+    return ranks

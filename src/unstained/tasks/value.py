@@ -32,7 +32,7 @@ class Value:
 
     params: ValueParams
     head: ClassVar = "targets"
-    metrics: ClassVar[tuple[str, ...]] = ("r2", "r", "mae")
+    metrics: ClassVar[tuple[str, ...]] = ("r2", "r", "concordance", "rmse", "mae")
     width: ClassVar[int] = 1
     truth_width: ClassVar[int] = 1
 

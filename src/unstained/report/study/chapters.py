@@ -33,6 +33,9 @@ PROSE = Prose(__name__)
 PANEL: Final = 298
 """Width in pixels of a square panel."""
 
+WIDE_PANEL: Final = 372
+"""The same where two stand side by side."""
+
 
 def models_section(evaluation: Evaluation) -> Section:
     """All models beside all controls, under both partitions."""

@@ -11,9 +11,15 @@ from unstained.evaluation.scores import Scores
 from unstained.evaluation.tables import ALL, UNKNOWN_CLASS
 from unstained.report import figures
 from unstained.report.numbers import decimal, number
-from unstained.report.page import Cell, Plots, Section, Table, svg_picture
+from unstained.report.page import Block, Cell, Plots, Section, Table, Text, svg_picture
 from unstained.report.prose import Prose
-from unstained.report.study.chapters import PANEL, controls_best_first
+from unstained.report.study.chapters import WIDE_PANEL, controls_best_first
+from unstained.report.study.values import (
+    beyond_class,
+    class_mean_table,
+    classes_table,
+    measures_table,
+)
 from unstained.statistics.metrics import Labels
 
 PROSE = Prose(__name__)
@@ -32,13 +38,13 @@ def markers_section(evaluation: Evaluation) -> Section | None:
             continue
         within = found.within_class_r.value
         svg = figures.scatter_panel(
-            f"{found.name}: r = {decimal(found.r.value)}, within {decimal(within)}",
+            f"{found.name}\nr = {decimal(found.r.value)}, within classes {decimal(within)}",
             found.unit,
             *(truth[known], predicted[known], labels[known]),
             names,
         )
         alt = f"Predicted against measured {found.name}: correlation {decimal(found.r.value)}."
-        panels.append(svg_picture(svg, alt, PANEL))
+        panels.append(svg_picture(svg, alt, WIDE_PANEL))
     return Section(
         "markers",
         "What a stain would have shown",
@@ -50,7 +56,7 @@ def markers_section(evaluation: Evaluation) -> Section | None:
                 tuple(panels),
             ),
             _correlations(evaluation),
-            _details(evaluation),
+            *_best(evaluation),
         ),
     )
 
@@ -89,27 +95,14 @@ def _pairs(scores: Scores) -> Iterator[Cell]:
         yield number(target.within_class_r)
 
 
-def _details(evaluation: Evaluation) -> Table:
-    """More on the best model's predictions."""
-    best = evaluation.best
-    rows = []
-    for found, only in zip(best.test.scores.targets, best.class_only_r, strict=True):
-        digits = 0 if found.mae.value >= 1000 else 2
-        low, high = decimal(found.mae.low, digits), decimal(found.mae.high, digits)
-        rows.append(
-            (
-                Cell(found.name, found.unit),
-                Cell(f"{found.cells:,}"),
-                number(found.r),
-                Cell(decimal(only)),
-                number(found.r2),
-                Cell(decimal(found.mae.value, digits), f"{low} to {high}"),
-            )
-        )
-    return Table(
-        f"Predictions of {best.name}",
-        ("", "Cells", "r", "r from the class alone", "R²", "Mean error"),
-        tuple(rows),
-        PROSE("details_note"),
-        even=True,
-    )
+def _best(evaluation: Evaluation) -> Iterator[Block]:
+    """More on the best model's predictions, and what its classes alone would tell."""
+    best, name = evaluation.best.test, evaluation.best.name
+    caption = PROSE("measures_caption", name=name)
+    yield measures_table(best.scores.targets, caption, PROSE("measures_note"))
+    if best.class_means:
+        classes = evaluation.data.class_names
+        yield classes_table(best.scores.targets, classes, PROSE("classes_alone_caption", name=name))
+        yield class_mean_table(best, PROSE("class_mean_caption", name=name))
+        groups = evaluation.resampled["test"].groups
+        yield Text(tuple(beyond_class(best, groups, evaluation.group_word)))

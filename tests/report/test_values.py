@@ -1,0 +1,68 @@
+"""What the report says of predicted values follows from their intervals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.evaluation.evaluations import evaluate_params, make_cells, make_model, study
+from unstained.evaluation.class_means import ClassMean
+from unstained.evaluation.results import PartResult
+from unstained.report.study.values import beyond_class, class_mean_table, classes_table
+from unstained.statistics.intervals import Estimate
+
+
+@pytest.fixture(scope="module")
+def part() -> PartResult:
+    """A model that predicts one value well within classes."""
+    return make_model(make_cells(), study(), evaluate_params()).test
+
+
+def _with(part: PartResult, gain: Estimate) -> PartResult:
+    nothing = Estimate(0.5, 0.4, 0.6)
+    keys = ("r2", "r", "rmse")
+    one = ClassMean(
+        "DNA", "predicted", 240, dict.fromkeys(keys, nothing), dict.fromkeys(keys, gain)
+    )
+    return replace(part, class_means=(one, replace(one, whose="true", cells=0)))
+
+
+@pytest.mark.parametrize(
+    ("gain", "wanted", "more"),
+    [
+        (Estimate(0.2, 0.1, 0.3), "the model tells more than the mean of the class", False),
+        (Estimate(-0.2, -0.3, -0.1), "the model does worse than the mean of the class", False),
+        (Estimate(-0.01, -0.02, 0.003), "the model tells no more than the mean", False),
+        (Estimate(0.1, -0.1, 0.3), "cannot be told", True),
+    ],
+)
+def test_words_follow_from_the_interval(
+    part: PartResult, gain: Estimate, wanted: str, *, more: bool
+) -> None:
+    (said,) = beyond_class(_with(part, gain), 12, "groups")
+    assert said.startswith("DNA: ")
+    assert wanted in said
+    assert "against the 0.50 of that mean" in said
+    assert ("With 12 groups" in said) is more
+
+
+def test_a_correlation_within_classes_is_told_beside_it(part: PartResult) -> None:
+    (said,) = beyond_class(part, 12, "groups")
+    assert "Within classes a correlation is shown, 1.00" in said
+
+
+def test_a_class_that_nobody_knows_is_no_row(part: PartResult) -> None:
+    table = class_mean_table(_with(part, Estimate(0.001, -0.002, 0.002)), "caption")
+    ((name, _, gain, *_),) = table.rows
+    assert (name.detail, gain.text, gain.strong) == ("predicted class, 240 cells", "0.00", False)
+
+
+def test_classes_stand_in_the_study_s_order_whatever_the_record_s(part: PartResult) -> None:
+    (target,) = part.scores.targets
+    turned = replace(target, by_class=dict(reversed(target.by_class.items())))
+    table = classes_table((turned,), ("alpha", "beta", "gamma"), "caption")
+    assert table.columns[2:] == ("alpha", "beta", "gamma")
+    wanted = [target.by_class[name].value for name in ("alpha", "beta", "gamma")]
+    assert np.isclose([float(cell.text) for cell in table.rows[0][2:]], wanted, atol=0.005).all()
