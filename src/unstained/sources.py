@@ -45,7 +45,7 @@ def set_source(params_file: Path, study: str, source: str) -> str:
         )
     if given != "simulator":
         open_reader(data, Path(given))
-    elif all(recipe.simulate is None for recipe in recipes.values()):
+    elif not any(recipe.simulated for recipe in recipes.values()):
         raise ParameterError(
             f"study {study!r} has no simulator", "name the directory of its real images"
         )

@@ -152,6 +152,15 @@ def test_set_source_says_where_a_study_must_state_one(project: Path) -> None:
     set_source(params_file, "cellcycle", str(project))
 
 
+def test_set_source_to_any_simulator(project: Path) -> None:
+    params_file = project / "params.yaml"
+    set_source(params_file, "nsc", str(project))
+    for study in ("nsc", "wbc"):
+        set_source(params_file, study, "simulator")
+        assert load_params(params_file).studies[study].data.source == "simulator"
+    assert load_params(params_file).active == ("nsc", "wbc")
+
+
 def test_set_source_refuses_what_cannot_run(project: Path) -> None:
     params_file = project / "params.yaml"
     before = params_file.read_text()

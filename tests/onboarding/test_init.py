@@ -15,6 +15,7 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.data.bsccm_tree import write_bsccm
 from tests.data.cif_study import write_study
 from tests.data.test_reader_conformance import write_boxes
 from tests.onboarding.sources import CLASSES, write_jpegs, write_plates, write_rows
@@ -434,3 +435,13 @@ def test_an_error_is_one_message_with_a_status(
     status = guarded(lambda: app(["init", "x y", "."], standalone_mode=False))
     assert status == 2
     assert "e.g. x-y" in capsys.readouterr().err
+
+
+def test_a_set_that_has_a_study_is_named_with_it(init: Any, tmp_path: Path) -> None:
+    home = tmp_path / "BSCCM tiny"
+    write_bsccm(home, [{"gates": ["CD3_hi_CD_16_lo"]}, {"gates": ["CD16_hi_CD45_mid"]}])
+    message = asked(init, "mine", home)
+    assert "holds BSCCM (BSCCM_index.csv), whose study params.yaml has: wbc" in message
+    assert f"`unstained source wbc '{home}'`" in message
+    assert CliRunner().invoke(app, ["source", "wbc", str(home)]).exit_code == 0
+    assert load_params(Path("params.yaml")).studies["wbc"].data.source == str(home)

@@ -21,7 +21,7 @@ from unstained.config.nearest import suggestion
 from unstained.config.register import RegisterParams
 from unstained.config.sections import Sections
 from unstained.config.split import SplitParams
-from unstained.config.study import SimulateParams, StudyData
+from unstained.config.study import StudyData
 from unstained.errors import ParameterError
 
 T = TypeVar("T")
@@ -85,9 +85,9 @@ class StudyRecipe:
         return parse_tree(self._composition, Sections, tree, self._where)
 
     @property
-    def simulate(self) -> SimulateParams | None:
-        """How cells are simulated; None where they are not."""
-        return self._section("simulate", SimulateParams) if "simulate" in self._tree else None
+    def simulated(self) -> bool:
+        """Whether cells can be simulated."""
+        return not {"simulate", "simulate_slides"}.isdisjoint(self._tree)
 
     @property
     def split(self) -> SplitParams:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from unstained.data.readers.bccd import places
+from unstained.data.readers.bsccm.tables import INDEX
 from unstained.errors import ParameterError, SourceError
 from unstained.onboarding.asking import Draft
 from unstained.onboarding.folders import draft_folders
@@ -93,6 +95,7 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     given = Path(path).expanduser().resolve()
     if not given.exists():
         raise SourceError(f"{path} does not exist", "name the folder of the images, or a table")
+    _refuse_known_set(given, path)
     named = given if given.is_file() and given.suffix.lower() in TABLE_SUFFIXES else None
     if given.is_file() and named is None:
         raise SourceError(f"{path} is a file", "name the folder that holds it")
@@ -114,6 +117,20 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     made.data["reader"], made.data["source"] = reader, str(tree.root)
     made.decisions[:0] = draft.decisions
     return Looked(tree.root, made)
+
+
+def _refuse_known_set(given: Path, path: str) -> None:
+    """A published set whose study is there needs no other: gates and optics are in its section.
+
+    Raises:
+        ParameterError: it is one.
+    """
+    if (given / INDEX).is_file():
+        raise ParameterError(
+            f"{path} holds BSCCM ({INDEX}), whose study params.yaml has: wbc",
+            f"point it there: `unstained source wbc {shlex.quote(path)}`, and set "
+            "studies.wbc.data.canvas to the side of its images (README)",
+        )
 
 
 def _table(draft: Draft, tree: Tree, named: Path | None, options: Options) -> str | None:
