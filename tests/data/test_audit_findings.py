@@ -11,6 +11,7 @@ from unstained.data.audit.findings import (
     group_findings,
     shortcut_findings,
 )
+from unstained.data.audit.per_channel import one_of_channels
 from unstained.data.audit.shortcuts import ProbeResult
 from unstained.statistics.evidence import Share
 
@@ -110,6 +111,25 @@ def test_words_on_brightness_follow_from_intervals(
     assert never not in sentence
     assert found["random split: brightness"].severity == "ok"
     assert "cannot be told" in found["random split: brightness"].sentence
+
+
+def test_channels_that_tell_alike_are_one_finding() -> None:
+    """The channel that reaches most speaks; another verdict stays by itself."""
+    reached = {"brightness_Left": 0.7, "brightness_Right": 0.72, "brightness_Top": 0.3}
+    verdicts = {0.3: "none found"}
+    results = [grouped("background", 0.4, "undecided"), random("background", 0.4, "undecided")]
+    for probe, value in reached.items():
+        verdict = verdicts.get(value, "shortcut")
+        results += [grouped(probe, value, verdict), random(probe, 0.8, "undecided")]
+    found = one_of_channels(shortcut_findings(results, [], {}, 0.95), results)
+    assert [item.check for item in found] == [
+        "shortcut: background", "random split: background", "shortcut: brightness_Right",
+        "random split: brightness_Left", "shortcut: brightness_Top",
+    ]  # fmt: skip
+    assert "in channel Right tells the class: balanced accuracy 0.72" in found[2].sentence
+    assert found[2].sentence.endswith(" The other channels: Left 0.70 (0.60 to 0.80).")
+    assert "Differences in other channels: Right 0.30 (0.20 to 0.40)" in found[3].sentence
+    assert "in channel Top does not tell the class" in found[4].sentence
 
 
 def test_too_few_groups_are_told_with_the_number_that_would_do() -> None:

@@ -24,6 +24,7 @@ from unstained.data.audit.findings import (
     single_cell_findings,
     untrained_findings,
 )
+from unstained.data.audit.per_channel import one_of_channels
 from unstained.data.audit.probes import read_probes
 from unstained.data.audit.shortcuts import ProbeResult, audit_shortcuts, sample_rows
 from unstained.data.store.cell_store import CellStore
@@ -110,7 +111,9 @@ def audit_store(
         findings = [
             *_population_findings(overview),
             *findings,
-            *shortcut_findings(probes, constant, levels, params.confidence),
+            *one_of_channels(
+                shortcut_findings(probes, constant, levels, params.confidence), probes
+            ),
         ]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     content = overview | {
