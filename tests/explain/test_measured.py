@@ -78,7 +78,7 @@ def sample(count: int = 48) -> Sample:
     ends = torch.tensor([0, 0, SIDE, SIDE], dtype=torch.int16)
     canvases = Canvases(images + 1, torch.ones(count, 1), ends.expand(count, 4))
     groups = np.array([f"g{number % 12:02d}" for number in range(count)])
-    return Sample(canvases, Axes(("Ch1",)), masks, labels, groups, groups)
+    return Sample(canvases, Axes(("Ch1",)), None, masks, labels, groups, groups)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from unstained.data.canvas import Canvases, load_canvases
 from unstained.data.segmentation import masks_on_canvas
 from unstained.data.store.cell_store import CellStore
 from unstained.imaging.axes import Axes
+from unstained.imaging.symmetry import Exchanges, exchanges
 from unstained.statistics.metrics import Floats, Labels
 from unstained.tasks.study import task_of
 
@@ -23,6 +24,7 @@ class Sample:
     Attributes:
         canvases: N cells.
         axes: frames and channels of their planes.
+        swaps: how planes lit from the sides change places when a cell is turned; None: they stay.
         masks: (N, S, S) bool, the cell (data/segmentation.py); empty where none is seen.
         labels: (N,) classes, or thirds of the true numbers.
         groups, cell_id: (N,) names.
@@ -32,6 +34,7 @@ class Sample:
 
     canvases: Canvases
     axes: Axes
+    swaps: Exchanges | None
     masks: npt.NDArray[np.bool_]
     labels: Labels
     groups: np.ndarray
@@ -76,8 +79,10 @@ def read_sample(
     masks = masks_on_canvas(store, rows, canvases)
     cell_id = names["cell_id"].to_numpy(str)[rows]
     known = None if truth is None else truth[rows]
+    axes, lit = store.axes, data.illumination
+    swaps = exchanges(axes.planes, lit.planes(axes)) if lit else None
     return Sample(
-        canvases, store.axes, masks, labels[rows], group[rows], cell_id, known, store.has_masks
+        canvases, axes, swaps, masks, labels[rows], group[rows], cell_id, known, store.has_masks
     )
 
 

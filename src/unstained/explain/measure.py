@@ -25,6 +25,7 @@ from unstained.explain.maps import Explainer, explainer_of
 from unstained.explain.questions import Answer, Ask
 from unstained.explain.saliency import control_saliency, perturb
 from unstained.explain.signed_answer import SignedAnswer
+from unstained.imaging.symmetry import Exchanges
 from unstained.models.network import PooledNetwork
 from unstained.models.trained import TrainedModel
 from unstained.statistics.metrics import Floats, Labels
@@ -112,7 +113,7 @@ def measure(
         _agreement(trained, network, images, called, batch),
         answer,
         maps,
-        scores | _turned(network, images, explain, params.top, seed),
+        scores | _turned(network, images, explain, sample.swaps, params.top, seed),
         sanity.cascade(network, images, explain, stages=params.depths, seed=seed),
     )
 
@@ -140,14 +141,19 @@ def _check(trained: TrainedModel) -> None:
 
 
 def _turned(
-    network: nn.Module, images: torch.Tensor, explain: sanity.Explain, top: float, seed: int
+    network: nn.Module,
+    images: torch.Tensor,
+    explain: sanity.Explain,
+    swaps: Exchanges | None,
+    top: float,
+    seed: int,
 ) -> dict[str, dict[str, Floats]]:
     """Stability of the maps, and of maps drawn anew at random every time: what chance gives."""
     rng = np.random.default_rng([seed, 2])
     chance = sanity.stability(
         lambda cells: rng.random((len(cells), *cells.shape[2:])), images, top=top
     )
-    own = sanity.stability(lambda cells: explain(network, cells), images, top=top)
+    own = sanity.stability(lambda cells: explain(network, cells), images, top=top, swaps=swaps)
     pairs = {MAP: own, "random": chance}
     overlap, correlation = TURNED
     return {

@@ -30,6 +30,7 @@ from torch import nn
 from torch.func import functional_call
 
 from unstained.explain.gradcam import device_of, logits_of
+from unstained.imaging.symmetry import Exchanges, exchanged
 from unstained.statistics.metrics import Floats, divide
 
 Explain = Callable[[nn.Module, torch.Tensor], Floats]
@@ -151,7 +152,11 @@ class Stability:
 
 
 def stability(
-    explain: Callable[[torch.Tensor], Floats], images: torch.Tensor, *, top: float = 0.2
+    explain: Callable[[torch.Tensor], Floats],
+    images: torch.Tensor,
+    *,
+    top: float = 0.2,
+    swaps: Exchanges | None = None,
 ) -> Stability:
     """Transform the images, explain them, transform the maps back, and compare.
 
@@ -159,12 +164,13 @@ def stability(
         explain: images (N, C, S, S) to maps (N, S, S) of classes fixed beforehand.
         images: (N, C, S, S).
         top: fraction of pixels that count as highest.
+        swaps: how planes that are lit from the sides change places when an image is turned.
     """
     intact = explain(images)
     peaks = highest(intact, top)
     overlaps, correlations = [], []
     for element in range(1, TURNS):
-        maps = turned_back(explain(turned(images, element)), element)
+        maps = turned_back(explain(turned(images, element, swaps)), element)
         found = highest(maps, top)
         both, either = ((peaks & found).sum((1, 2)), (peaks | found).sum((1, 2)))
         overlap = divide(both, either, np.nan)
@@ -173,10 +179,17 @@ def stability(
     return Stability(np.stack(overlaps), np.stack(correlations))
 
 
-def turned(images: torch.Tensor, element: int) -> torch.Tensor:
-    """Images (..., S, S) under an element 0..7 of the dihedral group."""
-    mirrored = images.flip(-1) if element >= TURNS // 2 else images
-    return torch.rot90(mirrored, element % 4, (-2, -1))
+def turned(images: torch.Tensor, element: int, swaps: Exchanges | None = None) -> torch.Tensor:
+    """Images (B, C, S, S) under an element 0..7 of the dihedral group.
+
+    A quarter turn exchanges rows and columns, then reverses the rows.
+    """
+    if element >= TURNS // 2:
+        images = exchanged(images.flip(-1), swaps, "flip_x")
+    for _ in range(element % 4):
+        images = exchanged(images.mT, swaps, "transpose")
+        images = exchanged(images.flip(-2), swaps, "flip_y")
+    return images
 
 
 def turned_back(maps: Floats, element: int) -> Floats:

@@ -7,9 +7,12 @@ whoever moves the pixels of such a cell exchanges its planes along with them; ot
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from unstained.imaging.illumination import SIDES
+
+if TYPE_CHECKING:
+    import torch
 
 Direction = tuple[int, int]
 
@@ -48,3 +51,14 @@ def exchanges(planes: int, lit: Sequence[Sequence[int]]) -> Exchanges:
         flip_y=order(lambda side: (-side[0], side[1])),
         flip_x=order(lambda side: (side[0], -side[1])),
     )
+
+
+def exchanged(moved: torch.Tensor, swaps: Exchanges | None, move: str) -> torch.Tensor:
+    """Moved planes (B, C, S, S) in the order that the move gives them.
+
+    Args:
+        moved: images after the move.
+        swaps: the orders; None where planes stay.
+        move: a field of `Exchanges`.
+    """
+    return moved if swaps is None else moved[:, list(getattr(swaps, move))]

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from unstained.config.learning import AugmentParams
-from unstained.imaging.symmetry import Exchanges
+from unstained.imaging.symmetry import Exchanges, exchanged
 from unstained.learning.randomness import Purpose, counter_seed, host_generator
 
 NOISE_GROUP: Final = 16
@@ -179,14 +179,9 @@ def dihedral(
         flip_x: likewise.
         swaps: how planes change places along with each; None: they stay.
     """
-    contrast = torch.where(transpose != 0, _swapped(contrast.mT, swaps, "transpose"), contrast)
-    contrast = torch.where(flip_y != 0, _swapped(contrast.flip(-2), swaps, "flip_y"), contrast)
-    return torch.where(flip_x != 0, _swapped(contrast.flip(-1), swaps, "flip_x"), contrast)
-
-
-def _swapped(moved: torch.Tensor, swaps: Exchanges | None, move: str) -> torch.Tensor:
-    """Moved planes (B, C, S, S) in the order that the move gives them."""
-    return moved if swaps is None else moved[:, list(getattr(swaps, move))]
+    contrast = torch.where(transpose != 0, exchanged(contrast.mT, swaps, "transpose"), contrast)
+    contrast = torch.where(flip_y != 0, exchanged(contrast.flip(-2), swaps, "flip_y"), contrast)
+    return torch.where(flip_x != 0, exchanged(contrast.flip(-1), swaps, "flip_x"), contrast)
 
 
 def sampling(size: int, shift: torch.Tensor, zoom: torch.Tensor) -> torch.Tensor:
