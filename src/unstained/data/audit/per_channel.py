@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from unstained.data.audit.findings import Finding
-from unstained.data.audit.shortcuts import ProbeResult
+from unstained.data.audit.shortcuts import ProbeResult, Scheme, Verdict
 
 RANDOM: Final = "random split"
 """Check of the findings on what a random split gains."""
@@ -30,9 +30,9 @@ def one_of_channels(findings: Sequence[Finding], probes: Sequence[ProbeResult]) 
     return [_spoken(of_channels) for of_channels in alike.values()]
 
 
-def _key(finding: Finding, verdicts: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
+def _key(finding: Finding, verdicts: Mapping[tuple[Scheme, str], Verdict]) -> tuple[str, ...]:
     check, _, probe = finding.check.partition(": ")
-    scheme = "random" if check == RANDOM else "grouped"
+    scheme: Scheme = "random" if check == RANDOM else "grouped"
     kind, _, channel = probe.partition("_")
     if not channel or finding.value is None:
         return (finding.check,)
