@@ -4,7 +4,7 @@
 |---|---|
 | cell_id, group | names |
 | label | number of the true class, -1 where it is not known |
-| part | 'val', 'test' or 'external' |
+| part | 'val', 'test', 'external', or 'unlearnt': external cells of a kind that no class names |
 | logit_<k>, probability_<k> | of class k, before and after temperature scaling |
 | predicted | number of the most probable class |
 | target_<value>, predicted_<value> | true and predicted value; true is NaN where not recorded |

@@ -11,8 +11,12 @@ import pytest
 from tests.learning.cases import small_store
 from unstained.config.split import SplitParams
 from unstained.data.splits.partition import make_split
-from unstained.data.splits.parts import cell_parts, part_rows
+from unstained.data.splits.parts import cell_parts, part_rows, unlearnt_cells
+from unstained.data.store.blocks import Cell, Origin
+from unstained.data.store.cell_store import CellStore
+from unstained.data.store.writer import StoreWriter
 from unstained.errors import StageInputError
+from unstained.imaging.axes import Axes
 
 
 def test_parts_are_found_by_cell_whatever_the_order(tmp_path):
@@ -26,6 +30,40 @@ def test_parts_are_found_by_cell_whatever_the_order(tmp_path):
         assert rows.tolist() == list(range(number, len(cells), 3))
     assert len(part_rows(store, tmp_path / "split.parquet", "train", "val")) == 120
     assert len(part_rows(store, tmp_path / "split.parquet", "external")) == 0
+
+
+def test_foreign_kinds_among_cells_that_are_learnt_are_no_external_batch(tmp_path):
+    store = small_store(tmp_path / "store")
+    cells = store.table.copy()
+    first, second, *_ = cells["acquisition"].unique()
+    among, batch = (cells["acquisition"] == name for name in (first, second))
+    foreign = among & (np.arange(len(cells)) % 3 == 0)
+    cells["external"] = foreign | batch
+    assert not unlearnt_cells(cells).any()  # with a known class they are external like any other
+    cells["label"] = cells["label"].where(~(foreign | batch))
+    assert (unlearnt_cells(cells) == foreign).all()
+    cells["label"] = None
+    assert not unlearnt_cells(cells).any()  # without classes there are no kinds
+
+
+def test_foreign_kinds_are_named_in_both_partitions(tmp_path):
+    path, pixels = tmp_path / "split.parquet", np.ones((1, 1, 8, 8), np.uint16)
+    writer = StoreWriter(
+        tmp_path / "store", study="s", axes=Axes(("Ch1",)), markers=(), told={}, source="files"
+    )
+    with writer:
+        for name, outside in (("another batch", True), ("slide", False)):
+            told = [{}, {"label": None, "external": True}, {"label": None}]
+            cells = [Cell(k, f"{k}", name, pixels, (), one) for k, one in enumerate(told)]
+            writer.write(Origin(name, "a", outside), cells)
+    store = CellStore.open(tmp_path / "store")
+    part = np.where(store.table["external"], "external", "train")
+    content = {"cell_id": store.table["cell_id"], "part": part, "reference_part": part}
+    pd.DataFrame(content).to_parquet(path)
+    wanted = {"slide": ["train", "unlearnt", "train"], "another batch": ["external"] * 3}
+    for partition in ("study", "reference"):
+        found = pd.Series(cell_parts(store, path, None, partition))
+        assert found.groupby(store.table["acquisition"]).agg(list).to_dict() == wanted
 
 
 def test_a_split_of_other_cells_is_refused_by_name(tmp_path):

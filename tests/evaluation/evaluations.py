@@ -11,6 +11,7 @@ from tests.synthetic import asked
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
+from unstained.data.splits.parts import OUTSIDE
 from unstained.evaluation.beside_controls import explained_by, gains_over
 from unstained.evaluation.controls import control_names
 from unstained.evaluation.predictions import Cells, answers
@@ -105,7 +106,7 @@ def make_model(
     outputs = {"logits": logits, "targets": 0.8 * cells.targets + 0.1}
     samplings = {
         part: resample_groups(cells.group[cells.of(part)], cells.labels[cells.of(part)], 100, 0)
-        for part in ("test", "external")
+        for part in ("test", *OUTSIDE)
         if len(cells.of(part))
     }
     means = np.tile(np.arange(3.0)[:, None], (1, cells.targets.shape[1]))
@@ -155,7 +156,7 @@ def make_evaluation(
         gains=gains_over(results, models[0], cells, described, params, 0),
         explained=explained_by(results, models[0], cells, described, params, 0),
         grouped=grouped,
-        resampled={"test": resampled, "external": resampled},
+        resampled=dict.fromkeys(("test", *OUTSIDE), resampled),
         population={"train": dict.fromkeys(CLASSES, (100, 5))},
         missing={},
         audit={"findings": audit or []},

@@ -90,7 +90,7 @@ def test_classes_without_external_cells_are_said_to_be_left_out() -> None:
     page = build_page(
         make_evaluation(models=(make_model(cells, data, params),), cells=cells), EXAMPLES, 0
     )
-    (table,) = tables(page, "external")
+    table, _ = tables(page, "external")
     assert [row[0].text for row in table.rows] == ["net, alpha", "net, gamma"]
     assert table.note.startswith("No external cell belongs to beta: averages over classes")
     assert undefined_numbers(render(page)) == []

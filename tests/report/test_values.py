@@ -7,9 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.evaluation.evaluations import evaluate_params, make_cells, make_model, study
+from tests.evaluation.evaluations import (
+    evaluate_params,
+    make_cells,
+    make_evaluation,
+    make_model,
+    study,
+)
 from unstained.evaluation.class_means import ClassMean
 from unstained.evaluation.results import PartResult
+from unstained.evaluation.tables import model_numbers
+from unstained.report.study.elsewhere import carried, external_section
 from unstained.report.study.values import beyond_class, class_mean_table, classes_table
 from unstained.statistics.intervals import Estimate
 
@@ -66,3 +74,41 @@ def test_classes_stand_in_the_study_s_order_whatever_the_record_s(part: PartResu
     assert table.columns[2:] == ("alpha", "beta", "gamma")
     wanted = [target.by_class[name].value for name in ("alpha", "beta", "gamma")]
     assert np.isclose([float(cell.text) for cell in table.rows[0][2:]], wanted, atol=0.005).all()
+
+
+@pytest.mark.parametrize(
+    ("outside", "wanted"),
+    [
+        (Estimate(0.5, 0.45, 0.55), "does not carry over as it is"),
+        (Estimate(0.9, 0.88, 0.92), "orders external cells as well as test cells, or nearly"),
+        (Estimate(0.85, 0.83, 0.87), "less well than test cells; whether by much cannot be told"),
+        (Estimate(0.85, 0.6, 0.95), "as well as test cells cannot be told"),
+    ],
+)
+def test_what_is_said_of_another_batch_follows_from_both_intervals(
+    part: PartResult, outside: Estimate, wanted: str
+) -> None:
+    def having(r: Estimate) -> PartResult:
+        target = replace(part.scores.targets[0], r=r)
+        return replace(part, scores=replace(part.scores, targets=(target,)))
+
+    ((_, said),) = carried(having(Estimate(0.9, 0.89, 0.91)), having(outside))
+    assert wanted in said
+
+
+def test_kinds_never_learnt_stand_apart_from_another_batch() -> None:
+    cells = make_cells(external=True)
+    foreign = (cells.part == "external") & (np.arange(len(cells)) % 5 == 0)
+    known = {name: found.copy() for name, found in cells.truth.items()}
+    known["blob"][cells.part == "external"] = -1
+    cells = replace(cells, part=np.where(foreign, "unlearnt", cells.part), truth=known)
+    data, params = study(), evaluate_params()
+    made = make_model(cells, data, params)
+    assert made.parts["external"].scores.cells == (~foreign & (cells.part == "external")).sum()
+    evaluation = make_evaluation(models=(made,), cells=cells)
+    section = external_section(evaluation)
+    assert section is not None
+    said = str(section.blocks)
+    assert "192 external cells have no known class" in said
+    assert "48 more cells are of a kind that no class names" in said
+    assert model_numbers(made)["unlearnt"]["target"]["DNA"]["rmse"] is not None

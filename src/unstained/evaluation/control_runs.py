@@ -10,6 +10,7 @@ import numpy as np
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.data.audit.shortcuts import sample_rows
+from unstained.data.splits.parts import OUTSIDE
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.controls import (
     TRAINING_CELLS,
@@ -66,7 +67,7 @@ def run_controls(
     for partition, *places in zip(partitions, train, test, strict=True):
         fit_at, test_at = (np.searchsorted(rows, place) for place in places)
         cells = cells_at(store, rows, partition.part, data)
-        inside = cells.part != "external"
+        inside = ~np.isin(cells.part, OUTSIDE)
         grouped = is_grouped(cells.part[inside], cells.group[inside])
         results += _run_partition(
             ("grouped" if grouped else "random", partition.main),

@@ -41,7 +41,7 @@ class Cells:
 
     Attributes:
         rows: (N,) rows of the store.
-        part: (N,) 'val', 'test' or 'external'.
+        part: (N,) 'val', 'test', 'external' or 'unlearnt' (data/splits/parts.py).
         cell_id, group: (N,) names.
         truth: task -> what is known of them, see `Tasks.truths`.
     """

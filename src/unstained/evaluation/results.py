@@ -84,7 +84,7 @@ class ModelResult:
             model is chosen by, comes first. NaN where nothing is known.
         calibrated: one entry a classes task, in order.
         predictions: of all evaluated cells.
-        parts: 'test', and 'external' where there are such cells.
+        parts: 'test', and 'external' and 'unlearnt' where there are such cells.
     """
 
     name: str
@@ -150,7 +150,7 @@ class Evaluation:
     Attributes:
         data, params: of the study.
         seed: common seed.
-        cells: validation, test and external cells.
+        cells: all but training cells.
         models: the best by the primary metric on validation cells, then the others by falling
             primary metric on test cells.
         controls: all controls under all partitions.

@@ -9,6 +9,7 @@ import numpy as np
 
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
+from unstained.data.splits.parts import OUTSIDE
 from unstained.evaluation import calibration, conformal
 from unstained.evaluation.class_means import beside_class_means
 from unstained.evaluation.predictions import Cells, answers
@@ -22,16 +23,16 @@ from unstained.tasks.study import Task, Tasks
 
 
 def resample_parts(cells: Cells, resamples: int, seed: int) -> dict[str, Resampling]:
-    """Bootstrap weights of the test cells, and of the external ones where there are some.
+    """Bootstrap weights of the test cells, and of the other parts where they have cells.
 
     Args:
-        cells: validation, test and external cells.
+        cells: all but training cells.
         resamples: how many.
         seed: of the draws.
     """
     return {
         name: resample_groups(cells.group[rows], cells.labels[rows], resamples, seed)
-        for name in ("test", "external")
+        for name in ("test", *OUTSIDE)
         if len(rows := cells.of(name))
     }
 

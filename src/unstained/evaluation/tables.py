@@ -9,6 +9,7 @@ import pandas as pd
 
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
+from unstained.data.splits.parts import OUTSIDE
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.record import to_plain
 from unstained.evaluation.results import (
@@ -83,14 +84,13 @@ def missing_truths(
 
 
 def model_numbers(model: ModelResult) -> dict[str, Any]:
-    """A model's numbers: of test cells, of validation ones with a prefix, and below "external"."""
+    """A model's numbers: of test cells, of validation ones with a prefix, others by their part."""
     numbers = part_numbers(model.test)
     numbers |= {f"validation_{name}": value for name, value in model.validation.items()}
     if model.calibrated:
         numbers["temperature"] = model.first.temperature
     numbers["parameters"] = model.parameters
-    if "external" in model.parts:
-        numbers["external"] = part_numbers(model.parts["external"])
+    numbers |= {part: part_numbers(model.parts[part]) for part in OUTSIDE if part in model.parts}
     return dict(plain(numbers))
 
 

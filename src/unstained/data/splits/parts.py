@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 
+from unstained.data.splits.partition import EXTERNAL
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import MADE_AGAIN, StageInputError
+
+UNLEARNT: Final = "unlearnt"
+"""Part of external cells of a kind that no class names, see `unlearnt_cells`."""
+
+OUTSIDE: Final = (EXTERNAL, UNLEARNT)
+"""Parts that no model is trained, chosen or tested on."""
 
 
 def part_rows(store: CellStore, split: Path, *parts: str) -> np.ndarray:
@@ -37,6 +44,8 @@ def part_rows(store: CellStore, split: Path, *parts: str) -> np.ndarray:
 def read_split(store: CellStore, path: Path) -> pd.DataFrame:
     """Columns part and reference_part of every cell, in the order of the store.
 
+    External cells of a kind that no class names are `UNLEARNT` in both.
+
     Raises:
         StageInputError: the split was made for other cells.
     """
@@ -44,7 +53,27 @@ def read_split(store: CellStore, path: Path) -> pd.DataFrame:
     ids = store.columns("cell_id")["cell_id"]
     if len(table) != len(ids) or not ids.isin(table.index).all():
         raise StageInputError(f"{path} lists other cells than the store", MADE_AGAIN)
-    return table.loc[ids].reset_index()
+    table = table.loc[ids].reset_index()
+    apart = unlearnt_cells(store.columns("acquisition", "label", "external"))
+    for name in ("part", "reference_part"):
+        table[name] = table[name].mask((table[name] == EXTERNAL) & apart, UNLEARNT)
+    return table
+
+
+def unlearnt_cells(cells: pd.DataFrame) -> np.ndarray:
+    """Which external cells are of a kind that no class names, (N,): red cells among white ones.
+
+    An acquisition that is external as a whole holds cells recorded otherwise, of the kinds that
+    models learnt; so does one without any known class. External cells without a class in the midst
+    of cells that models learn from were set apart for what they are. Mixed, the two would say
+    neither how well a model carries over to another batch nor what it says of what it never saw.
+
+    Args:
+        cells: columns acquisition, label (null where unknown) and external.
+    """
+    known, outside = cells["label"].notna(), cells["external"].astype(bool)
+    learnt = cells.loc[known & ~outside, "acquisition"].unique()
+    return np.asarray(outside & ~known & cells["acquisition"].isin(learnt))
 
 
 def cell_parts(

@@ -1,4 +1,4 @@
-"""External cells, data, terms and origin: the rest of the report, and the page as a whole."""
+"""Data, terms and origin: the rest of the report, and the page as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from unstained.config.study import StudyData
 from unstained.evaluation.results import Evaluation
-from unstained.report.numbers import number, percent
 from unstained.report.page import (
     Cell,
     Definitions,
@@ -29,6 +28,7 @@ from unstained.report.study.chapters import (
     models_section,
     probabilities_section,
 )
+from unstained.report.study.elsewhere import external_section
 from unstained.report.study.findings import findings
 from unstained.report.study.markers import markers_section
 from unstained.report.study.verdict import verdict
@@ -86,7 +86,7 @@ def build_page(
         *((classes_section(evaluation), probabilities_section(evaluation)) if classes else ()),
         markers_section(evaluation),
         cells,
-        external_section(evaluation) if classes else None,
+        external_section(evaluation),
         data_section(evaluation, lossy),
         *source,
         Section(
@@ -107,51 +107,6 @@ def build_page(
         simulated=evaluation.simulated,
         footer="For research use only. Not a medical device.",
     )
-
-
-def external_section(evaluation: Evaluation) -> Section | None:
-    """External test cells; None where there are none."""
-    if "external" not in evaluation.best.parts:
-        return None
-    rows, caveat = [], _sentence(evaluation.resampled["external"].caveat)
-    for model in evaluation.models:
-        part = model.parts["external"].scores
-        for k, found in enumerate(part.classes):
-            if found.support:
-                inside = model.test.scores.classes[k]
-                rows.append(
-                    (
-                        Cell(f"{model.name}, {found.name}", strong=model is evaluation.best),
-                        Cell(f"{found.support:,}"),
-                        number(found.recall),
-                        number(inside.recall),
-                        Cell(percent(float(model.parts["external"].coverage[k]))),
-                    )
-                )
-    table = Table(
-        PROSE("external_caption"),
-        ("", "Cells", "Recall, external", "Recall, test", "Set holds the class"),
-        tuple(rows),
-        " ".join(filter(None, (_absent(evaluation), caveat))),
-    )
-    return Section(
-        "external",
-        "External cells",
-        "External cells",
-        PROSE("external_lead"),
-        (table,),
-    )
-
-
-def _absent(evaluation: Evaluation) -> str:
-    """Which classes have no external cell, and what that does to averages over classes."""
-    classes = evaluation.best.parts["external"].scores.classes
-    absent = [found.name for found in classes if not found.support]
-    return PROSE("external_absent", classes=", ".join(absent)) if absent else ""
-
-
-def _sentence(caveat: str) -> str:
-    return f"{caveat[0].upper()}{caveat[1:]}." if caveat else ""
 
 
 def data_section(evaluation: Evaluation, lossy: int) -> Section:

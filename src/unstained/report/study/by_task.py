@@ -40,6 +40,7 @@ PARTS: Final = {
     "val": "Validation",
     "test": "Test",
     "external": "External test",
+    "unlearnt": "Kinds never learnt",
 }
 
 

@@ -23,6 +23,7 @@ from unstained.report.numbers import (
 )
 from unstained.report.page import Finding, Tone
 from unstained.report.prose import Prose
+from unstained.report.study.elsewhere import carried
 from unstained.report.words import (
     better_sentence,
     better_title,
@@ -72,6 +73,7 @@ def findings(evaluation: Evaluation) -> tuple[Finding, ...]:
     ]
     if evaluation.data.class_names:
         items += [*_probabilities(evaluation), *_classes(evaluation), *_external(evaluation)]
+    items += _transfer(evaluation)
     return tuple(sorted(items, key=lambda item: ORDER.index(item.tone)))
 
 
@@ -262,6 +264,19 @@ def _external(evaluation: Evaluation) -> Iterator[Finding]:
                     lost=gap_words(lost),
                 ),
             )
+
+
+def _transfer(evaluation: Evaluation) -> Iterator[Finding]:
+    """Values that external cells lose, told apart by how sure that is."""
+    part = evaluation.best.parts.get("external")
+    if part is None:
+        return
+    said: dict[Evidence, list[str]] = {}
+    for told, words in carried(evaluation.best.test, part):
+        said.setdefault(told, []).append(words)
+    if "shown" in said:
+        text = " ".join(said["shown"])
+        yield Finding("caution", "Values do not carry over to external cells", text)
 
 
 def _audit(evaluation: Evaluation) -> Iterator[Finding]:

@@ -91,12 +91,11 @@ def _gain(mean: ClassMean, name: str) -> Cell:
     if found.value != found.value:
         return Cell("–")
     strong = evidence(found.low, found.high, 0.0) == "shown"
-    return Cell(
-        _signed(found.value), f"{_signed(found.low)} to {_signed(found.high)}", None, strong
-    )
+    return Cell(signed(found.value), f"{signed(found.low)} to {signed(found.high)}", None, strong)
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A number with its sign; one that would read as 0 without."""
     text = f"{value:+.2f}"
     return "0.00" if text.strip("+-0.") == "" else text.replace("-", "−")
 
@@ -121,7 +120,7 @@ def beyond_class(part: PartResult, groups: int, group_word: str) -> Iterator[str
             name=mean.target,
             told=evidence(gain.low, gain.high, HALF_A_POINT),
             worse=gain.high < 0,
-            gain=f"{_signed(gain.value)} ({_signed(gain.low)} to {_signed(gain.high)})",
+            gain=f"{signed(gain.value)} ({signed(gain.low)} to {signed(gain.high)})",
             alone=decimal(mean.scores["r2"].value),
             within=evidence(r.low, r.high, 0.0) if r.value == r.value else "",
             r=f"{decimal(r.value)} ({decimal(r.low)} to {decimal(r.high)})",
