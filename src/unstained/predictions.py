@@ -8,6 +8,7 @@
 | logit_<k>, probability_<k> | of class k, before and after temperature scaling |
 | predicted | number of the most probable class |
 | target_<value>, predicted_<value> | true and predicted value; true is NaN where not recorded |
+| low_<value>, high_<value> | ends of its interval; absent where none was fitted |
 | share_<p>:<task>, predicted_<p>:<task> | true and predicted share of part p; NaN as above |
 | set_<k> | whether class k is in the conformal set |
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 LABEL: Final = "label"
 LOGIT, PROBABILITY, SET = "logit_", "probability_", "set_"
 TARGET, PREDICTED, SHARE = "target_", "predicted_", "share_"
+LOW, HIGH = "low_", "high_"
 OF: Final = ":"
 """Between a column's name and the task that it belongs to; no task's name holds it."""
 
@@ -97,10 +99,13 @@ class ValuePredictions:
     Attributes:
         truth: (N,) true values, NaN where not recorded.
         predicted: (N,).
+        bounds: ends (N,) each of the conformal intervals, infinite where nothing can be promised;
+            None where none were fitted.
     """
 
     truth: Floats
     predicted: Floats
+    bounds: tuple[Floats, Floats] | None = None
 
     @property
     def known(self) -> np.ndarray:
@@ -109,7 +114,8 @@ class ValuePredictions:
 
     def take(self, rows: np.ndarray) -> ValuePredictions:
         """The cells at some positions."""
-        return ValuePredictions(self.truth[rows], self.predicted[rows])
+        bounds = None if self.bounds is None else (self.bounds[0][rows], self.bounds[1][rows])
+        return ValuePredictions(self.truth[rows], self.predicted[rows], bounds)
 
 
 @dataclass(frozen=True)
@@ -231,6 +237,8 @@ def predictions_table(predictions: Predictions) -> pd.DataFrame:
         columns[f"predicted{end}"] = found.predicted
     for name, values in predictions.values.items():
         columns |= {f"{TARGET}{name}": values.truth, f"{PREDICTED}{name}": values.predicted}
+        if values.bounds is not None:
+            columns |= {f"{LOW}{name}": values.bounds[0], f"{HIGH}{name}": values.bounds[1]}
     for name, shares in predictions.shares.items():
         for k, part in enumerate(shares.parts):
             columns[f"{SHARE}{part}{OF}{name}"] = shares.truth[:, k]
@@ -254,9 +262,7 @@ def parse_predictions(table: pd.DataFrame) -> Predictions:
         part=table["part"].to_numpy(str),
         by_class={name: _classes(table, _end(name)) for name in _classes_tasks(stored)},
         values={
-            name: ValuePredictions(
-                _column(table, f"{TARGET}{name}"), _column(table, f"{PREDICTED}{name}")
-            )
+            name: _value(table, name)
             for name in (n.removeprefix(TARGET) for n in stored if n.startswith(TARGET))
         },
         shares={task: _shares(table, task, names) for task, names in parts.items()},
@@ -277,6 +283,14 @@ def _classes(table: pd.DataFrame, end: str) -> ClassPredictions:
         for stem in (LOGIT, PROBABILITY, SET)
     )
     return ClassPredictions(table[f"{LABEL}{end}"].to_numpy(np.int64), logits, probabilities, sets)
+
+
+def _value(table: pd.DataFrame, name: str) -> ValuePredictions:
+    truth, predicted = (_column(table, f"{stem}{name}") for stem in (TARGET, PREDICTED))
+    if f"{LOW}{name}" not in table:
+        return ValuePredictions(truth, predicted)
+    bounds = _column(table, f"{LOW}{name}"), _column(table, f"{HIGH}{name}")
+    return ValuePredictions(truth, predicted, bounds)
 
 
 def _shares(table: pd.DataFrame, task: str, parts: list[str]) -> SharePredictions:

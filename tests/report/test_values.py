@@ -17,6 +17,7 @@ from tests.evaluation.evaluations import (
 from unstained.evaluation.class_means import ClassMean
 from unstained.evaluation.results import PartResult
 from unstained.evaluation.tables import model_numbers
+from unstained.report.study.bands import band_findings, held_table
 from unstained.report.study.elsewhere import carried, external_section
 from unstained.report.study.values import beyond_class, class_mean_table, classes_table
 from unstained.statistics.intervals import Estimate
@@ -112,3 +113,22 @@ def test_kinds_never_learnt_stand_apart_from_another_batch() -> None:
     assert "192 external cells have no known class" in said
     assert "48 more cells are of a kind that no class names" in said
     assert model_numbers(made)["unlearnt"]["target"]["DNA"]["rmse"] is not None
+
+
+def test_intervals_are_judged_on_test_and_external_cells() -> None:
+    cells = make_cells(external=True)
+    model = make_model(cells, study(), evaluate_params())
+    outside = model.parts["external"]
+    (own,) = outside.held
+    missed = replace(outside, held=(replace(own, coverage=Estimate(0.6, 0.5, 0.7)),))
+    model = replace(model, parts={**model.parts, "external": missed})
+    evaluation = make_evaluation(models=(model,), cells=cells)
+    (row,) = held_table(evaluation).rows
+    test, said = cells.of("test"), model.predictions.values["DNA"]
+    assert said.bounds is not None
+    inside = (said.bounds[0] <= cells.targets[:, 0]) & (cells.targets[:, 0] <= said.bounds[1])
+    assert [row[1].text, row[2].text] == [f"{100 * inside[test].mean():.0f}\u00a0%", "60\u00a0%"]
+    found = {item.tone: item.text for item in band_findings(evaluation)}
+    assert "60\u00a0% (50 to 70\u00a0%) of external cells" in found["caution"]
+    assert "90\u00a0% was promised: the promise was missed" in found["caution"]
+    assert sum("of test cells" in text for text in found.values()) == 1

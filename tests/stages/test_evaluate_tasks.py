@@ -106,7 +106,12 @@ def test_a_study_of_values_has_no_classes_but_all_files(evaluated: dict[str, Eva
     assert done.numbers("trees")["validation_r2"] > 0.5
     assert "macro_f1" not in done.numbers("trees")
     assert not on_test(done).by_class
-    assert done.calibration("trees") == {}
+    assert list(done.calibration("trees")) == ["size"]
+    said = on_test(done).values["size"]
+    assert said.bounds is not None
+    held = (said.bounds[0] <= said.truth) & (said.truth <= said.bounds[1])
+    told = done.numbers("trees")["interval_of"]["size"]
+    assert told["coverage"] == pytest.approx(held[said.known].mean(), abs=1e-6)
     for name in ("confusion", "roc", "reliability"):
         assert pd.read_csv(done.of_all(name)).empty
     controls = done.metrics["controls"]["grouped"]

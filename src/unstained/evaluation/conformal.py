@@ -126,17 +126,21 @@ def coverage_by_group(
     Returns:
         (fraction, number of groups); no interval (NaN) from fewer than two groups.
     """
-    if not len(labels):
+    return held_by_group(sets[np.arange(len(labels)), labels], groups, confidence)
+
+
+def held_by_group(covered: Sets, groups: np.ndarray, confidence: float) -> tuple[Estimate, int]:
+    """As `coverage_by_group`, from whether each cell (N,) is covered."""
+    if not len(covered):
         return Estimate(math.nan, math.nan, math.nan), 0
-    covered = sets[np.arange(len(labels)), labels]
     _, unit = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     cells, hits = np.bincount(unit), np.bincount(unit, weights=covered)
     count, rate = len(cells), float(covered.mean())
     if count < 2:
         return Estimate(rate, math.nan, math.nan), count
-    variance = count / (count - 1) * float(((hits - rate * cells) ** 2).sum()) / len(labels) ** 2
+    variance = count / (count - 1) * float(((hits - rate * cells) ** 2).sum()) / len(covered) ** 2
     half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * math.sqrt(variance)
-    by_cell = wilson(int(covered.sum()), len(labels), confidence)
+    by_cell = wilson(int(covered.sum()), len(covered), confidence)
     low, high = min(rate - half, by_cell.low), max(rate + half, by_cell.high)
     return Estimate(rate, max(0.0, low), min(1.0, high)), count
 
@@ -225,6 +229,15 @@ def exchangeable_range(
     found = stats.betabinom(test_cells, rank, validation_cells + 1 - rank)
     tail = (1 - confidence) / 2
     return float(found.ppf(tail) / test_cells), float(found.ppf(1 - tail) / test_cells)
+
+
+def marginal(truth: Floats, alpha: float) -> tuple[float, float]:
+    """The interval between two order statistics; all numbers where there are too few cells."""
+    rank = int(np.floor(round((len(truth) + 1) * alpha / 2, 9)))
+    if rank < 1:
+        return -np.inf, np.inf
+    ordered = np.sort(truth)
+    return float(ordered[rank - 1]), float(ordered[-rank])
 
 
 def _part(name: str, covered: Sets, confidence: float) -> PartCoverage:

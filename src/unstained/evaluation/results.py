@@ -15,6 +15,7 @@ from unstained.evaluation.calibration import Reliability
 from unstained.evaluation.class_means import ClassMean
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.scores import Scores, TargetScores, TaskScores
+from unstained.evaluation.value_bands import Band, Held
 from unstained.predictions import Predictions
 from unstained.statistics.evidence import Share
 from unstained.statistics.intervals import Estimate
@@ -37,9 +38,10 @@ class PartResult:
         coverage: (K,) fraction of each class whose conformal set contains it.
         set_sizes: (K+1,) number of cells with 0, 1, ..., K classes in their set.
         class_means: what a cell's class alone tells of each value, two entries a value.
+        held: how often the intervals of each value hold it, where it is recorded.
 
-    All but `scores` are of the first classes task, over cells whose class is known except for
-    `set_sizes`, and empty without such a task.
+    All between `scores` and `held` are of the first classes task, over cells whose class is known
+    except for `set_sizes`, and empty without such a task.
     """
 
     scores: Scores
@@ -48,6 +50,7 @@ class PartResult:
     coverage: Floats
     set_sizes: Labels
     class_means: tuple[ClassMean, ...]
+    held: tuple[Held, ...]
 
     @property
     def mean_set_size(self) -> float:
@@ -83,6 +86,7 @@ class ModelResult:
         validation: metric -> number on validation cells; the primary task's metric, which the best
             model is chosen by, comes first. NaN where nothing is known.
         calibrated: one entry a classes task, in order.
+        bands: one entry a value, in order.
         predictions: of all evaluated cells.
         parts: 'test', and 'external' and 'unlearnt' where there are such cells.
     """
@@ -91,6 +95,7 @@ class ModelResult:
     parameters: int
     validation: Mapping[str, float]
     calibrated: tuple[Calibrated, ...]
+    bands: tuple[Band, ...]
     predictions: Predictions = field(metadata=PER_CELL)
     parts: Mapping[str, PartResult]
 
@@ -255,6 +260,7 @@ def part_numbers(part: PartResult) -> dict[str, Any]:
         "target": {found.name: _target_numbers(found) for found in scores.targets},
         "task": {name: task_numbers(found) for name, found in scores.tasks.items()},
         **_class_mean_numbers(part),
+        **_held_numbers(part),
     }
 
 
@@ -276,6 +282,19 @@ def _class_mean_numbers(part: PartResult) -> dict[str, Any]:
         for name, value in mean.scores.items():
             of |= {name: value.value, **_bounded(f"{name}_gain", mean.gains[name])}
     return {"class_mean": told} if told else {}
+
+
+def _held_numbers(part: PartResult) -> dict[str, Any]:
+    """By value: how often its interval holds it, and how wide it is."""
+    told = {
+        held.target: {
+            **_bounded("coverage", held.coverage),
+            "width": held.width,
+            "relative_width": held.relative,
+        }
+        for held in part.held
+    }
+    return {"interval_of": told} if told else {}
 
 
 def _bounded(name: str, found: Estimate) -> dict[str, float]:

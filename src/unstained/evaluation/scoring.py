@@ -15,6 +15,7 @@ from unstained.evaluation.class_means import beside_class_means
 from unstained.evaluation.predictions import Cells, answers
 from unstained.evaluation.results import Calibrated, ModelResult, PartResult
 from unstained.evaluation.scores import Scores, TaskScores, score_classes, score_target
+from unstained.evaluation.value_bands import fit_band, held
 from unstained.predictions import ClassPredictions, Predictions
 from unstained.statistics.conformal import prediction_sets
 from unstained.statistics.intervals import Resampling, resample_groups
@@ -65,17 +66,28 @@ def evaluate_model(
     for task, (key, said) in zip(tasks.classes, raw.by_class.items(), strict=True):
         found, by_class[key] = _calibrate(task.name, said, val, params.conformal_alpha)
         calibrated.append(found)
-    predictions = replace(raw, by_class=by_class)
+    bands = tuple(
+        fit_band(key, said.take(val), cells.group[val], params.conformal_alpha)
+        for key, said in raw.values.items()
+    )
+    values = {
+        b.target: replace(v, bounds=b.of(v.predicted))
+        for b, v in zip(bands, raw.values.values(), strict=True)
+    }
+    predictions = replace(raw, by_class=by_class, values=values)
     partial = ModelResult(
         name=name,
         parameters=parameters,
         validation=_validation(predictions.take(val), data),
         calibrated=tuple(calibrated),
+        bands=bands,
         predictions=predictions,
         parts={},
     )
     parts = {
-        part: _evaluate_part(predictions.take(cells.of(part)), class_means, sampling, data, params)
+        part: _evaluate_part(
+            predictions.take(cells.of(part)), partial, class_means, sampling, data, params
+        )
         for part, sampling in samplings.items()
     }
     return replace(partial, parts=parts)
@@ -120,15 +132,17 @@ def _value(found: Predictions, task: Task, metric: str) -> float:
 
 def _evaluate_part(
     found: Predictions,
+    model: ModelResult,
     means: Floats,
     sampling: Resampling,
     data: StudyData,
     params: EvaluateParams,
 ) -> PartResult:
     scores = score_predictions(found, sampling, data, params)
+    intervals = tuple(held(found, band, params.confidence) for band in model.bands)
     if not found.by_class:
         empty = calibration.reliability(np.empty((0, 0)), np.empty(0, np.int64), 1)
-        return PartResult(scores, empty, empty, np.empty(0), np.zeros(1, np.int64), ())
+        return PartResult(scores, empty, empty, np.empty(0), np.zeros(1, np.int64), (), intervals)
     said = found.classes
     sets, known = said.sets, np.flatnonzero(said.known)
     told = said.take(known)
@@ -140,6 +154,7 @@ def _evaluate_part(
         coverage=conformal.coverage(told.sets, told.labels),
         set_sizes=np.bincount(sets.sum(axis=1), minlength=sets.shape[1] + 1),
         class_means=tuple(beside_class_means(found, means, sampling, params.confidence)),
+        held=intervals,
     )
 
 

@@ -95,7 +95,7 @@ def model_numbers(model: ModelResult) -> dict[str, Any]:
 
 
 def calibration_content(model: ModelResult, params: EvaluateParams) -> Any:
-    """Content of calibration.json: what was fitted on validation cells, by classes task."""
+    """Content of calibration.json: what was fitted on validation cells, by task."""
     content: dict[str, dict[str, Any]] = {
         found.task: {
             "temperature": found.temperature,
@@ -107,7 +107,12 @@ def calibration_content(model: ModelResult, params: EvaluateParams) -> Any:
         }
         for found in model.calibrated
     }
-    for first in list(content.values())[:1]:
+    for band in model.bands:
+        content[band.target] = {
+            **to_plain(band),
+            "n_test": model.test.scores.tasks[band.target].known,
+        }
+    for first in list(content.values())[: len(model.calibrated[:1])]:
         first |= {"ece_before": model.test.before.error, "ece_after": model.test.after.error}
     return to_plain(content)
 

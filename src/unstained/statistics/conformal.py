@@ -1,4 +1,4 @@
-"""The rule of conformal prediction sets; `evaluation.conformal` fits their thresholds."""
+"""The rules of conformal sets and intervals; `evaluation` fits what they depend on."""
 
 from __future__ import annotations
 
@@ -21,3 +21,30 @@ def prediction_sets(
         (N, K) bool.
     """
     return np.asarray(1.0 - probabilities <= thresholds)
+
+
+def value_bounds(
+    predicted: npt.NDArray[np.floating],
+    low: tuple[float, float],
+    high: tuple[float, float],
+    margin: float,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Ends of each cell's interval, between two lines of its prediction widened by a margin.
+
+    A margin below 0 narrows; where the ends would cross, both are the middle.
+
+    Args:
+        predicted: (N,) predicted values.
+        low: intercept and slope of one line.
+        high: of the other.
+        margin: in the value's unit; NaN where nothing can be promised, so that nothing is excluded.
+
+    Returns:
+        (low, high), (N,) each.
+    """
+    lines = np.array([a + b * predicted for a, b in (low, high)], np.float64)
+    if np.isnan(margin):
+        return np.full(len(predicted), -np.inf), np.full(len(predicted), np.inf)
+    below, above = lines.min(axis=0), lines.max(axis=0)
+    middle = lines.mean(axis=0)
+    return np.minimum(below - margin, middle), np.maximum(above + margin, middle)

@@ -55,7 +55,7 @@ def read_split(store: CellStore, path: Path) -> pd.DataFrame:
         raise StageInputError(f"{path} lists other cells than the store", MADE_AGAIN)
     table = table.loc[ids].reset_index()
     apart = unlearnt_cells(store.columns("acquisition", "label", "external"))
-    for name in ("part", "reference_part"):
+    for name in table.columns.intersection(["part", "reference_part"]):
         table[name] = table[name].mask((table[name] == EXTERNAL) & apart, UNLEARNT)
     return table
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from unstained.evaluation.baselines.grid import ReplicateResult
-from unstained.evaluation.conformal import wilson
+from unstained.evaluation.conformal import marginal, wilson
 from unstained.evaluation.out_of_distribution import alarm_threshold
 from unstained.evaluation.uncertainty.predictions import (
     Replicas,
@@ -106,15 +106,6 @@ def bounds(
     half = alarm_threshold(errors[known], alpha) * width
     low, high = quantity.limits
     return Bounds(np.maximum(test.predicted - half, low), np.minimum(test.predicted + half, high))
-
-
-def marginal(truth: Floats, alpha: float) -> tuple[float, float]:
-    """The interval between two order statistics; all numbers where there are too few cells."""
-    rank = int(np.floor(round((len(truth) + 1) * alpha / 2, 9)))
-    if rank < 1:
-        return -np.inf, np.inf
-    ordered = np.sort(truth)
-    return float(ordered[rank - 1]), float(ordered[-rank])
 
 
 def coverage_table(

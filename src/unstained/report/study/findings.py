@@ -23,6 +23,7 @@ from unstained.report.numbers import (
 )
 from unstained.report.page import Finding, Tone
 from unstained.report.prose import Prose
+from unstained.report.study.bands import band_findings
 from unstained.report.study.elsewhere import carried
 from unstained.report.words import (
     better_sentence,
@@ -73,7 +74,7 @@ def findings(evaluation: Evaluation) -> tuple[Finding, ...]:
     ]
     if evaluation.data.class_names:
         items += [*_probabilities(evaluation), *_classes(evaluation), *_external(evaluation)]
-    items += _transfer(evaluation)
+    items += [*_transfer(evaluation), *band_findings(evaluation)]
     return tuple(sorted(items, key=lambda item: ORDER.index(item.tone)))
 
 

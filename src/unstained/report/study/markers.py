@@ -13,6 +13,7 @@ from unstained.report import figures
 from unstained.report.numbers import decimal, number
 from unstained.report.page import Block, Cell, Plots, Section, Table, Text, svg_picture
 from unstained.report.prose import Prose
+from unstained.report.study.bands import held_table
 from unstained.report.study.chapters import WIDE_PANEL, controls_best_first
 from unstained.report.study.values import (
     beyond_class,
@@ -100,6 +101,7 @@ def _best(evaluation: Evaluation) -> Iterator[Block]:
     best, name = evaluation.best.test, evaluation.best.name
     caption = PROSE("measures_caption", name=name)
     yield measures_table(best.scores.targets, caption, PROSE("measures_note"))
+    yield held_table(evaluation)
     if best.class_means:
         classes = evaluation.data.class_names
         yield classes_table(best.scores.targets, classes, PROSE("classes_alone_caption", name=name))
