@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from tests.models.sizes import TINY, lively, parse
 from unstained.config.models import ModelParams
 from unstained.errors import ParameterError
-from unstained.models.build import NETWORKS, build_model
+from unstained.models.architectures import NETWORKS
+from unstained.models.build import build_model
 from unstained.models.features.feature_boosting import FeatureBoosting
 from unstained.models.outputs import Outputs
 

@@ -5,7 +5,7 @@ from tests.models.sizes import FULL, TINY, parse, residual
 from tests.models.test_build import BOOSTING
 from tests.optics import optics
 from unstained.errors import ParameterError
-from unstained.models.build import NETWORKS
+from unstained.models.architectures import NETWORKS
 from unstained.models.complexity import TOOL, complexity
 
 

@@ -8,7 +8,8 @@ import torchvision
 from safetensors.torch import save_file
 
 from tests.models.sizes import parse, residual
-from unstained.models.build import NETWORKS, bare_model, build_model
+from unstained.models.architectures import NETWORKS
+from unstained.models.build import bare_model, build_model
 from unstained.models.imagenet import FOLDER_VARIABLE
 
 RECALIBRATED = ("cg_recnet", "rescmnet", "resgdnet")

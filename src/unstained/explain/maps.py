@@ -11,15 +11,9 @@ from torch import nn
 
 from unstained.explain.activation import enlarge, seen_side
 from unstained.explain.gradcam import class_maps, device_of, gradient_maps, last_layer, spread
-from unstained.models.networks.densenet import DenseNet
-from unstained.models.networks.vgg import VGG
-from unstained.models.networks.vit import ViT
 from unstained.models.outputs import Outputs
 from unstained.models.trained import TrainedModel
 from unstained.statistics.metrics import Floats, Labels
-
-EVEN: Final = (DenseNet, VGG, ViT)
-"""Networks of patches and 2 x 2 pools: a point looks at the middle of its share of the image."""
 
 PROBES: Final = 8
 """Images on which layer and size of a map are looked up."""
@@ -70,7 +64,7 @@ def explainer_of(trained: TrainedModel, network: nn.Module, images: torch.Tensor
         ValueError: no layer maps the image.
     """
     probes = images[:PROBES].to(device_of(network))
-    even, seen = isinstance(trained.network, EVEN), seen_side(trained.spec)
+    even, seen = _even(trained.network), seen_side(trained.spec)
     with torch.inference_mode():
         output = network(probes)
     if isinstance(output, Outputs) and output.cam is not None:
@@ -78,3 +72,12 @@ def explainer_of(trained: TrainedModel, network: nn.Module, images: torch.Tensor
     layer = last_layer(network, probes)
     shape = gradient_maps(network, probes, np.zeros(len(probes), np.int64), layer).shape
     return Explainer(layer, (shape[1], shape[2]), seen, even)
+
+
+def _even(network: nn.Module) -> bool:
+    """Whether a network is of patches or 2 x 2 pools: a point looks at the middle of its share."""
+    from unstained.models.networks.densenet import DenseNet
+    from unstained.models.networks.vgg import VGG
+    from unstained.models.networks.vit import ViT
+
+    return isinstance(network, DenseNet | VGG | ViT)

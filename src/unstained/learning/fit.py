@@ -27,7 +27,7 @@ from unstained.learning.loop import Training
 from unstained.learning.problem import Problem, pose
 from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.state import EpochRecord, OnEpoch
-from unstained.models.build import NETWORKS, build_model
+from unstained.models.build import build_model
 from unstained.models.imagenet import weights_digest
 from unstained.models.trained import ModelSpec, TrainedModel
 from unstained.progress import progress
@@ -127,6 +127,8 @@ def fingerprint(problem: Problem, model: ModelParams, train: TrainParams, seed: 
         "versions": [__version__, torch.__version__, device_type()],
     }
     if isinstance(model, NetworkBase) and model.weights == "imagenet":
+        from unstained.models.architectures import NETWORKS
+
         content["start"] = weights_digest(NETWORKS[model.architecture].pretrained)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -22,7 +22,6 @@ from unstained.config.learning import TrainParams
 from unstained.config.models import InputParams
 from unstained.imaging.symmetry import exchanges
 from unstained.learning.augment import augment, draw
-from unstained.learning.batchnorm import synchronise_batch_norm
 from unstained.learning.checkpoint import Checkpoint, CheckpointStore
 from unstained.learning.compute import Compute
 from unstained.learning.distributed import Group
@@ -75,6 +74,8 @@ class Training:
         self.view = network.view if isinstance(network, Network) else View(InputParams())
         self.swaps = exchanges(problem.channels, problem.lit) if problem.lit else None
         if group.world > 1:
+            from unstained.learning.batchnorm import synchronise_batch_norm
+
             synchronise_batch_norm(network)
         self.network = compute.place(network)
         self.average = AveragedNetwork(network, train.ema_decay)

@@ -10,14 +10,14 @@ which such counters show 11.3.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from unstained.config.models import ModelParams
-from unstained.models.build import NETWORKS
+from unstained.config.models import BoostingParams, ModelParams
+from unstained.models.build import bare_model
 from unstained.models.network import Network
 
 VERSION: Final = torch.__version__.partition("+")[0]
@@ -61,10 +61,10 @@ def complexity(
     Raises:
         ParameterError: the architecture does not take such an image.
     """
-    if params.architecture not in NETWORKS:
+    if isinstance(params, BoostingParams):
         return None
     with torch.device("meta"):
-        network: Network = NETWORKS[params.architecture](params, classes, targets, channels).eval()
+        network = cast("Network", bare_model(params, classes, targets, channels).eval())
         image = torch.empty(1, channels, side, side)
     counter = FlopCounterMode(display=False)
     with counter, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
