@@ -147,3 +147,12 @@ def _ranks(values: Floats, weights: Floats) -> Floats:
     ranks = np.empty_like(weights)
     ranks[:, order] = middle[:, np.cumsum(new) - 1]
     return ranks
+
+
+def least_error(r: float) -> float:
+    """Least root mean squared error that a prediction of correlation r can have.
+
+    In standard deviations of the truth: of all predictions with that correlation, the regression of
+    the truth on it is off least, by sqrt(1 - r^2).
+    """
+    return float(np.sqrt(1.0 - r * r))

@@ -33,8 +33,8 @@ from unstained.report.baselines.differences import fold_table_block
 from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.baselines.figures_section import figures_section
 from unstained.report.baselines.frame import comparison_page
-from unstained.report.baselines.hybrid_section import hybrid_section
 from unstained.report.baselines.tested_once import every_cell_section
+from unstained.report.hybrid_section import OURS, hybrid_section
 from unstained.report.numbers import decimal, p_value
 from unstained.report.page import (
     Block,
@@ -49,6 +49,7 @@ from unstained.report.page import (
 from unstained.report.prose import Prose
 from unstained.statistics.folds import AblationAnswer, FoldTable, PairedDifference
 from unstained.studies.nsc.printed import INCONSISTENCIES, TABLE_3, TABLE_4, TABLE_5
+from unstained.studies.wbc.printed import MARKER
 
 PROSE = Prose(__name__)
 
@@ -107,7 +108,7 @@ def build_page(
         _classes(contest, data),
         figures_section(contest, data),
         cost_section(contest, METRIC),
-        _paper() if _is_the_papers(data) else hybrid_section(models_table(contest), data),
+        _paper() if _is_the_papers(data) else hybrid_section(_ours(contest), data),
         origin_section(provenance),
     ]
     return comparison_page(data, sections, simulated)
@@ -305,6 +306,12 @@ def _classes(grid: Grid, data: StudyData) -> Section:
     caption = "Mean and standard deviation over replicates."
     blocks = (Table(caption, tuple(columns), tuple(rows)),)
     return Section("classes", "Class by class", "Classes", lead, blocks)
+
+
+def _ours(grid: Grid) -> dict[str, dict[str, float]]:
+    """Our means beside the hybrid network's paper, by model."""
+    rows = models_table(grid).rename(columns={f"{MARKER}_r": "r"}).to_dict("records")
+    return {str(row["model"]): {key: float(row[key]) for key in OURS if key in row} for row in rows}
 
 
 def _paper() -> Section:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from unstained.config.study import StudyData
 from unstained.evaluation.results import Evaluation
+from unstained.report.hybrid_section import hybrid_section
 from unstained.report.page import (
     Cell,
     Definitions,
@@ -32,6 +33,7 @@ from unstained.report.study.elsewhere import external_section
 from unstained.report.study.findings import findings
 from unstained.report.study.markers import markers_section
 from unstained.report.study.verdict import verdict
+from unstained.studies.wbc.printed import MARKER
 
 PROSE = Prose(__name__)
 
@@ -96,6 +98,7 @@ def build_page(
             "Words of this page in plain language.",
             (glossary(evaluation.data),),
         ),
+        hybrid_section(_ours(evaluation), evaluation.data),
         origin_section(evaluation.provenance),
     ]
     return Page(
@@ -107,6 +110,19 @@ def build_page(
         simulated=evaluation.simulated,
         footer="For research use only. Not a medical device.",
     )
+
+
+def _ours(evaluation: Evaluation) -> dict[str, dict[str, float]]:
+    """Our numbers on test cells beside the hybrid network's paper, by model."""
+    found = {}
+    for model in evaluation.models:
+        scores = model.test.scores
+        numbers = {name: value.value for name, value in scores.overall.items()}
+        for target in scores.targets:
+            if target.name == MARKER:
+                numbers["r"] = target.r.value
+        found[model.name] = numbers
+    return found
 
 
 def data_section(evaluation: Evaluation, lossy: int) -> Section:
