@@ -47,6 +47,7 @@ def make_project(path: Path) -> Path:
     edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=4)
     edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=16)
     edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
+    edit(params, "ingest", "workers", value=1)  # each would import torch for itself
     edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
     edit(params, *RECIPE, "models", "resnet50", "depth", value=[1, 1, 1, 1])
     edit(params, *RECIPE, "models", "features_boosting", "iterations", value=20)

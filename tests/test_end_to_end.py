@@ -50,6 +50,13 @@ def test_no_import_of_a_stage_is_uncovered(finished: Path) -> None:
         assert loaded <= own_code().modules(path.name.partition("-")[0]), path.name
 
 
+@pytest.mark.parametrize("stage", ["tune", "train", "evaluate"])
+def test_trees_import_no_network(finished: Path, stage: str) -> None:
+    """What networks are built of takes longer to import than torch: one of the two models does."""
+    loaded = [read_json(path) for path in (finished.parent / "trace").glob(f"{stage}-*.json")]
+    assert sorted("unstained.models.architectures" in names for names in loaded) == [False, True]
+
+
 def test_second_run_does_nothing(finished: Path) -> None:
     lock = (finished / "dvc.lock").read_bytes()
     done = command(finished, "dvc", "repro")

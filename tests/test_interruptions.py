@@ -119,7 +119,7 @@ def test_full_disk(project: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_ingest_ends_cleanly_and_goes_on(project: Path, number: signal.Signals) -> None:
     edit(project / "params.yaml", *RECIPE, "simulate", "acquisitions_per_class", value=3)
-    edit(project / "params.yaml", *RECIPE, "simulate", "cells_per_acquisition", value=30)
+    edit(project / "params.yaml", *RECIPE, "simulate", "cells_per_acquisition", value=12)
     process = subprocess.Popen(
         [UNSTAINED, "run", "ingest", "nsc"],
         cwd=project,

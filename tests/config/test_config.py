@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import re
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
+from unstained.config.document import read_document
 from unstained.config.project import load_params
 from unstained.config.study import CommonParams
 from unstained.errors import ParameterError, SourceError
@@ -16,17 +17,38 @@ from unstained.sources import set_source
 RECIPE = ("studies", "nsc", "demo")
 
 
+class _Loader(yaml.CSafeLoader):
+    """libyaml, in a tenth of ruamel's time, with numbers as YAML 1.2 writes them."""
+
+
+class _Dumper(yaml.CSafeDumper):
+    """The same."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
+    )
+
+
 def edit(path: Path, *keys: object, value: object) -> None:
-    yaml = YAML(typ="safe", pure=True)  # comments are of no use here, the order of tasks is
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    content = yaml.load(path.read_text())
+    """Set one value of a YAML file; comments go, the order of keys stays."""
+    content = yaml.load(path.read_text(), Loader=_Loader)
     node = content
     for key in keys[:-1]:
         node = node.setdefault(key, {})
     node[keys[-1]] = value
-    text = io.StringIO()
-    yaml.dump(content, text)
-    path.write_text(text.getvalue())
+    path.write_text(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+def test_edits_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    """Edited by libyaml, read by ruamel: YAML 1.1 and 1.2 differ in what is a number."""
+    path, values = tmp_path / "a.yaml", [1e-5, 1e16, "1e3", "on", "012", "1_0", "ä b", None]
+    path.write_text("z: 1e3\na: {b: 1E-4}\n")
+    edit(path, "a", "c", value=values)
+    content = read_document(path).content
+    assert content == {"z": 1000.0, "a": {"b": 1e-4, "c": values}}
+    assert list(content) == ["z", "a"]
 
 
 def test_shipped_parameters_are_valid(project: Path) -> None:
