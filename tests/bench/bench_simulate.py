@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--difficulties", type=float, nargs="+", default=[0.0, 0.5, 1.0])
     options = parser.parse_args()
     nsc = load_params(Path(__file__).parents[2] / "params.yaml").studies["nsc"]
-    demo = nsc.recipes["demo"].simulate
+    demo = nsc.recipes["demo"].sections().simulate
     if demo is None:
         raise SystemExit("params.yaml: the demo recipe of nsc has no simulator")
     with tempfile.TemporaryDirectory() as directory:

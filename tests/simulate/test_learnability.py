@@ -25,7 +25,7 @@ def simulate(repository: Path, difficulty: float, seed: int = 0) -> Study:
     """3 x 5 acquisitions of 16 cells, brightfield alone: recordings, labels, groups."""
     nsc = load_params(repository / "params.yaml").studies["nsc"]
     data = nsc.data.model_copy(update={"markers": {}})
-    demo = nsc.recipes["demo"].simulate
+    demo = nsc.recipes["demo"].sections().simulate
     assert demo is not None
     params = demo.model_copy(
         update={

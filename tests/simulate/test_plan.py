@@ -19,7 +19,7 @@ CLASSES = ("astrocyte", "oligodendrocyte", "neuron")
 
 def study(repository: Path) -> tuple[SimulateParams, StudyData]:
     nsc = load_params(repository / "params.yaml").studies["nsc"]
-    demo = nsc.recipes["demo"].simulate
+    demo = nsc.recipes["demo"].sections().simulate
     assert demo is not None
     size = {"acquisitions_per_class": 12, "cells_per_acquisition": 48, "confound": 0.0}
     return demo.model_copy(update=size), nsc.data

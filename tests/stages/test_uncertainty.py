@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import log_loss
 
@@ -17,7 +19,7 @@ from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, StageInputError
 from unstained.evaluation.uncertainty import mixtures, unknown_cells
 from unstained.evaluation.uncertainty import suspects as doubts
-from unstained.files import read_json, write_json
+from unstained.files import file_sha256, read_json, write_json
 from unstained.imaging.masks import cell_masks
 from unstained.pipeline.runner import run_stage
 from unstained.simulate.unknown_cells import KINDS, simulate_unknown_cells
@@ -109,7 +111,7 @@ def test_strange_cells_are_simulated_and_none_of_the_study(grown: Path) -> None:
     assert set(found["origin"]) == {"simulated"}
     assert (found["cells"] == 12).all()
     params = load_params(grown / "params.yaml").studies["nsc"]
-    simulate = params.recipes["demo"].simulate
+    simulate = params.recipes["demo"].sections().simulate
     assert simulate is not None
     made = simulate_unknown_cells(simulate, params.data, 42, 12, 5.0)
     store = CellStore.open(grown / "runs/nsc/ingest/store")
@@ -174,6 +176,25 @@ def test_real_cells_make_their_own_unknown_cells_and_need_no_marker(copied: Path
     assert "simulated" not in page(copied).lower().split("<main", 1)[1]
 
 
+def test_cells_of_kinds_never_learnt_are_a_kind_as_recorded(copied: Path) -> None:
+    """Cells in the midst of learnt ones that are external and of no class."""
+    store, split = copied / "runs/nsc/ingest/store", copied / "runs/nsc/split/split.parquet"
+    parts = pd.read_parquet(split)
+    apart = set(parts["cell_id"][parts["part"] == "train"][::9][:8])
+    replace_column(store / "cells.parquet", "label", apart, None)
+    replace_column(store / "cells.parquet", "external", apart, True)
+    replace_column(split, "part", apart, "external")
+    replace_column(split, "fold", apart, -1)
+    manifest = read_json(store / "manifest.json")
+    manifest["table_sha256"] = file_sha256(store / "cells.parquet")
+    write_json(store / "manifest.json", manifest)
+    run_stage("uncertainty", "nsc", root=copied)
+    found = written(copied, "outliers").groupby("kind")[["origin", "cells"]].agg(set)
+    assert found.loc["unlearnt"].tolist() == [{"as recorded"}, {8}]
+    assert found.loc["debris"].tolist() == [{"simulated"}, {12}]
+    assert "Unlearnt: 8 cells of this study of kinds that no class names" in page(copied)
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "error", "said"),
     [
@@ -192,6 +213,16 @@ def test_what_the_study_lacks_is_refused(
     edit(copied / "params.yaml", *keys, value=value)
     with pytest.raises(error, match=said):
         run_stage("uncertainty", "nsc", root=copied)
+
+
+def replace_column(path: Path, name: str, cells: set[str], value: object) -> None:
+    """Another value for some cells of a Parquet file; its schema stays."""
+    table = pq.read_table(path)
+    pairs = zip(table["cell_id"].to_pylist(), table[name].to_pylist(), strict=True)
+    column = [value if cell in cells else own for cell, own in pairs]
+    field = table.schema.field(name)
+    place = table.schema.get_field_index(name)
+    pq.write_table(table.set_column(place, field, pa.array(column, field.type)), path)
 
 
 def test_cells_made_from_cells_show_what_they_are_called(grown: Path) -> None:

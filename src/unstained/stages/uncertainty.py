@@ -311,28 +311,27 @@ def _outliers(
             if not classes:
                 far[model] = network_runs.distances(reached, runs[0], cells, own.neighbour)
             advance(1)
-    return outlying.outliers_table(found, unknown_cells.origin, replicate), far
+    return outlying.outliers_table(found, unknown_cells, replicate), far
 
 
 def _unknown_cells(context: _Context) -> UnknownCells:
-    """Cells that no class covers: simulated where the study is, else made from its test cells."""
+    """Cells that no class covers: simulated, made from test cells, and kinds never learnt."""
     import numpy as np
 
-    from unstained.evaluation.uncertainty.unknown_cells import unknown_cells_from
+    from unstained.data.splits.parts import UNLEARNT
+    from unstained.evaluation.uncertainty.unknown_cells import drawn, unknown_cells_from
 
-    own, store = context.params.uncertainty, context.store
-    if context.simulated and context.params.simulate is not None:
-        return _simulated(context.params, context.params.simulate)
-    rows = np.flatnonzero(context.parts() == "test")
-    if len(rows) > own.unknown_cells:
-        drawn = np.random.default_rng(context.seed).permutation(rows)
-        rows = np.sort(drawn[: own.unknown_cells])
-    groups = store.columns("group")["group"].to_numpy(str)[rows]
-    images = store.images(rows)
-    masks = store.masks(rows) if store.has_masks else None
-    return unknown_cells_from(
-        images, groups, own.unknown_cells, own.blur_px, context.seed, store.white, masks
-    )
+    params, own, store = context.params, context.params.uncertainty, context.store
+    parts, groups = context.parts(), store.columns("group")["group"].to_numpy(str)
+    count, seed = own.unknown_cells, context.seed
+    rows, never = (drawn(np.flatnonzero(parts == part), count, seed) for part in ("test", UNLEARNT))
+    if context.simulated and params.simulate is not None:
+        found = _simulated(params, params.simulate)
+    else:
+        masks = store.masks(rows) if store.has_masks else None
+        how = (count, own.blur_px, seed, store.white, masks)
+        found = unknown_cells_from(store.images(rows), groups[rows], *how)
+    return found.with_recorded(store.images(never), groups[never].tolist())
 
 
 def _simulated(params: UncertaintyStageParams, simulate: SimulateParams) -> UnknownCells:

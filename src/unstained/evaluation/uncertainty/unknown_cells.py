@@ -1,6 +1,8 @@
 """Cells that no class covers, made from cells where no simulator can make them.
 
-Each kind is made from a study's own test cells, in raw counts, on the image's own background:
+A study may hold cells of kinds that no class names (red cells among white ones): they are a kind
+as recorded. Each other kind is made from a study's own test cells, in raw counts, on the image's
+own background:
 
 - doublet: two cells of one acquisition side by side, half a width left and right of the middle.
 - debris: a copy of a cell at 0.4 of its size, as small as fragments are, the rest painted over.
@@ -22,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from unstained.data.splits.parts import UNLEARNT
 from unstained.imaging.background import levels
 from unstained.imaging.masks import cell_masks
 from unstained.imaging.placement import centred
-from unstained.statistics.metrics import Floats
+from unstained.statistics.metrics import Floats, Labels
 
 ORDINARY: Final = "ordinary"
 """Kind of the study's own test cells."""
@@ -37,8 +40,12 @@ KIND_WORDS: Final = {
     "debris": "pieces of debris",
     "defocus": "cells out of focus",
     "doublet": "doublets",
+    UNLEARNT: "cells of kinds never learnt",
 }
 """Kinds that no class covers, in words."""
+
+RECORDED: Final = "as recorded"
+"""Origin of cells of kinds that were never learnt."""
 
 DEBRIS: Final = 0.4
 """Size of a piece of debris relative to a cell's."""
@@ -58,13 +65,31 @@ class UnknownCells:
         images: (C, h, w) raw counts each.
         kinds: (n,) name of each one's kind.
         groups: (n,) acquisition of each.
-        origin: how they were made: 'simulated' or 'made from cells'.
+        origin: how they were made: 'simulated' or 'made from cells'; those of kinds that were never
+            learnt are as recorded.
     """
 
     images: list[np.ndarray]
     kinds: np.ndarray
     groups: np.ndarray
     origin: str
+
+    def origin_of(self, kind: str) -> str:
+        """How cells of a kind came about."""
+        return RECORDED if kind == UNLEARNT else self.origin
+
+    def with_recorded(self, images: Sequence[np.ndarray], groups: Sequence[str]) -> UnknownCells:
+        """The same, and cells of kinds that were never learnt: (C, h, w) counts, acquisitions."""
+        kinds = [*self.kinds.tolist(), *[UNLEARNT] * len(images)]
+        every = np.array([*self.groups.tolist(), *groups])
+        return UnknownCells([*self.images, *images], np.array(kinds), every, self.origin)
+
+
+def drawn(rows: Labels, count: int, seed: int) -> Labels:
+    """At most `count` of some rows, at random, ascending."""
+    if len(rows) <= count:
+        return rows
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
 
 
 def unknown_cells_from(

@@ -83,7 +83,7 @@ def detections(
 
 
 def outliers_table(
-    found: dict[str, dict[str, Detection]], origin: str, replicate: str
+    found: dict[str, dict[str, Detection]], unknown_cells: UnknownCells, replicate: str
 ) -> pd.DataFrame:
     """Detections of all models.
 
@@ -97,6 +97,7 @@ def outliers_table(
         for score, detection in scores.items():
             for kind in detection.kinds:
                 row: dict[str, object] = {"model": model, "replicate": replicate, "score": score}
+                origin = unknown_cells.origin_of(kind.kind)
                 row |= {"kind": kind.kind, "origin": origin, "cells": kind.cells}
                 for name in ("auroc", "missed", "flagged"):
                     value = getattr(kind, name)

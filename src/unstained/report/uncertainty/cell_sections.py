@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from unstained.evaluation.uncertainty.results import Results, Row, Shared, records
-from unstained.evaluation.uncertainty.unknown_cells import CONTROL, DEBRIS
+from unstained.evaluation.uncertainty.unknown_cells import CONTROL, DEBRIS, RECORDED
 from unstained.evaluation.uncertainty.unknown_kinds import SCORES
 from unstained.report.numbers import decimal, interval, percent
 from unstained.report.page import (
@@ -206,8 +207,9 @@ def unknown_cells(results: Shared, examples: Gallery) -> Section:
                     cells.append(share(row, "missed"))
             rows.append(tuple(cells))
     columns = [name for kind in kinds if kind != CONTROL for name in ("AUROC", "missed")]
-    cells_a_kind = int(table["cells"].iloc[0])
-    origin = str(table["origin"].iloc[0])
+    recorded = table["origin"] == RECORDED
+    cells_a_kind = int(table["cells"][~recorded].iloc[0])
+    origin = str(table["origin"][~recorded].iloc[0])
     made = PROSE(
         f"unknown_cells_{origin.replace(' ', '_')}",
         defocus=f"{results.params.defocus_um:g}",
@@ -238,8 +240,15 @@ def unknown_cells(results: Shared, examples: Gallery) -> Section:
             neighbour=_ordinal(results.params.neighbour),
             classes=bool(results.data.class_names),
         ),
-        (Text((made,)), examples, found),
+        (Text((made, *_never_learnt(table[recorded]))), examples, found),
     )
+
+
+def _never_learnt(recorded: pd.DataFrame) -> list[str]:
+    """What the kind is that the study itself holds, where it does."""
+    if recorded.empty:
+        return []
+    return [PROSE("unknown_cells_unlearnt", cells=int(recorded["cells"].max()))]
 
 
 def _ordinal(number: int) -> str:
