@@ -20,16 +20,16 @@ from unstained.data.readers import open_reader
 from unstained.data.readers.protocol import Refused
 from unstained.data.store.blocks import Cell
 from unstained.data.store.fitness import Counts, no_cell, require_like_counts, unlike_stains
-from unstained.data.store.packing import Packed, Task, pack
+from unstained.data.store.packing import PackedPart, Part, Task, pack
 from unstained.errors import SourceError
 
 
-def packed(source: Path, scratch: Path, **changes: Any) -> Packed:
+def packed(source: Path, scratch: Path, **changes: Any) -> PackedPart:
     data = load_params(ROOT / "params.yaml").studies["nsc"].data.model_copy(update=changes)
     reader = open_reader(data, source)
     (acquisition,) = reader.acquisitions()
     items = list(reader.items(acquisition).items)
-    return pack(Task(reader, acquisition, 0, items, True, True, scratch))
+    return pack(Task(reader, (Part(acquisition, items),), 0, True, True, scratch)).parts[0]
 
 
 def first(source: Path) -> Path:
@@ -83,7 +83,8 @@ def test_another_size_of_a_pixel_is_refused_unless_tags_are_ignored(tmp_path: Pa
     reader = open_reader(data, source)
     (acquisition,) = reader.acquisitions()
     items = list(reader.items(acquisition).items)
-    ignoring = Task(reader, acquisition, 0, items, True, False, tmp_path / "ignoring")
+    parts = (Part(acquisition, items),)
+    ignoring = Task(reader, parts, 0, True, False, tmp_path / "ignoring")
     assert pack(ignoring).cells == 2
 
 

@@ -112,6 +112,28 @@ def test_store_holds_what_the_files_hold(raw: Path, tmp_path: Path) -> None:
     assert table["marker_NeuN"].isna().all()
 
 
+def test_small_acquisitions_share_blocks(tmp_path: Path) -> None:
+    """A directory a cell costs no array a cell, and the store tells the same of every cell."""
+    samples = {f"{letter}_{number}": 1 + number for letter in "ano" for number in range(10, 18)}
+    raw = write_ifc(tmp_path / "raw", samples)
+    report, store = run(tmp_path, raw)
+    assert store.table["acquisition"].value_counts().to_dict() == samples
+    assert report.metrics["acquisitions"] == len(samples)
+    for row, image in enumerate(store.images(range(len(store)))):
+        file = raw / store.table.loc[row, "source_file"]
+        np.testing.assert_array_equal(image[0], tifffile.imread(file))
+        assert file.name == f"{store.table.loc[row, 'cell_id'].replace('/', '_')}_Ch1.ome.tif"
+        assert store.table.loc[row, "label"][0] == file.name[0]
+    large = {name for name, cells in samples.items() if cells >= ingest.SMALL}
+    assert len(store.manifest["blocks"]) == len(large) + 6
+    bad = raw / "n_12" / "n_12_3_Ch1.ome.tif"
+    bad.write_bytes(bad.read_bytes()[:50])
+    again, left = run(tmp_path, raw, on_error="quarantine")
+    assert len(left) == len(store) - 1
+    assert "n_12_3_Ch1" in quarantined(tmp_path)[1]
+    assert again.metrics["quarantined"] == 1
+
+
 def test_objects_of_cif_files_with_masks_and_populations(tmp_path: Path) -> None:
     written = {name: random_objects(range(count)) for name, count in (("x", 70), ("y", 3))}
     for name, objects in written.items():

@@ -33,8 +33,12 @@ if TYPE_CHECKING:
     from unstained.data.readers.protocol import Acquisition, Reader, Refused
     from unstained.data.store.fitness import Counts
     from unstained.data.store.inventory import Tally
-    from unstained.data.store.packing import Packed, Task
+    from unstained.data.store.packing import Packed, Part, Task
 
+SMALL: Final = 16
+"""Cells below which an acquisition shares a block with small neighbours."""
+TOGETHER: Final = 128
+"""Cells of such a block: an inner chunk of the store."""
 WORTH_A_PROCESS: Final = 2000
 """Cells whose decoding takes about as long as starting a worker process."""
 
@@ -191,13 +195,32 @@ def _tasks(
     """Blocks to pack, listed again an acquisition at a time."""
     from unstained.data.store.packing import Task, cells_per_block
 
-    size = cells_per_block(reader.data, ingest)
     quarantine, sizes = ingest.on_error == "quarantine", ingest.pixel_tags == "check"
+    for number, parts in _blocks(reader, acquisitions, cells_per_block(reader.data, ingest)):
+        yield Task(reader, parts, number, quarantine, sizes, scratch)
+
+
+def _blocks(
+    reader: Reader, acquisitions: Iterable[Acquisition], most: int
+) -> Iterator[tuple[int, tuple[Part, ...]]]:
+    """Number and cells of each block: small acquisitions together, others cut at `most` cells."""
+    from unstained.data.store.packing import Part
+
+    small: list[Part] = []
     for acquisition in acquisitions:
         items = reader.items(acquisition).items
-        for number, start in enumerate(range(0, len(items), size)):
-            part = list(items[start : start + size])
-            yield Task(reader, acquisition, number, part, quarantine, sizes, scratch)
+        whole = 0 < len(items) < SMALL and len(items) <= most
+        held = sum(len(part.items) for part in small)
+        if small and not (whole and held + len(items) <= min(TOGETHER, most)):
+            yield 0, tuple(small)
+            small = []
+        if whole:
+            small.append(Part(acquisition, list(items)))
+            continue
+        for number, start in enumerate(range(0, len(items), most)):
+            yield number, (Part(acquisition, list(items[start : start + most])),)
+    if small:
+        yield 0, tuple(small)
 
 
 def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, job: Job) -> _Count:
@@ -267,10 +290,14 @@ def _workers(ingest: IngestParams, named: _Count) -> int:
 def _add(found: _Count, block: Packed, channels: Sequence[str]) -> None:
     from unstained.data.store.fitness import Counts
 
-    tally = found.tallies[block.acquisition]
-    tally.cells += block.cells
-    tally.refused += len(block.refused)
-    found.refused += dict.fromkeys(block.refused)
+    for part in block.parts:
+        tally = found.tallies[part.acquisition]
+        tally.cells += part.cells
+        tally.refused += len(part.refused)
+        found.refused += dict.fromkeys(part.refused)
+        for channel, counts in zip(channels, part.counts, strict=False):  # some tell no stains
+            acquisitions = found.counts.setdefault(channel, {})
+            acquisitions.setdefault(part.acquisition.name, Counts()).join(counts)
     found.fillers += block.fillers
     found.items += block.items
     found.blocks += 1
@@ -282,9 +309,6 @@ def _add(found: _Count, block: Packed, channels: Sequence[str]) -> None:
             "export all cells of a study with one bit depth",
         )
     found.dtype = found.dtype or block.dtype
-    for channel, counts in zip(channels, block.counts, strict=False):  # not every reader has stains
-        acquisitions = found.counts.setdefault(channel, {})
-        acquisitions.setdefault(block.acquisition.name, Counts()).join(counts)
 
 
 def _write_quarantine(path: Path, refused: Iterable[Refused], unread: Iterable[Passed]) -> None:

@@ -1,4 +1,6 @@
-"""Blocks: up to some thousands of cells of one acquisition in one sharded Zarr v3 array.
+"""Blocks: up to some thousands of cells in one sharded Zarr v3 array.
+
+They are part of one acquisition, or small acquisitions as a whole.
 
 A block is (n, P, H, W) in the raw dtype, P planes (imaging/axes.py), H and W the largest of the
 block, smaller cells filled with 0 at the bottom and the right. Its inner chunks hold CHUNK cells,
@@ -108,7 +110,7 @@ def block_name(acquisition: str, number: int) -> str:
 
 def write_block(
     path: Path,
-    origin: Origin,
+    origins: Sequence[Origin],
     cells: Sequence[Cell],
     markers: Sequence[str],
     told: Mapping[str, str] = NOTHING,
@@ -117,9 +119,9 @@ def write_block(
 
     Args:
         path: directory of the array, named by `block_name`; must not exist.
-        origin: acquisition, label and whether external.
-        cells: at least one cell, ordered by object index, all of one dtype and as many planes,
-            all with masks or none.
+        origins: of each cell.
+        cells: at least one cell, ordered by acquisition, then object index, all of one dtype and as
+            many planes, all with masks or none.
         markers: names of the cells' marker values.
         told: further columns and their types, see `told_columns`.
 
@@ -136,7 +138,7 @@ def write_block(
         )
     if masks:
         _write_array(path / MASKS, masks)
-    return _rows(path.name, origin, cells, markers, told, pixels)
+    return _rows(path.name, origins, cells, markers, told, pixels)
 
 
 def _write_array(path: Path, pixels: Sequence[np.ndarray]) -> None:
@@ -160,19 +162,19 @@ def _write_array(path: Path, pixels: Sequence[np.ndarray]) -> None:
 
 def _rows(
     block: str,
-    origin: Origin,
+    origins: Sequence[Origin],
     cells: Sequence[Cell],
     markers: Sequence[str],
     told: Mapping[str, str],
     pixels: Sequence[np.ndarray],
 ) -> pa.Table:
-    count = len(cells)
+    count, of_cells = len(cells), list(zip(origins, cells, strict=True))
     columns: dict[str, object] = {
-        "cell_id": [f"{origin.acquisition}/{cell.object_index}" for cell in cells],
-        "acquisition": [origin.acquisition] * count,
+        "cell_id": [f"{origin.acquisition}/{cell.object_index}" for origin, cell in of_cells],
+        "acquisition": [origin.acquisition for origin in origins],
         "group": [cell.group for cell in cells],
-        "label": [cell.told.get(LABEL, origin.label) for cell in cells],
-        "external": [origin.external or bool(cell.told.get(EXTERNAL)) for cell in cells],
+        "label": [cell.told.get(LABEL, origin.label) for origin, cell in of_cells],
+        "external": [o.external or bool(cell.told.get(EXTERNAL)) for o, cell in of_cells],
         "source_file": [cell.source_file for cell in cells],
         "object_index": [cell.object_index for cell in cells],
         "sha256": [pixel_sha256(image) for image in pixels],

@@ -4,8 +4,9 @@
     cells.parquet                 one row a cell (`data.store.schema`), by acquisition and object
     manifest.json                 written last: a store without it is incomplete
 
-The same cells give the same bytes in every file, and another acquisition adds blocks without
-touching one. Memory while writing is one block's rows; while reading, one block's pixels.
+The same cells give the same bytes in every file, and another large acquisition adds blocks without
+touching one (small ones share blocks). Memory while writing is one block's rows; while reading, one
+block's pixels.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Packing of raw cells into blocks, in worker processes, so that an interruption costs one block.
 
+A large acquisition is cut into blocks, small ones that follow each other share one: a directory a
+cell would otherwise be an array a cell, whose files cost ten times what the pixels do.
 A block's array, its rows and, last, its record lie in a scratch directory. A record is trusted
 only if the files still have the recorded digests and the source's files the recorded names, sizes
 and times; then the block is not decoded again. Workers import neither torch nor pandas.
@@ -18,11 +20,11 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from functools import cache
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -50,27 +52,49 @@ def cells_per_block(data: StudyData, ingest: IngestParams) -> int:
     return max(1, min(ingest.cells_per_block, BLOCK_BYTES // cell))
 
 
+class Part(NamedTuple):
+    """Items of one acquisition, at least one, that go into one block."""
+
+    acquisition: Acquisition
+    items: list[Item]
+
+
 @dataclass(frozen=True)
 class Task:
     """One block to pack.
 
     Attributes:
         reader: decodes the items.
-        acquisition: whose cells they are.
-        number: of the block within the acquisition.
-        items: at least one.
+        parts: a part of one acquisition, or small acquisitions as a whole.
+        number: of the block within the (first) acquisition.
         quarantine: go on past bad files instead of failing.
         check_size: refuse files that say another size of a pixel than the study.
         scratch: directory of finished blocks.
     """
 
     reader: Reader
-    acquisition: Acquisition
+    parts: tuple[Part, ...]
     number: int
-    items: list[Item]
     quarantine: bool
     check_size: bool
     scratch: Path
+
+
+@dataclass(frozen=True)
+class PackedPart:
+    """What one acquisition gave to a block.
+
+    Attributes:
+        acquisition: whose cells they are.
+        cells: how many.
+        refused: quarantined files, one entry an item.
+        counts: of each channel, then of each stain that the reader tells; none without cells.
+    """
+
+    acquisition: Acquisition
+    cells: int
+    refused: tuple[Refused, ...]
+    counts: tuple[Counts, ...]
 
 
 @dataclass(frozen=True)
@@ -78,28 +102,24 @@ class Packed:
     """A finished block in the scratch directory.
 
     Attributes:
-        acquisition: whose cells it holds.
+        parts: what each acquisition gave.
         items: how many items it was made of.
         cells: how many cells it holds; with 0 there is no array.
         fillers: items that are no cells.
-        refused: quarantined files, one entry an item.
         lossy: cells with a file that was compressed with loss.
         dtype: of the pixels, '' without cells.
-        counts: of each channel, then of each stain that the reader tells; none without cells.
         first_file: source file of the first cell, '' without cells.
         array: directory of the array.
         rows: Parquet file of the array's rows.
         reused: the block was finished before this run.
     """
 
-    acquisition: Acquisition
+    parts: tuple[PackedPart, ...]
     items: int
     cells: int
     fillers: int
-    refused: tuple[Refused, ...]
     lossy: int
     dtype: str
-    counts: tuple[Counts, ...]
     first_file: str
     array: Path
     rows: Path
@@ -112,7 +132,7 @@ def pack(task: Task) -> Packed:
     Raises:
         SourceError: an item is bad and bad items are not quarantined, or the dtype changes.
     """
-    name = block_name(task.acquisition.name, task.number)
+    name = block_name(task.parts[0].acquisition.name, task.number)
     array, rows = task.scratch / "blocks" / name, task.scratch / "rows" / f"{name}.parquet"
     record_path = task.scratch / "rows" / f"{name}.json"
     identity = _identity(task)
@@ -123,14 +143,20 @@ def pack(task: Task) -> Packed:
         record = _pack(task, array, rows) | {"identity": identity}
         write_json(record_path, record)
     return Packed(
-        acquisition=task.acquisition,
-        items=len(task.items),
+        parts=tuple(
+            PackedPart(
+                part.acquisition,
+                of_part["cells"],
+                tuple(Refused(*entry) for entry in of_part["refused"]),
+                tuple(Counts(*one) for one in of_part["counts"]),
+            )
+            for part, of_part in zip(task.parts, record["parts"], strict=True)
+        ),
+        items=sum(len(part.items) for part in task.parts),
         cells=record["cells"],
         fillers=record["fillers"],
-        refused=tuple(Refused(*entry) for entry in record["refused"]),
         lossy=record["lossy"],
         dtype=record["dtype"],
-        counts=tuple(Counts(*one) for one in record["counts"]),
         first_file=record["first_file"],
         array=array,
         rows=rows,
@@ -140,20 +166,28 @@ def pack(task: Task) -> Packed:
 
 def _identity(task: Task) -> str:
     """Digest of everything that determines the block: layout, items, the files' state."""
-    directory = str(task.reader.source / task.acquisition.directory)
-    names = dict.fromkeys(name for item in task.items for name in item.files if name)
+    told = told_columns(task.reader.data.tasks)
+    data = task.reader.data
+    asked = (task.quarantine, task.check_size, data.canvas, data.pixel_size_um)
+    of_parts = [
+        (repr(part.acquisition), part.items, _state(task.reader.source, part))
+        for part in task.parts
+    ]
+    parts = (FORMAT, __version__, asked, of_parts, told)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _state(source: Path, part: Part) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file; -1 of one that is away."""
+    directory = str(source / part.acquisition.directory)
     state = []
-    for name in names:
+    for name in dict.fromkeys(name for item in part.items for name in item.files if name):
         try:
             status = os.stat(f"{directory}/{name}")  # noqa: PTH116  (pathlib costs twice as much)
             state.append((name, status.st_size, status.st_mtime_ns))
         except OSError:
             state.append((name, -1, -1))
-    told = told_columns(task.reader.data.tasks)
-    data = task.reader.data
-    asked = (task.quarantine, task.check_size, data.canvas, data.pixel_size_um)
-    parts = (FORMAT, __version__, repr(task.acquisition), asked, task.items, state, told)
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return state
 
 
 def _finished(record: Path, identity: str, array: Path, rows: Path) -> dict[str, Any] | None:
@@ -171,32 +205,53 @@ def _finished(record: Path, identity: str, array: Path, rows: Path) -> dict[str,
     return content
 
 
-def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
-    cells, refused, fillers, lossy = [], [], 0, 0
-    directory = task.reader.source / task.acquisition.directory
+@dataclass
+class _Decoded:
+    """What a part's items are."""
+
+    cells: list[Cell] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    fillers: int = 0
+    lossy: int = 0
+
+
+def _decode(task: Task, part: Part) -> _Decoded:
+    found_all = _Decoded()
+    directory = task.reader.source / part.acquisition.directory
     facts = cache(lambda name: file_facts(directory / name))  # a montage is a file of many cells
-    data = task.reader.data
-    decoded = task.reader.decode(task.acquisition, task.items)
-    for item, outcome in zip(task.items, decoded, strict=True):
+    decoded = task.reader.decode(part.acquisition, part.items)
+    for item, outcome in zip(part.items, decoded, strict=True):
         files = [facts(name) for name in item.files if name]
         found = _fit(outcome, files, task) if isinstance(outcome, Cell) else outcome
         if isinstance(found, Cell):
-            cells.append(found)
-            lossy += any(fact.lossy for fact in files)
+            found_all.cells.append(found)
+            found_all.lossy += any(fact.lossy for fact in files)
         elif not isinstance(found, Refused):
-            fillers += 1
+            found_all.fillers += 1
         elif task.quarantine:
-            refused.append(found)
+            found_all.refused.append(found)
         else:
             raise found.error(task.reader.source)
+    return found_all
+
+
+def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
+    parts = [_decode(task, part) for part in task.parts]
+    cells = [cell for part in parts for cell in part.cells]
     record = {
         "cells": len(cells),
-        "fillers": fillers,
-        "refused": refused,
-        "lossy": lossy,
+        "fillers": sum(part.fillers for part in parts),
+        "lossy": sum(part.lossy for part in parts),
         "dtype": cells[0].pixels.dtype.name if cells else "",
         "first_file": cells[0].source_file if cells else "",
-        "counts": [astuple(one) for one in _counts(cells)],
+        "parts": [
+            {
+                "cells": len(part.cells),
+                "refused": part.refused,
+                "counts": [astuple(one) for one in _counts(part.cells)],
+            }
+            for part in parts
+        ],
     }
     if not cells:
         return record
@@ -204,8 +259,13 @@ def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
     for path in (array.parent, rows.parent):
         path.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(array, ignore_errors=True)
-    origin = Origin(task.acquisition.name, task.acquisition.label, task.acquisition.external)
-    table = write_block(array, origin, cells, tuple(data.markers), told_columns(data.tasks))
+    data = task.reader.data
+    origins = [
+        Origin(of.acquisition.name, of.acquisition.label, of.acquisition.external)
+        for of, part in zip(task.parts, parts, strict=True)
+        for _ in part.cells
+    ]
+    table = write_block(array, origins, cells, tuple(data.markers), told_columns(data.tasks))
     pq.write_table(table, rows)
     return record | {"files": block_files(array), "rows": file_sha256(rows)}
 

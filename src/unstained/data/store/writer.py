@@ -94,7 +94,8 @@ class StoreWriter:
     def write(self, origin: Origin, cells: Sequence[Cell], number: int = 0) -> None:
         """Write cells of one acquisition as its block `number`."""
         path = self.path / "blocks" / block_name(origin.acquisition, number)
-        self._append(path, write_block(path, origin, cells, self.markers, self.told))
+        origins = [origin] * len(cells)
+        self._append(path, write_block(path, origins, cells, self.markers, self.told))
 
     def adopt(self, block: Path, rows: pa.Table) -> None:
         """Take over a finished block: its files are linked where possible, else copied.
