@@ -27,6 +27,7 @@ from unstained.evaluation.baselines.experiments import (
 from unstained.evaluation.baselines.grid import Grid, ReplicateResult
 from unstained.predictions import ONLY, ClassPredictions, Predictions
 from unstained.report.baselines.experiment_section import experiment_section
+from unstained.report.baselines.other_split import other_split_table
 from unstained.report.page import Table, Text
 
 FOLDS, SEEDS = (0, 1, 2), (42,)
@@ -71,7 +72,9 @@ def grid(low: float = 0.4) -> Grid:
         test = _said(np.array([f"{prefix}{k}" for k in range(CELLS)]), np.array(label))
         for fold, score in zip(FOLDS, scores, strict=True):
             found: dict[str, Any] = {"macro_f1": score, "accuracy": score}
-            found["interval"] = {"accuracy": {"low": low}}
+            bounds = {"low": score - 0.05, "high": score + 0.1}
+            found["interval"] = {"accuracy": {"low": low}, "macro_f1": bounds}
+            found["target"] = {"CD16": {"r": score / 2, "r_low": score / 4, "r_high": score}}
             numbers = {**found, "training_cells": TRAIN}
             history = pd.DataFrame({"epoch": range(4 if name == "large" else 8)})
             runs[name, fold, 42] = ReplicateResult(
@@ -129,8 +132,9 @@ def test_the_page_says_whether_the_background_tells_the_class(
     hidden = {"blind": Hidden(0.987, {"astrocyte": 1.0, "neuron": light})}
     section = experiment_section(full, found, hidden, "Macro-F1")
     assert section is not None
-    table, text = section.blocks
+    table, other, text = section.blocks
     assert isinstance(table, Table)
+    assert isinstance(other, Table)
     assert isinstance(text, Text)
     sentences = " ".join(text.paragraphs)
     assert said in sentences
@@ -138,6 +142,21 @@ def test_the_page_says_whether_the_background_tells_the_class(
     assert "commonest class reaches 0.500" in sentences
     assert "elsewhere is trained and tested on the other partition: +0.190" in sentences
     assert [cell.text for cell in table.rows[2]][4] == "other test cells"
+
+
+def test_the_other_partition_stands_beside_the_usual_one_with_intervals() -> None:
+    full = grid()
+    table = other_split_table(full, found_in(full))
+    assert table is not None
+    first, second = table.rows
+    assert [row[0].detail for row in table.rows] == ["Macro-F1", "r of CD16"]
+    assert [cell.text for cell in first[1:]] == ["0.72", "0.91", "+0.19"]
+    off = np.hypot(0.05, 0.1)  # both intervals reach 0.05 down and 0.1 up
+    assert first[3].detail == f"+{0.19 - off:.2f} to +{0.19 + off:.2f}"
+    assert first[3].strong
+    assert [cell.text for cell in second[1:]] == ["0.36", "0.46", "+0.09"]  # of 0.095
+    assert not second[3].strong
+    assert other_split_table(full, found_in(full)[:2]) is None
 
 
 def test_the_table_keeps_what_the_page_shows() -> None:

@@ -17,8 +17,10 @@ from tests.evaluation.evaluations import (
 from unstained.evaluation.class_means import ClassMean
 from unstained.evaluation.results import PartResult
 from unstained.evaluation.tables import model_numbers
+from unstained.report.page import Table, Text
 from unstained.report.study.bands import band_findings, held_table
 from unstained.report.study.elsewhere import carried, external_section
+from unstained.report.study.other_split import other_split
 from unstained.report.study.values import beyond_class, class_mean_table, classes_table
 from unstained.statistics.intervals import Estimate
 
@@ -132,3 +134,21 @@ def test_intervals_are_judged_on_test_and_external_cells() -> None:
     assert "60\u00a0% (50 to 70\u00a0%) of external cells" in found["caution"]
     assert "90\u00a0% was promised: the promise was missed" in found["caution"]
     assert sum("of test cells" in text for text in found.values()) == 1
+
+
+def test_a_random_split_stands_beside_held_out_groups_for_classes_and_values() -> None:
+    evaluation = make_evaluation(random_features=0.99)
+    table, text = other_split(evaluation)
+    assert isinstance(table, Table)
+    assert isinstance(text, Text)
+    by_split = {c.split: c.scores for c in evaluation.controls if c.name == "features"}
+    accuracy, r = (row[1:] for row in table.rows)
+    for cells, scores in zip(accuracy, (by_split["grouped"], by_split["random"]), strict=False):
+        assert cells.text == f"{scores.overall['balanced_accuracy'].value:.2f}"
+    assert accuracy[2].strong
+    assert [cell.text for cell in r] == ["1.00", "1.00", "0.00"]
+    assert f"would have claimed balanced accuracy {accuracy[1].text}" in text.paragraphs[0]
+    assert "It promises more than new" in text.paragraphs[0]
+    assert "It promises no more" in text.paragraphs[1]
+    alone = replace(evaluation, controls=evaluation.main_controls)
+    assert not list(other_split(alone))

@@ -9,6 +9,7 @@ import numpy as np
 
 from unstained.evaluation.baselines.experiments import Hidden, Outcome
 from unstained.evaluation.baselines.grid import Grid
+from unstained.report.baselines.other_split import other_split_table
 from unstained.report.numbers import decimal, listed, p_value
 from unstained.report.page import Cell, Section, Table, Text
 from unstained.report.prose import Prose
@@ -35,8 +36,10 @@ def experiment_section(
     if not found:
         return None
     caption = PROSE("experiment_caption", metric=words[0].upper() + words[1:])
+    other = other_split_table(grid, found)
     blocks = (
         Table(caption, COLUMNS, tuple(_row(outcome) for outcome in found)),
+        *((other,) if other else ()),
         Text(tuple(sentence for outcome in found for sentence in _said(grid, outcome, hidden))),
     )
     lead = PROSE("experiment_lead")

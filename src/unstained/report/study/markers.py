@@ -15,6 +15,7 @@ from unstained.report.page import Block, Cell, Plots, Section, Table, Text, svg_
 from unstained.report.prose import Prose
 from unstained.report.study.bands import held_table
 from unstained.report.study.chapters import WIDE_PANEL, controls_best_first
+from unstained.report.study.other_split import other_split
 from unstained.report.study.values import (
     beyond_class,
     class_mean_table,
@@ -108,3 +109,4 @@ def _best(evaluation: Evaluation) -> Iterator[Block]:
         yield class_mean_table(best, PROSE("class_mean_caption", name=name))
         groups = evaluation.resampled["test"].groups
         yield Text(tuple(beyond_class(best, groups, evaluation.group_word)))
+    yield from other_split(evaluation)
