@@ -1,0 +1,1 @@
+"""A cell's prediction in words: a template, or a language model's text where it is grounded."""
