@@ -9,9 +9,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -46,10 +47,12 @@ class Running:
     process: subprocess.Popen[bytes]
 
 
-def start_server(artifact: Path, log: Path) -> Running:
-    """A server that says that it is ready."""
+def start_server(
+    artifact: Path, log: Path, told: Mapping[str, str] = MappingProxyType({})
+) -> Running:
+    """A server that says that it is ready, with what it is told by the environment."""
     port, grpc_port = free_ports(2)
-    environment = {**os.environ, "UNSTAINED_ARTIFACT_DIGEST": artifact_digest(artifact)}
+    environment = {**os.environ, "UNSTAINED_ARTIFACT_DIGEST": artifact_digest(artifact), **told}
     command = [sys.executable, "-c", SERVE, str(artifact), str(port), str(grpc_port)]
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)

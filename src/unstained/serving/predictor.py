@@ -32,6 +32,7 @@ from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import read_json
 from unstained.serving.threads import thread_count
 from unstained.statistics.conformal import prediction_sets
+from unstained.summaries.facts import Facts, facts_of
 
 DIGEST_VARIABLE: Final = "UNSTAINED_ARTIFACT_DIGEST"
 SET_NAME: Final = "conformal_set"
@@ -104,6 +105,7 @@ class Predictor:
         graph = tuple(_tensor(output) for output in card["outputs"])
         self._sets = _sets(graph, calibrations)
         self.outputs = (*graph, *(made.tensor for made in self._sets.values()))
+        self._errors = _mean_absolute_errors(card["metrics"])
 
     def predict(
         self, images: Sequence[np.ndarray], wanted: Collection[str] | None = None
@@ -139,6 +141,22 @@ class Predictor:
             made = self._sets[name]
             found[name] = prediction_sets(found[made.source].astype(np.float64), made.thresholds)
         return {name: found[name] for name in names}
+
+    def facts(self, found: Mapping[str, np.ndarray], row: int) -> Facts:
+        """What was predicted of one cell, for a summary.
+
+        Args:
+            found: answer of `predict` with all outputs.
+            row: the cell.
+        """
+        simulated = bool(self.lineage["simulated"])
+        return facts_of(self.outputs, found, row, errors=self._errors, simulated=simulated)
+
+
+def _mean_absolute_errors(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Value -> mean absolute error on test cells, where the card tells one."""
+    of_tasks = metrics.get("task", {})
+    return {name: found["mae"] for name, found in of_tasks.items() if found.get("mae") is not None}
 
 
 def _sets(

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
 from kserve.errors import InferenceError, InvalidInput
+from kserve.model_server import app
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.utils.numpy_codec import from_np_dtype
@@ -25,6 +26,9 @@ from kserve.utils.numpy_codec import from_np_dtype
 from unstained.errors import UnstainedError
 from unstained.serving.pixels import read_pixels
 from unstained.serving.predictor import Predictor, Tensor, expected_digest
+from unstained.serving.summaries import add_summaries, endpoint_or_none
+from unstained.summaries.facts import Facts
+from unstained.summaries.telling import Narrator
 
 HTTP_PORT: Final = 8080
 GRPC_PORT: Final = 8081
@@ -63,10 +67,12 @@ def serve(directory: Path, port: int = HTTP_PORT, grpc_port: int = GRPC_PORT) ->
         ) from None
     for number in (port, grpc_port):
         _require_free(number)
+    model = ServedModel(predictor)
     server = ModelServer(http_port=port, grpc_port=grpc_port, enable_latency_logging=False)
     server.dataplane = StrictDataPlane(server.registered_models)
     server.model_repository_extension = FixedRepository(server.registered_models)
-    server.start([ServedModel(predictor)])
+    add_summaries(app, server.dataplane, model, Narrator(endpoint_or_none()))
+    server.start([model])
 
 
 class ServedModel(Model):  # type: ignore[misc]
@@ -112,14 +118,47 @@ class ServedModel(Model):  # type: ignore[misc]
         """
         pixels = read_pixels(payload.inputs, self.predictor.input)
         wanted = self._wanted(payload)
+        return self._response(payload, await self._judge(pixels, wanted), wanted)
+
+    async def judge_cells(
+        self, payload: InferRequest, most: int
+    ) -> tuple[InferResponse, list[Facts]]:
+        """Answer a request as `predict` does, and tell what summaries of its cells rest on.
+
+        Args:
+            payload: the request.
+            most: cells that it may hold.
+
+        Raises:
+            InvalidInput: see `predict`, and more cells.
+        """
+        pixels = read_pixels(payload.inputs, self.predictor.input)
+        wanted = self._wanted(payload)
+        if len(pixels) > most:
+            raise InvalidInput(f"{len(pixels)} cells were sent; at most {most} are summarised")
+        found = await self._judge(pixels, None)
+        facts = [self.predictor.facts(found, row) for row in range(len(pixels))]
+        return self._response(payload, found, wanted, as_json=True), facts
+
+    async def _judge(self, pixels: np.ndarray, wanted: list[str] | None) -> dict[str, np.ndarray]:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
+        return await loop.run_in_executor(
             self._worker, self.predictor.predict_batch, pixels, wanted
         )
+
+    def _response(
+        self,
+        payload: InferRequest,
+        found: dict[str, np.ndarray],
+        wanted: list[str] | None,
+        *,
+        as_json: bool = False,
+    ) -> InferResponse:
+        """The outputs that were asked for; as JSON whatever was asked, where `as_json` is set."""
         outputs = [
             _output(tensor, found[tensor.name])
             for tensor in self.predictor.outputs
-            if tensor.name in found
+            if tensor.name in found and (wanted is None or tensor.name in wanted)
         ]
         return InferResponse(
             response_id=payload.id or str(uuid.uuid4()),
@@ -127,8 +166,8 @@ class ServedModel(Model):  # type: ignore[misc]
             infer_outputs=outputs,
             parameters={"artifact_digest": self.predictor.digest, **self.predictor.lineage},
             # gRPC sends arrays as bytes anyway; asked to, kserve tests the array's truth and fails.
-            use_binary_outputs=payload.use_binary_outputs and not payload.from_grpc,
-            requested_outputs=payload.request_outputs,
+            use_binary_outputs=payload.use_binary_outputs and not (payload.from_grpc or as_json),
+            requested_outputs=None if as_json else payload.request_outputs,
         )
 
     def _wanted(self, payload: InferRequest) -> list[str] | None:
