@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from unstained.config.project import load_params
-from unstained.errors import RegistryError
+from unstained.errors import RegistryError, StageInputError
 from unstained.files import read_json, write_text
 
 if TYPE_CHECKING:
     from unstained.config.compare import CompareStageParams
+    from unstained.data.store.cell_store import CellStore
     from unstained.registry.ledger import Entry
     from unstained.registry.registry import Registry
     from unstained.registry.settling import Settled
     from unstained.registry.standings import Leaderboard
+    from unstained.summaries.telling import Summary
 
 
 def compare_study(root: Path, study: str, registry: Registry | None = None) -> Leaderboard:
@@ -154,6 +157,66 @@ def beside_the_ledger(root: Path, artifact: Path) -> str:
         f"the artifact at {artifact} is not the champion: by {ledger.path} that is "
         f"v{champions[-1].version} with artifact {champions[-1].digests['artifact'][:12]}"
     )
+
+
+def explain_cell(
+    root: Path, study: str, cell: str, *, log: bool = False, registry: Registry | None = None
+) -> Summary:
+    """What the champion predicts of one cell, in words.
+
+    The language model of the environment writes them where there is one and it keeps to the
+    prediction, else a template.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        cell: its id, as in the store's cells.parquet.
+        log: whether prompt and text are logged to MLflow.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError: there is no such study.
+        RegistryError: there is no champion, or the registry does not hold it.
+        StageInputError: there is no such cell.
+        UnstainedError: the environment tells a language model that cannot be asked.
+    """
+    import asyncio
+
+    from unstained.data.store.cell_store import CellStore
+    from unstained.registry.summaries import log_summary
+    from unstained.serving.predictor import Predictor
+    from unstained.summaries.endpoint import endpoint_of
+    from unstained.summaries.telling import tell
+
+    endpoint, registry = endpoint_of(), registry or _registry(root)
+    champion = settled_study(root, study, registry).require_champion()
+    if champion is None:
+        raise RegistryError(
+            f"{study} has no champion whose prediction could be told",
+            "`dvc repro` compares the study's models and promotes one",
+        )
+    store = CellStore.open(root / "runs" / study / "ingest" / "store")
+    image = store.images([_row(store, cell)])
+    with tempfile.TemporaryDirectory() as temporary:
+        artifact = registry.download(champion, Path(temporary) / "artifact")
+        predictor = Predictor(artifact, champion.digest)
+    facts = predictor.facts(predictor.predict(image), 0)
+    summary = asyncio.run(tell(facts, endpoint))
+    if log:
+        log_summary(registry, champion, study, cell, summary)
+    return summary
+
+
+def _row(store: CellStore, cell: str) -> int:
+    """Row of a cell in a store."""
+    ids = store.columns("cell_id")["cell_id"]
+    rows = ids.index[ids == cell]
+    if len(rows) == 0:
+        raise StageInputError(
+            f"{store.path} holds no cell {cell!r}",
+            f"name one by its cell_id in {store.path / 'cells.parquet'}, such as {ids[0]!r}",
+        )
+    return int(rows[0])
 
 
 def rollback_study(root: Path, study: str, reason: str, registry: Registry | None = None) -> str:

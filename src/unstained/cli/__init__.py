@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from unstained.cli.explain_cell import explain_cell
 from unstained.cli.grid import grid
 from unstained.cli.init import init
 from unstained.cli.params import params as show_params
@@ -33,6 +34,7 @@ app = typer.Typer(
 INTERRUPTED = 128 + signal.SIGINT
 
 app.add_typer(pipeline_app)
+app.command()(explain_cell)
 app.command()(grid)
 app.command()(init)
 app.command("params")(show_params)

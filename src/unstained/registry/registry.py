@@ -102,7 +102,7 @@ class Registry:
                 return known, False
         client = self.client
         with explained(self.uri), global_uri(self.uri):
-            experiment = self._experiment(given.experiment)
+            experiment = self.experiment(given.experiment)
             runs.remove_unfinished(client, experiment, digest)
             run = client.create_run(
                 experiment,
@@ -272,9 +272,14 @@ class Registry:
             search: digest of what defines the search, e.g. the stage's fingerprint.
         """
         with explained(self.uri):
-            log_search(self.client, self._experiment(TRIALS), study, model, search, trials)
+            log_search(self.client, self.experiment(TRIALS), study, model, search, trials)
 
-    def _experiment(self, name: str) -> str:
+    def experiment(self, name: str, tags: Mapping[str, str] = KIND) -> str:
+        """Id of an experiment, made with `tags` where it is not there.
+
+        Raises:
+            RegistryError: it was deleted.
+        """
         client = self.client
         found = client.get_experiment_by_name(name)
         if found is None:
@@ -282,7 +287,7 @@ class Registry:
             if self.uri.startswith(DATABASES):
                 place = (self.root / "mlartifacts" / name).as_uri()
             unless_it_exists(
-                lambda: client.create_experiment(name, artifact_location=place, tags=KIND)
+                lambda: client.create_experiment(name, artifact_location=place, tags=dict(tags))
             )
             found = client.get_experiment_by_name(name)
         if found is None or found.lifecycle_stage != "active":
