@@ -28,16 +28,16 @@ BASELINES = {
     "xception": {},
     "attention_cnn": {},
 }
+ALWAYS = {"resgdnet", "densenet121", "mobilenet_v2"}
+"""What the others are of is exported elsewhere: the residual networks' blocks and attention in
+test_onnx_export.py, the vision transformer's in test_phase_export.py, separable convolutions here
+in MobileNetV2; they take their turn in `make test-all`."""
 WITHOUT_MAP = {"vgg16", "vit_b_16"}
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        # its blocks are in the hybrid network of test_phase_export.py
-        pytest.param(name, marks=pytest.mark.minutes if name == "vit_b_16" else ())
-        for name in BASELINES
-    ],
+    [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.minutes) for name in BASELINES],
 )
 def test_the_exported_file_decides_as_the_network_does(name: str, tmp_path: Path) -> None:
     trained = trained_model(parse(TINY[name], **BASELINES[name]), targets=2)

@@ -14,6 +14,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
+@pytest.mark.minutes
 def test_every_row_is_there_and_its_rates_are_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bench_gpu.Rates] = []
 

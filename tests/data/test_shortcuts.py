@@ -65,7 +65,10 @@ def test_planted_confound_is_found(seed: int) -> None:
     assert grouped.p_value <= 0.05
 
 
-@pytest.mark.parametrize(("groups", "classes"), [(12, 3), (4, 3), (6, 2)])
+@pytest.mark.parametrize(
+    ("groups", "classes"),
+    [pytest.param(12, 3, marks=pytest.mark.minutes), (4, 3), (6, 2)],
+)
 def test_false_alarms_stay_below_the_stated_rate(groups: int, classes: int) -> None:
     size = {"groups": groups, "classes": classes, "cells": 10}
     results = [background(seed, 0.0, **size)[0] for seed in range(40)]

@@ -132,6 +132,7 @@ def test_many_cells_by_parts_give_the_bits_of_all_at_once():
     assert torch.equal(Features()(images), Features().at_once(images))
 
 
+@pytest.mark.minutes
 @pytest.mark.realdata
 def test_real_cell_cycle_phases_and_dna_content_are_predicted(jurkat):
     """On the last 30 % of tiles, extra trees on common features reach 0.732 and 0.889."""

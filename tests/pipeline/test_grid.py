@@ -294,7 +294,8 @@ def test_stopped_and_killed_it_leaves_nobody_and_goes_on(
 def started(root: Path) -> subprocess.Popen[str]:
     """The command in a process of its own, with a Ray of its own."""
     env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    return subprocess.Popen([UNSTAINED, "grid"], cwd=root, env=env, text=True, stdout=-1)
+    words = [UNSTAINED, "grid", "--concurrent", "1"]
+    return subprocess.Popen(words, cwd=root, env=env, text=True, stdout=-1)
 
 
 def wait_for_an_epoch(root: Path, process: subprocess.Popen[str]) -> None:
