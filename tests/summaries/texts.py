@@ -5,7 +5,7 @@
 | truthful.txt | true, in other words than the template's, written while the check was made |
 | held_out.txt | true, written afterwards; the check was not changed for them |
 | attacks.txt | false, or advice; after the cell's name why they are refused |
-| allowed_words.txt | false, of allowed words, names and numbers alone; 29 passed when first tried |
+| allowed_words.txt | false, of allowed words, names and numbers alone; 50 passed when first tried |
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from unstained.summaries.vocabulary import (
     SAYS_NOTHING,
     SAYS_OUTSIDE,
     SAYS_UNDECIDED,
+    SETTLING,
     SUBJECTS,
     SUPERLATIVES,
     TO_CLASS,
@@ -117,6 +118,9 @@ def require_agreement(
     names = {token.text for token in tokens if token.kind == "name"}
     said.named |= names
     named = tuple(f for f in said.facts.classes if names & {*f.classes, f.task})
+    asked = {f.task for f in named if f.task in names}
+    if asked and any(f.task not in asked and names & {*f.classes} for f in named):
+        raise RefusedError("class", f"a class of another task than {min(asked)}")
     said.about = named or said.about or said.facts.classes[:1]
     for fact in said.about:
         clause = Clause(tokens, phrases, numbered, fact)
@@ -183,6 +187,10 @@ def _require_classes(clause: Clause) -> None:
     _require_superlative(clause)
     _require_answers(clause)
     _require_no_bare_claim(clause)
+    if not (fact.decided or listing or _superlative(clause)) and (
+        clause.words(SETTLING) or any(token.word == "it" for token in clause.tokens[1:])
+    ):
+        raise RefusedError("certainty", f"{min(named)} is given as the answer")
     allowed = set(clause.numbered)
     if _superlative(clause) or fact.decided:
         allowed.add(str(fact.top))
@@ -293,9 +301,14 @@ def _require_no_bare_claim(clause: Clause) -> None:
     """'The cell is a monocyte' says what is, not what was predicted; 'predicts that it is' does."""
     words = [token.word for token in clause.tokens]
     for at, name in clause.classes.items():
-        before = [word for word in words[:at] if word not in ("a", "an", "the", "this")]
-        said = len(before) > 1 and before[-2] in SUBJECTS and before[-1] in COPULAS
+        before = [word for word in words[:at] if word not in ARTICLES]
+        while before[-1:] and before[-1] in ("as", "of", "predicted", "so", "this"):
+            before.pop()
+        direct = words[at - 1] != "predicted" or words[at - 2 : at - 1] == ["the"]
+        said = len(before) > 1 and before[-2] in SUBJECTS and before[-1] in COPULAS and direct
+        said = said and words[at - 2 : at] != ["predicted", "as"]
         said = said or (len(before) > 1 and before[-2] == "cell" and before[-1] in APPOSED)
-        reported = before[-3:-2] == ["that"] and not REPORTING.isdisjoint(before[:-3])
+        said = said or words[at + 1 : at + 4] in (["is", "the", "cell"], ["is", "this", "cell"])
+        reported = "that" in before[-4:-2] and not REPORTING.isdisjoint(before[:-3])
         if said and not reported:
             raise RefusedError("certainty", f"the cell is said to be {name}, not predicted to be")

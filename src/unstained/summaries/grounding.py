@@ -20,9 +20,14 @@ from unstained.summaries.vocabulary import (
     ADVICE,
     ARTICLES,
     ATTRIBUTION,
+    BECAUSE,
     CELL_KINDS,
+    COPULAS,
+    ERROR,
     FINITE,
+    GIVING,
     HOLDING,
+    LEVELS,
     NEGATION,
     OUTCOME,
     OVERCLAIM,
@@ -32,6 +37,7 @@ from unstained.summaries.vocabulary import (
     SAYS_MISSING,
     SAYS_PREDICTED,
     SAYS_SIMULATED,
+    SAYS_TESTED,
     VERBS,
 )
 
@@ -59,6 +65,7 @@ def require_grounded(text: str, facts: Facts) -> None:
         _require_attribution(sentence, facts)
         told = numbered(sentence, facts)
         _require_values(sentence, phrases, told, facts)
+        _require_no_reason(sentence, facts)
         require_agreement(sentence, phrases, told, said)
     require_outcome(said)
 
@@ -78,6 +85,8 @@ def _phrases(sentence: Sequence[Token]) -> dict[str, set[int]]:
 def _require_words(sentence: Sequence[Token], phrases: dict[str, set[int]], facts: Facts) -> None:
     if not SAYS_SIMULATED.isdisjoint(phrases) and not facts.simulated:
         raise RefusedError("claim", "the model did not learn from simulated cells")
+    if not SAYS_TESTED.isdisjoint(phrases) and ERROR.isdisjoint(t.word for t in sentence):
+        raise RefusedError("claim", "test cells have an error, and nothing else was told of them")
     covered = set().union(*phrases.values())
     for at, token in enumerate(sentence):
         if token.kind != "word" or at in covered:
@@ -93,6 +102,8 @@ def _require_grammar(sentence: Sequence[Token]) -> None:
     read = [token.word for token in sentence]
     if VERBS.isdisjoint(read) and ":" not in read:
         raise RefusedError("language", f"no verb in '{' '.join(t.text for t in sentence)[:60]}'")
+    if read[-1] in COPULAS:
+        raise RefusedError("language", f"the sentence ends in {read[-1]!r}")
     for this, following in itertools.pairwise([*read, "."]):
         broken = this in ARTICLES and (
             following in ARTICLES | PREPOSITIONS | FINITE | ENDS or following in (",", ")", ":")
@@ -152,3 +163,19 @@ def _require_values(
             raise RefusedError("claim", f"{name} is named without its value")
     if missing and not any(by_name[name].value is None for name in bare & by_name.keys()):
         raise RefusedError("claim", "a value that was predicted is said to be missing")
+
+
+def _require_no_reason(sentence: Sequence[Token], facts: Facts) -> None:
+    """No sentence ties a class to a value: neither was predicted from the other."""
+    classes = {name for fact in facts.classes for name in fact.classes}
+    values = {name for fact in facts.values for name in fact.spellings}
+    places = [at for at, token in enumerate(sentence) if token.kind == "name"]
+    first = min((at for at in places if sentence[at].text in values), default=None)
+    last = max((at for at in places if sentence[at].text in classes), default=None)
+    if first is None or last is None:
+        return
+    tied = BECAUSE & {token.word for token in sentence}
+    tied |= GIVING & {token.word for token in sentence[first:last]}
+    of = [token.word for token in sentence[max(last - 2, 0) : last]]
+    if tied or (of and of[0] in LEVELS):
+        raise RefusedError("claim", f"{sentence[last].text} is tied to {sentence[first].text}")

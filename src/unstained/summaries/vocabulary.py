@@ -22,13 +22,13 @@ PLAIN: Final = words(
     them they model's network's cell's based according compared versus
     classifies classified classify
     of for at in on to with by from as between among within
-    and or but while whereas also together then so here plus both either
+    and or but while whereas also together so plus both either
     is are be being was were has have having does do
     model network prediction predictions predict predicts predicted predicting
     estimate estimates estimated estimating estimation
     give gives gave given giving assign assigns assigned say says said put puts report
     reports reported
-    read reads get gets receive receives come comes followed
+    get gets receive receives
     class classes cell label category categories candidate candidates
     probability probabilities chance calibrated calibration
     set sets conformal coverage cover covers hold holds contain contains include includes including
@@ -36,7 +36,7 @@ PLAIN: Final = words(
     marker markers value values level levels signal signals channel channels intensity
     share shares proportion proportions fraction
     pooled combined joint
-    error errors mean absolute average
+    error errors
     approximately about around roughly near
     image images label-free unstained
     task answer summary result results
@@ -104,6 +104,7 @@ SAYS_ALONE: Final = frozenset(
 )
 SAYS_SIMULATED: Final = frozenset({"learned from simulated cells", "trained on simulated cells"})
 SAYS_TESTED: Final = frozenset({"on test cells", "on the test cells"})
+SAYS_ERROR: Final = frozenset({"mean absolute error", "mean absolute errors", "average error"})
 SAYS_POOLED: Final = frozenset(
     f"{verb} {done}"
     for verb in ("cannot be", "are not", "is not")
@@ -120,6 +121,7 @@ PHRASES: Final = (
     | SAYS_ALONE
     | SAYS_SIMULATED
     | SAYS_TESTED
+    | SAYS_ERROR
     | SAYS_POOLED
     | SAYS_PREDICTED
     | SAYS_MISSING
@@ -135,7 +137,7 @@ NEGATION: Final = frozenset({"not", "no", "cannot"})
 OUTCOME: Final = words(
     """
     decide decided decision settle tell out left other part could open leaves learned trained
-    simulated cells test did separated split measured most highest
+    simulated cells test did separated split measured most highest mean absolute average
     """
 )
 """Words of those phrases that stand nowhere else."""
@@ -240,7 +242,7 @@ TO_CLASS: Final = words(
     """
 )
 """What may stand between 'most probable' and its class."""
-SUBJECTS: Final = words("cell it this which that these them they")
+SUBJECTS: Final = words("cell it this which that these them they image")
 COPULAS: Final = words("is was are were being be been remains stays")
 REPORTING: Final = words("predicts predicted estimates estimated probability chance")
 """A bare claim, 'the cell is a ...', and the words before 'that' that make a prediction of it."""
@@ -271,3 +273,9 @@ ARTICLES: Final = words("a an the its")
 PREPOSITIONS: Final = words("of for at on to with by from as between among within")
 FINITE: Final = frozenset(["is", "are", "was", "were", "has", "have", "does", "do"])
 """What makes words a sentence: a verb, and no article before one of these, say."""
+
+BECAUSE: Final = words("as from so compared versus based which")
+"""Words that would tie a class to a value in one sentence: no reason for a class was predicted."""
+LEVELS: Final = words("value values level levels signal signals")
+SETTLING: Final = words("as being so")
+"""Words that would settle a class which is told with its number alone, where nothing is decided."""
