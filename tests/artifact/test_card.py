@@ -15,12 +15,20 @@ import pytest
 from tests.exported import BOOSTING, trained_model
 from tests.learning.cases import STUDY
 from tests.synthetic import blobs
-from unstained.artifact.card import Calibration, CardFacts, Origin, make_card, read_calibrations
+from unstained.artifact.card import (
+    Calibration,
+    CardFacts,
+    Origin,
+    calibration_content,
+    make_card,
+    read_calibrations,
+)
+from unstained.artifact.intervals import Interval, read_intervals
 from unstained.artifact.onnx_export import Exported
 from unstained.artifact.parity import Parity
 from unstained.artifact.quantise import Int8Verdict
 from unstained.errors import StageInputError
-from unstained.files import file_sha256, write_json
+from unstained.files import file_sha256, read_json, write_json
 
 CALIBRATION = Calibration(1.5, (0.5, 0.6, 0.7), 0.1)
 
@@ -31,6 +39,7 @@ def facts(int8: Int8Verdict) -> CardFacts:
         spec=trained_model(BOOSTING, targets=0, digest="cells").spec,
         dtype=np.dtype("uint8"),
         calibrations={"blob": CALIBRATION},
+        intervals={},
         origin=Origin(
             study="cells",
             model="trees",
@@ -127,3 +136,20 @@ def test_calibration_that_is_none_is_refused(tmp_path: Path, content: str) -> No
         read_calibrations(tmp_path / "c.json", blobs())
     with pytest.raises(StageInputError, match="missing"):
         read_calibrations(tmp_path / "absent.json", blobs())
+
+
+def test_intervals_of_values_are_written_and_read_all_or_none(tmp_path: Path) -> None:
+    interval = Interval((0.1, 0.9), (0.2, 1.1), 0.3, 0.1)
+    content = calibration_content({"blob": CALIBRATION}, {"CD16": interval})
+    write_json(tmp_path / "c.json", content)
+    content = read_json(tmp_path / "c.json")
+    assert read_intervals(content, ["CD16"]) == {"CD16": interval}
+    assert read_intervals(content, ["CD16", "CD45"]) == {}
+    content["CD45"] = {**content["CD16"], "margin": None}
+    assert read_intervals(content, ["CD16", "CD45"]) == {}
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    (tmp_path / "golden.safetensors").write_bytes(b"x")
+    given = replace(facts(Int8Verdict(False, "not asked for")), intervals={"CD16": interval})
+    card = make_card(tmp_path, given)
+    assert card["calibration"]["tasks"]["CD16"]["high"] == [0.2, 1.1]
+    assert any("Intervals of values" in limit for limit in card["limits"])

@@ -16,7 +16,7 @@ from unstained.artifact.padding import pad_batch
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import read_json, write_json
 from unstained.serving.predictor import CHUNK, DIGEST_VARIABLE, Predictor, expected_digest
-from unstained.statistics.conformal import prediction_sets
+from unstained.statistics.conformal import prediction_sets, value_bounds
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,30 @@ def test_outputs_are_those_of_the_graph(predictor: Predictor, artifact: Path) ->
     sets = prediction_sets(found["probabilities"].astype(np.float64), thresholds)
     assert np.array_equal(found["conformal_set"], sets)
     assert len({tuple(row) for row in sets.tolist()}) > 1
+
+
+def test_intervals_of_values_are_those_of_the_calibration(copied: Path) -> None:
+    calibration = read_json(copied / "calibration.json")
+    band = {"low": [-0.5, 0.9], "high": [0.5, 1.2], "margin": 0.25, "alpha": 0.1}
+    write_json(copied / "calibration.json", calibration | {"DNA": band})
+    seal_artifact(copied)
+    predictor = Predictor(copied)
+    found = predictor.predict(raw_cells(5), ["targets", "targets_low", "targets_high"])
+    said = found["targets"][:, 0].astype(np.float64)
+    low, high = value_bounds(said, (-0.5, 0.9), (0.5, 1.2), 0.25)
+    np.testing.assert_allclose(found["targets_low"][:, 0], low, rtol=1e-6)
+    np.testing.assert_allclose(found["targets_high"][:, 0], high, rtol=1e-6)
+    assert list(predictor.predict(raw_cells(2), ["targets_high"])) == ["targets_high"]
+    notes = {tensor.name: tensor for tensor in predictor.outputs}["targets_low"].notes
+    assert (notes["targets"][0]["name"], notes["alpha"]) == ("DNA", [0.1])
+
+
+def test_without_a_margin_no_interval_is_offered(copied: Path) -> None:
+    calibration = read_json(copied / "calibration.json")
+    band = {"low": [0.0, 1.0], "high": [0.0, 1.0], "margin": None, "alpha": 0.1}
+    write_json(copied / "calibration.json", calibration | {"DNA": band})
+    seal_artifact(copied)
+    assert "targets_low" not in {tensor.name for tensor in Predictor(copied).outputs}
 
 
 def test_only_what_is_wanted_comes_back(predictor: Predictor) -> None:

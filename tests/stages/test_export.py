@@ -35,6 +35,7 @@ FILES = {
     "calibration": "calibration.json",
 }
 METRICS = {"macro_f1": {"value": 0.5}, "accuracy": 0.6}
+BAND = {"low": [0.1, 0.8], "high": [0.3, 1.2], "margin": 0.2, "alpha": 0.1, "fitted": 22}
 CALIBRATION = {"temperature": 1.7, "thresholds": [0.6, 0.7, 0.8], "alpha": 0.1, "n_val": 45}
 PARAMS = ExportSections(
     common=CommonParams(seed=3),
@@ -55,7 +56,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     save_trained(folder / "model", trained_model(network_params(MODEL), digest=store.digest))
     write_json(folder / "best.json", {"train.learning_rate": 0.004, "model.dropout": 0.0})
     write_json(folder / "metrics.json", METRICS)
-    write_json(folder / "calibration.json", {"blob": CALIBRATION})
+    write_json(folder / "calibration.json", {"blob": CALIBRATION, "DNA": BAND})
     return {name: folder / file for name, file in FILES.items()}
 
 
@@ -142,7 +143,7 @@ def test_card_describes_the_graph_that_travels_with_it(done: Done) -> None:
 def test_calibration_and_golden_batch_travel_along(done: Done) -> None:
     content = read_json(done.artifact / "calibration.json")
     kept = {name: CALIBRATION[name] for name in ("temperature", "thresholds", "alpha")}
-    assert content == {"blob": kept}
+    assert content == {"blob": kept, "DNA": {k: v for k, v in BAND.items() if k != "fitted"}}
     session = open_session(done.artifact / "model.onnx")
     tolerance = done.card["golden"]["tolerance"]
     assert check_golden(done.artifact, session, tolerance) <= tolerance

@@ -21,6 +21,7 @@ from unstained.artifact.artifact import (
     MODEL_FILE,
 )
 from unstained.artifact.inference import INPUT_NAME
+from unstained.artifact.intervals import Interval
 from unstained.artifact.onnx_export import Exported
 from unstained.artifact.padding import padding_rule
 from unstained.artifact.parity import BATCHES, Parity
@@ -57,6 +58,11 @@ LIMITS_OF_RULES: Final = (
 LIMITS_OF_NUMBERS: Final = (
     "Values and shares are single best guesses, without an interval: their errors on test cells "
     "are under `metrics`.",
+)
+
+LIMITS_OF_INTERVALS: Final = (
+    "Intervals of values hold them as often as promised for cells like the validation cells; what "
+    "they reach on test and external cells is under `metrics`.",
 )
 
 
@@ -111,9 +117,12 @@ def read_calibrations(path: Path, tasks: Tasks) -> dict[str, Calibration]:
     return found
 
 
-def calibration_content(calibrations: Calibrations) -> dict[str, Any]:
+def calibration_content(
+    calibrations: Calibrations, intervals: Mapping[str, Interval]
+) -> dict[str, Any]:
     """Content of the artifact's calibration.json."""
-    return {name: calibration.as_json() for name, calibration in calibrations.items()}
+    classes = {name: calibration.as_json() for name, calibration in calibrations.items()}
+    return classes | {name: interval.as_json() for name, interval in intervals.items()}
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,8 @@ class CardFacts:
         data: the study.
         spec: the trained model's description.
         dtype: of the pixels.
-        calibrations: from evaluation.
+        calibrations: from evaluation, by classes task.
+        intervals: from evaluation, by value; empty where nothing can be promised.
         origin: lineage.
         exported: how the file was made.
         parity: the comparison with torch that it passed.
@@ -167,6 +177,7 @@ class CardFacts:
     spec: ModelSpec
     dtype: np.dtype[Any]
     calibrations: Calibrations
+    intervals: Mapping[str, Interval]
     origin: Origin
     exported: Exported
     parity: Parity
@@ -190,10 +201,13 @@ def make_card(folder: Path, facts: CardFacts) -> dict[str, Any]:
         "title": facts.data.title,
         "question": facts.data.question,
         "intended_use": INTENDED_USE,
-        "limits": _limits(spec.asked),
+        "limits": _limits(spec.asked, intervals=bool(facts.intervals)),
         "inputs": [_pixels(facts)],
         "outputs": _outputs(facts),
-        "calibration": {"tasks": calibration_content(facts.calibrations), "file": CALIBRATION_FILE},
+        "calibration": {
+            "tasks": calibration_content(facts.calibrations, facts.intervals),
+            "file": CALIBRATION_FILE,
+        },
         "tasks": [_task(task) for task in spec.asked.all],
         "golden": _golden(folder, facts),
         "parity": {
@@ -234,15 +248,16 @@ def _pixels(facts: CardFacts) -> dict[str, Any]:
     return content if numbers is None else content | {"float_range": list(numbers)}
 
 
-def _limits(tasks: Tasks) -> list[str]:
+def _limits(tasks: Tasks, *, intervals: bool) -> list[str]:
     """What nobody should expect of answers to these tasks."""
-    numbers = bool(tasks.values or tasks.proportions)
+    numbers = bool(tasks.proportions or (tasks.values and not intervals))
     by_rules = any(task.params.rules for task in tasks.classes)
     return [
         *LIMITS,
         *(LIMITS_OF_CLASSES if tasks.classes else ()),
         *(LIMITS_OF_RULES if by_rules else ()),
         *(LIMITS_OF_NUMBERS if numbers else ()),
+        *(LIMITS_OF_INTERVALS if intervals else ()),
     ]
 
 

@@ -21,6 +21,7 @@ from unstained.artifact.card import (
 )
 from unstained.artifact.golden import write_golden
 from unstained.artifact.inference import open_session
+from unstained.artifact.intervals import Interval
 from unstained.artifact.latency import latencies
 from unstained.artifact.onnx_export import Exported
 from unstained.artifact.parity import Parity
@@ -67,6 +68,7 @@ class Material:
     Attributes:
         trained: the model, on the CPU.
         calibrations: from evaluation, by classes task.
+        intervals: the same of values, see `intervals.read_intervals`.
         origin: lineage.
         metrics: of the model, for the card.
         data: the study.
@@ -77,6 +79,7 @@ class Material:
 
     trained: TrainedModel
     calibrations: Calibrations
+    intervals: Mapping[str, Interval]
     origin: Origin
     metrics: Mapping[str, Any]
     data: StudyData
@@ -147,7 +150,7 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
         channels=given.trained.spec.axes.planes,
         params=params,
     )
-    write_json(folder / CALIBRATION_FILE, calibration_content(given.calibrations))
+    write_json(folder / CALIBRATION_FILE, calibration_content(given.calibrations, given.intervals))
     chosen = slice(0, None, max(1, -(-len(given.test.images) // GOLDEN_CELLS)))
     session = open_session(folder / MODEL_FILE)
     golden = write_golden(folder, session, given.test.images[chosen], given.trained.spec.white)
@@ -157,6 +160,7 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
         spec=given.trained.spec,
         dtype=given.dtype,
         calibrations=given.calibrations,
+        intervals=given.intervals,
         origin=given.origin,
         exported=exported,
         parity=parity,

@@ -2,15 +2,16 @@
 
 Knows nothing of HTTP. What comes out are the graph's own outputs and, beside the probabilities, the
 conformal set: the classes that hold the true one with probability 1 - alpha, for cells like the
-validation cells.
+validation cells; beside the values, the ends of the intervals that hold them as often.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,15 +28,18 @@ from unstained.artifact.artifact import (
 )
 from unstained.artifact.golden import check_golden
 from unstained.artifact.inference import INPUT_NAME, open_session
+from unstained.artifact.intervals import read_intervals
 from unstained.artifact.padding import pad_batch
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import read_json
 from unstained.serving.threads import thread_count
-from unstained.statistics.conformal import prediction_sets
+from unstained.statistics.conformal import prediction_sets, value_bounds
 from unstained.summaries.facts import Facts, facts_of
 
 DIGEST_VARIABLE: Final = "UNSTAINED_ARTIFACT_DIGEST"
 SET_NAME: Final = "conformal_set"
+VALUES_NAME: Final = "targets"
+ENDS: Final = ("targets_low", "targets_high")
 CHUNK: Final = 64
 """Cells that run through the graph at once, so that a large request needs no more memory."""
 LINEAGE: Final = ("git_commit", "data_digest", "split_digest", "params_digest", "simulated")
@@ -59,18 +63,18 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class ConformalSet:
-    """An output made of another: conformal sets of probabilities.
+class Made:
+    """An output made of another: conformal sets of probabilities, ends of intervals of values.
 
     Attributes:
         tensor: what a client is told of it.
-        source: output with the probabilities.
-        thresholds: (K,) of the calibration.
+        source: output that it is made of.
+        rule: from that output (B, K) as float64.
     """
 
     tensor: Tensor
     source: str
-    thresholds: np.ndarray
+    rule: Callable[[np.ndarray], np.ndarray]
 
 
 class Predictor:
@@ -103,8 +107,8 @@ class Predictor:
         self.lineage: dict[str, str | bool] = {key: card[key] for key in LINEAGE}
         self.input = _tensor(card["inputs"][0])
         graph = tuple(_tensor(output) for output in card["outputs"])
-        self._sets = _sets(graph, calibrations)
-        self.outputs = (*graph, *(made.tensor for made in self._sets.values()))
+        self._made = {**_sets(graph, calibrations), **_ends(graph, calibrations)}
+        self.outputs = (*graph, *(made.tensor for made in self._made.values()))
         self._errors = _mean_absolute_errors(card["metrics"])
 
     def predict(
@@ -117,8 +121,9 @@ class Predictor:
             wanted: names of outputs; all without it.
 
         Returns:
-            By name, with as many rows as images: what the card says of the graph's outputs, and
-            `conformal_set` (B, K) bool.
+            By name, with as many rows as images: what the card says of the graph's outputs,
+            `conformal_set` (B, K) bool, and `targets_low` and `targets_high` (B, M) float32 where
+            every value has an interval.
 
         Raises:
             ExportError: no image, or images that do not belong together.
@@ -130,16 +135,16 @@ class Predictor:
     ) -> dict[str, np.ndarray]:
         """As `predict`, for (B, C, H, W) raw counts."""
         names = [o.name for o in self.outputs if wanted is None or o.name in wanted]
-        needed = {self._sets[name].source if name in self._sets else name for name in names}
+        needed = {self._made[name].source if name in self._made else name for name in names}
         asked = sorted(needed)
         parts = [
             self._session.run(asked, {INPUT_NAME: pixels[start : start + CHUNK]})
             for start in range(0, len(pixels), CHUNK)
         ]
         found = {name: np.concatenate(arrays) for name, *arrays in zip(asked, *parts, strict=True)}
-        for name in self._sets.keys() & names:
-            made = self._sets[name]
-            found[name] = prediction_sets(found[made.source].astype(np.float64), made.thresholds)
+        for name in self._made.keys() & names:
+            made = self._made[name]
+            found[name] = made.rule(found[made.source].astype(np.float64))
         return {name: found[name] for name in names}
 
     def facts(self, found: Mapping[str, np.ndarray], row: int) -> Facts:
@@ -161,23 +166,50 @@ def _mean_absolute_errors(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def _sets(
     graph: Sequence[Tensor], calibrations: Mapping[str, Mapping[str, Any]]
-) -> dict[str, ConformalSet]:
+) -> dict[str, Made]:
     """Conformal sets of every classes task, by name, in the order of the tasks."""
     found = {}
     for tensor in graph:
         if not tensor.name.startswith("probabilities"):
             continue
-        calibration = calibrations[tensor.notes.get("task", next(iter(calibrations)))]
+        of_classes = (name for name, said in calibrations.items() if "thresholds" in said)
+        calibration = calibrations[tensor.notes.get("task") or next(of_classes)]
         classes = list(tensor.notes["classes"])
         notes = {"classes": classes, "alpha": calibration["alpha"]}
         if "task" in tensor.notes:
             notes["task"] = tensor.notes["task"]
         name = tensor.name.replace("probabilities", SET_NAME, 1)
         made = Tensor(name, "bool", (-1, len(classes)), notes)
-        found[name] = ConformalSet(
-            made, tensor.name, np.array(calibration["thresholds"], np.float64)
-        )
+        thresholds = np.array(calibration["thresholds"], np.float64)
+        found[name] = Made(made, tensor.name, partial(prediction_sets, thresholds=thresholds))
     return found
+
+
+def _ends(
+    graph: Sequence[Tensor], calibrations: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Made]:
+    """Both ends of the intervals of values, where each has one."""
+    source = next((tensor for tensor in graph if tensor.name == VALUES_NAME), None)
+    targets = [] if source is None else list(source.notes["targets"])
+    intervals = read_intervals(calibrations, [target["name"] for target in targets])
+    if source is None or not intervals:
+        return {}
+    notes = {"targets": targets, "alpha": [one.alpha for one in intervals.values()]}
+
+    def end(number: int) -> Callable[[np.ndarray], np.ndarray]:
+        def rule(values: np.ndarray) -> np.ndarray:
+            columns = [
+                value_bounds(column, one.low, one.high, one.margin)[number]
+                for column, one in zip(values.T, intervals.values(), strict=True)
+            ]
+            return np.stack(columns, axis=1).astype(np.float32)
+
+        return rule
+
+    return {
+        name: Made(Tensor(name, "float32", source.shape, notes), source.name, end(number))
+        for number, name in enumerate(ENDS)
+    }
 
 
 def expected_digest(environment: Mapping[str, str] = os.environ) -> str | None:

@@ -61,6 +61,7 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
         StageInputError: the model or its calibration belongs to other cells or classes.
     """
     from unstained.artifact.card import read_calibrations
+    from unstained.artifact.intervals import read_intervals
     from unstained.artifact.parity import CELLS
     from unstained.artifact.sealing import (
         SCORING_CELLS,
@@ -83,6 +84,9 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
     material = Material(
         trained=trained,
         calibrations=read_calibrations(inputs["calibration"], trained.spec.asked),
+        intervals=read_intervals(
+            read_json(inputs["calibration"]), [value.name for value in trained.spec.asked.values]
+        ),
         origin=_find_origin(params, inputs, job, store, trained),
         metrics=read_json(inputs["metrics"]),
         data=params.data,
