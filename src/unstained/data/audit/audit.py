@@ -27,6 +27,7 @@ from unstained.data.audit.findings import (
 from unstained.data.audit.per_channel import one_of_channels
 from unstained.data.audit.probes import read_probes
 from unstained.data.audit.shortcuts import ProbeResult, audit_shortcuts, sample_rows
+from unstained.data.splits.units import joined
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.columns import encode, numbers, read_columns, strings
 
@@ -72,7 +73,7 @@ def audit_store(
 
     External cells and cells without a class are searched for duplicates, and their acquisitions
     compared with the others, but take no part in balance and shortcuts, which only a study with
-    classes has.
+    classes has. Groups that hold copies of each other's cells count as one for the shortcuts.
 
     Args:
         store: the cells.
@@ -88,6 +89,8 @@ def audit_store(
     known = cells["label"].notna().to_numpy() | (not class_names)
     inner = np.flatnonzero(~cells["external"].to_numpy(bool) & known)
     groups = cells["group"].cat.codes.to_numpy()
+    names = cells["group"].cat.categories
+    groups = joined(groups[inner], len(names), duplicates.cluster[inner])[groups]
     sample = sample_rows(strings(ids.take(inner)), groups[inner], params.max_cells, seed)
     rows = inner[sample]
     statistics = read_probes(store, rows)
