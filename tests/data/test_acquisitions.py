@@ -173,6 +173,24 @@ def test_single_cells_are_compared_by_background_alone(ordinary: CellStore, tmp_
     assert found.compared == 0
 
 
+def test_the_stain_of_a_single_cell_is_no_staining(tmp_path: Path) -> None:
+    """One cell without a marker says nothing of its acquisition; four may."""
+    expected: dict[int, set[str]] = {1: set(), 4: {"a07"}}
+    for count, names in expected.items():
+        path = tmp_path / f"s{count}"
+        with StoreWriter(path, study="s", axes=Axes(("Ch1",)), markers=("GFAP",)) as writer:
+            rng = np.random.default_rng(0)
+            for number in range(20):
+                name, stain = f"a{number:02}", 1.0 if number == 7 else 9000.0
+                pixels = rng.integers(600, 640, (count, 1, 1, 16, 16), np.uint16)
+                cells = [
+                    Cell(i, "f.tif", name, image, (stain * rng.uniform(0.9, 1.1),))
+                    for i, image in enumerate(pixels)
+                ]
+                writer.write(Origin(name, "a"), cells)
+        assert set(out(compare(CellStore.open(path)))) == names
+
+
 def test_two_acquisitions_are_not_compared(tmp_path: Path) -> None:
     store = make_store(tmp_path / "s", cells_per_group=4, groups_per_class=1, classes=("a", "b"))
     (finding,) = acquisition_findings(compare(store))

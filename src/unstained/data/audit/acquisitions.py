@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from unstained.data.audit.acquisition_measures import (
+    LEAST_CELLS,
     Floats,
     drawn,
     kind,
@@ -130,9 +131,11 @@ def compare_acquisitions(store: CellStore, cells: pd.DataFrame, canvas: int) -> 
     found = {"background": (every, cells["background"].to_numpy(np.float64))}
     for measure, values in measure_cells(store, rows, _side(store, rows, canvas)).items():
         found.setdefault(measure, (rows, values))
+    sizes = cells.groupby("acquisition", observed=True)["background"].transform("size")
+    many = np.flatnonzero(sizes >= LEAST_CELLS)
     for marker in store.markers:
         column = MARKER_PREFIX + marker
-        found[column] = (every, store.columns(column)[column].to_numpy(np.float64))
+        found[column] = (many, store.columns(column)[column].to_numpy(np.float64)[many])
     standings = [
         one
         for measure, (at, values) in found.items()
