@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -16,13 +18,16 @@ from tests.config.test_config import edit
 from tests.replicates import FOLDS, MODELS, another, home
 from unstained.config.project import load_params
 from unstained.data.store.cell_store import CellStore
-from unstained.errors import ParameterError, StageInputError
+from unstained.errors import ParameterError, SplitError, StageInputError
 from unstained.evaluation.uncertainty import mixtures, unknown_cells
 from unstained.evaluation.uncertainty import suspects as doubts
 from unstained.files import file_sha256, read_json, write_json
 from unstained.imaging.masks import cell_masks
 from unstained.pipeline.runner import run_stage
 from unstained.simulate.unknown_cells import KINDS, simulate_unknown_cells
+
+if TYPE_CHECKING:
+    from unstained.evaluation.baselines.grid import ReplicateResult
 
 pytestmark = pytest.mark.xdist_group("replicates")
 
@@ -260,6 +265,20 @@ def test_mixtures_hold_what_they_say_and_every_cell_once() -> None:
         by_place = pd.crosstab(mixture.groups, groups[mixture.cells])
         assert (by_place.astype(bool).sum(axis=0) == 1).all()  # a group is in one place alone
         assert len(by_place) == 4
+
+
+def test_a_class_that_a_validation_part_lacks_is_named() -> None:
+    """Before, the adjusted count ended in a bare ValueError."""
+
+    def part(labels: list[int]) -> SimpleNamespace:
+        return SimpleNamespace(classes=SimpleNamespace(labels=np.array(labels)))
+
+    whole = SimpleNamespace(name="f0 s42", validation=part([0, 1]), test=part([1, 0]))
+    lacking = SimpleNamespace(name="f1 s42", validation=part([0, 0]), test=part([1, 0]))
+    mixtures.require_every_class({"m": [cast("ReplicateResult", whole)]}, ["a", "b"])
+    with pytest.raises(SplitError, match="m f1 s42 has no validation cell of class b") as error:
+        mixtures.require_every_class({"m": [cast("ReplicateResult", lacking)]}, ["a", "b"])
+    assert "lower split.folds" in error.value.remedy
 
 
 def test_planted_labels_are_doubted_and_fluorescence_disputes_them() -> None:

@@ -212,6 +212,7 @@ def _results(context: _Context, unknown_cells: UnknownCells) -> Results:
     params, own = context.params, context.params.uncertainty
     judging, classes = params.evaluate, params.data.class_names
     replicas = best_first(_read(context))
+    mixtures.require_every_class(replicas, classes)
     test = next(iter(replicas.values()))[0].test
     labels = test.classes.labels
     draws = resample_groups(test.group, labels, judging.bootstrap, context.seed)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from unstained.errors import SplitError
 from unstained.evaluation.composition import (
     Composition,
     LabelledCells,
@@ -55,6 +56,26 @@ class Mixture:
     cells: Labels
     groups: Labels | None
     truth: Floats
+
+
+def require_every_class(replicas: Replicas, class_names: Sequence[str]) -> None:
+    """Refuse replicates that lack a class where its error rates are learnt or tested.
+
+    Raises:
+        SplitError: names the replicate and the class.
+    """
+    for model, runs in replicas.items():
+        for run in runs:
+            for what, part in (("validation", run.validation), ("test", run.test)):
+                held = set(part.classes.labels.tolist())
+                missing = [name for k, name in enumerate(class_names) if k not in held]
+                if missing:
+                    raise SplitError(
+                        f"{model} {run.name} has no {what} cell of class {', '.join(missing)}, so "
+                        "nothing can be said of the compositions of cultures",
+                        "lower split.folds, raise that part of split.fractions, or add groups of "
+                        "this class",
+                    )
 
 
 def draw_mixtures(
