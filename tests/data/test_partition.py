@@ -221,7 +221,7 @@ def test_stratified_works_where_grouped_cannot_and_says_so() -> None:
 def test_class_of_two_cells_cannot_be_stratified() -> None:
     cells = population(1, lambda group: 30)
     cells = cells.drop(cells.index[cells["label"] == "b"][2:])
-    with pytest.raises(SplitError, match="class b has 2 cells"):
+    with pytest.raises(SplitError, match="class b has 2 independent cells"):
         make_split(cells, NO_CLUSTERS, params("stratified"), seed=0)
 
 

@@ -205,7 +205,7 @@ def test_a_table_elsewhere_that_names_stems_gets_paths(init: Any, tmp_path: Path
     given = ("--table", table, "--pixel-size", 0.3, "--image", "name")
     message = asked(init, "plates", source, *given)
     assert "1 of 61 rows name no image" not in message
-    assert "rare  its 1 cells are left out" in message
+    assert "rare  1 cell left out" in message
     said = init(*proposed(message))
     assert "1 of 61 rows name no image that is there" in said
     assert sorted(ingested("plates").table["label"].value_counts()) == [24, 35]
@@ -315,9 +315,9 @@ def test_photographs_of_blood_smears(init: Any, tmp_path: Path) -> None:
     assert "layout: bccd (blood smears, photographs with boxes" in message
     assert "0.07  photographs of 640 x 480" in message
     message = asked(init, *proposed(message))
-    assert "rare  its 1 cells are left out" in message
+    assert "rare  1 cell left out" in message
     message = asked(init, *proposed(message))  # leaving it out refuses its photograph
-    assert "--on-error: 1 files cannot be used" in message
+    assert "--on-error: 1 file cannot be used" in message
     said = init(*proposed(message))
     assert "group: file (20 groups; train" in said
     assert "holds 100% of the boxes whole; boxes are 20 high, 15 wide" in said
@@ -414,7 +414,7 @@ def test_a_file_that_cannot_be_used_is_asked_about(init: Any, tmp_path: Path) ->
     broken = source / CLASSES[0] / "3.jpg"
     broken.write_bytes(broken.read_bytes()[:300])
     message = asked(init, "smear", source, "--pixel-size", 0.1)
-    assert "--on-error: 1 files cannot be used (blast/3.jpg" in message
+    assert "--on-error: 1 file cannot be used (blast/3.jpg" in message
     init(*proposed(message))
     assert len(ingested("smear")) == 23
 

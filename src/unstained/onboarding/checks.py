@@ -11,6 +11,7 @@ from unstained.onboarding.grouping import outlook
 from unstained.onboarding.layouts import Standards
 from unstained.onboarding.options import Options
 from unstained.onboarding.trial import Trial
+from unstained.wording import counted
 
 
 def check_trial(draft: Draft, trial: Trial, standards: Standards, options: Options) -> None:
@@ -20,7 +21,9 @@ def check_trial(draft: Draft, trial: Trial, standards: Standards, options: Optio
         trial.counts = Counter()
         trial.counts.update(draft.counts)
         trial.counts[None] = unknown
-    draft.decide("cells", trial.total, f"in {trial.acquisitions} acquisitions; {_words(trial)}")
+    draft.decide(
+        "cells", trial.total, f"in {counted(trial.acquisitions, 'acquisition')}; {_words(trial)}"
+    )
     if trial.grouped:
         groups, labels = zip(*trial.grouped, strict=True)
         draft.decide("split", "grouped", _split(groups, labels, standards))
@@ -58,7 +61,8 @@ def _bad_files(trial: Trial) -> Question:
         Choice("quarantine", "ingest lists them and goes on without these cells"),
         Choice("fail", "ingest stops at the first: correct them before"),
     )
-    text = f"{len(trial.refused)} files cannot be used ({shown}). What is to happen with such?"
+    files = counted(len(trial.refused), "file")
+    text = f"{files} cannot be used ({shown}). What is to happen with such?"
     return Question("--on-error", text, choices)
 
 
@@ -72,7 +76,7 @@ def _small_classes(trial: Trial, small: list[str], least: int, leave_out: bool) 
         )
         fewest = min(trial.labelled[name] for name in small)
         return Question("--min-cells", text, (Choice(str(max(1, fewest)), "the smallest class"),))
-    choices = [Choice(name, f"its {trial.labelled[name]} cells are left out") for name in small]
+    choices = [Choice(name, f"{counted(trial.labelled[name], 'cell')} left out") for name in small]
     text = (
         f"Validation asks for {least} cells of each class. Which are left out? Or lower the limit: "
         "--min-cells N."

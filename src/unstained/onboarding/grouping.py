@@ -13,6 +13,7 @@ from unstained.config.split import SplitParams
 from unstained.data.splits.partition import PARTS, make_split
 from unstained.data.splits.strata import UNKNOWN
 from unstained.errors import SplitError
+from unstained.wording import counted
 
 FEWEST_FOLDS: Final = 3
 """Folds that `baselines` asks for."""
@@ -40,13 +41,13 @@ class Outlook:
     def words(self) -> str:
         """In a sentence."""
         if self.problem:
-            return f"{self.groups} groups, no grouped split: {self.problem}"
+            return f"{counted(self.groups, 'group')}, no grouped split: {self.problem}"
         parts = []
         for part, cells in self.parts.items():
             classes = ", ".join(f"{name} {count}" for name, count in cells.items())
             beside = f" ({classes})" if len(cells) > 1 else ""
             parts.append(f"{part} {sum(cells.values())}{beside}")
-        return f"{self.groups} groups; {', '.join(parts)}"
+        return f"{counted(self.groups, 'group')}; {', '.join(parts)}"
 
 
 def outlook(

@@ -13,6 +13,7 @@ from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
 from unstained.data.store.blocks import Cell
 from unstained.data.store.schema import LABEL
 from unstained.onboarding.tree import spread
+from unstained.wording import counted
 
 CELLS: Final = 240
 """Cells that are read, about."""
@@ -56,11 +57,11 @@ class Trial:
     def heading(self, name: str) -> str:
         """Of a row of `cells`: a class, or cells without one."""
         if name != ALL:
-            return f"{name}: {self.counts[name]} cells"
+            return f"{name}: {counted(self.counts[name], 'cell')}"
         return (
-            f"without a class: {self.counts[None]} cells"
+            f"without a class: {counted(self.counts[None], 'cell')}"
             if self.labelled
-            else f"{self.total} cells"
+            else counted(self.total, "cell")
         )
 
     @property

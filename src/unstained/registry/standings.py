@@ -10,6 +10,8 @@ import csv
 import io
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from unstained.wording import counted
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -154,7 +156,8 @@ def findings(leaderboard: Leaderboard) -> list[str]:
     lines = [
         f"v{first['version']} ({first['model']}) leads with {metric} {first['value']:.3f} "
         f"({leaderboard['confidence']:.0%} interval {first['low']:.3f} to {first['high']:.3f}) on "
-        f"{leaderboard['test_cells']:,} test cells in {leaderboard['test_groups']} groups."
+        f"{counted(leaderboard['test_cells'], 'test cell')} in "
+        f"{counted(leaderboard['test_groups'], 'group')}."
     ]
     worse = [f"v{e['version']}" for e in entries if is_worse(leaderboard, e)]
     equal = [f"v{e['version']}" for e in entries[1:] if not is_worse(leaderboard, e)]
@@ -177,8 +180,8 @@ def findings(leaderboard: Leaderboard) -> list[str]:
     floor = min((test["p_floor"] for test in leaderboard["tests"]), default=0.0)
     if floor >= leaderboard["alpha"]:
         lines.append(
-            f"With {leaderboard['test_groups']} groups p cannot fall below {floor:.2g}, so no "
-            "difference can be called significant: add acquisitions."
+            f"With {counted(leaderboard['test_groups'], 'group')} p cannot fall below {floor:.2g}, "
+            "so no difference can be called significant: add acquisitions."
         )
     if leaderboard["not_comparable"]:
         others = ", ".join(f"v{e['version']}" for e in leaderboard["not_comparable"])

@@ -15,6 +15,7 @@ import numpy as np
 
 from unstained.data.readers.places import Folder, Passed, folders, is_image
 from unstained.data.readers.protocol import Acquisition, Listing, Refused, relative
+from unstained.wording import counted
 
 OTHER_IMAGES: Final = frozenset({
     "gif", "webp", "czi", "nd2", "lif", "lsm", "oib", "oif", "vsi", "svs", "ndpi", "scn", "dv",
@@ -67,11 +68,12 @@ class Leftover:
         if self.images:
             first = next(p.path for p in self.unread if p.reason == NAMELESS)
             yield (
-                f"{self.images:,} images belong to no cell of the study and are left out, the "
+                f"{counted(self.images, 'image')} of no cell of the study left out, the "
                 f"first {first}; quarantine.csv lists them"
             )
         if self.others:
-            yield f"{self.others:,} other files or links are not read; quarantine.csv lists them"
+            others = counted(self.others, "other file or link", "other files or links")
+            yield f"{others} not read; quarantine.csv lists them"
 
 
 UNREAD: Final = "is of a kind that is not read"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from unstained.errors import IntegrityError, StoreError, UnstainedError
+from unstained.wording import counted
 
 if TYPE_CHECKING:
     from dvc_data.hashfile.db import HashFileDB
@@ -155,7 +156,8 @@ def download_through(
     damaged = sorted(wanted - _present(kept, wanted))
     if damaged:
         raise IntegrityError(
-            f"the object {damaged[0]} in {objects.path} is damaged ({len(damaged)} such objects)",
+            f"the object {damaged[0]} in {objects.path} is damaged "
+            f"({counted(len(damaged), 'such object')})",
             PUSH_AGAIN,
         )
     for name, md5 in listing.items():

@@ -22,6 +22,7 @@ from unstained.data.remote.object_store import explained, open_objects
 from unstained.data.remote.project import open_project
 from unstained.errors import IntegrityError, StoreError
 from unstained.files import file_sha256, whole_directory
+from unstained.wording import counted
 
 if TYPE_CHECKING:
     from dvc_data.hashfile.db import HashFileDB
@@ -260,7 +261,7 @@ def _prove(
             object_store.forget(cache, {listing[name] for name in wrong})
         raise IntegrityError(
             f"{wrong[0]} from {pointer.remote} is damaged: its md5 is {found[wrong[0]]}, not "
-            f"{listing[wrong[0]]} ({len(wrong)} such files)",
+            f"{listing[wrong[0]]} ({counted(len(wrong), 'such file')})",
             "run the same command again; if it stays so, delete this object from the remote and "
             "push the store again",
         )

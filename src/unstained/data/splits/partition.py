@@ -22,6 +22,7 @@ from unstained.data.splits.allocation import allocate
 from unstained.data.splits.units import UNIT, joined
 from unstained.data.store.columns import encode, numbers, places, strings
 from unstained.errors import SplitError
+from unstained.wording import counted
 
 Strategy = Literal["stratified", "grouped"]
 
@@ -266,7 +267,8 @@ def _require_units(units: _Units, cells: _Cells, strategy: Strategy) -> None:
             continue
         if strategy == "stratified":
             raise SplitError(
-                f"class {label} has {number} cells that are not duplicates of each other, and "
+                f"class {label} has {counted(number, 'independent cell')}, duplicates taken as "
+                "one, and "
                 f"{len(PARTS)} parts need one each",
                 "add cells of this class, or take it out of studies.<study>.data.tasks",
             )
@@ -274,7 +276,7 @@ def _require_units(units: _Units, cells: _Cells, strategy: Strategy) -> None:
         shown = ", ".join(groups[:5]) + (", ..." if len(groups) > 5 else "")
         joined = " after joining those that share duplicate cells" if len(groups) > number else ""
         raise SplitError(
-            f"class {label} has {number} independent groups{joined} ({shown}), and "
+            f"class {label} has {counted(number, 'independent group')}{joined} ({shown}), and "
             f"{len(PARTS)} parts need one each",
             "record more acquisitions of this class, or set split.strategy to stratified",
         )
@@ -288,7 +290,8 @@ def _folds(
     where = "all parts" if len(dealt) == len(units.names) else "train and val"
     if len(dealt) < folds:
         raise SplitError(
-            f"{where} consist of {len(dealt)} independent units, fewer than {folds} folds",
+            f"{where} consist of {counted(len(dealt), 'independent unit')}, fewer than "
+            f"{folds} folds",
             f"set split.folds to at most {len(dealt)}, or add groups",
         )
     counts = units.counts[dealt]
@@ -301,8 +304,8 @@ def _folds(
         )
     few = (counts > 0).sum(axis=0)
     notes = [
-        f"Class {label} has {number} independent units in {where}, fewer than {folds} folds: "
-        "it is absent from some folds."
+        f"Class {label} has {counted(number, 'independent unit')} in {where}, fewer than "
+        f"{folds} folds: it is absent from some folds."
         for label, number in zip(cells.labels, few, strict=True)
         if number < folds and label in cells.required
     ]

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from unstained.errors import SourceError
+from unstained.wording import counted
 
 LEAST_SIDE: Final = 8
 """Pixels: no cell is to be seen in less."""
@@ -138,8 +139,8 @@ def _require_no_offset(channel: str, found: Mapping[str, Counts]) -> None:
     if above and below:
         raise SourceError(
             f"{above[0]}: every count of {channel} is {SIGN} or more, those of {below[0]} stay "
-            f"below ({len(above)} such acquisitions): signed counts with an offset of 2^15, read "
-            "as unsigned",
+            f"below ({counted(len(above), 'such acquisition')}): signed counts with an offset of "
+            "2^15, read as unsigned",
             f"export them again as unsigned counts, or subtract {SIGN}",
         )
 
@@ -151,8 +152,8 @@ def _require_no_shift(channel: str, found: Mapping[str, Counts]) -> None:
         factor = 2 ** found[shifted[0]].shift
         raise SourceError(
             f"{shifted[0]}: every count of {channel} is a multiple of {factor}, those of "
-            f"{plain[0]} are not ({len(shifted)} such acquisitions): counts were shifted or scaled "
-            "on export",
+            f"{plain[0]} are not ({counted(len(shifted), 'such acquisition')}): counts were "
+            "shifted or scaled on export",
             f"export them again like the others, or divide them by {factor}",
         )
 
@@ -167,8 +168,8 @@ def _require_no_wrapping(channel: str, found: Mapping[str, Counts]) -> None:
     if wrapped and whole:
         raise SourceError(
             f"{wrapped[0]}: counts of {channel} jump between 0 and {BYTE - 1} from pixel to pixel, "
-            f"those of {whole[0]} go on above ({len(wrapped)} such acquisitions): only the low "
-            "byte of each count was exported",
+            f"those of {whole[0]} go on above ({counted(len(wrapped), 'such acquisition')}): only "
+            "the low byte of each count was exported",
             "export them again in 16 bits",
         )
 

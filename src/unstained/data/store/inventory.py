@@ -12,6 +12,7 @@ from unstained.config.study import StudyData
 from unstained.data.readers.protocol import Acquisition
 from unstained.errors import SourceError
 from unstained.files import read_json
+from unstained.wording import counted
 
 MANIFEST = "manifest.json"
 EXPECTED = "complete the download, or correct studies.<study>.data.expected"
@@ -106,6 +107,8 @@ def _compare(
         tally, wanted = found.get(name, Tally()), promised.get(name, 0)
         if not tally.cells <= wanted <= tally.cells + tally.refused:
             beside = f" and {tally.refused} quarantined" if tally.refused else ""
-            wrong.append(f"{kind} {name} has {tally.cells} cells{beside}, {wanted} promised")
+            wrong.append(
+                f"{kind} {name} has {counted(tally.cells, 'cell')}{beside}, {wanted} promised"
+            )
     if wrong:
         raise SourceError("; ".join(wrong), remedy)

@@ -38,6 +38,7 @@ from unstained.report.page import (
 )
 from unstained.report.prose import Prose
 from unstained.statistics.intervals import Estimate
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -299,7 +300,8 @@ def _span(entry: Entry) -> str:
 
 
 def _cells(leaderboard: Leaderboard) -> str:
-    return f"{leaderboard['test_cells']:,} test cells in {leaderboard['test_groups']} groups"
+    groups = counted(leaderboard["test_groups"], "group")
+    return f"{counted(leaderboard['test_cells'], 'test cell')} in {groups}"
 
 
 def _p(value: float) -> str:

@@ -34,6 +34,7 @@ from unstained.report.study.findings import findings
 from unstained.report.study.markers import markers_section
 from unstained.report.study.verdict import verdict
 from unstained.studies.wbc.printed import MARKER
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -135,7 +136,7 @@ def data_section(evaluation: Evaluation, lossy: int) -> Section:
         cells = [Cell(name)]
         for part in parts:
             count, groups = evaluation.population[part].get(name, (0, 0))
-            cells.append(Cell(f"{count:,}", f"{groups:,} groups") if count else Cell("–"))
+            cells.append(Cell(f"{count:,}", counted(groups, "group")) if count else Cell("–"))
         rows.append(tuple(cells))
     total = [Cell("all", strong=True)]
     for part in parts:

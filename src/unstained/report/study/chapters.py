@@ -27,6 +27,7 @@ from unstained.report.prose import Prose
 from unstained.report.words import share_sentence
 from unstained.statistics.intervals import FEW_GROUPS, Estimate
 from unstained.statistics.metrics import roc_curve
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -168,10 +169,10 @@ def _confusion(evaluation: Evaluation) -> Block:
     rows = []
     for k, name in enumerate(names):
         total = counts[k].sum()
-        cells = [Cell(name, f"{total:,.0f} cells")]
+        cells = [Cell(name, counted(round(total), "cell"))]
         for count in counts[k]:
             share = count / total if total else 0.0
-            cells.append(Cell(percent(share), f"{count:,.0f} cells", shade=share))
+            cells.append(Cell(percent(share), counted(round(count), "cell"), shade=share))
         rows.append(tuple(cells))
     return Table(
         f"What {evaluation.best.name} predicted cells of each class to be",
