@@ -283,7 +283,7 @@ def test_expected_counts_hold_where_cells_tell_their_class(tmp_path: Path) -> No
     for number, promised in enumerate(({"a": 3, "b": 2}, {"a": 3, "b": 1})):
         given = data | {"expected": promised}
         run(tmp_path / str(number), source, data=given, on_error="quarantine")
-    with pytest.raises(SourceError, match="class b has 1 cells and 1 quarantined, 3 promised"):
+    with pytest.raises(SourceError, match="class b has 1 cell and 1 quarantined, 3 promised"):
         data |= {"expected": {"a": 3, "b": 3}}
         run(tmp_path / "more", source, data=data, on_error="quarantine")
 
