@@ -12,6 +12,12 @@ UV := .tools/bin/uv
 RUN_STAMP := $(VENV)/.requirements.lock
 DEV_STAMP := $(VENV)/.requirements-dev.lock
 
+# Git and DVC do not start with a HOME that is a file or below one.
+ifneq (,$(findstring Not a directory,$(shell LC_ALL=C ls "$$HOME/." 2>&1)))
+$(warning HOME is $(HOME), which is no directory: $(CURDIR)/state/home stands in for it)
+export HOME := $(shell mkdir -p state/home && pwd)/state/home
+endif
+
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export GX_ANALYTICS_ENABLED := false
