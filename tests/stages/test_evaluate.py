@@ -12,13 +12,14 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from tests.exported import network_params, trained_model
 from tests.learning.cases import STUDY
-from tests.stages.evaluated import MODELS, Evaluated, make_inputs
+from tests.stages.evaluated import COMMON, EVALUATE, MODELS, Evaluated, make_inputs
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StageInputError
 from unstained.evaluation.conformal import class_thresholds
 from unstained.files import tree_sha256
 from unstained.models.trained import save_trained
 from unstained.statistics.conformal import prediction_sets
+from unstained.statistics.intervals import resample_groups
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,36 @@ def test_metrics_are_those_of_the_predictions(done: Evaluated) -> None:
         assert done.reports[model].metrics["macro_f1"] == found["macro_f1"]
         counts = (table["part"] == "val").sum(), len(done.store.table) - len(table)
         assert (found["validation_cells"], found["training_cells"]) == counts
+
+
+def test_intervals_resample_what_is_independent(
+    done: Evaluated, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    """Copies make one unit of groups, here of all of a class but one."""
+    table = pd.read_parquet(inputs["split"])
+    test = table["part"] == "test"
+    cells = CellStore.open(inputs["store"]).table.set_index("cell_id").loc[table["cell_id"]]
+    group, label = (cells[name].astype(str).to_numpy() for name in ("group", "label"))
+    first = pd.Series(group[test]).groupby(label[test]).transform("first")
+    table["unit"] = group
+    table.loc[test, "unit"] = np.where(group[test] == first, group[test], label[test])
+    table.to_parquet(tmp_path / "split.parquet")
+    joined = Evaluated({**inputs, "split": tmp_path / "split.parquet"}, tmp_path / "out")
+    units = table.set_index("cell_id")["unit"]
+    for model in MODELS:
+        found = joined.table(model)
+        assert (found["group"].astype(str).to_numpy() == units[found["cell_id"]].to_numpy()).all()
+        assert joined.numbers(model)["macro_f1"] == done.numbers(model)["macro_f1"]
+        part = found[found["part"] == "test"]
+        groups, labels = part["group"].to_numpy(str), part["label"].to_numpy()
+        draws = resample_groups(groups, labels, EVALUATE.bootstrap, COMMON.seed)
+        scores = [
+            f1_score(part["label"], part["predicted"], average="macro", sample_weight=weights)
+            for weights in draws.weights[:, draws.unit]
+        ]
+        interval = joined.numbers(model)["interval"]["macro_f1"]
+        wanted = np.quantile(scores, [0.025, 0.975])
+        assert [interval["low"], interval["high"]] == pytest.approx(wanted, abs=2e-6)
 
 
 def test_same_inputs_give_the_same_bytes(
