@@ -37,7 +37,7 @@ def position(scratch: Path) -> tuple[int, int]:
     return (content["epoch"], content["step"])
 
 
-@pytest.mark.parametrize(("loading", "kills"), [("resident", 5), ("stream", 4)])
+@pytest.mark.parametrize(("loading", "kills"), [("resident", 3), ("stream", 2)])
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     store: Path, tmp_path: Path, loading: str, kills: int
 ):
