@@ -91,6 +91,14 @@ def test_each_danger_is_named_only_where_it_is(
     assert title not in titles(make_evaluation(), tone)
 
 
+def test_controls_that_may_explain_a_score_are_one_finding() -> None:
+    controls = {"brightness": 0.78, "background": 0.78}
+    said = [f for f in findings(make_evaluation(controls=controls)) if "without shape" in f.title]
+    assert len(said) == 1
+    assert said[0].text.count("of the model's excess over guessing") == 2
+    assert all(word in said[0].text for word in ("brightness and contrast", "pixels around"))
+
+
 def test_wrong_certainty_and_missing_sets_are_named() -> None:
     """Validation cells are easy, test cells are not: confidence and sets do not transfer."""
     cells = make_cells()

@@ -95,6 +95,7 @@ def _origin(evaluation: Evaluation) -> Iterator[Finding]:
 
 def _missing(evaluation: Evaluation) -> Iterator[Finding]:
     """Tasks whose truth is not known of some test cells, or of all."""
+    partly = []
     for task, parts in evaluation.missing.items():
         known = evaluation.best.test.scores.tasks[task].known
         if not known:
@@ -103,12 +104,11 @@ def _missing(evaluation: Evaluation) -> Iterator[Finding]:
                 f"Nothing is known of {task} in the test cells",
                 "It was learnt, but no number here says how well.",
             )
-        elif parts.get("test"):
-            yield Finding(
-                "neutral",
-                f"{task} is not known of all test cells",
-                PROSE("missing", known=f"{known:,}", unknown=f"{parts['test']:,}"),
-            )
+        elif unknown := parts.get("test"):
+            partly.append(PROSE("missing", task=task, known=f"{known:,}", unknown=f"{unknown:,}"))
+    if partly:
+        text = " ".join([*partly, PROSE("missing_reason")])
+        yield Finding("neutral", "Not every truth of the test cells is known", text)
 
 
 def _partition(evaluation: Evaluation) -> Iterator[Finding]:
@@ -137,6 +137,7 @@ def _partition(evaluation: Evaluation) -> Iterator[Finding]:
 
 def _controls(evaluation: Evaluation) -> Iterator[Finding]:
     measure = yardstick(evaluation.data)
+    shares = []
     for control in evaluation.main_controls:
         if control.name == "majority":
             continue
@@ -154,8 +155,9 @@ def _controls(evaluation: Evaluation) -> Iterator[Finding]:
             tone: Tone = "bad" if shortcut else "caution"
             yield Finding(tone, better_title(gain, words), f"{text} {meaning}")
         elif shortcut and (share := explained_by(evaluation, control)).is_most != "ruled out":
-            title = "Much of the score may be had without shape"
-            yield Finding("caution", title, share_sentence(share, words))
+            shares.append(share_sentence(share, words))
+    if shares:
+        yield Finding("caution", "Much of the score may be had without shape", " ".join(shares))
     yield from _flattery(evaluation)
 
 
