@@ -24,8 +24,8 @@ from tests.data.cif_writer import random_objects, write_cif, write_population
 from tests.synthetic import asked, tasks, write_colour, write_ifc, write_image
 from unstained.config.project import ProjectParams, load_params
 from unstained.config.study import SimulateParams, TableParams
+from unstained.data.store.block_plan import SMALL, cells_per_block
 from unstained.data.store.cell_store import CellStore
-from unstained.data.store.packing import cells_per_block
 from unstained.errors import ParameterError, SourceError, UnstainedError
 from unstained.files import tree_sha256
 from unstained.imaging.axes import COLOURS
@@ -124,7 +124,7 @@ def test_small_acquisitions_share_blocks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(image[0], tifffile.imread(file))
         assert file.name == f"{store.table.loc[row, 'cell_id'].replace('/', '_')}_Ch1.ome.tif"
         assert store.table.loc[row, "label"][0] == file.name[0]
-    large = {name for name, cells in samples.items() if cells >= ingest.SMALL}
+    large = {name for name, cells in samples.items() if cells >= SMALL}
     assert len(store.manifest["blocks"]) == len(large) + 6
     bad = raw / "n_12" / "n_12_3_Ch1.ome.tif"
     bad.write_bytes(bad.read_bytes()[:50])

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,12 +33,8 @@ if TYPE_CHECKING:
     from unstained.data.readers.protocol import Acquisition, Reader, Refused
     from unstained.data.store.fitness import Counts
     from unstained.data.store.inventory import Tally
-    from unstained.data.store.packing import Packed, Part, Task
+    from unstained.data.store.packing import Packed
 
-SMALL: Final = 16
-"""Cells below which an acquisition shares a block with small neighbours."""
-TOGETHER: Final = 128
-"""Cells of such a block: an inner chunk of the store."""
 WORTH_A_PROCESS: Final = 2000
 """Cells whose decoding takes about as long as starting a worker process."""
 
@@ -169,8 +165,8 @@ def _survey(reader: Reader, source: Path, ingest: IngestParams) -> tuple[_Count,
     """Check every name of the source, and find what no cell names, unless the source is a file."""
     from unstained.data.readers.external import marked_external
     from unstained.data.readers.leftover import Leftover, Named, leftover
+    from unstained.data.store.block_plan import cells_per_block
     from unstained.data.store.inventory import MANIFEST, Tally
-    from unstained.data.store.packing import cells_per_block
 
     named, files = _Count(), Named([MANIFEST])
     for acquisition in marked_external(reader.acquisitions(), reader.data.external):
@@ -189,44 +185,11 @@ def _survey(reader: Reader, source: Path, ingest: IngestParams) -> tuple[_Count,
     return named, others
 
 
-def _tasks(
-    reader: Reader, acquisitions: Iterable[Acquisition], ingest: IngestParams, scratch: Path
-) -> Iterator[Task]:
-    """Blocks to pack, listed again an acquisition at a time."""
-    from unstained.data.store.packing import Task, cells_per_block
-
-    quarantine, sizes = ingest.on_error == "quarantine", ingest.pixel_tags == "check"
-    for number, parts in _blocks(reader, acquisitions, cells_per_block(reader.data, ingest)):
-        yield Task(reader, parts, number, quarantine, sizes, scratch)
-
-
-def _blocks(
-    reader: Reader, acquisitions: Iterable[Acquisition], most: int
-) -> Iterator[tuple[int, tuple[Part, ...]]]:
-    """Number and cells of each block: small acquisitions together, others cut at `most` cells."""
-    from unstained.data.store.packing import Part
-
-    small: list[Part] = []
-    for acquisition in acquisitions:
-        items = reader.items(acquisition).items
-        whole = 0 < len(items) < SMALL and len(items) <= most
-        held = sum(len(part.items) for part in small)
-        if small and not (whole and held + len(items) <= min(TOGETHER, most)):
-            yield 0, tuple(small)
-            small = []
-        if whole:
-            small.append(Part(acquisition, list(items)))
-            continue
-        for number, start in enumerate(range(0, len(items), most)):
-            yield number, (Part(acquisition, list(items[start : start + most])),)
-    if small:
-        yield 0, tuple(small)
-
-
 def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, job: Job) -> _Count:
     """Pack all blocks, put the store together and check that it holds every promised cell."""
     import pyarrow.parquet as pq
 
+    from unstained.data.store.block_plan import block_tasks
     from unstained.data.store.fitness import require_like_counts
     from unstained.data.store.inventory import check_expected, check_inventory
     from unstained.data.store.packing import pack_all
@@ -236,7 +199,7 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
 
     found = _Count(tallies={a: replace(t, cells=0) for a, t in named.tallies.items()})
     unit = "cells" if named.complete else "tiles"
-    tasks = _tasks(reader, named.tallies, params.ingest, job.scratch)
+    tasks = block_tasks(reader, named.tallies, params.ingest, job.scratch)
     writer = StoreWriter(
         path,
         study=job.study,

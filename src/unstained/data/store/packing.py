@@ -1,7 +1,5 @@
 """Packing of raw cells into blocks, in worker processes, so that an interruption costs one block.
 
-A large acquisition is cut into blocks, small ones that follow each other share one: a directory a
-cell would otherwise be an array a cell, whose files cost ten times what the pixels do.
 A block's array, its rows and, last, its record lie in a scratch directory. A record is trusted
 only if the files still have the recorded digests and the source's files the recorded names, sizes
 and times; then the block is not decoded again. Workers import neither torch nor pandas.
@@ -24,13 +22,11 @@ from dataclasses import astuple, dataclass, field
 from functools import cache
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
 from unstained import __version__
-from unstained.config.ingest import IngestParams
-from unstained.config.study import StudyData
 from unstained.data.readers.facts import OTHER_SIZE, Facts, file_facts, other_size
 from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
 from unstained.data.store.blocks import Cell, Origin, block_files, block_name, write_block
@@ -39,17 +35,6 @@ from unstained.data.store.schema import told_columns
 from unstained.data.store.writer import FORMAT
 from unstained.errors import SourceError, UnstainedError
 from unstained.files import file_sha256, read_json, write_json
-
-BLOCK_BYTES: Final = 32 * 2**20
-"""Pixels of a block, at most: what a process holds of cells of any size."""
-PIXEL_BYTES: Final = 2
-"""Of most counts."""
-
-
-def cells_per_block(data: StudyData, ingest: IngestParams) -> int:
-    """Cells that are packed into one block: as many as is asked for, fewer where they are large."""
-    cell = data.axes.planes * data.canvas**2 * PIXEL_BYTES
-    return max(1, min(ingest.cells_per_block, BLOCK_BYTES // cell))
 
 
 class Part(NamedTuple):
