@@ -17,6 +17,8 @@ from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import read_json, write_json
 from unstained.serving.predictor import CHUNK, DIGEST_VARIABLE, Predictor, expected_digest
 from unstained.statistics.conformal import prediction_sets, value_bounds
+from unstained.summaries.facts import IntervalFact, rounded
+from unstained.summaries.template import template
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,11 @@ def test_intervals_of_values_are_those_of_the_calibration(copied: Path) -> None:
     assert list(predictor.predict(raw_cells(2), ["targets_high"])) == ["targets_high"]
     notes = {tensor.name: tensor for tensor in predictor.outputs}["targets_low"].notes
     assert (notes["targets"][0]["name"], notes["alpha"]) == ("DNA", [0.1])
+    facts = predictor.facts(predictor.predict(raw_cells(5)), 3)
+    assert facts.values[0].interval == IntervalFact(
+        float(np.float32(low[3])), float(np.float32(high[3])), 0.1
+    )
+    assert f"90 % interval {rounded(low[3])} to {rounded(high[3])}" in template(facts)
 
 
 def test_without_a_margin_no_interval_is_offered(copied: Path) -> None:
@@ -63,7 +70,10 @@ def test_without_a_margin_no_interval_is_offered(copied: Path) -> None:
     band = {"low": [0.0, 1.0], "high": [0.0, 1.0], "margin": None, "alpha": 0.1}
     write_json(copied / "calibration.json", calibration | {"DNA": band})
     seal_artifact(copied)
-    assert "targets_low" not in {tensor.name for tensor in Predictor(copied).outputs}
+    predictor = Predictor(copied)
+    assert "targets_low" not in {tensor.name for tensor in predictor.outputs}
+    facts = predictor.facts(predictor.predict(raw_cells(1)), 0)
+    assert facts.values[0].interval is None
 
 
 def test_only_what_is_wanted_comes_back(predictor: Predictor) -> None:

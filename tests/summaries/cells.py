@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from unstained.summaries.facts import ClassFact, Facts, ShareFact, ValueFact
+from unstained.summaries.facts import ClassFact, Facts, IntervalFact, ShareFact, ValueFact
 
 CLASSES = ("lymphocyte", "granulocyte", "monocyte")
 UNIT = "log intensity"
 VALUES = (
-    ValueFact("CD16", UNIT, 3.4012, 0.6123),
+    ValueFact("CD16", UNIT, 3.4012, 0.6123, IntervalFact(2.1987, 4.4518, 0.1)),
     ValueFact("CD45", UNIT, 5.1134, None),
-    ValueFact("CD3_CD19_CD56", UNIT, -0.5214, 0.43),
+    ValueFact("CD3_CD19_CD56", UNIT, -0.5214, 0.43, IntervalFact(-1.214, 0.0631, 0.1)),
     ValueFact("CD123_HLA-DR_CD14", UNIT, None, 0.8),
 )
 

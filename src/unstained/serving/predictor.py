@@ -34,12 +34,12 @@ from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import read_json
 from unstained.serving.threads import thread_count
 from unstained.statistics.conformal import prediction_sets, value_bounds
-from unstained.summaries.facts import Facts, facts_of
+from unstained.summaries.facts import Facts
+from unstained.summaries.served import ENDS, facts_of
 
 DIGEST_VARIABLE: Final = "UNSTAINED_ARTIFACT_DIGEST"
 SET_NAME: Final = "conformal_set"
 VALUES_NAME: Final = "targets"
-ENDS: Final = ("targets_low", "targets_high")
 CHUNK: Final = 64
 """Cells that run through the graph at once, so that a large request needs no more memory."""
 LINEAGE: Final = ("git_commit", "data_digest", "split_digest", "params_digest", "simulated")

@@ -7,6 +7,7 @@ the most probable one, and the text says that nothing is decided.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -239,9 +240,13 @@ def _require_answers(clause: Clause) -> None:
     fact = clause.fact
     for at in clause.words(PREDICATES | GIVING) + _class_words(clause):
         target = _target(clause, at)
-        if target is None or (fact.decided and clause.classes[target] == fact.top):
+        if target is None:
             continue
         together = _beside(clause, target)
+        if fact.decided and clause.classes[target] == fact.top:
+            if len(together) > 1 and clause.tokens[at].word not in GIVING:
+                raise RefusedError("certainty", "more than the predicted class is given")
+            continue
         if fact.decided or len(together) < 2 or together != set(fact.members):
             raise RefusedError("certainty", f"{clause.classes[target]} is given as the answer")
 
@@ -300,6 +305,8 @@ def _has_own_verb(clause: Clause, at: int) -> bool:
 def _require_no_bare_claim(clause: Clause) -> None:
     """'The cell is a monocyte' says what is, not what was predicted; 'predicts that it is' does."""
     words = [token.word for token in clause.tokens]
+    if {("is", "both"), ("has", "both")} & set(itertools.pairwise(words)):
+        raise RefusedError("certainty", "the cell is said to be of both classes")
     for at, name in clause.classes.items():
         before = [word for word in words[:at] if word not in ARTICLES]
         while before[-1:] and before[-1] in ("as", "of", "predicted", "so", "this"):
@@ -308,6 +315,9 @@ def _require_no_bare_claim(clause: Clause) -> None:
         said = len(before) > 1 and before[-2] in SUBJECTS and before[-1] in COPULAS and direct
         said = said and words[at - 2 : at] != ["predicted", "as"]
         said = said or (len(before) > 1 and before[-2] == "cell" and before[-1] in APPOSED)
+        said = said or (
+            len(before) > 1 and before[-2] in ("model", "network") and before[-1] in COPULAS
+        )
         said = said or words[at + 1 : at + 4] in (["is", "the", "cell"], ["is", "this", "cell"])
         reported = "that" in before[-4:-2] and not REPORTING.isdisjoint(before[:-3])
         if said and not reported:

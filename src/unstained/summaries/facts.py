@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,21 +28,6 @@ UNDER: Final = 1
 
 SIGNIFICANT: Final = 3
 """Digits of a value that are told."""
-
-PROBABILITIES, SETS, TARGETS, SHARES = "probabilities", "conformal_set", "targets", "proportions"
-"""Beginnings of the names of a served graph's outputs."""
-
-
-class Output(Protocol):
-    """An output of a served artifact, see `serving.predictor.Tensor`."""
-
-    @property
-    def name(self) -> str:
-        """Name of the tensor."""
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """What its numbers mean, as in the model card."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +63,30 @@ class ClassFact:
     @property
     def coverage(self) -> float:
         """Per cent of cells whose set holds the true class."""
-        return round(100 * (1 - self.alpha), 1)
+        return _coverage(self.alpha)
 
     def percent(self, name: str) -> int:
         """A class's probability as it is told; see `percent`."""
         return percent(self.probabilities[self.classes.index(name)])
+
+
+@dataclass(frozen=True)
+class IntervalFact:
+    """Where a value lies for most cells.
+
+    Attributes:
+        low, high: ends, finite.
+        alpha: how often such intervals miss the true value.
+    """
+
+    low: float
+    high: float
+    alpha: float
+
+    @property
+    def coverage(self) -> float:
+        """Per cent of cells whose interval holds the true value."""
+        return _coverage(self.alpha)
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,14 @@ class ValueFact:
         unit: '' without one.
         value: None where the model gave none that is finite.
         error: mean absolute error on test cells, None where nobody measured it.
+        interval: None where the artifact promises none.
     """
 
     name: str
     unit: str
     value: float | None
     error: float | None
+    interval: IntervalFact | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -211,58 +216,8 @@ def rounded(value: float, significant: int = SIGNIFICANT) -> str:
     return text.lstrip("-") if not text.strip("-0.") else text
 
 
-def facts_of(
-    outputs: Sequence[Output],
-    found: Mapping[str, np.ndarray],
-    row: int,
-    *,
-    errors: Mapping[str, float],
-    simulated: bool,
-) -> Facts:
-    """One cell's facts from the outputs of a served artifact.
-
-    Args:
-        outputs: of the artifact.
-        found: by name, a row a cell, as `Predictor.predict` gives them.
-        row: the cell.
-        errors: value -> mean absolute error on test cells, where known.
-        simulated: whether the model learned from simulated cells.
-    """
-    by_name = {output.name: output for output in outputs}
-    classes, values, shares = [], [], []
-    for name, output in by_name.items():
-        if name not in found:
-            continue
-        numbers, notes = found[name][row], output.notes
-        if name.startswith(PROBABILITIES):
-            sets = name.replace(PROBABILITIES, SETS, 1)
-            classes.append(
-                _class_fact(notes, numbers, found[sets][row], by_name[sets].notes["alpha"])
-            )
-        elif name == TARGETS:
-            values += [
-                ValueFact(told["name"], told["unit"], _finite(number), errors.get(told["name"]))
-                for told, number in zip(notes["targets"], numbers, strict=True)
-            ]
-        elif name.startswith(SHARES):
-            shares.append(ShareFact(notes["task"], tuple(notes["parts"]), _all_finite(numbers)))
-    return Facts(tuple(classes), tuple(values), tuple(shares), simulated)
-
-
-def _class_fact(
-    notes: Mapping[str, Any], probabilities: np.ndarray, members: np.ndarray, alpha: float
-) -> ClassFact:
-    names = tuple(notes["classes"])
-    held = tuple(name for name, inside in zip(names, members, strict=True) if inside)
-    return ClassFact(notes.get("task", ""), names, _all_finite(probabilities), held, alpha)
-
-
-def _all_finite(numbers: np.ndarray) -> tuple[float, ...]:
-    return tuple(map(float, numbers)) if np.isfinite(numbers).all() else ()
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if np.isfinite(number) else None
+def _coverage(alpha: float) -> float:
+    return round(100 * (1 - alpha), 1)
 
 
 def _class_json(fact: ClassFact) -> dict[str, Any]:
@@ -285,5 +240,13 @@ def _value_json(fact: ValueFact) -> dict[str, Any]:
         "pooled": bool(fact.parts),
         "value": None if fact.value is None else rounded(fact.value),
         "unit": fact.unit,
+        "interval": _interval_json(fact.interval),
         "mean_absolute_error_on_test_cells": None if fact.error is None else rounded(fact.error, 2),
     }
+
+
+def _interval_json(fact: IntervalFact | None) -> dict[str, Any] | None:
+    if fact is None:
+        return None
+    low, high = rounded(fact.low), rounded(fact.high)
+    return {"low": low, "high": high, "coverage_percent": fact.coverage}

@@ -18,6 +18,7 @@ from unstained.summaries.reading import ENDS, KNOWN, Token, sentences
 from unstained.summaries.refusing import Kind, RefusedError
 from unstained.summaries.vocabulary import (
     ADVICE,
+    ANSWERING,
     ARTICLES,
     ATTRIBUTION,
     BECAUSE,
@@ -32,6 +33,7 @@ from unstained.summaries.vocabulary import (
     OUTCOME,
     OVERCLAIM,
     PHRASES,
+    PICTURED,
     POOLING,
     PREPOSITIONS,
     SAYS_MISSING,
@@ -102,6 +104,9 @@ def _require_grammar(sentence: Sequence[Token]) -> None:
     read = [token.word for token in sentence]
     if VERBS.isdisjoint(read) and ":" not in read:
         raise RefusedError("language", f"no verb in '{' '.join(t.text for t in sentence)[:60]}'")
+    if read[0] == "so":
+        raise RefusedError("language", "'so' gives a reason")
+    _require_signs(sentence)
     if read[-1] in COPULAS:
         raise RefusedError("language", f"the sentence ends in {read[-1]!r}")
     for this, following in itertools.pairwise([*read, "."]):
@@ -109,8 +114,21 @@ def _require_grammar(sentence: Sequence[Token]) -> None:
             following in ARTICLES | PREPOSITIONS | FINITE | ENDS or following in (",", ")", ":")
         )
         broken = broken or (this in PREPOSITIONS and following in FINITE | ENDS)
-        if broken or (this == following and this not in ("", "(", ")")):
+        broken = broken or (this in PICTURED and following in ANSWERING)
+        broken = broken or (this in COPULAS and following in COPULAS)
+        if broken or (this == following != ""):
             raise RefusedError("language", f"'{this} {following}'")
+
+
+def _require_signs(sentence: Sequence[Token]) -> None:
+    """Brackets close, '=' stands before a number, and no name is said twice in a row."""
+    if "".join(token.word for token in sentence if token.word in ("(", ")")).replace("()", ""):
+        raise RefusedError("language", "brackets that do not close")
+    for one, other in itertools.pairwise(sentence):
+        if one.kind == other.kind == "name" and one.text == other.text:
+            raise RefusedError("language", f"{one.text!r} twice")
+        if one.word == "=" and other.kind != "number":
+            raise RefusedError("language", f"'= {other.text}'")
 
 
 def _kind(word: str, facts: Facts) -> Kind:
@@ -176,6 +194,6 @@ def _require_no_reason(sentence: Sequence[Token], facts: Facts) -> None:
         return
     tied = BECAUSE & {token.word for token in sentence}
     tied |= GIVING & {token.word for token in sentence[first:last]}
-    of = [token.word for token in sentence[max(last - 2, 0) : last]]
-    if tied or (of and of[0] in LEVELS):
+    of = [token.word for token in sentence[:last] if token.word not in ARTICLES][-2:]
+    if tied or (of[-1:] in (["of"], ["for"]) and of[0] in LEVELS):
         raise RefusedError("claim", f"{sentence[last].text} is tied to {sentence[first].text}")

@@ -36,6 +36,7 @@ NUMBER: Final = re.compile(
     r"(?P<digits>-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)(?![\w])(?!\.\d)(?!,\d)",
     re.IGNORECASE,
 )
+ZEROS: Final = re.compile(r"-?0\d")
 PERCENT: Final = re.compile(r"\s?(?:%|percent\b|per cent\b)", re.IGNORECASE)
 WORD: Final = re.compile(r"[^\W_][\w'+/*-]*")
 LONGER: Final = re.compile(r"[\w+/'*-]")
@@ -143,6 +144,8 @@ def _number(text: str, found: re.Match[str], units: list[str]) -> tuple[Token, i
     unit = next((u for u in units if after.startswith(u) and not after[len(u) :][:1].isalnum()), "")
     percent = None if unit else PERCENT.match(text, end)
     end = end + skipped + len(unit) if unit else percent.end() if percent else end
+    if ZEROS.match(digits):
+        raise RefusedError("number", f"{digits} is no plain number")
     places = len(digits.partition(".")[2])
     return Token("number", digits, float(digits), places, bool(percent), sign, unit), end
 

@@ -54,6 +54,9 @@ def _value(fact: ValueFact) -> str:
         return f"{name} not predicted"
     unit = f" {fact.unit}" if fact.unit else ""
     notes = ["a pooled channel"] if fact.parts else []
+    if fact.interval is not None:
+        low, high = rounded(fact.interval.low), rounded(fact.interval.high)
+        notes.append(f"{fact.interval.coverage:g} % interval {low} to {high}")
     if fact.error is not None:
         notes.append(f"mean absolute error on test cells {rounded(fact.error, 2)}")
     note = f" ({', '.join(notes)})" if notes else ""

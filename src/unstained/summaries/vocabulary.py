@@ -22,7 +22,7 @@ PLAIN: Final = words(
     them they model's network's cell's based according compared versus
     classifies classified classify
     of for at in on to with by from as between among within
-    and or but while whereas also together so plus both either
+    and or but while whereas also so both either
     is are be being was were has have having does do
     model network prediction predictions predict predicts predicted predicting
     estimate estimates estimated estimating estimation
@@ -36,7 +36,7 @@ PLAIN: Final = words(
     marker markers value values level levels signal signals channel channels intensity
     share shares proportion proportions fraction
     pooled combined joint
-    error errors
+    error errors interval intervals
     approximately about around roughly near
     image images label-free unstained
     task answer summary result results
@@ -148,6 +148,7 @@ LINKS: Final = words(
     channel intensity about approximately around roughly near estimated predicted probability
     probabilities calibrated chance share proportion fraction for given gives gave gets receives
     assigned pooled combined joint model by mean absolute average error errors on test cells
+    interval prediction
     which most probable likely highest class
     """
 )
@@ -162,6 +163,13 @@ BACKWARD: Final = words(
 """What may stand between a number and the name that it belongs to."""
 
 ERROR: Final = frozenset({"error", "errors"})
+INTERVALS: Final = frozenset({"interval", "intervals"})
+TO_ENDS: Final = words("is of for from between :")
+"""What may stand between 'interval' and its ends, beside the name that it is of."""
+DASHES: Final = words("– —")
+BETWEEN_ENDS: Final = words("to and –")
+INTRODUCING: Final = words("a an the its with predicted ( , :")
+"""What may stand before the coverage of an interval, 'a 90 % interval'; else its name does."""
 
 PREDICATES: Final = words(
     """
@@ -229,7 +237,7 @@ OF_CLASSES: Final = words("probability probabilities chance calibrated")
 OF_SHARES: Final = words("share shares proportion proportions fraction")
 OF_VALUES: Final = words(
     """
-    value values level levels signal signals channel intensity error errors ±
+    value values level levels signal signals channel intensity error errors interval intervals ±
     """
 )
 """Words between a name and a number that tell what the number is."""
@@ -243,6 +251,14 @@ TO_CLASS: Final = words(
 )
 """What may stand between 'most probable' and its class."""
 SUBJECTS: Final = words("cell it this which that these them they image")
+PICTURED: Final = words("cell cells image images marker markers channel channels")
+ANSWERING: Final = words(
+    """
+    gives gave say says said predict predicts estimate estimates assign assigns classify
+    classifies put puts report reports
+    """
+)
+"""What a cell or an image cannot do: the model does."""
 COPULAS: Final = words("is was are were being be been remains stays")
 REPORTING: Final = words("predicts predicted estimates estimated probability chance")
 """A bare claim, 'the cell is a ...', and the words before 'that' that make a prediction of it."""
