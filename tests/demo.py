@@ -40,8 +40,6 @@ def make_project(path: Path) -> Path:
     path.mkdir()
     for name in ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, path / name)
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "src", path / "src", ignore=ignore)
     params = path / "params.yaml"
     edit(params, "models", value=["resnet50", "features_boosting"])
     edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=4)

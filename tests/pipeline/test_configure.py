@@ -1,15 +1,20 @@
-"""A change of params.yaml reaches the stages that it concerns, and no other."""
+"""A change of params.yaml or of the code reaches the stages that it concerns, and no other."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.config.test_config import RECIPE, edit
+from unstained.config.project import load_params
 from unstained.errors import ParameterError
+from unstained.pipeline import freshness
 from unstained.pipeline.catalogue import BASELINES, STAGES, stage_definition
-from unstained.pipeline.configure import configure
+from unstained.pipeline.configure import configure, require_current
+from unstained.pipeline.task import make_task
 
 
 def files(project: Path) -> dict[str, str]:
@@ -63,6 +68,60 @@ def test_a_section_reaches_the_stages_that_are_asked_for_it(both: Path) -> None:
         if "evaluate" in stage_definition(name).params.model_fields
     }
     assert {name.split("/")[1].removesuffix(".json") for name in changed} == asked
+
+
+@pytest.fixture
+def source(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the package's source, which `configure` takes for the code that runs."""
+    place = tmp_path / "src"
+    shutil.copytree(repository / "src", place, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(freshness, "SOURCE", place)
+    forget()
+    yield place / "unstained"
+    forget()
+
+
+def forget() -> None:
+    """Let digests be taken again, as a new process does."""
+    freshness.own_code.cache_clear()
+    freshness.code_digest.cache_clear()
+
+
+@pytest.mark.parametrize("module", ["imaging/background.py", "report/gallery.py"])
+def test_an_edit_of_a_module_reaches_the_stages_that_use_it(
+    project: Path, source: Path, module: str
+) -> None:
+    configure(project)
+    before = files(project)
+    path = source / module
+    path.write_text(path.read_text() + "\n# edited\n")
+    forget()
+    said: list[str] = []
+    configure(project, said.append)
+    changed = {name for name, text in files(project).items() if text != before[name]}
+    users = {
+        name
+        for name in (*STAGES, *BASELINES)
+        if Path("unstained", module) in freshness.own_code().files(name)
+    }
+    assert {Path(name).parts[1].removesuffix(".json") for name in changed} == users
+    assert said == [f"code has changed that these stages use: {', '.join(sorted(users))}"]
+    assert len(changed) > len(users) or users == {"report"}, "of every model"
+
+
+def test_a_run_that_dvc_started_refuses_code_that_was_edited_since(
+    project: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(project)
+    task = make_task(load_params(project / "params.yaml"), "split", "nsc")
+    monkeypatch.setenv("DVC_STAGE", "split@nsc")
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    require_current(project, task)
+    path = source / "data/splits/partition.py"
+    path.write_text(path.read_text() + "\n# edited\n")
+    forget()
+    with pytest.raises(ParameterError, match=r"the code was edited .*nsc/split.json differs"):
+        require_current(project, task)
 
 
 def test_a_second_time_writes_nothing(project: Path) -> None:

@@ -1,4 +1,4 @@
-"""dvc.yaml is what the stage definitions and their imports ask for."""
+"""dvc.yaml is what the stage definitions ask for."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 
 from unstained.config.document import read_document
 from unstained.pipeline.catalogue import BASELINES, STAGES, stage_definition
-from unstained.pipeline.configure import CONFIGURE
-from unstained.pipeline.dvc import FILES, dvc_file, folded, write_dvc_files
-from unstained.pipeline.freshness import own_code
+from unstained.pipeline.configure import CONFIGURE, configured_path
+from unstained.pipeline.dvc import FILES, dvc_file, write_dvc_files
 from unstained.pipeline.holdings import HOLDINGS
 
 ENTRIES = [(file, name) for file, (*_, stages) in FILES.items() for name in stages]
@@ -44,27 +43,13 @@ def test_stages_are_in_the_order_in_which_they_run(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(("file", "name"), ENTRIES)
-def test_code_below_the_dependencies_is_the_code_of_the_stage(
+def test_a_stage_depends_on_the_file_that_holds_its_code_and_parameters(
     repository: Path, file: str, name: str
 ) -> None:
     deps = entries(repository, file)[name]["deps"]
-    named = [repository / dep for dep in deps if dep.startswith("src/")]
-    files = {file for path in named for file in (path.rglob("*") if path.is_dir() else [path])}
-    found = {file for file in files if file.is_file() and "__pycache__" not in file.parts}
-    assert found == {repository / "src" / path for path in own_code().files(name)}
-
-
-def test_a_directory_stands_for_its_files_only_where_all_are_meant(tmp_path: Path) -> None:
-    files = [Path(name) for name in ("a/b/one", "a/b/c/two", "a/three", "d/four")]
-    for path in files:
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).touch()
-    cached = tmp_path / "d" / "__pycache__" / "four.pyc"
-    cached.parent.mkdir()
-    cached.touch()
-    assert folded(files[:2], tmp_path) == [Path("a/b")]
-    assert folded(files[:3], tmp_path) == [Path("a")]
-    assert folded([files[0], files[3]], tmp_path) == [Path("a/b/one"), Path("d")]
+    path = configured_path(stage_definition(name), "${item.study}", "${item.model}")
+    assert path in deps
+    assert not any(dep.startswith("src") for dep in deps)
 
 
 @pytest.mark.parametrize("name", NAMES)

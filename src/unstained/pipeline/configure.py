@@ -1,15 +1,17 @@
 """What each stage is asked for, as small files that DVC compares: one a stage, study and model.
 
-params.yaml is composed from layers, so no key of it says which stages it concerns. `configure`
-writes what is effective, and each stage depends on its own file: a change of one model's width
-reaches that model's stages alone.
+params.yaml is composed from layers, so no key of it says which stages it concerns; and a stage's
+code is some hundred files, which DVC would list and write anew for each stage that it runs.
+`configure` writes what is effective and the digest of the code, and each stage depends on its own
+file: a change of one model's width reaches that model's stages alone, an edit of a module those
+that use it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,11 +28,15 @@ from unstained.pipeline.catalogue import (
     takes_replicate,
 )
 from unstained.pipeline.contract import Replicate, Stage
+from unstained.pipeline.freshness import code_digest
 from unstained.pipeline.source_files import Memory, require_seen, source_file
 from unstained.pipeline.task import Task, make_task
 
 CONFIGURE: Final = "configure"
 """Name of the DVC stage, and of its directory below runs/."""
+
+CODE: Final = "code"
+"""Key of the digest of a stage's code in its file."""
 
 
 def configured_path(stage: Stage, study: str, model: str | None) -> str:
@@ -40,13 +46,14 @@ def configured_path(stage: Stage, study: str, model: str | None) -> str:
 
 
 def configure(root: Path, tell: Callable[[str], None] = lambda _: None) -> int:
-    """Write the parameters of all stages of the active studies; files that are current stay.
+    """Write what all stages of the active studies depend on; files that are current stay.
 
     With them stands what lies at the studies' sources; of one that is away, what was last seen.
 
     Args:
         root: the project's directory.
-        tell: takes a sentence on each source that changed since its last ingest.
+        tell: takes a sentence on each source that changed since its last ingest, and one on the
+            stages whose code changed.
 
     Returns:
         How many files are new, changed or gone.
@@ -61,6 +68,8 @@ def configure(root: Path, tell: Callable[[str], None] = lambda _: None) -> int:
         path.relative_to(root).as_posix(): path
         for path in (root / RUNS / CONFIGURE).rglob("*.json")
     }
+    if news := _other_code(found, wanted):
+        tell(f"code has changed that these stages use: {', '.join(news)}")
     gone = found.keys() - wanted.keys()
     for name in gone:
         found[name].unlink()
@@ -71,20 +80,21 @@ def configure(root: Path, tell: Callable[[str], None] = lambda _: None) -> int:
 
 
 def require_current(root: Path, task: Task) -> None:
-    """Check that a run that DVC started has the parameters that DVC will record for it.
+    """Check that a run that DVC started has the parameters and code that DVC will record for it.
 
     Args:
         root: the project's directory.
         task: the run, as params.yaml is now.
 
     Raises:
-        ParameterError: params.yaml was edited since DVC ran `configure`.
+        ParameterError: params.yaml or the code was edited since DVC ran `configure`.
     """
     path = root / configured_path(task.stage, task.study, task.model)
     by_dvc = "DVC_STAGE" in os.environ and Path(os.environ.get("DVC_ROOT", "")) == root
-    if by_dvc and path.is_file() and path.read_text() != _text(task):
+    if by_dvc and path.is_file() and (recorded := path.read_text()) != (wanted := _text(task)):
+        edited = "the code" if _code(recorded) != _code(wanted) else "params.yaml"
         raise ParameterError(
-            f"params.yaml was edited after DVC had read it: {path.relative_to(root)} differs",
+            f"{edited} was edited after DVC had read it: {path.relative_to(root)} differs",
             "run `dvc repro` again",
         )
 
@@ -120,11 +130,30 @@ def _sources(
 def _text(task: Task) -> str:
     """All that a task is asked for but fold and seed, which are in its name."""
     inputs = task.stage.inputs.values()
-    content: dict[str, Any] = {"recipe": task.recipe, "params": task.params.model_dump(mode="json")}
+    content: dict[str, Any] = {
+        CODE: code_digest(task.stage.name),
+        "recipe": task.recipe,
+        "params": task.params.model_dump(mode="json"),
+    }
     if any(source.every_model or source.every_replicate for source in inputs):
         content["models"] = list(task.models)
         content["replicates"] = [replicate.name for replicate in task.replicates]
     return _json(content)
+
+
+def _code(text: str) -> object:
+    """Digest of the code in the text of a file; None in files that hold none."""
+    return json.loads(text).get(CODE)
+
+
+def _other_code(found: Mapping[str, Path], wanted: Mapping[str, str]) -> list[str]:
+    """Names of the stages whose code is another than what their files hold."""
+    names = {Path(name).parts[3].removesuffix(".json"): name for name in wanted if name in found}
+    return sorted(
+        stage
+        for stage, name in names.items()
+        if _code(found[name].read_text()) != _code(wanted[name])
+    )
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""dvc.yaml and baselines/dvc.yaml, written from the stage definitions and what stages import."""
+"""dvc.yaml and baselines/dvc.yaml, written from the stage definitions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,13 +19,12 @@ from unstained.pipeline.catalogue import (
 )
 from unstained.pipeline.configure import CONFIGURE, configured_path
 from unstained.pipeline.contract import REPORT, Stage
-from unstained.pipeline.freshness import SOURCE, own_code
 from unstained.pipeline.holdings import HOLDINGS, holdings_file
 from unstained.pipeline.source_files import source_file
 
 NAMES: Final = {"study": "${item.study}", "model": "${item.model}"}
 REPLICATE: Final = "fold${item.fold}-seed${item.seed}"
-WRITTEN: Final = "# Written by `unstained dvc` from the stages and their imports: change those.\n"
+WRITTEN: Final = "# Written by `unstained dvc` from the stages' definitions: change those.\n"
 FILES: Final = {
     "dvc.yaml": (WRITTEN, {}, STAGES),
     "baselines/dvc.yaml": (
@@ -38,13 +37,13 @@ FILES: Final = {
 
 CONFIGURATION: Final = {
     "cmd": "unstained configure",
-    "deps": [f"src/unstained/{room}" for room in ("config", "pipeline", "stages")],
     "params": [{"params.yaml": None}],
     "outs": [{f"{RUNS}/{CONFIGURE}": {"persist": True}}],
     "always_changed": True,
 }
-"""The first stage: all of params.yaml in, and what lies at the sources, which DVC does not see: so
-it always runs. Out comes what each stage is asked for; what was seen of a source stays there."""
+"""The first stage: all of params.yaml in, and what DVC does not see, the code and what lies at the
+sources: so it always runs. Out comes what each stage is asked for and the digest of its code; what
+was seen of a source stays there."""
 
 LOOK: Final = {
     "matrix": {"study": "${active}"},
@@ -103,7 +102,7 @@ def entry(stage: Stage, grid: bool) -> dict[str, Any]:
         "matrix": matrix,
         "wdir": ".." if grid else None,
         "cmd": command,
-        "deps": sorted({parameters, *_inputs(stage, replicate), *_sources(stage.name)}),
+        "deps": sorted({parameters, *_inputs(stage, replicate)}),
         **written,
     }
     return {key: value for key, value in content.items() if value}
@@ -146,28 +145,6 @@ def _inputs(stage: Stage, replicate: bool) -> Iterable[str]:
         else:
             home = _home(producer, replicate and takes_replicate(producer))
             yield f"{home}/{producer.outputs[source.output].path}"
-
-
-def _sources(stage: str) -> list[str]:
-    """Code that a stage depends on: directories of which it depends on every file, else files."""
-    return [f"src/{path.as_posix()}" for path in folded(own_code().files(stage), SOURCE)]
-
-
-def folded(files: Sequence[Path], source: Path) -> list[Path]:
-    """The same files, fewer names: a directory stands for its files where all of them are meant.
-
-    Args:
-        files: relative to `source`.
-        source: the source tree.
-    """
-    meant = set(files)
-    whole: set[Path] = set()
-    for directory in {parent for path in files for parent in path.parents}:
-        inside = {path for path in (source / directory).rglob("*") if path.is_file()}
-        if {path.relative_to(source) for path in inside if path.suffix != ".pyc"} <= meant:
-            whole.add(directory)
-    outer = [path for path in {*whole, *meant} if not whole & set(path.parents)]
-    return sorted(outer)
 
 
 def _text_of(path: Path) -> str:
