@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.demo import command
@@ -100,10 +101,12 @@ def test_recipe_switch_is_tracked(finished: Path) -> None:
 
 
 def test_experiment_changes_what_it_says(finished: Path) -> None:
-    """`dvc exp run -S` retrains with the changed parameter and reuses everything else."""
-    path = "studies.nsc.demo.models.resnet50.width=0.25"
-    done = command(finished, "dvc", "exp", "run", "-S", path, "train@nsc-resnet50")
-    assert "Running stage 'train@nsc-resnet50'" in done.stdout
-    assert "Running stage 'ingest@nsc'" not in done.stdout
+    """`dvc exp run -S` changes a value, runs what it concerns, and reuses everything else."""
+    path = "split.folds=3"
+    done = command(finished, "dvc", "exp", "run", "-S", path, "split@nsc")
+    ran = [line for line in done.stdout.splitlines() if line.startswith("Running stage")]
+    assert ran == [f"Running stage '{name}':" for name in ("configure", "split@nsc")]
+    folds = pd.read_parquet(finished / "runs/nsc/split/split.parquet")["fold"]
+    assert set(folds[folds >= 0]) == {0, 1, 2}
     command(finished, "git", "checkout", "-q", ".")
     command(finished, "dvc", "checkout")

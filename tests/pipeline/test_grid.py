@@ -259,6 +259,7 @@ def test_a_worker_without_the_project_says_so(
     assert "is not what it was" in problem
 
 
+@pytest.mark.minutes
 def test_stopped_and_killed_it_leaves_nobody_and_goes_on(
     grown: Path, cluster: None, tmp_path: Path
 ) -> None:

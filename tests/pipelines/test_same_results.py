@@ -145,6 +145,7 @@ def test_the_pipeline_gives_the_bytes_of_dvc_repro(
     assert results.decision()["promoted"] is True
 
 
+@pytest.mark.minutes
 def test_direct_calls_give_the_bytes_of_dvc_repro(
     by_dvc: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
