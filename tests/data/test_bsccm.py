@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 
 from tests.conftest import ROOT
 from tests.data.bsccm_tree import CHANNELS, FULL, SINGLE, write_bsccm
@@ -145,6 +146,17 @@ def test_cells_that_the_markers_leave_out_have_none(source: Path, tmp_path: Path
     assert found[3].told[CD16] == 4000.0
 
 
+def test_gates_are_known_however_they_are_written(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(source, folder)
+    edit("surface_markers", lambda t: t.assign(**{GATE: t[GATE].astype(float)}))(
+        folder / "BSCCM-tiny"
+    )
+    assert {k: c.told["label"] for k, c in cells(folder).items()} == {
+        k: c.told["label"] for k, c in cells(source).items()
+    }
+
+
 def test_groups_are_slides_or_fields_of_view_and_batches_are_in_names(source: Path) -> None:
     slide = "antibodies_all/batch_0/slide_replicate_0"
     found = cells(source)
@@ -183,11 +195,19 @@ def lose_header(home: Path) -> str:
     return "cell_7: its .zarray cannot be read"
 
 
+def write_zarr_3(home: Path) -> str:
+    path = next(home.glob("BSCCM_images.zarr/**/cell_7"))
+    counts = zarr.open_array(str(path), mode="r")[:]
+    shutil.rmtree(path)
+    zarr.create_array(str(path), data=counts, chunks=(1, 24, 24), zarr_format=3)
+    return "cell_7: is a Zarr 3 array"
+
+
 def change_header(**changes: Any) -> Callable[[Path], str]:
     def spoil(home: Path) -> str:
         path = next(home.glob("BSCCM_images.zarr/**/cell_7/.zarray"))
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-        return "cell_7: (holds|of shape|is compressed)"
+        return "cell_7: (holds|of shape|is compressed|is stored)"
 
     return spoil
 
@@ -199,6 +219,9 @@ def change_header(**changes: Any) -> Callable[[Path], str]:
         lose_chunk,
         lose_cell,
         lose_header,
+        write_zarr_3,
+        change_header(order="F"),
+        change_header(dimension_separator="/"),
         change_header(dtype="<f4"),
         change_header(dtype="<i2"),
         change_header(shape=[3, 24, 24]),
@@ -231,6 +254,16 @@ def without(name: str) -> Callable[[Path], None]:
     return lambda home: (home / name).unlink()
 
 
+def told(**changes: Any) -> Callable[[Path], None]:
+    def spoil(home: Path) -> None:
+        path = home / "BSCCM_global_metadata.json"
+        content = json.loads(path.read_text())
+        content["led_array"] |= changes
+        path.write_text(json.dumps(content))
+
+    return spoil
+
+
 GATE = "selection_gated_CD3_hi_CD_16_lo"
 FAULTS: list[tuple[Callable[[Path], None], str]] = [
     (edit("surface_markers", lambda t: t.drop(columns=CD16)), f"has a column '{CD16}'"),
@@ -242,6 +275,10 @@ FAULTS: list[tuple[Callable[[Path], None], str]] = [
     (edit("index", lambda t: t.assign(data_path="../elsewhere")), "which is no slide"),
     (edit("index", lambda t: t.assign(fov_center_x=np.nan)), "cell 31 has no fov_center_x"),
     (edit("surface_markers", lambda t: t.assign(**{CD16: "high"})), "row 1: .* is 'high'"),
+    (told(channel_names="DPC_Left"), "channel_names is 'DPC_Left'"),
+    (told(channel_names=["DPC_Left", "DPC_Top", "DPC_Left", *"abcd"]), "'DPC_Left' 2 times"),
+    (told(pixel_size_um=0), "pixel_size_um is 0"),
+    (told(pixel_size_um=float("nan")), "pixel_size_um is nan"),
     (lambda home: shutil.copytree(home, home.with_name("b")), "several sets"),
     (lambda home: shutil.rmtree(home / "BSCCM_images.zarr"), "zarr is not there"),
 ]

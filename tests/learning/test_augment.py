@@ -8,12 +8,20 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, rotate
 
 from tests.learning.cases import AUGMENT, NO_AUGMENT
 from unstained.config.learning import AugmentParams
 from unstained.imaging.symmetry import exchanges
-from unstained.learning.augment import Draws, augment, blurring, dihedral, draw, sampling
+from unstained.learning.augment import (
+    Draws,
+    augment,
+    blurring,
+    dihedral,
+    draw,
+    rotated,
+    sampling,
+)
 
 SIZE = 24
 
@@ -209,3 +217,29 @@ def test_all_planes_of_a_cell_move_alike_and_what_lights_them_changes_sides():
         if flip_x:
             x, y = -x.flip(-1), y.flip(-1)
         torch.testing.assert_close(found[number], torch.stack([x, y]))
+
+
+@pytest.mark.parametrize("degrees", [-5.0, 2.5, 30.0])
+def test_a_rotation_equals_scipy(degrees: float):
+    image = canvases(1, channels=2)
+    mine = rotated(image, torch.tensor([np.deg2rad(degrees)], dtype=torch.float32))
+    inside = slice(6, -6)  # what scipy takes from outside of the image is another rule
+    for plane, found in zip(image[0].numpy(), mine[0].numpy(), strict=True):
+        wanted = rotate(plane, -degrees, reshape=False, order=1)
+        np.testing.assert_allclose(found[inside, inside], wanted[inside, inside], atol=1e-4)
+
+
+def test_cells_are_rotated_either_way_and_draws_without_it_stay():
+    params = only(rotate_degrees=5.0, crop=0.5)
+    draws = draw(params, 400, 7, 0, 0)
+    turn = np.rad2deg(draws.values["turn"])
+    assert -5 <= turn.min() < -4.9 < 4.9 < turn.max() <= 5
+    plain = draw(only(crop=0.5), 400, 7, 0, 0).values
+    assert draws.values.keys() - plain.keys() == {"turn"}
+    assert all(np.array_equal(plain[name], draws.values[name]) for name in plain)
+    image = canvases(1).repeat(3, 4, 1, 1)
+    params = only(rotate_degrees=5.0)
+    moved = augment(image, draw(params, 3, 7, 0, 0), params, 0.1)
+    assert torch.equal(moved[:, :1].expand_as(moved), moved)  # planes of a cell alike
+    turn = torch.from_numpy(draw(params, 3, 7, 0, 0).values["turn"])
+    assert torch.equal(moved, rotated(image, turn))

@@ -21,6 +21,10 @@ class AugmentParams(Params):
         default=1.0,
         description="least area of a random crop, resized to the canvas; 1: none. It hides size",
     )
+    rotate_degrees: Annotated[float, Field(ge=0, le=30)] = Field(
+        default=0.0,
+        description="at most, either way; light from the sides does not turn along: few",
+    )
     shift_px: Annotated[int, Field(ge=0)]
     scale: Annotated[float, Field(ge=0, lt=0.5)] = Field(description="0.1: 0.9 to 1.1 times")
     gain: Annotated[float, Field(ge=0, lt=1)] = Field(description="contrast gain, plus or minus")

@@ -11,7 +11,8 @@ convolutions. All random numbers depend on (seed, epoch, step) alone.
 
 One draw moves all planes of a cell alike. Of a cell lit from several sides, mirrors and turns
 exchange the planes as well (imaging/symmetry.py): the mirror image of what is lit from the left is
-lit from the right.
+lit from the right. No plane shows what light from 5 degrees off the left would; a rotation by few
+degrees takes the sides as they are.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from unstained.config.learning import AugmentParams
 from unstained.imaging.symmetry import Exchanges, exchanged
@@ -45,6 +47,7 @@ class Draws:
             shift_y, shift_x (whole pixels, down and right);
             zoom_y, zoom_x (magnifications, equal without a crop); with one also
             centre_y, centre_x (of the crop from that of the canvas, in sides of the canvas);
+            turn (radians, from the axis of columns to that of rows), where cells are rotated;
             blur (sigma in pixels); gain (factor on contrast);
             offset (added to contrast), noise (sd of white noise): fractions of the background.
         noise_seeds: one seed for each NOISE_GROUP samples of the global batch.
@@ -90,6 +93,8 @@ def draw(params: AugmentParams, count: int, seed: int, epoch: int, step: int) ->
     if params.crop < 1:
         sides, values["centre_y"], values["centre_x"] = _crops(random, params.crop, count)
         values["zoom_y"], values["zoom_x"] = zoom / sides[0], zoom / sides[1]
+    if params.rotate_degrees:
+        values["turn"] = np.deg2rad(params.rotate_degrees) * random.uniform(-1, 1, count)
     groups = range(-(-count // NOISE_GROUP))
     return Draws(
         {name: column.astype(np.float32) for name, column in values.items()},
@@ -141,6 +146,8 @@ def augment(
     if params.dihedral or params.mirror:
         moves = (value["transpose"], value["flip_y"], value["flip_x"])
         contrast = dihedral(contrast, *moves, swaps)
+    if params.rotate_degrees:
+        contrast = rotated(contrast, value["turn"].flatten())
     if params.shift_px or params.scale or params.blur_px or params.crop < 1:
         rows, columns = (_placing(contrast.shape[-1], value, axis) for axis in "yx")
         if params.blur_px:
@@ -182,6 +189,19 @@ def dihedral(
     contrast = torch.where(transpose != 0, exchanged(contrast.mT, swaps, "transpose"), contrast)
     contrast = torch.where(flip_y != 0, exchanged(contrast.flip(-2), swaps, "flip_y"), contrast)
     return torch.where(flip_x != 0, exchanged(contrast.flip(-1), swaps, "flip_x"), contrast)
+
+
+def rotated(contrast: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    """Images about the centre of their canvas, bilinear, 0 from outside.
+
+    Args:
+        contrast: (B, C, S, S).
+        turn: (B,) radians, from the axis of columns to that of rows: clockwise as shown.
+    """
+    cosine, sine, none = turn.cos(), turn.sin(), torch.zeros_like(turn)
+    back = torch.stack([cosine, sine, none, -sine, cosine, none], dim=1).view(-1, 2, 3)
+    places = F.affine_grid(back, list(contrast.shape), align_corners=False)
+    return F.grid_sample(contrast, places, padding_mode="zeros", align_corners=False)
 
 
 def sampling(size: int, shift: torch.Tensor, zoom: torch.Tensor) -> torch.Tensor:

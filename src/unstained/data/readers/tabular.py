@@ -2,7 +2,7 @@
 
 A column is read as one of four kinds. `string`: an empty field is null. `float64`: a number with a
 point; empty, NA, NaN or null is NaN. `int64`: a whole number, never empty. `bool`: true or false,
-yes or no, 1 or 0; empty is false. Rows are counted from 1 below the header.
+yes or no, 1 or 0 (also 1.0, 0.0); empty is false. Rows are counted from 1 below the header.
 """
 
 from __future__ import annotations
@@ -201,6 +201,7 @@ def _castable(text: str, kind: pa.DataType) -> bool:
 
 def _flag(column: pa.ChunkedArray, path: Path, name: str) -> pa.ChunkedArray:
     text = pc.utf8_lower(_text(column, path, name).fill_null(""))
+    text = pc.replace_substring_regex(text, r"^([01])\.0+$", r"\1")
     yes = pc.is_in(text, value_set=pa.array(YES))
     neither = pc.invert(pc.or_(yes, pc.is_in(text, value_set=pa.array(NO))))
     if pc.any(neither).as_py():

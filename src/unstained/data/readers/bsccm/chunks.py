@@ -18,13 +18,18 @@ import numpy as np
 
 from unstained.data.readers.images import ImageError
 
-HEADER: Final = ".zarray"
+HEADER, HEADER_3 = ".zarray", "zarr.json"
+"""Of arrays of Zarr 2, and of Zarr 3."""
 COMPRESSORS: Final[Mapping[str, Callable[[bytes], bytes | bytearray]]] = {
     "blosc": imagecodecs.blosc_decode,
     "zstd": imagecodecs.zstd_decode,
     "zlib": imagecodecs.zlib_decode,
 }
 AGAIN: Final = "unpack the download again"
+STORED: Final = (
+    "store it as the set's authors do, as a Zarr 2 array with one chunk a channel, compressed by "
+    "blosc"
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ def read_header(folder: Path) -> Planes:
     try:
         return _parsed((folder / HEADER).read_bytes())
     except OSError as error:
+        if (folder / HEADER_3).is_file():
+            raise ImageError("is a Zarr 3 array, and what is read is Zarr 2", STORED) from None
         raise ImageError(f"its {HEADER} cannot be read ({error.strerror})", AGAIN) from None
 
 
@@ -85,12 +92,18 @@ def _parsed(content: bytes) -> Planes:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(f"its {HEADER} is damaged ({error!r})", AGAIN) from None
     if dtype.kind != "u" or dtype.itemsize > 2:
-        raise ImageError(f"holds {dtype.name}, which is no count of 8 or 16 bits", AGAIN)
-    if len(shape) != 3 or chunks != (1, *shape[1:]) or not plain or separator != ".":
-        raise ImageError(f"of shape {shape} is not stored as one chunk a channel", AGAIN)
+        raise ImageError(f"holds {dtype.name}, which is no count of 8 or 16 bits", STORED)
+    if len(shape) != 3 or chunks != (1, *shape[1:]):
+        raise ImageError(f"of shape {shape} is not stored as one chunk a channel", STORED)
+    if not plain or separator != ".":
+        raise ImageError(
+            f"is stored with filters, in another order than C, or with chunks named as in "
+            f"{separator.join('500')}",
+            STORED,
+        )
     if compressor is not None and compressor not in COMPRESSORS:
         known = ", ".join(COMPRESSORS)
-        raise ImageError(f"is compressed by {compressor!r}; what is read is {known}", AGAIN)
+        raise ImageError(f"is compressed by {compressor!r}; what is read is {known}", STORED)
     return Planes(shape, dtype, compressor)
 
 

@@ -34,8 +34,15 @@ class Metadata:
 
         Raises:
             ParameterError: there is none, or a pixel is of another size.
+        SourceError: there are several.
         """
         for name in data.channels:
+            if self.channels.count(name) > 1:
+                raise SourceError(
+                    f"{METADATA} names the channel {name!r} {self.channels.count(name)} times, so "
+                    "that its plane is not known",
+                    "unpack the download again",
+                )
             if name not in self.channels:
                 raise ParameterError(
                     f"{METADATA} names no channel {name!r}; {suggestion(name, self.channels)}",
@@ -60,10 +67,14 @@ def read_metadata(home: Path) -> Metadata:
     path = home / METADATA
     try:
         about = read_json(path)["led_array"]
-        size = about.get("pixel_size_um")
-        return Metadata(tuple(map(str, about["channel_names"])), size and float(size))
+        size, names = about.get("pixel_size_um"), about["channel_names"]
+        if not isinstance(names, list):
+            raise TypeError(f"channel_names is {names!r}")
+        if size is not None and not (math.isfinite(float(size)) and float(size) > 0):
+            raise ValueError(f"pixel_size_um is {size!r}")
+        return Metadata(tuple(map(str, names)), None if size is None else float(size))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(
-            f"{path} does not tell the channels of the LED array ({error!r})",
+            f"{path} does not tell the channels of the LED array and their pixels ({error!r})",
             "unpack the download again",
         ) from None
