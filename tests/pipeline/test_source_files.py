@@ -73,14 +73,17 @@ def test_only_names_sizes_and_times_count(project: Path, images: Path) -> None:
     before = see(project, data(project))
     (images / ".DS_Store").write_text("a viewer's own file")
     (images / "a_1" / "loop").symlink_to(images, target_is_directory=True)
+    (images / "a_1" / "around").symlink_to(images.parent.parent, target_is_directory=True)
     (images / "a_1" / "dangling").symlink_to(images / "nothing")
+    (images / "a_1" / "there").symlink_to("back")
+    (images / "a_1" / "back").symlink_to("there")
     now = see(project, data(project))
     assert before is not None
     assert now is not None
-    assert now.files == before.files + 1
-    assert now.directories == before.directories + 1
-    (images / "a_1" / "loop").unlink()
-    (images / "a_1" / "dangling").unlink()
+    assert now.files == before.files + 3
+    assert now.directories == before.directories + 2
+    for name in ("loop", "around", "dangling", "there", "back"):
+        (images / "a_1" / name).unlink()
     assert see(project, data(project)) == before
     file = next((images / "a_1").iterdir())
     times = file.stat().st_mtime_ns

@@ -167,10 +167,13 @@ class Memory:
 def _lines(place: Path, root: Path, data: StudyData) -> Iterator[File]:
     """Files and directories in an order of their names; links are followed, each place once.
 
-    With them goes a table that lies elsewhere.
+    Links to directories around the source are not followed, as no reader does. With them goes a
+    table that lies elsewhere.
     """
     place = place.parent if place.is_file() else place
     own = {os.path.realpath(root / name) for name in OWN}
+    top = os.path.realpath(place)
+    around = {top, *map(str, Path(top).parents)}
     pending, walked = [("", str(place))], set()
     while pending:
         name, path = pending.pop()
@@ -178,15 +181,24 @@ def _lines(place: Path, root: Path, data: StudyData) -> Iterator[File]:
             if entry.name.startswith("."):
                 continue
             inner = f"{name}{entry.name}"
-            if not entry.is_dir():
+            if not _is_directory(entry):
                 yield inner, _size_and_time(entry.stat)
             elif (real := os.path.realpath(entry.path)) not in own and real not in walked:
                 walked.add(real)
-                pending.append((f"{inner}/", entry.path))
+                if real not in around:
+                    pending.append((f"{inner}/", entry.path))
                 yield f"{inner}/", ""
     table = Path(data.table.file) if data.table and data.table.file else place
     if table.is_absolute() and table != place:
         yield str(table), _size_and_time(table.stat)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one, or a link to one; links that lead to each other are none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _size_and_time(stat: Callable[[], os.stat_result]) -> str:
