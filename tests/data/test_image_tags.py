@@ -116,6 +116,53 @@ def test_zero_is_white_is_inverted_where_the_tags_tell_black(tmp_path: Path) -> 
     assert "MaxSampleValue" in caught.value.remedy
 
 
+def test_offset_of_signed_counts_that_imagej_tells_is_taken_off(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    text = "ImageJ=1.53t\ncf=0\nc0={}\nc1=1.0\nvunit=gray value\n"
+    path.write_bytes(tiff(GREY + np.uint16(2**15), description=text.format("-32768.0")))
+    np.testing.assert_array_equal(read_grey(path), GREY)
+    path.write_bytes(tiff(GREY + np.uint16(2**15 - 99), description=text.format("-32768.0")))
+    with pytest.raises(ImageError, match="signed 16 bit integers, some below 0"):
+        read_grey(path)
+    path.write_bytes(tiff(GREY, description=text.format("12.5")))  # another unit of the same counts
+    np.testing.assert_array_equal(read_grey(path), GREY)
+
+
+@pytest.mark.parametrize("how", ["filled", "repeated", "scaled", "not scaled"])
+def test_counts_are_taken_back_from_16_bits_where_a_png_tells_how_many(
+    tmp_path: Path, how: str
+) -> None:
+    stored = {
+        "filled": GREY << 4,
+        "repeated": GREY << 4 | GREY >> 8,
+        "scaled": np.rint(GREY * (65535 / 4095)).astype(np.uint16),
+        "not scaled": GREY,
+    }[how]
+    rows = stored.astype(">u2").view(np.uint8).reshape(12, -1)
+    (tmp_path / "x.png").write_bytes(png(rows, 16, 0, (12, 17), (b"sBIT", b"\x0c")))
+    np.testing.assert_array_equal(read_grey(tmp_path / "x.png"), GREY)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason", "remedy"),
+    [
+        ("x.tif", b"", "is empty", "copy"),
+        ("x.tif", imagecodecs.png_encode(GREY), "holds a PNG, and its name ends in .tif", ".png"),
+        ("x.png", tiff(GREY), "holds a TIFF", "end in .tif"),
+        ("x.png", b"GIF89a" + bytes(99), "holds a GIF", "as TIFF or PNG"),
+        ("x.jpg", b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS", "pull"),
+        ("x.tiff", tiff(GREY)[:30], "it ends", "copy or export"),
+    ],
+)
+def test_what_a_file_of_another_kind_holds_is_told(
+    tmp_path: Path, name: str, content: bytes, reason: str, remedy: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImageError, match=reason) as caught:
+        read_grey(tmp_path / name)
+    assert remedy in caught.value.remedy
+
+
 def test_palettes_are_looked_up(tmp_path: Path) -> None:
     entries = RNG.integers(0, 256, (256, 3)).astype(np.uint8)
     blue_first = np.pad(entries[:, ::-1], ((0, 0), (0, 1))).tobytes()
@@ -148,6 +195,9 @@ def test_planes_and_grey_samples_beside_each_other(tmp_path: Path) -> None:
             ImageError, match=r"is an image of 3 samples, expected is .* red, green"
         ):
             read_image(path, RGB)
+    path.write_bytes(tiff(np.dstack([COLOUR, COLOUR]), photometric="rgb", extrasamples=[0] * 3))
+    with pytest.raises(ImageError, match="is a colour image with 3 more samples, expected"):
+        read_image(path, RGB)
     both = np.dstack([BYTES, np.full_like(BYTES, 255)])
     path.write_bytes(tiff(both, photometric="minisblack", extrasamples=["unassalpha"]))
     np.testing.assert_array_equal(read_grey(path), BYTES)

@@ -19,6 +19,7 @@ import numpy as np
 
 from unstained.data.readers.channels import chosen
 from unstained.data.readers.formats.bmp import bmp_page
+from unstained.data.readers.formats.content import other_content
 from unstained.data.readers.formats.jpeg import jpeg_page
 from unstained.data.readers.formats.page import EXPORT_AGAIN, ImageError, Page
 from unstained.data.readers.formats.png import png_page
@@ -92,7 +93,8 @@ def _as_expected(page: Page, axes: Axes) -> Page:
 def _kind(page: Page) -> str:
     """What a page is, in words."""
     if page.colour:
-        return "a colour image"
+        more = len(page.pixels) - len(COLOURS)
+        return f"a colour image with {more} more samples" if more > 0 else "a colour image"
     return "a grey image" if len(page.pixels) == 1 else f"an image of {len(page.pixels)} samples"
 
 
@@ -120,7 +122,10 @@ def read_pages(path: str | Path) -> list[Page]:
     try:
         return _DECODERS[suffix](content)
     except (RuntimeError, ValueError, IndexError, struct.error) as error:
-        raise ImageError(f"truncated or corrupt ({error})") from error
+        why = "it ends early" if isinstance(error, struct.error) else error
+        raise (
+            other_content(content, suffix) or ImageError(f"truncated or corrupt ({why})")
+        ) from error
 
 
 def _one(decoder: Callable[[bytes], Page]) -> Callable[[bytes], list[Page]]:

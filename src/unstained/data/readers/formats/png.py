@@ -1,4 +1,4 @@
-"""The image of a PNG (ISO/IEC 15948), with palette, transparency and orientation honoured."""
+"""The image of a PNG (ISO/IEC 15948): palette, opacity, orientation, significant bits honoured."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import imagecodecs
+import numpy as np
 
 from unstained.data.readers.formats.page import (
     AS_COUNTS,
@@ -37,8 +38,10 @@ def png_page(content: bytes) -> Page:
     check_size(height, width)
     if bits < 8 and colour == GREY:
         raise ImageError(f"holds {bits} bit{'s' * (bits > 1)} a pixel, not 8 or 16", AS_COUNTS)
-    orientation = 1
+    orientation, significant = 1, bits
     for name, start, length in chunks(content):
+        if name == b"sBIT":
+            significant = max(content[start : start + length], default=bits)
         if name == b"acTL":
             raise ImageError("is an animation", AS_COUNTS)
         if name == b"eXIf":
@@ -46,7 +49,24 @@ def png_page(content: bytes) -> Page:
     pixels = samples_first(imagecodecs.png_decode(content))
     if len(pixels) in (2, 4):
         pixels = without_alpha(pixels)
+    if 8 <= significant < bits:
+        pixels = _as_recorded(pixels, significant)
     return Page(upright(pixels, orientation), len(pixels) == 3, colour == PALETTE)
+
+
+def _as_recorded(pixels: np.ndarray, significant: int) -> np.ndarray:
+    """Counts of the camera, which were scaled to 16 bits; as they are where they were not.
+
+    The standard (11.3.2.4, 13.12) lets a writer scale, repeat the high bits below or fill with 0.
+
+    Args:
+        pixels: uint16.
+        significant: bits of the camera, as the file says.
+    """
+    counts = pixels >> (16 - significant)
+    scaled = np.rint(counts * (65535 / (2**significant - 1)))
+    alike = np.abs(pixels - scaled).max(initial=0) <= 1
+    return counts if alike or (counts << (16 - significant) == pixels).all() else pixels
 
 
 def chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

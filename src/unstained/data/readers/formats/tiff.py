@@ -1,11 +1,13 @@
 """Pages of a TIFF, with the meaning that their tags give to the samples; what has none is refused.
 
 Honoured: bit depths 8 and 16 and 32-bit floating point, 0 is white (where tags tell the largest
-value), palettes, orientation, separate planes, opacity, the usual lossless compressions and JPEG.
+value), ImageJ's offset of signed counts, palettes, orientation, separate planes, opacity, the usual
+lossless compressions and JPEG.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import imagecodecs
@@ -38,6 +40,9 @@ SCHEMES: Final = JPEG_SCHEMES | {1, 5, 8, 32773, 32946, 34925, 50000}
 
 UNSIGNED, SIGNED, FLOATING, UNDEFINED = 1, 2, 3, 4
 OPACITY: Final = (1, 2)
+OFFSET: Final = 2**15
+_SIGNED_16: Final = re.compile(r"ImageJ=(?=.*^c0=-32768(\.0*)?$)(?=.*^c1=1(\.0*)?$)", re.S | re.M)
+"""ImageJ's description of an image of signed counts: value = -32768 + stored."""
 
 
 def tiff_pages(content: bytes) -> list[Page]:
@@ -48,8 +53,23 @@ def tiff_pages(content: bytes) -> list[Page]:
         ValueError, RuntimeError, struct.error: it is truncated or corrupt.
     """
     found = directories(content)
-    told = places(found)
-    return [_page(content, k, tag)._replace(**told[k]._asdict()) for k, tag in enumerate(found)]
+    told, signed = places(found), _SIGNED_16.match(found[0].text(tags.DESCRIPTION)) is not None
+    pages = [_page(content, k, tag) for k, tag in enumerate(found)]
+    return [
+        (_unsigned(page) if signed else page)._replace(**told[k]._asdict())
+        for k, page in enumerate(pages)
+    ]
+
+
+def _unsigned(page: Page) -> Page:
+    """Counts of signed ones that ImageJ stored as unsigned, with an offset of 2^15."""
+    if page.pixels.dtype != np.uint16 or page.pixels.min(initial=OFFSET) < OFFSET:
+        raise ImageError(
+            "holds signed 16 bit integers, some below 0 (ImageJ stores them with an offset of "
+            f"{OFFSET})",
+            AS_COUNTS,
+        )
+    return page._replace(pixels=np.subtract(page.pixels, OFFSET, dtype=np.uint16))
 
 
 def _page(content: bytes, index: int, tag: Directory) -> Page:
