@@ -123,6 +123,13 @@ def test_another_unit_stands_out_and_its_cause_is_told(
     assert outlier.beside != name
 
 
+def test_half_of_the_acquisitions_in_another_unit_stand_out(
+    ordinary: CellStore, tmp_path: Path
+) -> None:
+    half = {f"{name}_0{number}": lambda x: x // 2 for name in "ab" for number in range(2)}
+    assert set(out(compare(rewritten(ordinary, tmp_path / "s", half)))) == set(half)
+
+
 def test_ordinary_acquisitions_do_not(ordinary: CellStore) -> None:
     found = compare(ordinary)
     assert out(found) == {}

@@ -8,7 +8,8 @@ Acquisitions that models may learn from tell what is usual; external ones are co
 An acquisition stands out where it differs by more than STRICT robust standard deviations (median
 absolute deviation) of acquisitions and of the median over its own cells, and by more than a least
 factor. Lamps, stains and cultures differ; the least factor is what they do not reach, the deviation
-is what these acquisitions show.
+is what these acquisitions show. Where levels or sizes of a class fall into sets that lie APART, the
+largest set tells what is usual: of two halves, neither median nor deviation would show the other.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ ENOUGH: Final = 4
 FEWEST: Final = 3
 """Acquisitions of a study that can be compared: of two, neither is the odd one."""
 STRICT: Final = 4.0
+APART: Final = 1.5
+"""Factor between neighbours in order of their levels, or sizes, from which they are of two sets."""
+FEW: Final = 0.25
+"""Share of a class's acquisitions that lie outside its largest set and move no median."""
 LEAST_FACTOR: Final[Mapping[str, float]] = {
     "background": 1.25,
     "contrast": 1.4,
@@ -193,6 +198,23 @@ def _usual(own: pd.DataFrame, column: str) -> tuple[pd.Series, float]:
     return by_class["median"][by_class["size"] >= ENOUGH], float(study.median())
 
 
+def _largest_sets(own: pd.DataFrame) -> pd.DataFrame:
+    """Cells of the largest set of acquisitions of each class, of all where no class has ENOUGH."""
+    keys = ["acquisition", "label"]
+    medians = own.groupby(keys, observed=True)["value"].median().reset_index()
+    parts = [part for _, part in medians.groupby("label") if len(part) >= ENOUGH] or [medians]
+    apart = [_outside_largest(part.set_index("acquisition")["value"]) for part in parts]
+    return own[~own["acquisition"].isin({name for names in apart for name in names})]
+
+
+def _outside_largest(levels: pd.Series) -> list[str]:
+    """Acquisitions outside of the largest set, of two the higher one; none where they are FEW."""
+    falling = levels.sort_values(ascending=False)
+    sets = (-falling.diff() > np.log(APART)).cumsum()
+    inside = sets == sets.value_counts(sort=False).idxmax()
+    return [] if inside.mean() >= 1 - FEW else falling.index[~inside].tolist()
+
+
 def _along_usual(frame: pd.DataFrame, values: Floats) -> pd.DataFrame:
     """With `value`: how far each cell's two numbers lie along the usual ones (`polarity_along`)."""
     frame = frame.assign(mean=values[:, 0], skewness=values[:, 1]).dropna()
@@ -215,13 +237,14 @@ def _against_usual(
     own = frame[~frame["external"]]
     if own["acquisition"].nunique() < FEWEST:
         return
-    by_class, of_all = _usual(own, "value")
+    usual = _largest_sets(own) if kind(measure) in ("background", "size") else own
+    by_class, of_all = _usual(usual, "value")
     if not upper:
         by_class, of_all = by_class * 0 + 1.0, 1.0
     frame = frame.assign(value=frame["value"] - frame["label"].map(by_class).fillna(of_all))
     groups = frame.groupby("acquisition", observed=True)
     differences, sizes = groups["value"].median(), groups.size()
-    ordinary = differences[differences.index.isin(own["acquisition"].unique())]
+    ordinary = differences[differences.index.isin(usual["acquisition"].unique())]
     between = NORMAL * float((ordinary - ordinary.median()).abs().median())
     inside = frame["value"] - frame["acquisition"].map(differences).astype(np.float64)
     within = NORMAL * float(inside.abs().median()) * np.sqrt(np.pi / 2)
