@@ -123,14 +123,22 @@ COLUMNS = {"image": "where", "acquisition": "well", "object": "number", "externa
 TYPED = {"kind": {"kind": "classes", "names": ["x", "y"], "column": "type"}}
 
 
-@pytest.mark.parametrize("kind", ["c.csv", "semicolon.csv", "tab.csv", "t.TSV", "p.parquet"])
+@pytest.mark.parametrize(
+    "kind", ["c.csv", "semicolon.csv", "decimal comma.csv", "tab.csv", "t.TSV", "p.parquet"]
+)
 def test_every_kind_of_table_tells_the_same(tmp_path: Path, repository: Path, kind: str) -> None:
     source = films(tmp_path, "")
     if kind.endswith("parquet"):
         TABLE.to_parquet(source / kind)
     else:
-        separator = {"semicolon.csv": ";", "c.csv": ","}.get(kind, "\t")
-        TABLE.to_csv(source / kind, sep=separator, index=False, encoding="utf-8-sig")
+        separators = {"semicolon.csv": ";", "decimal comma.csv": ";", "c.csv": ","}
+        TABLE.to_csv(
+            source / kind,
+            sep=separators.get(kind, "\t"),
+            decimal="," if kind.startswith("decimal") else ".",
+            index=False,
+            encoding="utf-8-sig",
+        )
     data = study(repository, COLUMNS | {"file": kind}, tasks=TYPED | SHARE, **FRAMES)
     for place in (source, source / kind):
         found = everything(open_reader(data, place))
@@ -149,6 +157,15 @@ def test_every_kind_of_table_tells_the_same(tmp_path: Path, repository: Path, ki
         )
         film = tifffile.imread(source / third.source_file)
         np.testing.assert_array_equal(third.pixels, film[:, None])
+
+
+@pytest.mark.parametrize("values", [["1,234", "12,500"], ["1,5", "2.5"], ["1,234,567", "1,5"]])
+def test_a_comma_that_may_stand_between_thousands_is_no_point(
+    tmp_path: Path, values: list[str]
+) -> None:
+    (tmp_path / "cells.csv").write_text("\n".join(["one;two", *(f"{one};" for one in values)]))
+    with pytest.raises(SourceError, match=f"row 1: one is '{values[0]}', which is no number"):
+        read_tabular(tmp_path / "cells.csv", {"one": Column("one", "float64")})
 
 
 def test_a_grey_file_a_channel(tmp_path: Path, repository: Path) -> None:
@@ -267,7 +284,7 @@ def test_rows_without_a_file_of_their_own_are_refused(
             "row 1: one is '4e38', which is no finite number",
         ),
         ('path,one,label\na/cell_0.tif,"1,234",x\n', "row 1: one is '1,234', which is no number"),
-        ("path;one;label\na/cell_0.tif;0,5;x\n", "row 1: one is '0,5', which is no number"),
+        ("path;one;label\na/cell_0.tif;1,500;x\n", "row 1: one is '1,500', which is no number"),
         ("path,one,label\na/cell_0.tif,1e999,x\n", "row 1: one is '1e999', which is no finite"),
         ("path,one,label\na/cell_0.tif,1,z\n", "label is 'z' in 1 rows, which is no class of task"),
         ("path,one,label\na/cell_0.tif,1\n", "Expected 3 columns, got 2"),

@@ -59,6 +59,8 @@ def test_what_a_files_name_begins_with(name: str, start: str) -> None:
         (["yes", "No", ""], "flag"),
         (["1", "2", "30"], "whole"),
         (["1.5", "NA", "2"], "number"),
+        (["1,5", "NA", "2"], "number"),
+        (["1,500", "NA", "2"], "text"),
         (["1", "2", "x"], "text"),
         (["nan", ""], "empty"),
     ],

@@ -231,6 +231,15 @@ def test_a_table_in_each_folder(init: Any, tmp_path: Path) -> None:
     assert len(ingested("plates")) == 60
 
 
+def test_numbers_with_commas_that_may_be_of_thousands_are_told(init: Any, tmp_path: Path) -> None:
+    source = write_plates(tmp_path / "source")
+    rows = list(csv.DictReader((source / "cells.csv").open()))
+    write_rows(source / "cells.csv", [{**row, "CD16": f"{n},125"} for n, row in enumerate(rows, 1)])
+    given = ("plates", source, "--pixel-size", 0.3, "--group", "plate")
+    assert "decimal or stand between thousands" in asked(init, *given, "--value", "CD16")
+    assert "CD16: its numbers have a comma, which may be decimal or stand" in init(*given)
+
+
 def test_a_column_of_numbers_that_are_images_names_too_can_be_the_group(
     init: Any, tmp_path: Path
 ) -> None:

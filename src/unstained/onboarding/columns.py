@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from unstained.data.readers.places import IMAGE_SUFFIXES
-from unstained.data.readers.tabular import NO, UNKNOWN, YES
+from unstained.data.readers.tabular import NO, ONE_COMMA, UNKNOWN, YES, with_points
 from unstained.onboarding.asking import Choice, listed
 
 Kind = Literal["empty", "flag", "whole", "number", "text"]
@@ -75,6 +75,14 @@ class Column:
         return self.kind in ("number", "whole") and self.distinct > 2
 
     @property
+    def in_doubt(self) -> bool:
+        """Numbers whose commas may be decimal or group thousands."""
+        return self.kind == "text" and all(
+            re.fullmatch(rf"{ONE_COMMA}|\d*", value) or value.lower() in UNKNOWN
+            for value in self.counts
+        )
+
+    @property
     def words(self) -> str:
         """Its values in a sentence."""
         shown = [f"{value} {rows}" for value, rows in self.counts.items()]
@@ -104,7 +112,7 @@ def _column(name: str, column: pa.ChunkedArray) -> Column:
 def kind_of(values: Sequence[str]) -> Kind:
     """What all of some values are; words for 'unknown' fit any number."""
     folded = {value.lower() for value in values}
-    known = folded - set(UNKNOWN)
+    known = {*with_points(pa.array(folded - set(UNKNOWN), pa.string())).to_pylist()}
     if not known:
         return "empty"
     if known <= {*YES, *NO}:

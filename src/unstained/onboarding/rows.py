@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import pyarrow as pa
 
@@ -26,6 +27,8 @@ from unstained.onboarding.layouts import Standards, group, pixel_size
 from unstained.onboarding.options import Options
 from unstained.onboarding.tables import Table, with_files
 from unstained.onboarding.tree import Tree, spread
+
+DOUBT: Final = "its numbers have a comma, which may be decimal or stand between thousands"
 
 
 def draft_rows(tree: Tree, table: Table, options: Options, standards: Standards) -> Draft:
@@ -125,6 +128,10 @@ class _Drafting:
     def _values(self, numbers: Sequence[Choice]) -> list[str]:
         """Columns of numbers to predict."""
         given = self.options.value
+        for name in (column.name for column in self.table.columns if column.in_doubt):
+            if name in given:
+                raise ParameterError(f"--value {name}: {DOUBT}", "write them with a point")
+            self.draft.untold.append(f"{name}: {DOUBT}; with a point it could be predicted.")
         if len(given) < 2:
             text = "Which column is a number to predict? Several: --value for each."
             one = given[0] if given else None

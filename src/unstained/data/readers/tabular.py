@@ -1,8 +1,9 @@
 """Columns of a table that a user wrote: CSV (comma, semicolon or tab), TSV or Parquet, strict.
 
 A column is read as one of four kinds. `string`: an empty field is null. `float64`: a number with a
-point; empty, NA, NaN or null is NaN. `int64`: a whole number, never empty. `bool`: true or false,
-yes or no, 1 or 0 (also 1.0, 0.0); empty is false. Rows are counted from 1 below the header.
+point, or a decimal comma where the column leaves no doubt; empty, NA, NaN or null is NaN. `int64`:
+a whole number, never empty. `bool`: true or false, yes or no, 1 or 0 (also 1.0, 0.0); empty is
+false. Rows are counted from 1 below the header.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ UNKNOWN: Final = ("", "na", "n/a", "nan", "null", "none")
 """What stands for an unknown number, in any case."""
 LARGEST: Final = float(np.finfo(np.float32).max)
 """Models learn numbers as float32; what is larger would be infinite there."""
+ONE_COMMA: Final = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
+DECIMAL_COMMA: Final = r"^[+-]?(0?,\d+|\d{4,},\d+|\d*,(\d{1,2}|\d{4,}))([eE].*)?$"
+"""Numbers whose comma groups no thousands."""
 YES, NO = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0", "")
 
 
@@ -157,7 +161,7 @@ def _number(column: pa.ChunkedArray, path: Path, name: str) -> pa.ChunkedArray:
     else:
         text = _text(column, path, name).fill_null("")
         unknown = pc.is_in(pc.utf8_lower(text), value_set=pa.array(UNKNOWN))
-        kept = pc.if_else(unknown, "nan", text)
+        kept = with_points(pc.if_else(unknown, "nan", text))
         numbers = _parsed(
             kept, pa.float64(), text, path, name, "a number", "1.5, or leave it empty"
         )
@@ -166,6 +170,20 @@ def _number(column: pa.ChunkedArray, path: Path, name: str) -> pa.ChunkedArray:
         what = f"a finite number below {LARGEST:.2g}"
         raise _wrong(path, name, column, huge, what, "1.5, or leave it empty")
     return numbers
+
+
+def with_points(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Decimal commas of a column as points.
+
+    As they are where a field has a point or several commas, or where each comma stands before three
+    digits, as one between thousands does.
+    """
+    commas = text.filter(pc.match_substring(text, ","))
+    plain = pc.all(pc.match_substring_regex(commas, ONE_COMMA), min_count=0).as_py()
+    clear = pc.any(pc.match_substring_regex(commas, DECIMAL_COMMA), min_count=0).as_py()
+    if not (plain and clear) or pc.any(pc.match_substring(text, ".")).as_py():
+        return text
+    return pc.replace_substring(text, ",", ".")
 
 
 def _whole(column: pa.ChunkedArray, path: Path, name: str) -> pa.ChunkedArray:
