@@ -20,6 +20,7 @@ from tests.evaluation.evaluations import (
 from tests.synthetic import asked
 from unstained.evaluation.results import Evaluation, part_numbers
 from unstained.report.page import Page, Section, Table, render
+from unstained.report.study import chapters, markers
 from unstained.report.study.appendix import build_page
 
 EXAMPLES = Section("cells", "Cells", "Cells", "Examples", ())
@@ -147,3 +148,20 @@ def test_numbers_of_a_part_are_those_of_its_scores(evaluation: Evaluation) -> No
     assert found["class"]["beta"]["support"] == 80
     assert found["target"]["DNA"]["r"] == pytest.approx(1.0)
     assert found["ece"] == test.after.error
+
+
+def test_values_that_do_not_fit_beside_others_have_tables_of_their_own(
+    evaluation: Evaluation, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside, together = tables(page, "models")[0], tables(page, "markers")[0]
+    for module in (chapters, markers):
+        monkeypatch.setattr(module, "MOST_BESIDE", 0)
+    own = build_page(evaluation, EXAMPLES, 0)
+    alone = tables(own, "models")[0]
+    assert [name for name in beside.columns if name not in alone.columns] == ["r, DNA"]
+    assert [row[:5] for row in alone.rows] == [row[:5] for row in beside.rows]
+    first, second = tables(own, "markers")[:2]
+    assert first.columns == second.columns == ("", "DNA")
+    for row, r, within in zip(together.rows, first.rows, second.rows, strict=True):
+        assert row == (r[0], r[1], within[1])
+        assert within[0] == r[0]

@@ -85,12 +85,12 @@ def evidence_picture(picture: Picture, evidence: Floats) -> Picture:
     """Positive evidence laid over a cell.
 
     Args:
-        picture: (S, W) or (S, W, 3) uint8, a strip of squares.
+        picture: (H, W) or (H, W, 3) uint8, of squares beside and below each other.
         evidence: (S, S) activation map, laid over each square; scaled by its own maximum, negative
             values are not shown.
 
     Returns:
-        (S, W, 3) uint8.
+        (H, W, 3) uint8.
     """
     positive = np.maximum(evidence, 0.0)
     peak = positive.max()

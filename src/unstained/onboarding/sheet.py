@@ -79,7 +79,7 @@ def _pictures(
     if not axes.colour and axes.planes > MOST_PLANES:
         contrast, shown = contrast[:, :MOST_PLANES], Axes(axes.plane_names[:MOST_PLANES])
     found = []
-    for picture in cell_pictures(contrast, shown):
+    for picture in cell_pictures(contrast, shown, strip=True):
         width = round(picture.shape[1] * SIDE / picture.shape[0])
         image = Image.fromarray(as_colour(picture)).resize((width, SIDE))
         found.append(np.asarray(image))

@@ -13,9 +13,10 @@ from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.predictions import activation_maps
 from unstained.evaluation.results import Evaluation, ModelResult
 from unstained.explain import activation as explanation
+from unstained.imaging.axes import Axes
 from unstained.imaging.pictures import Picture, cell_pictures, described, panels
 from unstained.models.trained import TrainedModel
-from unstained.report.numbers import percent
+from unstained.report.numbers import listed, percent
 from unstained.report.page import Block, Card, Gallery, Section, Text, png_picture
 from unstained.report.prose import Prose
 from unstained.statistics.metrics import Floats, Labels
@@ -73,7 +74,7 @@ def examples(
     blocks: list[Block] = []
     if pictures.evidence is not None:
         blocks.append(_lift(pictures, len(lift_cells)))
-    note = _note(pictures)
+    note = " ".join(filter(None, (_note(pictures), _frames(evaluation.data.axes))))
     blocks.append(Gallery("Right predictions, drawn at random", cards[: len(chosen)], note))
     if len(wrong):
         title = "The wrong predictions that the model was most certain of"
@@ -129,6 +130,13 @@ def _note(pictures: _Pictures) -> str:
     return PROSE("map_note", side=pictures.map_side)
 
 
+def _frames(axes: Axes) -> str:
+    """What the squares of a picture are, where it has several."""
+    if axes.colour or axes.planes == 1:
+        return ""
+    return PROSE("frames", names=listed(axes.plane_names))
+
+
 def _lift(pictures: _Pictures, cells: int) -> Text:
     assert pictures.evidence is not None  # noqa: S101  (narrows the type)
     if pictures.map_side < explanation.FEWEST_POINTS:
@@ -159,7 +167,7 @@ def _cards(
         truth, call = names[cells.labels[cell]], names[model.probabilities[cell].argmax()]
         confidence = percent(float(model.probabilities[cell].max()))
         picture = pictures.pictures[position]
-        width = WIDTH * panels(picture)
+        width = WIDTH * panels(picture, evaluation.data.canvas)
         alt = f"{described(evaluation.data.axes)} of a cell of class {truth}"
         shown = [png_picture(explanation.png(picture), alt, width)]
         if pictures.evidence is not None:

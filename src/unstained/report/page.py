@@ -25,6 +25,10 @@ TONE_WORDS: Final[dict[str, str]] = {
 """Word beside each coloured sign, so that colour alone never carries the message."""
 
 
+WIDE: Final = 192
+"""CSS pixels from which on a picture in a gallery has more room."""
+
+
 @dataclass(frozen=True)
 class Text:
     """Paragraphs.
@@ -127,6 +131,11 @@ class Gallery:
     caption: str
     cards: tuple[Card, ...]
     note: str = ""
+
+    @property
+    def wide(self) -> bool:
+        """Whether a picture has several frames beside each other, which need room."""
+        return any(picture.width >= WIDE for card in self.cards for picture in card.pictures)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def value_examples(
     alt = f"{described(spec.axes)} of a cell"
     cards = tuple(
         Card(
-            (png_picture(png(picture), alt, WIDTH * panels(picture)),),
+            (png_picture(png(picture), alt, WIDTH * panels(picture, spec.canvas)),),
             f"{name}: {decimal(float(truth[cell]))}",
             f"predicted {decimal(float(predicted[cell]))}; {evaluation.cells.cell_id[cell]}",
         )

@@ -37,6 +37,9 @@ PANEL: Final = 298
 WIDE_PANEL: Final = 372
 """The same where two stand side by side."""
 
+MOST_BESIDE: Final = 3
+"""Targets whose scores fit into a table beside others."""
+
 
 def models_section(evaluation: Evaluation) -> Section:
     """All models beside all controls, under both partitions."""
@@ -96,8 +99,9 @@ def _reference(evaluation: Evaluation, control: ControlResult) -> ControlResult 
 def _score_cells(scores: Scores) -> Iterator[Cell]:
     for name in ("balanced_accuracy", "macro_f1", "accuracy", "roc_auc"):
         yield number(scores.overall[name])
-    for target in scores.targets:
-        yield number(target.r)
+    if len(scores.targets) <= MOST_BESIDE:
+        for target in scores.targets:
+            yield number(target.r)
 
 
 def _model_rows(evaluation: Evaluation) -> Iterator[tuple[Cell, ...]]:
@@ -119,7 +123,8 @@ def _control_rows(evaluation: Evaluation) -> Iterator[tuple[Cell, ...]]:
 def _models_table(
     evaluation: Evaluation, rows: list[tuple[Cell, ...]], main: str, reference: str
 ) -> Table:
-    targets = evaluation.data.target_names
+    every = evaluation.data.target_names
+    targets = every if len(every) <= MOST_BESIDE else ()  # more have a table of their own
     few = evaluation.resampled["test"].groups < FEW_GROUPS
     note = PROSE("models_note", few=few)
     names = ("", "Balanced accuracy", "Macro-F1", "Accuracy", "ROC-AUC")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from unstained.evaluation.results import Evaluation
-from unstained.evaluation.scores import Scores
+from unstained.evaluation.scores import TargetScores
 from unstained.evaluation.tables import ALL, UNKNOWN_CLASS
 from unstained.report import figures
 from unstained.report.numbers import decimal, number
 from unstained.report.page import Block, Cell, Plots, Section, Table, Text, svg_picture
 from unstained.report.prose import Prose
 from unstained.report.study.bands import held_table
-from unstained.report.study.chapters import WIDE_PANEL, controls_best_first
+from unstained.report.study.chapters import MOST_BESIDE, WIDE_PANEL, controls_best_first
 from unstained.report.study.other_split import other_split
 from unstained.report.study.values import (
     beyond_class,
@@ -57,7 +57,7 @@ def markers_section(evaluation: Evaluation) -> Section | None:
                 PROSE("markers_caption", name=evaluation.best.name),
                 tuple(panels),
             ),
-            _correlations(evaluation),
+            *_correlations(evaluation),
             *_best(evaluation),
         ),
     )
@@ -70,31 +70,36 @@ def _named(evaluation: Evaluation, test: Labels) -> tuple[Labels, tuple[str, ...
     return np.where(labels < 0, len(names), labels), (*names, *unknown)
 
 
-def _correlations(evaluation: Evaluation) -> Table:
-    """Models and controls, r and within-class r of each target."""
-    rows = [
-        (Cell(model.name, strong=model.name == evaluation.best.name), *_pairs(model.test.scores))
-        for model in evaluation.models
-    ]
-    rows += [
-        (Cell(f"{control.name} control"), *_pairs(control.scores))
-        for control in controls_best_first(evaluation)
-    ]
-    targets = evaluation.data.target_names
-    return Table(
-        "Correlation with the measured values, test cells",
-        ("", *("r", "within classes") * len(targets)),
-        tuple(rows),
-        PROSE("correlations_note"),
-        (("", 1), *((name, 2) for name in targets)),
-        (len(evaluation.models),),
+def _correlations(evaluation: Evaluation) -> Iterator[Table]:
+    """Models and controls, r and within-class r of each target; in two tables where many are."""
+    targets, note = evaluation.data.target_names, PROSE("correlations_note")
+    caption = "Correlation with the measured values, test cells"
+    lines = (len(evaluation.models),)
+    if len(targets) > MOST_BESIDE:
+        rows = _rows(evaluation, lambda target: (number(target.r),))
+        yield Table(caption, ("", *targets), rows, separators=lines, even=True)
+        rows = _rows(evaluation, lambda target: (number(target.within_class_r),))
+        within = "The same within classes"
+        yield Table(within, ("", *targets), rows, note, separators=lines, even=True)
+        return
+    both = ("r", "within classes") * len(targets)
+    groups = (("", 1), *((name, 2) for name in targets))
+    rows = _rows(evaluation, lambda target: (number(target.r), number(target.within_class_r)))
+    yield Table(caption, ("", *both), rows, note, groups, lines)
+
+
+def _rows(
+    evaluation: Evaluation, told: Callable[[TargetScores], tuple[Cell, ...]]
+) -> tuple[tuple[Cell, ...], ...]:
+    """A row a model and a control, with what is told of each target."""
+    best = evaluation.best.name
+    found = [(Cell(m.name, strong=m.name == best), m.test.scores) for m in evaluation.models]
+    controls = controls_best_first(evaluation)
+    found += [(Cell(f"{control.name} control"), control.scores) for control in controls]
+    return tuple(
+        (name, *(cell for target in scores.targets for cell in told(target)))
+        for name, scores in found
     )
-
-
-def _pairs(scores: Scores) -> Iterator[Cell]:
-    for target in scores.targets:
-        yield number(target.r)
-        yield number(target.within_class_r)
 
 
 def _best(evaluation: Evaluation) -> Iterator[Block]:

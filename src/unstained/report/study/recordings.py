@@ -11,7 +11,7 @@ from unstained.data.audit.acquisition_measures import in_words
 from unstained.data.canvas import Canvases, load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.explain.activation import png
-from unstained.imaging.pictures import Floats, Picture, grey_picture, panels
+from unstained.imaging.pictures import Floats, Picture, grey_picture, in_rows, panels
 from unstained.report.page import (
     Block,
     Card,
@@ -129,7 +129,7 @@ def _gallery(outlier: Mapping[str, Any], store: CellStore, canvas: int) -> Galle
         whose = outlier["acquisition"] if odd else outlier["beside"]
         said = "stands out" if odd else "ordinary"
         shown = tuple(
-            png_picture(png(each[at]), f"Cell of {whose}, {said}", WIDTH * panels(each[at]))
+            png_picture(png(each[at]), f"Cell of {whose}, {said}", WIDTH * panels(each[at], canvas))
             for each in pictures
         )
         cards.append(Card(shown, f"{whose}, {said}", name, "caution" if odd else "neutral"))
@@ -142,8 +142,8 @@ def _counts(canvases: Canvases, store: CellStore) -> list[Picture]:
     counts = canvases.counts.numpy().astype(np.float64)
     if store.axes.colour:
         frames = np.moveaxis(store.axes.unfold(counts), 2, -1)
-        strips = [np.concatenate(list(cell), axis=1) for cell in frames]
-        return [grey_picture(strip, (0.0, float(store.white or counts.max()))) for strip in strips]
+        limits = (0.0, float(store.white or counts.max()))
+        return [grey_picture(in_rows(cell), limits) for cell in frames]
     return _in_one_scale(counts, canvases)
 
 
@@ -153,11 +153,11 @@ def _contrast(canvases: Canvases) -> list[Picture]:
 
 
 def _in_one_scale(values: Floats, canvases: Canvases) -> list[Picture]:
-    """Planes side by side, each plane in one grey scale over all cells, (N, P, S, S)."""
+    """Planes in rows, each plane in one grey scale over all cells, (N, P, S, S)."""
     inside = np.broadcast_to(canvases.valid(slice(None)).numpy(), values.shape)
-    strips: list[list[Picture]] = [[] for _ in values]
+    squares: list[list[Picture]] = [[] for _ in values]
     for plane in range(values.shape[1]):
         low, high = np.percentile(values[:, plane][inside[:, plane]], [0.2, 99.8])
-        for strip, cell in zip(strips, values[:, plane], strict=True):
-            strip.append(grey_picture(cell, (float(low), float(max(high, low + 1e-6)))))
-    return [np.concatenate(strip, axis=1) for strip in strips]
+        for cell_squares, cell in zip(squares, values[:, plane], strict=True):
+            cell_squares.append(grey_picture(cell, (float(low), float(max(high, low + 1e-6)))))
+    return [in_rows(np.stack(cell_squares)) for cell_squares in squares]

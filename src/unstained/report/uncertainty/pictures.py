@@ -32,7 +32,7 @@ def _pictures(
     contrast = canvases.contrast(slice(None), 1.0).numpy().astype(np.float64)
     drawn = cell_pictures(contrast, data.axes)
     return [
-        (png_picture(png(one), alt, WIDTH * panels(one)),)
+        (png_picture(png(one), alt, WIDTH * panels(one, data.canvas)),)
         for one, alt in zip(drawn, words, strict=True)
     ]
 
