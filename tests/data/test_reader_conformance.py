@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 from tests.conftest import ROOT
 from tests.data.array_files import write_rtdc
 from tests.data.bsccm_tree import write_bsccm
 from tests.data.cif_writer import random_objects, write_cif
-from tests.synthetic import asked, write_colour, write_ifc, write_montage
+from tests.synthetic import asked, write_colour, write_ifc, write_image, write_montage
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.readers import READERS, open_reader
@@ -93,6 +95,16 @@ def write_slides(folder: Path) -> None:
     write_bsccm(folder / "BSCCM-tiny", found)
 
 
+def write_movies(folder: Path) -> None:
+    """A movie as one file, and one as a folder of frames with numbers of different lengths."""
+    rng = np.random.default_rng(0)
+    stack = rng.integers(90, 250, (10, 40, 37)).astype(np.uint16)
+    tifffile.imwrite(folder / "a_1.tif", stack, photometric="minisblack", metadata=None)
+    for number, frame in enumerate(stack[:6, :20, :36], 8):
+        write_image(folder / "n_1" / f"t{number}.tif", frame)
+    (folder / "movies.csv").write_text("path,share\na_1.tif,0.5\nn_1,\n")
+
+
 @dataclass(frozen=True)
 class Layout:
     """A source of one layout.
@@ -136,6 +148,15 @@ SLIDES = {
     "pixel_size_um": 0.2,
     "tasks": {"cell": {"kind": "classes", "names": ["lymphocyte", "monocyte"]}},
 }
+MOVIES = {
+    "reader": "movies",
+    "markers": {},
+    "channels": ["phase"],
+    "frames": 5,
+    "canvas": 18,
+    "movies": {"file": "movies.csv"},
+    "tasks": asked(("a_1", "n_1")),
+}
 SOME = 12
 """Items that are read one by one: a montage of 900 is opened anew for each."""
 LAYOUTS = {
@@ -159,6 +180,9 @@ LAYOUTS = {
     ),
     "arrays": Layout(write_arrays, 5, "nsc", ARRAYS, moved="zzz/M1.rtdc matches no class"),
     "bsccm": Layout(write_slides, 4, "nsc", SLIDES, "holds no BSCCM_index.csv", moved=""),
+    "movies": Layout(
+        write_movies, 10, "nsc", MOVIES, "movies.csv cannot be read", "n_1: row 2 of movies.csv"
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from unstained.config.base import Count, Params, Positive
 from unstained.config.illumination import IlluminationParams
+from unstained.config.movies import MoviesParams
 from unstained.config.names import Words, apart
 from unstained.config.tasks import (
     ClassesParams,
@@ -24,6 +25,7 @@ GROUP_WORDS: Final = {
     "acquisition": ("acquisition", "acquisitions"),
     "block": ("block of tiles", "blocks of tiles"),
     "field": ("field of view", "fields of view"),
+    "region": ("region of a movie", "regions of movies"),
 }
 """What a group is called in a sentence, and several."""
 
@@ -101,7 +103,9 @@ class StudyData(Params):
 
     title: str
     question: str
-    reader: Literal["zhu_ifc", "jurkat_montage", "table", "cif", "arrays", "bccd", "bsccm"]
+    reader: Literal[
+        "zhu_ifc", "jurkat_montage", "table", "cif", "arrays", "bccd", "bsccm", "movies"
+    ]
     source: str | None = Field(
         default=None, description="'simulator', or the path of the real download"
     )
@@ -115,15 +119,17 @@ class StudyData(Params):
     )
     cif: CifParams | None = None
     bsccm: BsccmParams | None = None
+    movies: MoviesParams | None = None
     frames: Count = Field(default=1, description="images of a cell, one after the other")
     float_range: tuple[float, float] | None = Field(
         default=None,
         description="of images that hold real numbers: the values that become 0 and 65535 counts",
     )
-    normalise: Literal["background", "rgb"] = Field(
+    normalise: Literal["background", "rgb", "phase"] = Field(
         default="background",
         description="what counts are divided by (imaging/background.py): each channel's own "
-        "background at the image's border, or white, for stained cells in transmitted light",
+        "background at the image's border; white, for stained cells in transmitted light; or the "
+        "middle of the pixel type, for phase about a constant zero",
     )
     illumination: IlluminationParams | None = Field(
         default=None, description="of channels that differ in where light comes from"
@@ -142,9 +148,9 @@ class StudyData(Params):
         description="regular expressions on an acquisition's whole path: external test cells, "
         "beside those of a rule or of a table's column that says so",
     )
-    group: Literal["acquisition", "block", "field"] = Field(
+    group: Literal["acquisition", "block", "field", "region"] = Field(
         description="what must not be spread over parts: what was recorded together, a block of "
-        "consecutive objects, or a field of view (bsccm)"
+        "consecutive objects, a field of view (bsccm), or a region of a movie at all times (movies)"
     )
     block_size: Count = Field(default=30, description="tiles a block, where group is 'block'")
     canvas: Annotated[int, Field(ge=16, le=512)] = Field(
@@ -178,10 +184,26 @@ class StudyData(Params):
         return self
 
     @model_validator(mode="after")
-    def _field_is_told(self) -> StudyData:
-        if self.group == "field" and self.reader != "bsccm":
+    def _group_is_told(self) -> StudyData:
+        for group, reader in (("field", "bsccm"), ("region", "movies")):
+            if self.group == group and self.reader != reader:
+                raise ValueError(
+                    f"group: reader {self.reader} tells no {GROUP_WORDS[group][1]}; use acquisition"
+                )
+        if self.group == "block" and self.reader == "movies":
+            raise ValueError("group: movies have no blocks of tiles; use acquisition or region")
+        return self
+
+    @model_validator(mode="after")
+    def _movies_are_cut_apart(self) -> StudyData:
+        if self.reader != "movies":
+            return self
+        if self.movies is None:
+            raise ValueError("movies: name at least the table of movies, `movies: {file: ...}`")
+        if self.movies.stride is not None and self.movies.stride < self.frames:
             raise ValueError(
-                f"group: reader {self.reader} tells no fields of view; use acquisition"
+                f"movies.stride: {self.movies.stride} is less than the {self.frames} frames of a "
+                "snippet, so that snippets would share frames"
             )
         return self
 
@@ -190,6 +212,11 @@ class StudyData(Params):
         if self.source in (None, "simulator"):
             return None
         return root / Path(self.source).expanduser()
+
+    @property
+    def recorded_pixel_um(self) -> float:
+        """Size of a pixel as it was recorded, before movies are scaled."""
+        return self.pixel_size_um * (self.movies.scale if self.movies else 1.0)
 
     @property
     def primary_task(self) -> TaskParams:

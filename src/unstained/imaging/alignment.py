@@ -85,7 +85,8 @@ def structure_tensor(
 
     Args:
         image: (h, w).
-        sigma, rho: see `SIGMA`, `RHO`.
+        sigma: of the derivative of the image, pixels.
+        rho: of the tensor's smoothing, pixels.
 
     Returns:
         (h, w) each: angle along the texture; coherency, 0 (no direction) to 1; and energy, the
@@ -108,7 +109,8 @@ def nematic_order(image: np.ndarray, sigma: float = SIGMA, rho: float = RHO) -> 
 
     Args:
         image: (h, w).
-        sigma, rho: see `SIGMA`, `RHO`.
+        sigma: of the derivative of the image, pixels.
+        rho: of the tensor's smoothing, pixels.
 
     Returns:
         The order. Directors are counted as independent where the smoothing makes them so: one an

@@ -3,7 +3,9 @@
 Normalisation `background` divides each plane by its own background, the lower median of the image's
 border, so that lamp brightness and camera gain cancel. `rgb` divides all planes by white, the
 largest value of the pixel type: a stained cell in transmitted light keeps its colour, and what lies
-beyond the image counts as white. Contrast is counts over level minus 1 either way.
+beyond the image counts as white. `phase` divides by the middle of the pixel type, which stands for
+no phase: differences of frames stay differences of phase, whatever lies at the border. Contrast is
+counts over level minus 1 in any case.
 
 Numpy only: ingest's worker processes need it and must start fast. `imaging.preprocess` repeats the
 arithmetic in torch for the exported graph; tests hold the two equal.
@@ -62,13 +64,16 @@ def border_background(image: np.ndarray) -> np.ndarray:
 
 
 def white_level(normalise: str, dtype: np.dtype) -> float | None:
-    """Counts of white where a study is normalised by `rgb`; None where by `background`.
+    """Counts of contrast 0 where they are the same for all images; None where by `background`.
 
     Args:
-        normalise: 'background' or 'rgb', as in the study's parameters.
+        normalise: 'background', 'rgb' or 'phase', as in the study's parameters.
         dtype: of the pixels, uint8 or uint16.
     """
-    return float(np.iinfo(dtype).max) if normalise == "rgb" else None
+    if normalise == "background":
+        return None
+    largest = np.iinfo(dtype).max
+    return float(largest if normalise == "rgb" else (largest + 1) // 2)
 
 
 def levels(images: np.ndarray, white: float | None) -> np.ndarray:

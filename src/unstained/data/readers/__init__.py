@@ -12,6 +12,7 @@ from unstained.data.readers.bccd import open_bccd
 from unstained.data.readers.bsccm.reader import open_bsccm
 from unstained.data.readers.cif import Cif
 from unstained.data.readers.jurkat_montage import JurkatMontage
+from unstained.data.readers.movies.reader import open_movies
 from unstained.data.readers.protocol import Reader
 from unstained.data.readers.table import open_table
 from unstained.data.readers.zhu_ifc import ZhuIfc
@@ -25,6 +26,7 @@ READERS: Final[Mapping[str, Callable[[Path, StudyData], Reader]]] = {
     "bccd": open_bccd,
     "arrays": Arrays,
     "bsccm": open_bsccm,
+    "movies": open_movies,
 }
 
 OF_A_FILE: Final = ("table", "cif")

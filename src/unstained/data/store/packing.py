@@ -260,7 +260,7 @@ def _fit(cell: Cell, files: Iterable[Facts], task: Task) -> Cell | Refused:
     data = task.reader.data
     if reason := no_cell(cell.pixels, data.canvas):
         return Refused(cell.source_file, reason, LEAVE_OUT)
-    if task.check_size and (reason := other_size(files, data.pixel_size_um)):
+    if task.check_size and (reason := other_size(files, data.recorded_pixel_um)):
         return Refused(cell.source_file, reason, OTHER_SIZE)
     return cell
 

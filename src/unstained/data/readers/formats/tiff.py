@@ -8,6 +8,7 @@ lossless compressions and JPEG.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import imagecodecs
@@ -45,8 +46,12 @@ _SIGNED_16: Final = re.compile(r"ImageJ=(?=.*^c0=-32768(\.0*)?$)(?=.*^c1=1(\.0*)
 """ImageJ's description of an image of signed counts: value = -32768 + stored."""
 
 
-def tiff_pages(content: bytes) -> list[Page]:
-    """All pages of a TIFF.
+def tiff_pages(content: bytes, wanted: Sequence[int] | None = None) -> list[Page]:
+    """Pages of a TIFF.
+
+    Args:
+        content: of the whole file; a memory map will do.
+        wanted: numbers of the pages to be decoded, in order; None: all.
 
     Raises:
         ImageError: a page's tags give its samples another meaning than counts, or none.
@@ -54,10 +59,11 @@ def tiff_pages(content: bytes) -> list[Page]:
     """
     found = directories(content)
     told, signed = places(found), _SIGNED_16.match(found[0].text(tags.DESCRIPTION)) is not None
-    pages = [_page(content, k, tag) for k, tag in enumerate(found)]
+    numbers = range(len(found)) if wanted is None else wanted
+    pages = [_page(content, k, found[k]) for k in numbers]
     return [
         (_unsigned(page) if signed else page)._replace(**told[k]._asdict())
-        for k, page in enumerate(pages)
+        for k, page in zip(numbers, pages, strict=True)
     ]
 
 

@@ -1,0 +1,1 @@
+"""Movies, cut into snippets of some frames: see `reader`."""

@@ -1,0 +1,126 @@
+"""What is measured of a snippet: order of its texture, shares of kinds by masks, cells in it.
+
+| column | meaning |
+|---|---|
+| alignment | nematic order of the middle frame (imaging/alignment.py), unbiased: may be < 0 |
+| share_<kind> | area of the kind over the area of all kinds, by masks, over all frames |
+| cells | cells whose middle lies in it, a mean over frames |
+| mean_<column> | mean of a column of the table of cells, over these cells and all frames |
+
+Where a movie has no masks or no table of cells, and where a snippet shows no cell, it is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from unstained.config.movies import MoviesParams
+from unstained.config.nearest import suggestion
+from unstained.data.readers.tabular import Column, read_tabular
+from unstained.errors import ParameterError
+from unstained.imaging.alignment import nematic_order
+
+ALIGNMENT: Final = "alignment"
+CELLS: Final = "cells"
+SHARE: Final = "share_"
+MEAN: Final = "mean_"
+
+
+def is_measured(column: str, params: MoviesParams) -> bool:
+    """Whether a column of the cell table is measured here, and no column of the table of movies.
+
+    Raises:
+        ParameterError: it is the share of a kind that `movies.kinds` lacks, or of no masks.
+    """
+    if column.startswith(SHARE) and params.masks is not None:
+        kind = column.removeprefix(SHARE)
+        if kind not in params.kinds:
+            raise ParameterError(
+                f"masks tell no kind {kind!r}; {suggestion(kind, params.kinds)}",
+                "name the kinds of the masks in studies.<study>.data.movies.kinds",
+            )
+        return True
+    of_cells = column == CELLS or column.startswith(MEAN)
+    return column == ALIGNMENT or (of_cells and params.cells is not None)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Cells of a movie.
+
+    Attributes:
+        frame, y, x: (n,) number of the frame, and place in the movie's pixels.
+        values: column -> (n,).
+    """
+
+    frame: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+    values: Mapping[str, np.ndarray]
+
+    @classmethod
+    def read(cls, path: Path, columns: Sequence[str]) -> Points:
+        """A table of a movie's cells.
+
+        Raises:
+            SourceError: it is none, or lacks a column.
+        """
+        wanted = {"at frame": Column("frame", "int64")}
+        wanted |= {f"at {axis}": Column(axis, "float64") for axis in "yx"}
+        table = read_tabular(path, wanted | {name: Column(name, "float64") for name in columns})
+        every = {name: table[name].to_numpy() for name in table.column_names}
+        return cls(
+            every["at frame"],
+            every["at y"],
+            every["at x"],
+            {name: every[name] for name in columns},
+        )
+
+    def within(self, frames: Sequence[int], top: int, left: int, side: int) -> np.ndarray:
+        """(n,) bool: cells in some frames of a square."""
+        return np.asarray(
+            np.isin(self.frame, frames)
+            & (self.y >= top) & (self.y < top + side)
+            & (self.x >= left) & (self.x < left + side)
+        )  # fmt: skip
+
+
+def measured(
+    columns: Sequence[str],
+    pixels: np.ndarray,
+    masks: np.ndarray | None,
+    kinds: Sequence[str],
+    points: Points | None,
+    inside: np.ndarray | None,
+) -> dict[str, float]:
+    """What tasks ask of one snippet.
+
+    Args:
+        columns: that are asked for.
+        pixels: (T, h, w) of the snippet.
+        masks: (T, H, W) numbers of kinds there, at the movie's own resolution.
+        kinds: that masks number from 1.
+        points: cells of the movie.
+        inside: (n,) bool, those in the snippet.
+    """
+    found = dict.fromkeys(columns, float("nan"))
+    if ALIGNMENT in found:
+        found[ALIGNMENT] = nematic_order(pixels[len(pixels) // 2]).unbiased
+    if masks is not None:
+        area = np.bincount(masks.ravel(), minlength=len(kinds) + 1)[1 : len(kinds) + 1]
+        for kind, pixels_of in zip(kinds, area.tolist(), strict=True):
+            if SHARE + kind in found and area.any():
+                found[SHARE + kind] = pixels_of / float(area.sum())
+    if points is not None and inside is not None:
+        if CELLS in found:
+            found[CELLS] = float(inside.sum()) / len(pixels)
+        for name, values in points.values.items():
+            known = values[inside & ~np.isnan(values)]
+            if MEAN + name in found and len(known):
+                found[MEAN + name] = float(known.mean())
+    return found
