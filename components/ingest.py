@@ -14,6 +14,7 @@ def ingest(
     data: dict,
     simulate: dict,
     simulate_slides: dict,
+    simulate_monolayers: dict,
     ingest: dict,
     source: str,
     pointer: Output[Dataset],

@@ -27,6 +27,9 @@ SECTIONS: Final = (
     "monitor",
 )
 
+SIMULATORS: Final = ("simulate", "simulate_slides", "simulate_monolayers")
+"""Sections of which a study has one at most."""
+
 
 def run_arguments(
     root: Path,
@@ -60,7 +63,7 @@ def run_arguments(
         "models": [{"model": name, "params": p} for name, p in content["models"].items()],
         "repository": repository,
         "revision": revision,
-        **{name: content.get(name) or {} for name in ("simulate", "simulate_slides")},
+        **{name: content.get(name) or {} for name in SIMULATORS},
         "source": "" if repository else _digest(root, project.studies[study].data),
         **{name: content[name] for name in SECTIONS},
         "data": _ordered(content["data"]),

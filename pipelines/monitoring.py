@@ -32,6 +32,7 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         data: dict = given["data"],
         simulate: dict = given["simulate"],
         simulate_slides: dict = given["simulate_slides"],
+        simulate_monolayers: dict = given["simulate_monolayers"],
         ingest: dict = given["ingest"],
         source: str = given["source"],
         register: dict = given["register"],
@@ -45,6 +46,7 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 revision=revision,
                 simulate=simulate,
                 simulate_slides=simulate_slides,
+                simulate_monolayers=simulate_monolayers,
                 ingest=ingest,
                 source=source,
             ).output

@@ -37,6 +37,7 @@ def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         data: dict = given["data"],
         simulate: dict = given["simulate"],
         simulate_slides: dict = given["simulate_slides"],
+        simulate_monolayers: dict = given["simulate_monolayers"],
         ingest: dict = given["ingest"],
         source: str = given["source"],
         validate: dict = given["validate"],
@@ -56,6 +57,7 @@ def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 data=data,
                 simulate=simulate,
                 simulate_slides=simulate_slides,
+                simulate_monolayers=simulate_monolayers,
                 ingest=ingest,
                 source=source,
             ).output

@@ -47,6 +47,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         data: dict = given["data"],
         simulate: dict = given["simulate"],
         simulate_slides: dict = given["simulate_slides"],
+        simulate_monolayers: dict = given["simulate_monolayers"],
         ingest: dict = given["ingest"],
         source: str = given["source"],
         validate: dict = given["validate"],
@@ -70,6 +71,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
                 data=data,
                 simulate=simulate,
                 simulate_slides=simulate_slides,
+                simulate_monolayers=simulate_monolayers,
                 ingest=ingest,
                 source=source,
             ).output
@@ -152,6 +154,7 @@ def prepare_data(deployment: Deployment) -> BaseComponent:
         data: dict,
         simulate: dict,
         simulate_slides: dict,
+        simulate_monolayers: dict,
         ingest: dict,
         source: str,
     ) -> dict:
@@ -164,6 +167,7 @@ def prepare_data(deployment: Deployment) -> BaseComponent:
                     data=data,
                     simulate=simulate,
                     simulate_slides=simulate_slides,
+                    simulate_monolayers=simulate_monolayers,
                     ingest=ingest,
                     source=source,
                     code=deployment.code("ingest"),

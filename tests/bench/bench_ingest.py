@@ -57,7 +57,12 @@ def run_ingest(source: Path, workers: int) -> None:
     data = project.studies["nsc"].data.model_copy(update={"source": str(source), "markers": {}})
     options = IngestParams(on_error="fail", workers=workers, cells_per_block=4096)
     params = ingest.IngestStageParams(
-        common=sections.common, data=data, simulate=None, simulate_slides=None, ingest=options
+        common=sections.common,
+        data=data,
+        simulate=None,
+        simulate_slides=None,
+        simulate_monolayers=None,
+        ingest=options,
     )
     (root / "scratch").mkdir()
     job = Job("nsc", None, "demo", (), root / "scratch", "", None, root, "")  # type: ignore[arg-type]

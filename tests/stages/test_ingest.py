@@ -59,6 +59,7 @@ def arguments(
         data=project.studies[study].data.model_copy(update=data),
         simulate=options.pop("simulate", None),
         simulate_slides=None,
+        simulate_monolayers=None,
         ingest=sections.ingest.model_copy(update=options),
     )
     for name in ("partial", "scratch"):

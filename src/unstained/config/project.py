@@ -87,7 +87,7 @@ class StudyRecipe:
     @property
     def simulated(self) -> bool:
         """Whether cells can be simulated."""
-        return not {"simulate", "simulate_slides"}.isdisjoint(self._tree)
+        return not {"simulate", "simulate_slides", "simulate_monolayers"}.isdisjoint(self._tree)
 
     @property
     def split(self) -> SplitParams:

@@ -15,7 +15,7 @@ from unstained.config.monitor import MonitorParams
 from unstained.config.promote import PromoteParams
 from unstained.config.register import RegisterParams
 from unstained.config.report import ReportParams
-from unstained.config.simulate import SlidesParams
+from unstained.config.simulate import MonolayersParams, SlidesParams
 from unstained.config.split import SplitParams
 from unstained.config.study import CommonParams, SimulateParams
 from unstained.config.uncertainty import UncertaintyParams
@@ -28,6 +28,7 @@ class Sections(Params):
     common: CommonParams
     simulate: SimulateParams | None = None
     simulate_slides: SlidesParams | None = None
+    simulate_monolayers: MonolayersParams | None = None
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")
     split: SplitParams

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from unstained.config.base import Count, Params
+from unstained.config.base import Count, Params, Positive
 
 Antibody = Literal["CD45", "CD123", "CD19", "CD56", "CD14", "CD16", "HLA-DR", "CD3"]
 
@@ -28,3 +28,35 @@ class SlidesParams(Params):
     difficulty: Annotated[float, Field(ge=0, le=1)] = Field(
         description="0: white cells far apart in morphology, 1: indistinguishable"
     )
+
+
+class MonolayersParams(Params):
+    """Simulated movies of monolayers in quantitative phase, for the reader `movies`."""
+
+    proportions: Annotated[int, Field(ge=2)] = Field(
+        description="mixtures, evenly from fibroblasts alone to smooth muscle cells alone"
+    )
+    movies_per_proportion: Count
+    pluripotent_movies: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="movies of pluripotent cells alone, external: no proportion is known"
+    )
+    frames: Count = Field(description="of a movie")
+    side_px: Annotated[int, Field(ge=32, le=4096)] = Field(description="of a frame, as recorded")
+    interval_min: Positive = Field(description="minutes from frame to frame")
+    density: tuple[Positive, Positive] = Field(
+        description="least and largest area of cells over that of the culture, drawn by movie"
+    )
+    difficulty: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="0: fibroblasts and muscle cells differ in shape as the kinds do, 1: in motion "
+        "and alignment alone"
+    )
+    artefacts: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="strength of gradients, tiling marks and differences of lamps"
+    )
+
+    @field_validator("density")
+    @classmethod
+    def _rises(cls, density: tuple[float, float]) -> tuple[float, float]:
+        if density[0] > density[1]:
+            raise ValueError(f"{density[0]:g} is above {density[1]:g}")
+        return density

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from unstained.config.base import Params
 from unstained.config.ingest import IngestParams
-from unstained.config.simulate import SlidesParams
+from unstained.config.simulate import MonolayersParams, SlidesParams
 from unstained.config.study import CommonParams, SimulateParams, StudyData
 from unstained.errors import ParameterError, SourceError
 from unstained.files import read_json
@@ -39,6 +39,10 @@ WORTH_A_PROCESS: Final = 2000
 """Cells whose decoding takes about as long as starting a worker process."""
 
 
+SIMULATORS: Final = {"bsccm": "simulate_slides", "movies": "simulate_monolayers"}
+"""Reader -> section of the simulator that writes what it reads; of others it is `simulate`."""
+
+
 class IngestStageParams(Params):
     """Parameters of the stage."""
 
@@ -46,6 +50,7 @@ class IngestStageParams(Params):
     data: StudyData
     simulate: SimulateParams | None
     simulate_slides: SlidesParams | None
+    simulate_monolayers: MonolayersParams | None
     ingest: IngestParams
 
 
@@ -57,6 +62,7 @@ STAGE = Stage(
         "data": "data",
         "simulate": "simulate",
         "simulate_slides": "simulate_slides",
+        "simulate_monolayers": "simulate_monolayers",
         "ingest": "ingest",
     },
     inputs={},
@@ -141,9 +147,8 @@ def _source(params: IngestStageParams, job: Job) -> Path:
 
 def _simulated(params: IngestStageParams, job: Job) -> Path:
     """Simulate the study's raw images, where they are not there yet."""
-    slides = params.data.reader == "bsccm"
-    section = "simulate_slides" if slides else "simulate"
-    wanted = params.simulate_slides if slides else params.simulate
+    section = SIMULATORS.get(params.data.reader, "simulate")
+    wanted = getattr(params, section)
     if wanted is None:
         raise ParameterError(
             f"study {job.study} has no section `{section}` in recipe {job.recipe}",
@@ -156,6 +161,10 @@ def _simulated(params: IngestStageParams, job: Job) -> Path:
         from unstained.simulate.blood.study import simulate_slides
 
         return simulate_slides(destination, wanted, data, seed)
+    if isinstance(wanted, MonolayersParams):
+        from unstained.simulate.monolayers.study import simulate_movies
+
+        return simulate_movies(destination, wanted, data, seed)
     from unstained.simulate.ifc import simulate_study
 
     return simulate_study(destination, wanted, data, seed)
