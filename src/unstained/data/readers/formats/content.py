@@ -47,7 +47,8 @@ def other_content(content: bytes, suffix: str) -> ImageError | None:
         return ImageError("is empty (0 bytes)", EXPORT_AGAIN)
     if content.startswith(LARGE_FILE):
         return ImageError(
-            "is a pointer of Git LFS to a file that was not fetched", "fetch it: `git lfs pull`"
+            "is a pointer of Git LFS to a file that was not fetched",
+            "fetch what it stands for: git lfs pull",
         )
     kind = next((one for one in KINDS if content.startswith(one.start)), None)
     if kind is None or kind.suffix == SAME.get(suffix, suffix):
