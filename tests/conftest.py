@@ -135,6 +135,25 @@ def replicated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real sealed artifact of a small network, see `tests.serving.artifacts`."""
+    from tests.serving.artifacts import export_artifact
+
+    return export_artifact(tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture(scope="session")
+def champion(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose champion that artifact is. Only to be read.
+
+    Its tests share the group "champion", so that one worker makes it.
+    """
+    from tests.serving.artifacts import with_champion
+
+    return with_champion(tmp_path_factory.mktemp("project"), artifact)
+
+
+@pytest.fixture(scope="session")
 def jurkat() -> Path:
     """Real Jurkat montages, where the machine has them."""
     return real_images("ifc_jurkat_cellcycle_mlcp")

@@ -14,10 +14,13 @@ from unstained.files import read_json, write_text
 if TYPE_CHECKING:
     from unstained.config.compare import CompareStageParams
     from unstained.data.store.cell_store import CellStore
+    from unstained.prediction.predicting import Predicted
     from unstained.registry.ledger import Entry
     from unstained.registry.registry import Registry
     from unstained.registry.settling import Settled
     from unstained.registry.standings import Leaderboard
+    from unstained.registry.submission import RegisteredVersion
+    from unstained.stages.ingest import IngestStageParams
     from unstained.summaries.telling import Summary
 
 
@@ -189,12 +192,7 @@ def explain_cell(
     from unstained.summaries.telling import tell
 
     endpoint, registry = endpoint_of(), registry or _registry(root)
-    champion = settled_study(root, study, registry).require_champion()
-    if champion is None:
-        raise RegistryError(
-            f"{study} has no champion whose prediction could be told",
-            "`dvc repro` compares the study's models and promotes one",
-        )
+    champion = _champion(root, study, registry)
     store = CellStore.open(root / "runs" / study / "ingest" / "store")
     image = store.images([_row(store, cell)])
     with tempfile.TemporaryDirectory() as temporary:
@@ -205,6 +203,84 @@ def explain_cell(
     if log:
         log_summary(registry, champion, study, cell, summary)
     return summary
+
+
+def predict_study(
+    root: Path,
+    study: str,
+    source: Path,
+    out: Path | None = None,
+    *,
+    which: str | Path | None = None,
+    reader: str | None = None,
+    workers: int | None = None,
+    registry: Registry | None = None,
+) -> Predicted:
+    """Judge the cells of any source, labelled or not, with a registered model.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        source: a folder in any layout that a reader reads, an image, table or .cif, or a store.
+        out: the file to write; None: runs/<study>/predict/<name of the source>.csv.
+        which: a version's number or alias, or the directory of an artifact; None: the champion.
+        reader: of another layout than the study's.
+        workers: processes; None: as many as there are processors and work for.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError: there is no such study or reader, or the file's end says no format.
+        RegistryError: there is no such version, or the registry does not hold it.
+        SourceError, StoreError: the source cannot be read.
+        IntegrityError: the artifact is not what was registered.
+    """
+    from unstained.artifact.artifact import verify_artifact
+    from unstained.pipeline.catalogue import pick_params
+    from unstained.prediction.predicting import predict
+    from unstained.prediction.source import open_cells
+    from unstained.stages.ingest import STAGE
+
+    content = load_params(root / "params.yaml").content(study, ())
+    params = cast("IngestStageParams", pick_params(STAGE, content, None))
+    cells = open_cells(params.data, source, reader, params.ingest)
+    out = out or root / "runs" / study / "predict" / f"{source.absolute().stem or study}.csv"
+    with tempfile.TemporaryDirectory() as temporary:
+        if isinstance(which, Path):
+            artifact, digest, label = which, verify_artifact(which), ""
+        else:
+            registry = registry or _registry(root)
+            version = _version(root, study, which, registry)
+            artifact = registry.download(version, Path(temporary) / "artifact")
+            digest, label = version.digest, str(version.version)
+        notes = {"model_version": label, "model_digest": digest}
+        return predict(cells, artifact, digest, out, notes, workers)
+
+
+def _version(root: Path, study: str, which: str | None, registry: Registry) -> RegisteredVersion:
+    """A version by number or alias; the champion, as the ledger knows it, without either."""
+    if which is None:
+        return _champion(root, study, registry)
+    name = _name(root, study)
+    if which.isdecimal():
+        return registry.version(name, int(which))
+    known = registry.aliases(name)
+    if which not in known:
+        raise RegistryError(
+            f"no version of {name} has the alias {which!r}",
+            f"choose from {', '.join(known) or 'version numbers: `unstained compare`'}",
+        )
+    return registry.version(name, known[which])
+
+
+def _champion(root: Path, study: str, registry: Registry) -> RegisteredVersion:
+    """The champion by the ledger. Raises: RegistryError, where there is none."""
+    champion = settled_study(root, study, registry).require_champion()
+    if champion is None:
+        raise RegistryError(
+            f"{study} has no champion that could be asked",
+            "`dvc repro` compares the study's models and promotes one",
+        )
+    return champion
 
 
 def _row(store: CellStore, cell: str) -> int:

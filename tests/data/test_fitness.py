@@ -19,8 +19,9 @@ from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
 from unstained.data.readers.protocol import Refused
 from unstained.data.store.blocks import Cell
+from unstained.data.store.decoding import Part
 from unstained.data.store.fitness import Counts, no_cell, require_like_counts, unlike_stains
-from unstained.data.store.packing import PackedPart, Part, Task, pack
+from unstained.data.store.packing import PackedPart, Task, pack
 from unstained.errors import SourceError
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tests.conftest import ROOT
 from tests.exported import CANVAS, export_params, network_params, trained_model
 from tests.learning.cases import STUDY, TRAIN, small_store
-from tests.registered import fresh_registry
-from tests.stages.studies import make_job
+from tests.registered import NAME, fresh_registry, submission
+from tests.registered import STUDY as STUDY_NAME
+from tests.stages.studies import add_toy_study, make_job
 from unstained.config.study import CommonParams
 from unstained.files import write_json
 from unstained.models.trained import save_trained
+from unstained.registry.registry import CHAMPION
 from unstained.stages.export import ExportSections, run
 
 MODEL = "resnet50"
@@ -48,3 +53,14 @@ def export_artifact(folder: Path) -> Path:
         make_job(folder, fresh_registry(folder), MODEL, git_commit="0123abc"),
     )
     return folder / "artifact"
+
+
+def with_champion(root: Path, artifact: Path) -> Path:
+    """A project whose champion is the artifact, with a store of cells."""
+    registry = fresh_registry(root)
+    registry.register(replace(submission(root / "in", bias=0.0), artifact=artifact))
+    registry.set_alias(NAME, CHAMPION, 1)
+    small_store(root / "runs" / STUDY_NAME / "ingest" / "store")
+    shutil.copy(ROOT / "params.yaml", root)
+    add_toy_study(root / "params.yaml")
+    return root

@@ -1,4 +1,4 @@
-"""A real artifact, and a real server process over it."""
+"""A real server process over a real artifact."""
 
 from __future__ import annotations
 
@@ -16,18 +16,12 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.serving.artifacts import export_artifact
 from unstained.artifact.artifact import artifact_digest
 
 SERVE = (
     "import sys; from pathlib import Path; from unstained.serving.server import serve; "
     "serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
 )
-
-
-@pytest.fixture(scope="session")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_artifact(tmp_path_factory.mktemp("exported"))
 
 
 def free_ports(count: int) -> list[int]:

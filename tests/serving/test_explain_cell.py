@@ -4,44 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import ROOT
-from tests.learning.cases import small_store
-from tests.registered import NAME, STUDY, fresh_registry, submission
-from tests.stages.studies import add_toy_study
+from tests.registered import STUDY, fresh_registry
 from tests.summaries.llm_server import completion, llm, says
 from unstained.cli import app
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import RegistryError, StageInputError, UnstainedError
-from unstained.registry.registry import CHAMPION, Registry
+from unstained.registry.registry import Registry
 from unstained.registry.summaries import SUMMARIES
 from unstained.serving.predictor import Predictor
 from unstained.summaries.template import template
 
+pytestmark = pytest.mark.xdist_group("champion")
+
 PROJECT = ("UNSTAINED_LLM_URL", "UNSTAINED_LLM_MODEL", "MLFLOW_TRACKING_URI")
 
 
-@pytest.fixture(scope="module")
-def project(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose champion is the artifact, with cells to tell of."""
-    root = tmp_path_factory.mktemp("project")
-    registry = fresh_registry(root)
-    registry.register(replace(submission(root / "in", bias=0.0), artifact=artifact))
-    registry.set_alias(NAME, CHAMPION, 1)
-    small_store(root / "runs" / STUDY / "ingest" / "store")
-    shutil.copy(ROOT / "params.yaml", root)
-    add_toy_study(root / "params.yaml")
-    return root
-
-
 @pytest.fixture(autouse=True)
-def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(project)
+def here(champion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(champion)
     for name in PROJECT:
         monkeypatch.delenv(name, raising=False)
 
@@ -54,8 +40,8 @@ def explain(*words: str) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def test_a_cell_of_the_store_is_told(project: Path, artifact: Path) -> None:
-    store = CellStore.open(project / "runs" / STUDY / "ingest" / "store")
+def test_a_cell_of_the_store_is_told(champion: Path, artifact: Path) -> None:
+    store = CellStore.open(champion / "runs" / STUDY / "ingest" / "store")
     cell = str(store.table["cell_id"][7])
     predictor = Predictor(artifact)
     facts = predictor.facts(predictor.predict(store.images([7])), 0)
@@ -67,9 +53,9 @@ def test_a_cell_of_the_store_is_told(project: Path, artifact: Path) -> None:
 
 
 def test_prompt_text_and_reason_are_traced_in_mlflow(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    champion: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = CellStore.open(project / "runs" / STUDY / "ingest" / "store")
+    store = CellStore.open(champion / "runs" / STUDY / "ingest" / "store")
     cell = str(store.table["cell_id"][0])
     with llm(says("Treat the patient at once.")) as running:
         monkeypatch.setenv("UNSTAINED_LLM_URL", running.url)
@@ -82,7 +68,7 @@ def test_prompt_text_and_reason_are_traced_in_mlflow(
     assert said == again
     assert note == "note: the text of small is not told (advice: 'treat')\n"
     assert by == "note: written by small\n"
-    client = Registry(None, project).client
+    client = Registry(None, champion).client
     experiment = client.get_experiment_by_name(SUMMARIES)
     assert experiment is not None
     traces = client.search_traces([experiment.experiment_id], order_by=["timestamp_ms ASC"])

@@ -19,6 +19,7 @@ from unstained.cli.grid import grid
 from unstained.cli.init import init
 from unstained.cli.params import params as show_params
 from unstained.cli.pipeline import pipeline_app
+from unstained.cli.predict import predict
 from unstained.cli.project import Study, project_root
 from unstained.errors import NoCandidateError, UnstainedError
 from unstained.garbage import search_rarely
@@ -37,6 +38,7 @@ app.add_typer(pipeline_app)
 app.command()(explain_cell)
 app.command()(grid)
 app.command()(init)
+app.command()(predict)
 app.command("params")(show_params)
 
 

@@ -83,6 +83,7 @@ class Predictor:
     Args:
         directory: the artifact.
         expected: its recorded digest; without it only agreement with its own digest.json is shown.
+        threads: of the graph; None: as many processors as this process may use.
 
     Attributes:
         name: `unstained-<study>`, also the name of the InferenceService.
@@ -96,11 +97,13 @@ class Predictor:
             another format, or answers its golden batch differently here.
     """
 
-    def __init__(self, directory: Path, expected: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, expected: str | None = None, threads: int | None = None
+    ) -> None:
         self.digest = verify_artifact(directory, expected)
         card = _read_card(directory)
         calibrations = read_json(directory / CALIBRATION_FILE)
-        self.threads = thread_count()
+        self.threads = threads or thread_count()
         self._session = _open(directory, self.threads)
         check_golden(directory, self._session, card["golden"]["tolerance"])
         self.name = f"unstained-{card['study']}"

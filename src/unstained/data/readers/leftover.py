@@ -55,25 +55,25 @@ class Leftover:
     images: int = 0
     others: int = 0
 
-    def notes(self) -> Iterator[str]:
-        """Sentences for who ran it."""
+    def notes(self, listed: str = "; quarantine.csv lists them") -> Iterator[str]:
+        """Sentences for who ran it, with where all of them are listed."""
         if self.kinds:
             count = self.kinds.total()
             ends = ", ".join(f"{n:,} {end}" for end, n in sorted(self.kinds.items()))
             first = next(p.path for p in self.unread if p.reason.startswith(UNREAD))
             yield (
                 f"{count:,} file{'s' * (count > 1)} of kinds that are not read ({ends}), which may "
-                f"hold cells, are left out, the first {first}; quarantine.csv lists them"
+                f"hold cells, are left out, the first {first}{listed}"
             )
         if self.images:
             first = next(p.path for p in self.unread if p.reason == NAMELESS)
             yield (
                 f"{counted(self.images, 'image')} of no cell of the study left out, the "
-                f"first {first}; quarantine.csv lists them"
+                f"first {first}{listed}"
             )
         if self.others:
             others = counted(self.others, "other file or link", "other files or links")
-            yield f"{others} not read; quarantine.csv lists them"
+            yield f"{others} not read{listed}"
 
 
 UNREAD: Final = "is of a kind that is not read"

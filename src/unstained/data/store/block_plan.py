@@ -13,7 +13,8 @@ from typing import Final
 from unstained.config.ingest import IngestParams
 from unstained.config.study import StudyData
 from unstained.data.readers.protocol import Acquisition, Reader
-from unstained.data.store.packing import Part, Task
+from unstained.data.store.decoding import Part
+from unstained.data.store.packing import Task
 
 SMALL: Final = 16
 """Cells below which an acquisition shares a block with small neighbours."""

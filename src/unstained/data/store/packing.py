@@ -9,39 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing as mp
 import os
 import shutil
-import signal
-import threading
-from collections import deque
 from collections.abc import Generator, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple, dataclass, field
-from functools import cache
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from unstained import __version__
-from unstained.data.readers.facts import OTHER_SIZE, Facts, file_facts, other_size
-from unstained.data.readers.protocol import Acquisition, Item, Reader, Refused
+from unstained.data.readers.protocol import Acquisition, Reader, Refused
 from unstained.data.store.blocks import Cell, Origin, block_files, block_name, write_block
-from unstained.data.store.fitness import LEAVE_OUT, Counts, counts_of, joined, no_cell
+from unstained.data.store.decoding import Part, decode_part
+from unstained.data.store.fitness import Counts, counts_of, joined
 from unstained.data.store.schema import told_columns
 from unstained.data.store.writer import FORMAT
-from unstained.errors import SourceError, UnstainedError
+from unstained.errors import SourceError
 from unstained.files import file_sha256, read_json, write_json
-
-
-class Part(NamedTuple):
-    """Items of one acquisition, at least one, that go into one block."""
-
-    acquisition: Acquisition
-    items: list[Item]
+from unstained.processes import in_order
 
 
 @dataclass(frozen=True)
@@ -201,23 +188,18 @@ class _Decoded:
 
 
 def _decode(task: Task, part: Part) -> _Decoded:
-    found_all = _Decoded()
-    directory = task.reader.source / part.acquisition.directory
-    facts = cache(lambda name: file_facts(directory / name))  # a montage is a file of many cells
-    decoded = task.reader.decode(part.acquisition, part.items)
-    for item, outcome in zip(part.items, decoded, strict=True):
-        files = [facts(name) for name in item.files if name]
-        found = _fit(outcome, files, task) if isinstance(outcome, Cell) else outcome
-        if isinstance(found, Cell):
-            found_all.cells.append(found)
-            found_all.lossy += any(fact.lossy for fact in files)
-        elif not isinstance(found, Refused):
-            found_all.fillers += 1
+    found = _Decoded()
+    for outcome, lossy in decode_part(task.reader, part, check_size=task.check_size):
+        if isinstance(outcome, Cell):
+            found.cells.append(outcome)
+            found.lossy += lossy
+        elif not isinstance(outcome, Refused):
+            found.fillers += 1
         elif task.quarantine:
-            found_all.refused.append(found)
+            found.refused.append(outcome)
         else:
-            raise found.error(task.reader.source)
-    return found_all
+            raise outcome.error(task.reader.source)
+    return found
 
 
 def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
@@ -255,16 +237,6 @@ def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
     return record | {"files": block_files(array), "rows": file_sha256(rows)}
 
 
-def _fit(cell: Cell, files: Iterable[Facts], task: Task) -> Cell | Refused:
-    """The cell, or why its image shows none or is another than the study's."""
-    data = task.reader.data
-    if reason := no_cell(cell.pixels, data.canvas):
-        return Refused(cell.source_file, reason, LEAVE_OUT)
-    if task.check_size and (reason := other_size(files, data.recorded_pixel_um)):
-        return Refused(cell.source_file, reason, OTHER_SIZE)
-    return cell
-
-
 def _counts(cells: list[Cell]) -> tuple[Counts, ...]:
     """Counts of each channel and stain over all cells."""
     found: tuple[Counts, ...] = ()
@@ -289,52 +261,10 @@ def _check_dtypes(cells: list[Cell]) -> None:
 def pack_all(tasks: Iterable[Task], workers: int) -> Generator[Packed, None, None]:
     """Pack blocks in `workers` processes; results come in the order of the tasks.
 
-    Only a few tasks are taken from `tasks` ahead of the results. Closing the iterator stops the
-    workers.
-
     Raises:
-        UnstainedError: what a task raised, or a worker was killed.
+        UnstainedError: see `processes.in_order`.
     """
-    if workers == 1:
-        yield from map(pack, tasks)
-        return
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])
-    older = set(mp.active_children())
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
-    pending: deque[Future[Packed]] = deque()
-    try:
-        for task in tasks:
-            pending.append(executor.submit(pack, task))
-            if len(pending) > 2 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    except BrokenProcessPool as error:
-        raise UnstainedError(
-            "a worker process of ingest was killed, probably for want of memory",
-            "lower ingest.workers or ingest.cells_per_block and run again; finished blocks are "
-            "kept",
-        ) from error
-    finally:
-        if pending:  # not finished: workers may be deep in a block
-            for child in set(mp.active_children()) - older:
-                child.terminate()
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent does, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Blosc makes a lock at its first use. Made under 'fork' it leaves nothing behind; otherwise a
-    # worker that is stopped makes Python warn of a leaked semaphore.
-    mp.set_start_method("fork", force=True)
-    parent = mp.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    remedy = (
+        "lower ingest.workers or ingest.cells_per_block and run again; finished blocks are kept"
+    )
+    return in_order(pack, tasks, workers, what="ingest", remedy=remedy)
