@@ -240,6 +240,43 @@ def test_numbers_with_commas_that_may_be_of_thousands_are_told(init: Any, tmp_pa
     assert "CD16: its numbers have a comma, which may be decimal or stand" in init(*given)
 
 
+def test_why_a_table_below_the_folder_is_not_used_is_told(init: Any, tmp_path: Path) -> None:
+    source = write_plates(tmp_path / "source")
+    table = source / "cells.csv"
+    text = table.read_text()
+    for content, why in {
+        "sep=,\n" + text: "is no whole table (CSV parse error: Expected 2 columns, got 5",
+        text.replace("well", "plate", 1): "has the column 'plate' 2 times",
+        text.replace("images/", "Bilder/").replace(".tif", ".TIF"): "no column names an image",
+    }.items():
+        table.write_text(content)
+        assert f"not read: cells.csv: {why}" in asked(init, "plates", source)
+        told = f"--value means nothing for this layout (table)\n  table: none (cells.csv: {why}"
+        assert told in asked(init, "plates", source, "--value", "CD16")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "given", "said"),
+    [
+        ("mature", "Blast", (), "label is 'Blast' and 'blast', which differ in case"),
+        (
+            "P2B,",
+            "P2B,high",
+            ("--value", "CD16"),
+            "'high0.",
+        ),
+    ],
+)
+def test_fields_that_no_run_could_use_are_named(
+    init: Any, tmp_path: Path, before: str, after: str, given: tuple[str, ...], said: str
+) -> None:
+    source = write_plates(tmp_path / "source")
+    table = source / "cells.csv"
+    table.write_text(table.read_text().replace(before, after, 1))
+    message = asked(init, "plates", source, "--pixel-size", 0.3, "--label", "label", *given)
+    assert said in message
+
+
 def test_a_column_of_numbers_that_are_images_names_too_can_be_the_group(
     init: Any, tmp_path: Path
 ) -> None:

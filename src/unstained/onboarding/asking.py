@@ -105,9 +105,10 @@ class Draft:
         """Note a decision."""
         self.decisions.append(Decision(what, str(value), reason))
 
-    def decisions_of(self, what: str) -> str:
-        """What was decided of something, '' where nothing was."""
-        return next((one.value for one in self.decisions if one.what == what), "")
+    def decisions_of(self, what: str, *, reason: bool = False) -> str:
+        """What was decided of something, or why; '' where nothing was."""
+        of = (one.reason if reason else one.value for one in self.decisions if one.what == what)
+        return next(of, "")
 
     def take(self, what: str, found: Answer) -> str | None:
         """Note an answer.

@@ -47,6 +47,7 @@ class Column:
         counts: value -> rows, the commonest first; of a number the first MOST_CLASSES + 1 alone.
         distinct: number of values.
         images: fields that end like an image file.
+        in_doubt: whether they are numbers with commas that may be decimal or group thousands.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Column:
     counts: Mapping[str, int]
     distinct: int
     images: int
+    in_doubt: bool
 
     @property
     def could_be_class(self) -> bool:
@@ -73,14 +75,6 @@ class Column:
     def could_be_value(self) -> bool:
         """Numbers that differ."""
         return self.kind in ("number", "whole") and self.distinct > 2
-
-    @property
-    def in_doubt(self) -> bool:
-        """Numbers whose commas may be decimal or group thousands."""
-        return self.kind == "text" and all(
-            re.fullmatch(rf"{ONE_COMMA}|\d*", value) or value.lower() in UNKNOWN
-            for value in self.counts
-        )
 
     @property
     def words(self) -> str:
@@ -106,7 +100,14 @@ def _column(name: str, column: pa.ChunkedArray) -> Column:
         {value: counts[value] for value in common},
         len(counts),
         sum(rows for value, rows in counts.items() if value.lower().endswith(ends)),
+        _in_doubt(list(counts)),
     )
+
+
+def _in_doubt(values: Sequence[str]) -> bool:
+    numbers = re.compile(rf"{ONE_COMMA}|\d*")
+    alike = all(numbers.fullmatch(value) or value.lower() in UNKNOWN for value in values)
+    return alike and kind_of(values) == "text"
 
 
 def kind_of(values: Sequence[str]) -> Kind:

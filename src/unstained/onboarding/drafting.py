@@ -15,6 +15,7 @@ from unstained.onboarding.asking import Draft
 from unstained.onboarding.folders import draft_folders
 from unstained.onboarding.imagestream import draft_cif
 from unstained.onboarding.layouts import Standards, layout
+from unstained.onboarding.narration import decision_lines
 from unstained.onboarding.numbered import draft_ifc, draft_montage
 from unstained.onboarding.options import Options, option_of
 from unstained.onboarding.rows import draft_rows
@@ -104,11 +105,11 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     reader = draft.take("layout", layout(tree, table is not None, options.reader))
     if draft.questions or reader is None:
         return Looked(tree.root, draft)
-    _refuse_unused(reader, table is not None, options)
+    _refuse_unused(reader, table is not None, options, list(decision_lines(draft)))
     if reader in NUMBERED:
         made = NUMBERED[reader](tree, options, standards)
     elif table is None:
-        made = draft_folders(tree, options, standards)
+        made = _by_folders(tree, options, standards, draft.decisions_of("table", reason=True))
     else:
         made = draft_rows(tree, read_table(table, tree), options, standards)
         if "table" in made.data:
@@ -117,6 +118,16 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     made.data["reader"], made.data["source"] = reader, str(tree.root)
     made.decisions[:0] = draft.decisions
     return Looked(tree.root, made)
+
+
+def _by_folders(tree: Tree, options: Options, standards: Standards, passed: str) -> Draft:
+    """Draft for folders; where they tell nothing, why no table did either."""
+    try:
+        return draft_folders(tree, options, standards)
+    except ParameterError as error:
+        if not passed:
+            raise
+        raise ParameterError(f"{error.message}\n  not read: {passed}", error.remedy) from None
 
 
 def _refuse_known_set(given: Path, path: str) -> None:
@@ -141,8 +152,8 @@ def _table(draft: Draft, tree: Tree, named: Path | None, options: Options) -> st
     return None if own and options.table is None else find_table(draft, tree, options)
 
 
-def _refuse_unused(reader: str, table: bool, options: Options) -> None:
-    """No option is accepted and ignored.
+def _refuse_unused(reader: str, table: bool, options: Options, told: Sequence[str]) -> None:
+    """No option is accepted and ignored; what was decided before is told.
 
     Raises:
         ParameterError: one means nothing for this layout.
@@ -152,7 +163,9 @@ def _refuse_unused(reader: str, table: bool, options: Options) -> None:
     if foreign:
         known = ", ".join(sorted(map(option_of, MEANT[kind])))
         raise ParameterError(
-            f"{option_of(foreign[0])} means nothing for this layout ({reader})",
+            "\n  ".join(
+                [f"{option_of(foreign[0])} means nothing for this layout ({reader})", *told]
+            ),
             f"leave it out; what is asked here: {known}",
         )
 

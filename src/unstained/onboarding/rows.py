@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -18,6 +19,7 @@ from unstained.onboarding.columns import (
     Column,
     class_choices,
     flag_choices,
+    kind_of,
     object_choices,
     said,
     value_choices,
@@ -112,6 +114,7 @@ class _Drafting:
         if self.label is not None:
             counts = next(one.counts for one in columns if one.name == self.label)
             names = sorted(name for name in counts if name not in options.without)
+            self._refuse_twins(names)
             tasks[task_name(self.label)] = {
                 "kind": "classes",
                 "names": names,
@@ -125,13 +128,22 @@ class _Drafting:
             )
         return tasks
 
+    def _refuse_twins(self, names: Sequence[str]) -> None:
+        """Classes that differ in case or encoding alone are one, written in two ways."""
+        known: dict[str, str] = {}
+        for name in names:
+            other = known.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+            if other != name:
+                raise ParameterError(
+                    f"{self.table.path}: {self.label} is {other!r} and {name!r}, which differ in "
+                    "case or encoding alone",
+                    "write them alike, or leave one out by --without",
+                )
+
     def _values(self, numbers: Sequence[Choice]) -> list[str]:
         """Columns of numbers to predict."""
         given = self.options.value
-        for name in (column.name for column in self.table.columns if column.in_doubt):
-            if name in given:
-                raise ParameterError(f"--value {name}: {DOUBT}", "write them with a point")
-            self.draft.untold.append(f"{name}: {DOUBT}; with a point it could be predicted.")
+        self._refuse_text(given)
         if len(given) < 2:
             text = "Which column is a number to predict? Several: --value for each."
             one = given[0] if given else None
@@ -142,6 +154,23 @@ class _Drafting:
             require("--value", name, [choice.value for choice in numbers])
         self.draft.decide("values", ", ".join(given), "asked for by --value")
         return list(given)
+
+    def _refuse_text(self, given: Sequence[str]) -> None:
+        """Refuse columns without numbers where numbers are asked for; tell of doubtful ones."""
+        for column in self.table.columns:
+            if column.name not in given:
+                if column.in_doubt:
+                    text = f"{column.name}: {DOUBT}; with a point it could be predicted."
+                    self.draft.untold.append(text)
+            elif column.in_doubt:
+                raise ParameterError(f"--value {column.name}: {DOUBT}", "write them with a point")
+            elif column.kind == "text":
+                fields = enumerate(self.table.text[column.name].to_pylist(), 1)
+                row, odd = next((n, one) for n, one in fields if one and kind_of([one]) == "text")
+                raise ParameterError(
+                    f"--value {column.name}: {odd!r} in row {row} is no number",
+                    f"correct it in {self.table.path}, or leave the field empty",
+                )
 
     def _kept(self, images: Sequence[str]) -> list[bool]:
         """Whether a row is used: its files are there, and its class is not left out."""

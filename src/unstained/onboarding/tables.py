@@ -118,13 +118,17 @@ def find_table(draft: Draft, tree: Tree, options: Options) -> str | None:
             f"--table {options.table}: there is no such file, nor one in {tree.root}",
             "correct its name",
         )
-    choices = []
+    choices, passed = [], []
     for name in _candidates(tree.tables)[:TRIED] if tree.images else ():
-        named = _images_named(tree, name)
+        named, why = _images_named(tree, name)
+        if why:
+            passed.append(f"{name}: {why}")
         if named:
             what = f"a table that names {named} of {tree.images} images"
             choices.append(Choice(name, what, telling=named == tree.images))
     if not choices and options.table is None:
+        if passed:
+            draft.decide("table", "none", "; ".join(passed))
         return None
     text = "Does a table tell of each image?"
     alone = "names of files and folders alone"
@@ -151,16 +155,17 @@ def _pattern(name: str) -> str:
     return "/".join([*("*" for _ in folders), last])
 
 
-def _images_named(tree: Tree, name: str) -> int:
-    """Images that a table's column names, of the column that names most; 0 where it is none."""
+def _images_named(tree: Tree, name: str) -> tuple[int, str]:
+    """Images that a table's column names, of the column that names most; where it is none, why."""
     paths = tree.root.glob(name) if "*" in name else [tree.root / name]
     if sum(path.stat().st_size for path in paths) > MOST_BYTES:
-        return 0
+        return 0, f"it is larger than {MOST_BYTES >> 20} MiB (--table {name} reads it all the same)"
     try:
         files = read_table(name, tree).files.values()
-    except SourceError:
-        return 0
-    return max((len(set(found) - {""}) for found in files), default=0)
+    except SourceError as error:
+        return 0, error.message.removeprefix(f"{tree.root / name}: ")
+    named = max((len(set(found) - {""}) for found in files), default=0)
+    return named, "" if named else "no column names an image that is there"
 
 
 def with_files(table: Table, images: Sequence[str], kept: Sequence[bool]) -> pa.Table:

@@ -94,7 +94,11 @@ def _explained(path: Path) -> Iterator[None]:
             "correct studies.<study>.data.table.file, or copy the table there",
         ) from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, csv.Error) as error:
-        raise SourceError(f"{path}: is no whole table ({error})", "save it again") from None
+        raise SourceError(
+            f"{path}: is no whole table ({error})",
+            "save it again, with the names of its columns in the first line and as many fields in "
+            "each row",
+        ) from None
     except UnicodeDecodeError:
         raise SourceError(f"{path}: is no text in UTF-8", "save it as CSV UTF-8") from None
 
