@@ -75,6 +75,13 @@ def test_share_explained(share: Share, sentence: str) -> None:
             "would tell.",
         ),
         (
+            Estimate(0.81, 0.61, 1.0),
+            *(0.9, 1),
+            "Sets hold the true class for 81 % (61 to 100 %) of test cells; 90 % was promised: "
+            "whether it was kept cannot be told. Its interval is over cells: how much blocks "
+            "differ, a single one does not show.",
+        ),
+        (
             Estimate(0.81, NAN, NAN),
             *(0.9, 1),
             "Sets hold the true class for 81 % of test cells; 90 % was promised: whether it was "

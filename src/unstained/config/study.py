@@ -20,6 +20,7 @@ from unstained.config.tasks import (
     named_tasks,
 )
 from unstained.imaging.axes import Axes
+from unstained.wording import counted
 
 GROUP_WORDS: Final = {
     "acquisition": ("acquisition", "acquisitions"),
@@ -234,6 +235,10 @@ class StudyData(Params):
     def group_words(self) -> tuple[str, str]:
         """What a group is called in a sentence, and several."""
         return GROUP_WORDS[self.group]
+
+    def counted_groups(self, number: int) -> str:
+        """'1 acquisition', '2 acquisitions'."""
+        return counted(number, *self.group_words)
 
     @property
     def classes(self) -> tuple[ClassRule, ...]:

@@ -30,8 +30,10 @@ whether a score exceeds another."""
 
 def needed(groups: int, low: float, high: float, what: str) -> str:
     """How many groups would tell, where these do not; empty where more would not help."""
-    if math.isnan(low) or groups < 2:
+    if math.isnan(low):
         return PROSE("too_few_groups", groups=groups, what=what)
+    if groups < 2:
+        return PROSE("one_group", what=what)
     enough = groups_needed(groups, low, high, TOLERATED_GAP)
     if enough <= groups:
         return ""

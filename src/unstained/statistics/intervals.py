@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 
 from unstained.statistics.metrics import Floats, Labels
+from unstained.wording import counted
 
 FEW_GROUPS: Final = 10
 """Below this many groups a percentile interval is known to cover less than it promises."""
@@ -86,7 +87,8 @@ class Resampling:
                 "intervals leave out how much groups differ and are too narrow"
             )
         if 0 < self.groups < FEW_GROUPS:
-            return f"only {self.groups} groups were resampled: read the intervals as rough"
+            were = counted(self.groups, "group was", "groups were")
+            return f"only {were} resampled: read the intervals as rough"
         return ""
 
     def over(self, rows: np.ndarray) -> Resampling:

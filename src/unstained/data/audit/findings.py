@@ -13,6 +13,7 @@ from typing import Final, Literal
 from unstained.data.audit.probes import in_words
 from unstained.data.audit.shortcuts import MIN_GROUPS, ProbeResult
 from unstained.statistics.evidence import groups_needed
+from unstained.wording import counted
 
 IMBALANCE: Final = 10.0
 """Ratio of the largest to the smallest class from which accuracy alone misleads."""
@@ -122,7 +123,8 @@ def group_findings(
         )
         findings.append(Finding("warning", "acquisitions per class", text, fewest))
     if mixed:
-        text = f"{mixed} groups hold several classes, so classes can be compared within a group."
+        hold = counted(mixed, "group holds", "groups hold")
+        text = f"{hold} several classes, so classes can be compared within a group."
     else:
         text = (
             "Every group holds one class only: what differs between groups and what differs "

@@ -14,6 +14,7 @@ from unstained.report.page import Finding, Tile, Tone, Verdict
 from unstained.report.prose import Prose
 from unstained.report.study.findings import ORDER
 from unstained.statistics.intervals import HALF_A_POINT
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -55,7 +56,7 @@ def verdict(found: Explained) -> Verdict | None:
     groups = len(np.unique(sample.groups))
     tiles = (
         Tile("networks whose maps beat every control", f"{len(good)} of {len(every)}", ""),
-        Tile("test cells", str(len(sample)), f"of {groups} groups"),
+        Tile("test cells", str(len(sample)), f"of {counted(groups, 'group')}"),
         Tile("hardest to beat", CONTROL_NAMES[common], CONTROL_WORDS[common]),
     )
     return Verdict(tone, answer, sentences, tiles)

@@ -78,8 +78,7 @@ def task_verdict(evaluation: Evaluation) -> Verdict:
         "task_tested",
         name=best.name,
         known=f"{known:,}",
-        groups=groups,
-        group_word=evaluation.group_word,
+        groups=data.counted_groups(groups),
     )
     beside = control_sentence(evaluation, shortcut)
     tiles = (

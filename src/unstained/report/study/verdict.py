@@ -84,8 +84,9 @@ def verdict(evaluation: Evaluation, findings: tuple[Finding, ...]) -> Verdict:
 
 def _tested(evaluation: Evaluation, balanced: Estimate) -> str:
     cells, groups = evaluation.best.test.scores.cells, evaluation.resampled["test"].groups
+    of = evaluation.data.counted_groups(groups)
     where = (
-        f"{cells:,} cells from {groups} {evaluation.group_word} that it never saw in training"
+        f"{cells:,} cells from {of} that it never saw in training"
         + (", within recordings that it knows" if evaluation.data.group == "block" else "")
         if evaluation.grouped
         else f"{cells:,} cells that it never saw, but of {evaluation.group_word} that it knows"

@@ -47,7 +47,7 @@ def means(results: Shared) -> str:
         "means",
         over=over,
         test_cells=f"{results.test_cells:,}",
-        test_groups=results.test_groups,
+        test_groups=results.data.counted_groups(results.test_groups),
         groups_word=results.groups_word,
         confidence=percent(results.confidence),
     )
