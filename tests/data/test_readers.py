@@ -128,7 +128,7 @@ def test_no_truncation_is_ever_accepted_with_other_pixels(
     whole = read_grey(path)
     for length in range(0, len(content) - 20, 41):
         path.write_bytes(content[:length])
-        with pytest.raises(ImageError, match="truncated or corrupt|is empty"):
+        with pytest.raises(ImageError, match=r"truncated or corrupt|is empty"):
             read_grey(path)
     for length in range(len(content) - 20, len(content)):
         path.write_bytes(content[:length])
@@ -176,7 +176,7 @@ def test_a_jpeg_is_read_and_refused_where_it_ends_early(tmp_path: Path, suffix: 
     assert np.abs(np.moveaxis(found[0], 0, 2).astype(int) - SMOOTH).max() <= 4
     for length in range(0, len(content) - 2, 41):
         path.write_bytes(content[:length])
-        with pytest.raises(ImageError, match="truncated or corrupt|is empty"):
+        with pytest.raises(ImageError, match=r"truncated or corrupt|is empty"):
             read_image(path, RGB)
 
 
