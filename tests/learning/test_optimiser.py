@@ -12,6 +12,8 @@ from tests.models.sizes import TINY, parse
 from unstained.learning.optimiser import build_optimiser, optimiser_tensors, set_learning_rate
 from unstained.models.build import build_model
 
+CONVOLUTIONS = torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Conv3d
+
 
 def decayed_and_exempt(network: torch.nn.Module) -> tuple[set[str], set[str]]:
     optimiser = build_optimiser(network, TRAIN)
@@ -29,7 +31,7 @@ def test_only_weights_of_products_and_convolutions_decay(architecture: str):
         name
         for name, module in network.named_modules()
         for name in [f"{name}.weight"]
-        if isinstance(module, torch.nn.Conv2d | torch.nn.Conv1d | torch.nn.Linear)
+        if isinstance(module, CONVOLUTIONS | torch.nn.Linear)
     }
 
 

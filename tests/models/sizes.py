@@ -21,6 +21,7 @@ HYBRID = {
     "refinement_dropout": 0.0,
 }
 PLAIN = {"width": 0.125, "depth": [1, 1, 1], "stem_stride": 2}
+FRAMES = {"width": 0.5, "image": 32}
 
 TINY: dict[str, dict[str, Any]] = {
     "cg_recnet": {"architecture": "cg_recnet", **RESIDUAL},
@@ -39,6 +40,13 @@ TINY: dict[str, dict[str, Any]] = {
     "inception": {"architecture": "inception", **PLAIN},
     "plain_cnn": {"architecture": "plain_cnn", **PLAIN},
     "attention_cnn": {"architecture": "attention_cnn", **PLAIN},
+    "differential_cnn": {"architecture": "differential_cnn", **FRAMES, "streams": ["raw"]},
+    "differential_cnn_pooled": {
+        "architecture": "differential_cnn_pooled",
+        **FRAMES,
+        "streams": ["raw"],
+    },
+    "cnn_3d": {"architecture": "cnn_3d", **FRAMES},
 }
 """For images of 32 px."""
 

@@ -21,7 +21,15 @@ BOOSTING = {
     "l2_regularization": 0.0,
     "max_features": 1.0,
 }
-WITHOUT_MAP = {"vgg16", "vit_b_16", "hybrid_paper", "hybrid_gated", "features_boosting"}
+WITHOUT_MAP = {
+    "vgg16",
+    "vit_b_16",
+    "hybrid_paper",
+    "hybrid_gated",
+    "differential_cnn",
+    "cnn_3d",
+    "features_boosting",
+}
 
 
 def architectures() -> set[str]:

@@ -21,7 +21,7 @@ from typing import Any
 from unstained.config.document import Document, Where
 from unstained.config.illumination import OpticsParams
 from unstained.config.layers import LayerReader, Shape, Stated, Tree, merge, shape_of
-from unstained.config.models import KINDS, PHASE_VIEWS, NetworkBase
+from unstained.config.models import KINDS, PHASE_VIEWS, ModelBase, NetworkBase
 from unstained.config.names import alike, model_problem, study_problem
 from unstained.config.nearest import suggestion
 from unstained.config.sections import Sections
@@ -138,7 +138,8 @@ class Composition:
         where = (("variants" if self.bases[model] else "architectures"), model)
         merged = {"architecture": Stated(architecture, where), **merge(*layers)}
         sections = self.sections(study, recipe)
-        return _with_optics(_with_image(merged, kind.model_fields, sections), sections)
+        shaped = _with_image(dict(merged), kind.model_fields, sections)
+        return _with_optics(_with_frames(shaped, kind, sections), sections)
 
     def _layers(
         self,
@@ -253,13 +254,21 @@ def _known(tree: Tree, kind: type[NetworkBase]) -> Tree:
     return {key: inner for key, inner in tree.items() if key in kind.model_fields}
 
 
-def _with_image(model: dict[str, Any], fields: Mapping[str, Any], sections: Tree) -> Tree:
+def _with_image(model: dict[str, Any], fields: Mapping[str, Any], sections: Tree) -> dict[str, Any]:
     """A network that is built for one size of images is built for what it will be shown."""
     side = _part(model, ("input",)).get("side")
     resized = isinstance(side, Stated) and side.value is not None
     shown = side if resized else _part(sections, ("data",)).get("canvas")
     if "image" in fields and shown:
         model.setdefault("image", shown)
+    return model
+
+
+def _with_frames(model: dict[str, Any], kind: type[ModelBase], sections: Tree) -> dict[str, Any]:
+    """A model that looks at frames one by one is told how many there are."""
+    frames = _part(sections, ("data",)).get("frames")
+    if "frames" in kind.model_fields and frames:
+        model.setdefault("frames", frames)
     return model
 
 

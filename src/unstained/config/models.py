@@ -271,6 +271,45 @@ class InceptionParams(OwnNetworkBase):
     stem_stride: Literal[1, 2, 4] = Field(description="of the first convolution")
 
 
+class FrameNetworkBase(OwnNetworkBase):
+    """A network for several frames of a cell, built for images of one size."""
+
+    width: Width = Field(description="multiplies 16, 32 and 64 filters and 64 hidden features")
+    frames: Count = Field(default=1, description="images of a cell: studies.<study>.data.frames")
+    image: Annotated[int, Field(ge=8)] = Field(
+        description="side of the image in pixels: the canvas"
+    )
+
+
+class DifferentialCNNParams(FrameNetworkBase):
+    """Streams of frames and of their differences, with hidden features or pooled as they are."""
+
+    architecture: Literal["differential_cnn", "differential_cnn_pooled"]
+    streams: tuple[Annotated[str, Field(pattern=r"^(raw|(lag|diff)[1-9][0-9]?)$")], ...] = Field(
+        min_length=1,
+        description="raw: the frames; lag<k>: differences to the frame k before; diff<k>: k-th "
+        "finite differences",
+    )
+    shared: bool = Field(
+        default=False, description="whether all streams of differences have the same weights"
+    )
+
+    @model_validator(mode="after")
+    def _streams_exist(self) -> DifferentialCNNParams:
+        differences = [stream for stream in self.streams if stream != "raw"]
+        if len(set(self.streams)) < len(self.streams):
+            raise ValueError(f"streams are {', '.join(self.streams)}; name each once")
+        if self.shared and len(differences) < 2:
+            raise ValueError("weights are shared between two streams of differences or more")
+        return self
+
+
+class CNN3DParams(FrameNetworkBase):
+    """Convolutions over space and time together."""
+
+    architecture: Literal["cnn_3d"]
+
+
 class BoostingParams(ModelBase):
     """Gradient boosting on hand-crafted features."""
 
@@ -297,6 +336,8 @@ AnyNetworkParams = (
     | HybridParams
     | PlainCNNParams
     | InceptionParams
+    | DifferentialCNNParams
+    | CNN3DParams
 )
 """Models that gradient descent trains."""
 

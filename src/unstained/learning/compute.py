@@ -39,8 +39,11 @@ class Compute:
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network to the device, channels last.
 
-        That order gains 10 to 20 % on CPUs and is what tensor cores read.
+        That order gains 10 to 20 % on CPUs and is what tensor cores read; convolutions over volumes
+        have no such order.
         """
+        if any(parameter.ndim > 4 for parameter in network.parameters()):
+            return network.to(device=self.device)
         network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 

@@ -24,10 +24,12 @@ from unstained.learning.checkpoint import CheckpointStore
 from unstained.learning.compute import choose_compute, device_type, reproducible
 from unstained.learning.distributed import Group, workers
 from unstained.learning.loop import Training
+from unstained.learning.mean_image import subtract_mean
 from unstained.learning.problem import Problem, pose
 from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.state import EpochRecord, OnEpoch
 from unstained.models.build import build_model
+from unstained.models.frame_network import FrameNetwork
 from unstained.models.imagenet import weights_digest
 from unstained.models.trained import ModelSpec, TrainedModel
 from unstained.progress import progress
@@ -210,6 +212,8 @@ def _training(
             "train.sampling is balanced, but no task has classes", "set train.sampling to natural"
         )
     network = _fresh(problem, model, seed)
+    if isinstance(network, FrameNetwork):
+        subtract_mean(network, problem)
     compute = choose_compute(train, group)
     return Training(network, problem, train, seed, group, compute, checkpoints)
 

@@ -36,6 +36,7 @@ from unstained.learning.schedule import Schedule
 from unstained.learning.scores import Scores, validate
 from unstained.learning.source import open_source
 from unstained.learning.state import EpochRecord, OnEpoch, Progress, diverged
+from unstained.models.frame_network import FrameNetwork
 from unstained.models.network import Network
 from unstained.models.view import View
 
@@ -78,6 +79,7 @@ class Training:
 
             synchronise_batch_norm(network)
         self.network = compute.place(network)
+        self.mean_image = network.mean_image if isinstance(network, FrameNetwork) else None
         self.average = AveragedNetwork(network, train.ema_decay)
         compute.compile(network)
         self.parameters = [p for p in network.parameters() if p.requires_grad]
@@ -195,9 +197,13 @@ class Training:
         set_learning_rate(self.optimiser, self.schedule.rate(total, progress.plateau))
         draws = draw(train.augment, len(batch), self.seed, progress.epoch, progress.step)
         contrast = self.view.ahead(contrast)
+        if self.mean_image is not None:  # it lies where the camera saw it, however cells are turned
+            contrast = self.view(contrast) - self.mean_image
         contrast = augment(
             contrast, draws.share(*share), train.augment, self.problem.scale, self.swaps
         )
+        if self.mean_image is not None:
+            contrast = contrast + self.mean_image
         mixture = draw_mixture(train, len(contrast), self.seed, progress.epoch, progress.step)
         if mixture is not None:
             contrast = mixture.images(contrast)

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from unstained.models.networks.attention_cnn import AttentionCNN
 from unstained.models.networks.cg_recnet import CGRecNet
+from unstained.models.networks.cnn_3d import CNN3D
 from unstained.models.networks.densenet import DenseNet
+from unstained.models.networks.differential_cnn import DifferentialCNN, PooledDifferentialCNN
 from unstained.models.networks.hybrid import Hybrid
 from unstained.models.networks.inception_net import InceptionNet
 from unstained.models.networks.mobilenet import MobileNetV2
@@ -38,5 +40,8 @@ NETWORKS: Final[Mapping[str, Any]] = {
     "inception": InceptionNet,
     "plain_cnn": PlainCNN,
     "attention_cnn": AttentionCNN,
+    "differential_cnn": DifferentialCNN,
+    "differential_cnn_pooled": PooledDifferentialCNN,
+    "cnn_3d": CNN3D,
 }
 """Classes by architecture; each takes its parameters, classes, targets and channels."""
