@@ -58,6 +58,24 @@ def test_share_explained(share: Share, sentence: str) -> None:
     assert plain(words.share_sentence(share, CORNERS)) == sentence
 
 
+def test_what_holds_of_several_channels_is_said_once() -> None:
+    shares = [
+        (Share(0.5, 0.35, 0.68), "light in channel L"),
+        (Share(0.8, 0.6, 0.9), "light in channel R"),
+        (Share(0.47, 0.32, 0.64), "light in channel T"),
+        (Share(0.6, 0.4, 0.8), "size"),
+    ]
+    assert plain(words.share_sentences(shares)) == (
+        "Whether most of the model's excess over guessing can be had from light in channel L "
+        "cannot be told: 50 % (interval 35 to 68 %). So it is for T (47 %, interval 32 to 64 %). "
+        "Most of the model's excess over guessing can be had from light in channel R: 80 % "
+        "(interval 60 to 90 %). Whether most of the model's excess over guessing can be had from "
+        "size cannot be told: 60 % (interval 40 to 80 %)."
+    )
+    unknown = [(Share(NAN, NAN, NAN), f"light in channel {name}") for name in "LRT"]
+    assert plain(words.share_sentences(unknown)).endswith("itself not shown. So it is for R and T.")
+
+
 @pytest.mark.parametrize(
     ("found", "promise", "groups", "sentence"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Final
 
 import matplotlib as mpl
@@ -12,6 +13,9 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from unstained.report.figures import COLOURS, GRID, QUIET, STYLE, new_panel, to_svg
 from unstained.statistics.metrics import Floats
+
+LINE: Final = 28
+"""Letters of a title that fit beside each other."""
 
 MOST_LETTERS: Final = 26
 """Of all names of columns, beside each other in the usual size."""
@@ -55,7 +59,7 @@ def strip_panel(strip: Strip) -> str:
         axes.scatter(x[out], strip.values[out], s=26, color=COLOURS[1], marker="D", linewidths=0)
         _name(axes, strip, x)
         _scale(axes, strip)
-        axes.set_title(strip.title)
+        axes.set_title(fill(strip.title, LINE))
         size = 9 if sum(map(len, strip.columns)) <= MOST_LETTERS else 7
         axes.set_xticks(range(len(strip.columns)), strip.columns, fontsize=size)
         axes.set_xlim(-0.6, len(strip.columns) - 0.4)

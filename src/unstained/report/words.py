@@ -8,9 +8,10 @@ effect and none, it says that this cannot be told, and how many groups could tel
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from unstained.report.numbers import interval, percent, points
+from unstained.report.numbers import interval, listed, percent, points
 from unstained.report.prose import Prose
 from unstained.statistics.evidence import Evidence, Share, evidence, groups_needed
 from unstained.statistics.intervals import HALF_A_POINT, Estimate
@@ -19,6 +20,9 @@ from unstained.statistics.metrics import DECISION_METRICS
 from unstained.statistics.paired import PairedResult
 
 PROSE = Prose(__name__)
+
+CHANNEL: Final = " in channel "
+"""Before the name of the one channel that a control sees."""
 
 FRACTIONS: Final = frozenset(DECISION_METRICS)
 """Metrics whose differences are said in points of a hundred."""
@@ -46,6 +50,30 @@ def share_sentence(share: Share, what: str) -> str:
         return PROSE("excess_not_shown", what=what)
     numbers = f"{percent(share.value)} (interval {interval(share.low, share.high)})"
     return PROSE("share_of_excess", told=share.is_most, what=what, numbers=numbers)
+
+
+def share_sentences(shares: Sequence[tuple[Share, str]]) -> str:
+    """The same of several controls; what holds of other channels too is not said in full again."""
+    alike: dict[tuple[str, str], list[tuple[Share, str]]] = {}
+    for share, what in shares:
+        seen = what.partition(CHANNEL)[0]
+        told = "nothing" if math.isnan(share.low) else share.is_most
+        alike.setdefault((seen, told), []).append((share, what))
+    return " ".join(" ".join(_of_channels(same)) for same in alike.values())
+
+
+def _of_channels(shares: Sequence[tuple[Share, str]]) -> Iterator[str]:
+    (first, what), *others = shares
+    yield share_sentence(first, what)
+    names = [what.partition(CHANNEL)[2] for _, what in others]
+    if others and math.isnan(first.low):
+        yield PROSE("same_of_channels", channels=listed(names))
+    elif others:
+        told = [
+            f"{name} ({percent(share.value)}, interval {interval(share.low, share.high)})"
+            for name, (share, _) in zip(names, others, strict=True)
+        ]
+        yield PROSE("same_of_channels", channels=listed(told))
 
 
 def better_title(gain: PairedResult, what: str) -> str:

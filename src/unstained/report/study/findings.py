@@ -37,7 +37,7 @@ from unstained.report.words import (
     gap_words,
     lost_title,
     missed_title,
-    share_sentence,
+    share_sentences,
 )
 from unstained.statistics.evidence import Evidence, evidence
 from unstained.statistics.intervals import difference
@@ -155,9 +155,10 @@ def _controls(evaluation: Evaluation) -> Iterator[Finding]:
             tone: Tone = "bad" if shortcut else "caution"
             yield Finding(tone, better_title(gain, words), f"{text} {meaning}")
         elif shortcut and (share := explained_by(evaluation, control)).is_most != "ruled out":
-            shares.append(share_sentence(share, words))
+            shares.append((share, words))
     if shares:
-        yield Finding("caution", "Much of the score may be had without shape", " ".join(shares))
+        told = share_sentences(shares)
+        yield Finding("caution", "Much of the score may be had without shape", told)
     yield from _flattery(evaluation)
 
 

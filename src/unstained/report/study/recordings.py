@@ -72,7 +72,7 @@ def _strips(found: Mapping[str, Any]) -> Plots:
         limits = np.array([(row["low"], np.inf if turn else row["high"]) for row in rows])
         strip = Strip(
             in_words(measure),
-            tuple(name or "all" for name in kinds),
+            tuple(name or ("not known" if any(kinds) else "all") for name in kinds),
             tuple(kinds.index(labels[row["acquisition"]]) for row in rows),
             np.array([row["factor"] for row in rows], float),
             tuple(row["acquisition"] if row["out"] else "" for row in rows),
