@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from unstained.files import whole_file
 from unstained.prediction.answers import EMBEDDING
 from unstained.predictions import HIGH, LOW, PROBABILITY
 
+Writer = Callable[[Path, Sequence[Path], Mapping[str, str]], list[str]]
 EXACT: Final = 2**24
 """From here on a 32-bit float, which FCS holds, does not tell whole numbers apart."""
 NOTE: Final = "UNSTAINED_"
@@ -65,28 +67,20 @@ def _tables(parts: Sequence[Path], notes: Mapping[str, str]) -> Iterator[pa.Tabl
         yield table
 
 
-def _parquet(path: Path, parts: Sequence[Path], notes: Mapping[str, str]) -> list[str]:
-    writer: pq.ParquetWriter | None = None
-    try:
-        for table in _tables(parts, notes):
-            writer = writer or pq.ParquetWriter(path, table.schema)
-            writer.write_table(table)
-    finally:
-        if writer:
-            writer.close()
-    return []
+def _streamed(
+    writer: Callable[[Path, pa.Schema], pq.ParquetWriter | pa_csv.CSVWriter],
+) -> Writer:
+    """A format that is written a part at a time."""
 
+    def write(path: Path, parts: Sequence[Path], notes: Mapping[str, str]) -> list[str]:
+        tables = _tables(parts, notes)
+        first = next(tables)
+        with writer(path, first.schema) as file:
+            for table in chain([first], tables):
+                file.write_table(table)
+        return []
 
-def _csv(path: Path, parts: Sequence[Path], notes: Mapping[str, str]) -> list[str]:
-    writer: pa_csv.CSVWriter | None = None
-    try:
-        for table in _tables(parts, notes):
-            writer = writer or pa_csv.CSVWriter(path, table.schema)
-            writer.write_table(table)
-    finally:
-        if writer:
-            writer.close()
-    return []
+    return write
 
 
 def _fcs(path: Path, parts: Sequence[Path], notes: Mapping[str, str]) -> list[str]:
@@ -222,9 +216,9 @@ def _judged(table: pa.Table) -> pa.Array:
     return pc.is_valid(table[numbers[0]])
 
 
-WRITERS: Final[Mapping[str, Callable[[Path, Sequence[Path], Mapping[str, str]], list[str]]]] = {
-    ".csv": _csv,
-    ".parquet": _parquet,
+WRITERS: Final[Mapping[str, Writer]] = {
+    ".csv": _streamed(pa_csv.CSVWriter),
+    ".parquet": _streamed(pq.ParquetWriter),
     ".fcs": _fcs,
     ".h5ad": _h5ad,
 }
