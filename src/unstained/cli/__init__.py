@@ -17,6 +17,7 @@ import typer
 from unstained.cli.explain_cell import explain_cell
 from unstained.cli.grid import grid
 from unstained.cli.init import init
+from unstained.cli.outlines import outlines
 from unstained.cli.params import params as show_params
 from unstained.cli.pipeline import pipeline_app
 from unstained.cli.predict import predict
@@ -39,6 +40,7 @@ app.command()(explain_cell)
 app.command()(grid)
 app.command()(init)
 app.command()(predict)
+app.command()(outlines)
 app.command("params")(show_params)
 
 

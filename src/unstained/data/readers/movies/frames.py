@@ -107,13 +107,16 @@ class FrameError(Exception):
         self.file, self.reason, self.remedy = file, reason, remedy
 
 
-def find_frames(path: Path, first: int | None = None, last: int | None = None) -> Frames:
+def find_frames(
+    path: Path, first: int | None = None, last: int | None = None, *, gaps: bool = False
+) -> Frames:
     """The frames of a movie; of a TIFF the tags of all pages are read, of a folder one file.
 
     Args:
         path: a TIFF or a folder.
         first: number of the first frame to be used; None: all from the first.
         last: of the last one.
+        gaps: whether numbers may be left out.
 
     Raises:
         FrameError: there is no such movie, its frames are no like grey images, or they are not
@@ -131,7 +134,7 @@ def find_frames(path: Path, first: int | None = None, last: int | None = None) -
             "", f"has no frame from {first} to {last}", "correct the table's first and last frame"
         )
     for one, other in pairwise(numbers):
-        if other != one + 1:
+        if other != one + 1 and not gaps:
             raise FrameError(
                 "",
                 f"its frames are not evenly spaced: {other} follows {one}",
