@@ -9,7 +9,8 @@ from timm.models.vgg import VGG
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from unstained.config.models import NetworkParams
+from tests.optics import optics
+from unstained.config.models import InputParams, NetworkParams
 from unstained.explain import gradcam
 from unstained.models.networks.cg_recnet import CGRecNet
 from unstained.models.networks.resnet import ResNet
@@ -227,3 +228,13 @@ def test_agreement_finds_what_is_equal_and_what_is_not(name: str) -> None:
     other = gradcam.agreement(network, cells, CLASSES)
     assert other.gradient == pytest.approx(1 - 1 / 1.1, rel=1e-5)
     assert other.logit > 1e-3
+
+
+def test_agreement_of_a_network_that_recovers_phase() -> None:
+    torch.manual_seed(0)
+    seen = InputParams(view="phase", optics=optics(48))
+    params = NetworkParams(architecture="resnet50", preset="table_swapped", input=seen, **TINY)
+    network = ResNet(params, 3, 1, channels=4).eval()
+    found = gradcam.agreement(network, images(channels=4).float(), CLASSES)
+    assert found.gradient < 1e-11
+    assert found.logit < 1e-11

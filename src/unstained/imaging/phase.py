@@ -63,14 +63,15 @@ class PhaseRecovery(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, contrast: torch.Tensor) -> torch.Tensor:
-        """(B, D, S, S) contrast to phase (B, 1, S, S) of mean 0, in float32 whatever the autocast.
+        """(B, D, S, S) contrast to phase (B, 1, S, S) of mean 0.
 
-        In radians where contrast is a fraction of the background; the unit scales along.
+        As precise as its own constants, whatever the autocast. In radians where contrast is a
+        fraction of the background; the unit scales along.
         """
         device = contrast.device.type  # 'meta', where cost is counted, knows no autocast
         exact = torch.autocast(device, enabled=False) if is_autocast_available(device) else None
         with exact or nullcontext():
-            real, imaginary = (contrast.float() @ self.rows).chunk(2, dim=-1)
+            real, imaginary = (contrast.to(self.rows.dtype) @ self.rows).chunk(2, dim=-1)
             cosine, sine = self.waves
             real, imaginary = (
                 cosine @ real - sine @ imaginary,
