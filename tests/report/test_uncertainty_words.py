@@ -10,11 +10,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tests.conftest import ROOT
+from unstained.config.project import load_params
 from unstained.evaluation.uncertainty.mixtures import composition_summary, over_mixtures
 from unstained.evaluation.uncertainty.results import Results
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, KIND_WORDS
 from unstained.evaluation.uncertainty.unknown_kinds import SCORES
 from unstained.report.uncertainty import findings as words
+from unstained.report.uncertainty import plots
+from unstained.report.uncertainty.cell_sections import end_of
+from unstained.report.uncertainty.culture_sections import by_culture
 
 KIND = next(kind for kind in KIND_WORDS if kind != CONTROL)
 
@@ -118,3 +123,22 @@ def test_the_gain_over_mixtures_is_a_paired_t_interval() -> None:
     low, high = test.confidence_interval(0.9)
     np.testing.assert_allclose((gain.value, gain.low, gain.high), (0.02, low, high), atol=1e-12)
     assert held.value == pytest.approx(2 / 3)
+
+
+def test_a_plot_of_groups_names_the_classes_that_it_shows() -> None:
+    groups = pd.DataFrame(
+        {"model": ["m", "m"], "class": ["b", ""], "coverage": [0.8, 0.9], "verdict": ["", "short"]}
+    )
+    svg = plots.coverage_panel(groups, 0.9, ("alpha", "b"))
+    assert "several classes" in svg
+    assert "alpha" not in svg
+
+
+def test_labels_are_of_cultures_where_names_of_directories_tell_them() -> None:
+    studies = load_params(ROOT / "params.yaml").studies
+    assert [by_culture(studies[name].data) for name in ("nsc", "wbc")] == [True, False]
+
+
+def test_of_a_long_path_a_table_shows_the_end() -> None:
+    assert end_of("a_1d1") == "a_1d1"
+    assert end_of("antibodies_all/batch_0/slide/x-2_y5") == "…atch_0/slide/x-2_y5"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,9 @@ from unstained.report.prose import Prose
 from unstained.report.uncertainty import plots
 
 PROSE = Prose(__name__)
+
+MOST_LETTERS: Final = 20
+"""Of a group's name in a table."""
 
 
 def share(row: Row, column: str = "value") -> Cell:
@@ -97,7 +101,8 @@ def coverage(results: Results) -> Section:
         worst = records(groups.sort_values("coverage"))[0]
         spread, chance = groups["coverage"].std(ddof=1), _chance(records(groups))
         cells.append(Cell(f"{100 * spread:.1f}", f"by chance {100 * chance:.1f}"))
-        text = f"{interval(worst['coverage_low'], worst['coverage_high'])}; {worst['name']}"
+        within = interval(worst["coverage_low"], worst["coverage_high"])
+        text = f"{within}; {end_of(worst['name'])}"
         strong = worst["verdict"] == "short"
         cells.append(Cell(percent(worst["coverage"]), text, strong=strong))
         rows.append(tuple(cells))
@@ -131,6 +136,11 @@ def coverage(results: Results) -> Section:
         PROSE("coverage_lead", groups_word=results.groups_word),
         (figure, found),
     )
+
+
+def end_of(name: str) -> str:
+    """The end of a group's name, which may be a path, where it is long."""
+    return name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
 
 
 def _chance(groups: list[Row]) -> float:

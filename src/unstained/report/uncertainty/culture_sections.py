@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unstained.config.study import StudyData
+from unstained.config.tasks import ClassesParams
 from unstained.evaluation.uncertainty.mixtures import METHODS
 from unstained.evaluation.uncertainty.results import Results, records
 from unstained.report.numbers import percent
@@ -140,9 +142,14 @@ def labels(results: Results, doubted: Gallery | None) -> Section:
         "labels",
         "Which labels are doubted?",
         "Labels",
-        PROSE("labels_lead"),
+        PROSE("labels_lead", by_culture=by_culture(results.data)),
         tuple(blocks),
     )
+
+
+def by_culture(data: StudyData) -> bool:
+    """Whether the class of a cell is told by the name of what it was recorded from."""
+    return any(isinstance(task, ClassesParams) and task.rules for task in data.tasks)
 
 
 def _gating(results: Results) -> Block:

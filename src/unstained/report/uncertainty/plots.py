@@ -76,7 +76,7 @@ def coverage_panel(groups: pd.DataFrame, promised: float, classes: Sequence[str]
         classes: K names, for colours; none where cells have no classes.
     """
     models = list(dict.fromkeys(groups["model"]))
-    kinds = [*classes, ""] if (groups["class"] == "").any() else list(classes)
+    kinds = [kind for kind in (*classes, "") if (groups["class"] == kind).any()]
     with mpl.rc_context(STYLE):
         figure, axes = new_panel(8.2, 1.1 + 0.34 * len(models))
         axes.axvline(promised, color=INK, linewidth=1, linestyle=(0, (2, 2)))
@@ -85,7 +85,8 @@ def coverage_panel(groups: pd.DataFrame, promised: float, classes: Sequence[str]
             rows = part["model"].map(models.index).to_numpy(np.float64)
             offset = (number - (len(kinds) - 1) / 2) * 0.22
             short = (part["verdict"] == "short").to_numpy()
-            colour = COLOURS[number % len(COLOURS)]
+            own = [*classes, ""].index(kind)
+            colour = COLOURS[own % len(COLOURS)]
             axes.scatter(
                 part["coverage"],
                 rows + offset,
@@ -93,7 +94,7 @@ def coverage_panel(groups: pd.DataFrame, promised: float, classes: Sequence[str]
                 color=colour,
                 edgecolors=[INK if mark else colour for mark in short],
                 linewidths=[1.4 if mark else 0.0 for mark in short],
-                marker=MARKERS[number % len(MARKERS)],
+                marker=MARKERS[own % len(MARKERS)],
                 label=kind or "several classes",
                 clip_on=False,
             )
