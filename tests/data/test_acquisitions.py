@@ -43,7 +43,7 @@ def rewritten(
     store: CellStore,
     path: Path,
     changes: dict[str, Change],
-    labels: dict[str, str] | None = None,
+    labels: dict[str, str | None] | None = None,
     channels: tuple[str, ...] = ("Ch1",),
 ) -> CellStore:
     """The same cells, but for the pixels of some acquisitions, their classes, and channels."""
@@ -155,6 +155,17 @@ def test_a_class_of_few_acquisitions_is_compared_with_the_study(
     (finding,) = acquisition_findings(found)
     assert "stands out from the study's other acquisitions" in finding.sentence
     assert "this may be the class itself" in finding.sentence
+
+
+def test_acquisitions_without_classes_are_compared_with_the_study(
+    ordinary: CellStore, tmp_path: Path
+) -> None:
+    nobody = dict.fromkeys(map(str, ordinary.table["acquisition"].unique()))
+    found = compare(rewritten(ordinary, tmp_path / "s", {"b_03": binned}, labels=nobody))
+    assert {one.among for one in found.standings} == {()}
+    sentences = [one.sentence for one in acquisition_findings(found) if "b_03" in one.sentence]
+    assert sentences
+    assert all("stands out from the study's other acquisitions:" in text for text in sentences)
 
 
 def test_a_channel_of_another_unit_is_seen_among_others(

@@ -16,6 +16,7 @@ from tests.evaluation.evaluations import (
 )
 from unstained.evaluation.class_means import ClassMean
 from unstained.evaluation.results import PartResult
+from unstained.evaluation.scores import TaskScores
 from unstained.evaluation.tables import model_numbers
 from unstained.report.page import Table, Text
 from unstained.report.study.bands import band_findings, held_table
@@ -152,3 +153,21 @@ def test_a_random_split_stands_beside_held_out_groups_for_classes_and_values() -
     assert "It promises no more" in text.paragraphs[1]
     alone = replace(evaluation, controls=evaluation.main_controls)
     assert not list(other_split(alone))
+
+
+def test_a_proportion_stands_there_by_its_correlation() -> None:
+    evaluation = make_evaluation(random_features=0.99)
+    shares = {
+        "grouped": TaskScores(9, {"mae": Estimate(0.2, 0.1, 0.3), "r": Estimate(0.5, 0.4, 0.6)})
+    }
+    shares["random"] = TaskScores(9, {"mae": Estimate(0.1, 0.1, 0.1), "r": Estimate(0.9, 0.8, 1.0)})
+    controls = tuple(
+        replace(c, scores=replace(c.scores, tasks={**c.scores.tasks, "muscle": shares[c.split]}))
+        for c in evaluation.controls
+    )
+    table, text = other_split(replace(evaluation, controls=controls))
+    assert isinstance(table, Table)
+    assert isinstance(text, Text)
+    (row,) = [row for row in table.rows if row[0].text == "r of muscle"]
+    assert [cell.text for cell in row[1:3]] == ["0.50", "0.90"]
+    assert "would have claimed r of muscle 0.90" in text.paragraphs[-1]

@@ -254,7 +254,8 @@ def _against_usual(
         differences.index, *columns, strict=True
     ):
         labels = sorted(classes)
-        among = tuple(labels) if by_class.index.isin(labels).sum() == len(labels) else ()
+        told = any(labels) and by_class.index.isin(labels).sum() == len(labels)
+        among = tuple(labels) if told else ()
         factor, low, high = (
             (float(np.exp(part)) for part in (difference, -limit, limit))
             if upper

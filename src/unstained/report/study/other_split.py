@@ -60,8 +60,11 @@ def other_split(evaluation: Evaluation) -> Iterator[Block]:
 
 
 def _measured(scores: Scores) -> dict[str, Estimate]:
-    """By name: balanced accuracy where there are classes, and r of each value."""
+    """By name: balanced accuracy where there are classes, r of each value and proportion."""
     found = {f"r of {target.name}": target.r for target in scores.targets}
+    for name, task in scores.tasks.items():
+        if "r" in task.metrics:
+            found.setdefault(f"r of {name}", task.metrics["r"])
     if not scores.overall:
         return found
     return {"balanced accuracy": scores.overall["balanced_accuracy"], **found}
