@@ -11,6 +11,7 @@ from unstained.config.project import ProjectParams, load_params
 from unstained.files import read_json
 from unstained.pipeline.catalogue import RUNS, replicates_directory, replicates_of
 from unstained.pipeline.contract import REPORT
+from unstained.wording import counted
 
 PASSES: Final = 6
 """Operations of training for each multiply-accumulate of one image: two forward, four backward."""
@@ -62,9 +63,10 @@ def print_plan(root: Path, teraflops: float) -> None:
     unknown = sum(share.left for share in shares if share.seconds is None)
     here = f"{seconds / 60:.0f} minutes here"
     if unknown:
-        here += f" and {unknown} replicates of models that none has finished of yet"
+        here += f" and {counted(unknown, 'replicate')} of models that none has finished of yet"
+    told = counted(left, "replicate is", "replicates are")
     console.print(
-        f"{left} replicates are left: about {hours:.2g} GPU hours at {teraflops:g} TFLOP/s "
+        f"{told} left: about {hours:.2g} GPU hours at {teraflops:g} TFLOP/s "
         f"sustained, or {here}. DVC also runs those again whose code or parameters changed.",
         highlight=False,
         soft_wrap=True,
