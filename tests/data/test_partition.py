@@ -239,3 +239,28 @@ def test_stable_keys_depend_on_name_seed_and_purpose_alone() -> None:
     assert stable_keys(["x"], 2, "p")[0] != keys[0] != stable_keys(["x"], 1, "q")[0]
     many = stable_keys([str(number) for number in range(20_000)], 0, "p")
     assert abs(many.mean() / 2**64 - 0.5) < 0.01
+
+
+def test_fewer_folds_or_more_groups_give_every_fold_a_rare_class() -> None:
+    """What the stage uncertainty advises where a fold lacks a class."""
+
+    def lacking(folds: int, rare: int) -> list[int]:
+        names = [f"g{group:02d}" for group in range(14) for _ in range(10)]
+        labels = [
+            "b" if cell < 3 and group < rare else "a" for group in range(14) for cell in range(10)
+        ]
+        cells = pd.DataFrame(
+            {
+                "cell_id": [f"{name}/{cell}" for cell, name in enumerate(names)],
+                "group": names,
+                "label": labels,
+                "external": False,
+            }
+        )
+        found = make_split(cells, NO_CLUSTERS, params("grouped", folds), 42).table
+        held = found.merge(cells, on="cell_id").query("fold >= 0").groupby("fold")["label"]
+        return [fold for fold, told in held if "b" not in set(told)]
+
+    assert lacking(5, 4)
+    assert not lacking(3, 4)
+    assert not lacking(5, 10)
