@@ -84,8 +84,8 @@ check: $(DEV_STAMP) ## Lint, formatting, types, import contracts.
 	@lint-imports --no-cache
 
 .PHONY: pytest
-pytest: $(DEV_STAMP) ## The test suite.
-	@python -m pytest -n $(or $(TEST_WORKERS),2) --dist loadgroup --no-loadscope-reorder --durations=20
+pytest: $(DEV_STAMP) ## The test suite, with a worker more than two cores keep busy: some wait for servers.
+	@python -m pytest -n $(or $(TEST_WORKERS),3) --dist loadgroup --no-loadscope-reorder --durations=20
 
 .PHONY: bench
 bench: $(DEV_STAMP) ## Benchmarks, as ratios from one run (tests/bench).

@@ -99,6 +99,7 @@ def write_movies(folder: Path) -> None:
     """A movie as one file, and one as a folder of frames with numbers of different lengths."""
     rng = np.random.default_rng(0)
     stack = rng.integers(90, 250, (10, 40, 37)).astype(np.uint16)
+    folder.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(folder / "a_1.tif", stack, photometric="minisblack", metadata=None)
     for number, frame in enumerate(stack[:6, :20, :36], 8):
         write_image(folder / "n_1" / f"t{number}.tif", frame)
