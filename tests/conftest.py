@@ -22,7 +22,7 @@ os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Two workers on two cores: a second thread each only waits for the first.
+# Workers fill the cores: a second thread each only waits for the first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 search_rarely()

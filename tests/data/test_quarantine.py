@@ -35,6 +35,10 @@ def test_ingest_goes_on_without_a_damaged_file(name: str, tmp_path: Path) -> Non
     damaged = source / whole[0].source_file
     if name in ONE_FILE_A_SAMPLE:  # the class needs another
         shutil.copy(damaged, damaged.with_stem("spare"))
+    elif name == "movies":
+        shutil.copy(damaged, damaged.with_stem("a_1_spare"))
+        with (source / "movies.csv").open("a") as table:
+            table.write("a_1_spare.tif,0.5\n")
     elif name == "jurkat_montage":
         shutil.copytree(source / "Experiment_1", source / "Experiment_2")
     damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
