@@ -23,6 +23,7 @@ from unstained.data.store.writer import StoreWriter
 from unstained.imaging.axes import Axes
 from unstained.learning import loop
 from unstained.learning.fit import FitResult, fit
+from unstained.learning.optimiser import sum_of_squares
 
 FRAMES = 3
 DATA = StudyData.model_validate(
@@ -136,3 +137,11 @@ def test_the_mean_is_subtracted_before_cells_are_turned(
     still = torch.cat([contrast for contrast, _ in seen])
     torch.testing.assert_close(still.mean(dim=0), torch.zeros_like(still[0]), rtol=0, atol=1e-5)
     assert any(not torch.equal(contrast, turned) for contrast, turned in seen)
+
+
+def test_l2_draws_weights_to_zero_and_is_no_part_of_the_losses_told(store: CellStore) -> None:
+    once = {"epochs": 1, "batch_size": 32, "ema_decay": 0.0, "clip_norm": 1e9, "weight_decay": 0.0}
+    without, with_l2 = (trained(store, "double", **once, weight_l2=l2) for l2 in (0.0, 10.0))
+    assert with_l2.history[0].train_loss == without.history[0].train_loss
+    squares = [float(sum_of_squares(found.trained.network)) for found in (without, with_l2)]
+    assert squares[1] < squares[0]

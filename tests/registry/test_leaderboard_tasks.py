@@ -138,6 +138,8 @@ def test_of_an_error_less_is_better(tmp_path: Path) -> None:
     assert table["entries"][0]["tasks"]["mix"] == pytest.approx(
         {
             "mae": mean_absolute_error(p, q),
+            "accuracy": 1 - mean_absolute_error(p, q),
+            "entropy": stats.entropy(p, axis=1).mean(),
             "divergence": stats.entropy(p, q, axis=1).mean(),
             "cross_entropy": (stats.entropy(p, axis=1) + stats.entropy(p, q, axis=1)).mean(),
             "r": np.mean([stats.pearsonr(p[:, k], q[:, k])[0] for k in range(3)]),

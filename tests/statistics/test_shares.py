@@ -34,6 +34,8 @@ def test_metrics_of_shares_are_those_of_the_known_cells(
     entropy = stats.entropy(p, axis=1).mean()
     divergence = stats.entropy(p, q, axis=1).mean()
     assert found["mae"] == pytest.approx(reference.mean_absolute_error(p, q))
+    assert found["accuracy"] == pytest.approx(1 - reference.mean_absolute_error(p, q))
+    assert found["entropy"] == pytest.approx(entropy)
     assert found["divergence"] == pytest.approx(divergence)
     assert found["cross_entropy"] == pytest.approx(entropy + divergence)
     r = [stats.pearsonr(p[:, k], q[:, k]).statistic for k in range(PARTS)]
@@ -48,6 +50,23 @@ def test_a_perfect_prediction_reaches_the_floor() -> None:
     sums = shares.moments(truth, truth).sum(axis=0)
     assert shares.divergence(sums) == pytest.approx(0.0, abs=1e-12)
     assert shares.cross_entropy(sums) == pytest.approx(shares.entropy(sums))
+
+
+def test_loss_and_accuracy_of_proportions_by_hand() -> None:
+    pair = np.array([[0.2, 0.8], [1.0, 0.0]]), np.array([[0.5, 0.5], [0.75, 0.25]])
+    assert SHARE_METRICS["accuracy"].of(*pair) == pytest.approx(1 - (0.3 + 0.25) / 2)
+    loss = (np.log(2) - np.log(0.75)) / 2
+    assert SHARE_METRICS["cross_entropy"].of(*pair) == pytest.approx(loss)
+    level = np.arange(11) / 10
+    truth = np.stack([level, 1 - level], axis=1)
+    found = {
+        name: metric.of(truth, np.full((11, 2), 0.5))
+        for name, metric in SHARE_METRICS.items()
+        if name != "r"
+    }
+    assert found["entropy"] == pytest.approx(0.4465, abs=5e-5)
+    assert found["cross_entropy"] == pytest.approx(0.6931, abs=5e-5)
+    assert found["accuracy"] == pytest.approx(0.7273, abs=5e-5)
 
 
 def test_a_share_without_true_cells_is_undefined() -> None:

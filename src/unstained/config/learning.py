@@ -41,6 +41,11 @@ class TrainParams(Params):
     optimiser: Literal["adamw", "adam"]
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
+    weight_l2: Annotated[float, Field(ge=0)] = Field(
+        default=0.0,
+        description="lambda: times the sum of squares of all weights of products and "
+        "convolutions, added to the loss; 'adamw' decays weights otherwise",
+    )
     schedule: Literal["cosine", "plateau", "step", "constant", "onecycle"]
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(description="fraction of all steps")
     patience: Count = Field(description="epochs without a better validation loss before stopping")

@@ -28,7 +28,12 @@ from unstained.learning.distributed import Group
 from unstained.learning.ema import AveragedNetwork
 from unstained.learning.mixup import draw_mixture
 from unstained.learning.objective import Losses, Objective, balances
-from unstained.learning.optimiser import build_optimiser, optimiser_tensors, set_learning_rate
+from unstained.learning.optimiser import (
+    build_optimiser,
+    optimiser_tensors,
+    set_learning_rate,
+    sum_of_squares,
+)
 from unstained.learning.order import balanced_cells, epoch_batches, share_of, window_steps
 from unstained.learning.problem import Problem
 from unstained.learning.randomness import Purpose, seed_torch
@@ -217,7 +222,11 @@ class Training:
         terms = len(parts.sums)
         everyone = self.group.sum(torch.cat([parts.sums.detach(), parts.weights]))
         self.optimiser.zero_grad(set_to_none=True)
-        self.objective.total(parts.sums, everyone[terms:]).backward()  # type: ignore[no-untyped-call]
+        minimised = self.objective.total(parts.sums, everyone[terms:])
+        if train.weight_l2:  # no part of the losses that are recorded; workers add up their shares
+            squares = sum_of_squares(self.network)
+            minimised = minimised + train.weight_l2 / self.group.world * squares
+        minimised.backward()  # type: ignore[no-untyped-call]
         self.group.sum_gradients(self.parameters)
         nn.utils.clip_grad_norm_(self.parameters, train.clip_norm)
         self.optimiser.step()

@@ -53,6 +53,16 @@ def decays(name: str, parameter: torch.Tensor) -> bool:
     return parameter.ndim > 1 and name.endswith("weight")
 
 
+def sum_of_squares(network: nn.Module) -> torch.Tensor:
+    """Of the weights that `decays` names: the L2 term of a loss, a scalar with its gradient.
+
+    Times lambda in the loss it is, for plain gradient descent, a weight decay of 2 lambda; Adam
+    scales its gradient like any other, and AdamW's decay is no part of the loss.
+    """
+    squares = [p.square().sum() for name, p in network.named_parameters() if decays(name, p)]
+    return torch.stack(squares).sum()
+
+
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Use `rate` from the next step on."""
     for group in optimiser.param_groups:

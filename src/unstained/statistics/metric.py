@@ -102,11 +102,15 @@ VALUE_METRICS: Final = {
 
 SHARE_METRICS: Final = {
     "mae": Metric("mae", "mean absolute error", False, _share_sums, shares.mean_absolute_error),
+    "accuracy": Metric("accuracy", "1 - mean absolute error", True, _share_sums, shares.accuracy),
     "divergence": Metric(
         "divergence", "Kullback-Leibler divergence", False, _share_sums, shares.divergence
     ),
     "cross_entropy": Metric(
         "cross_entropy", "cross entropy", False, _share_sums, shares.cross_entropy
+    ),
+    "entropy": Metric(
+        "entropy", "entropy of the truth, its floor", False, _share_sums, shares.entropy
     ),
     "r": Metric("r", "Pearson r", True, _share_sums, shares.mean_pearson),
 }

@@ -31,7 +31,14 @@ class Proportion:
 
     params: ProportionParams
     head: ClassVar = "logits"
-    metrics: ClassVar[tuple[str, ...]] = ("mae", "divergence", "cross_entropy", "r")
+    metrics: ClassVar[tuple[str, ...]] = (
+        "mae",
+        "accuracy",
+        "divergence",
+        "cross_entropy",
+        "entropy",
+        "r",
+    )
 
     @property
     def name(self) -> str:
