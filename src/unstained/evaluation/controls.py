@@ -32,7 +32,7 @@ from unstained.tasks.classes import Classes
 from unstained.tasks.study import Tasks
 
 KINDS: Final = {
-    "majority": "the commonest training class, whatever the image",
+    "majority": "the commonest training class, or the training mean, whatever the image",
     "background": "pixels around the cell: level, gradient, noise",
     "brightness": "mean, spread, percentiles of counts",
     "colour": "mean colour of the rim and of the image",

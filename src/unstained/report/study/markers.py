@@ -31,16 +31,16 @@ def markers_section(evaluation: Evaluation) -> Section | None:
     """Continuous targets; None where the study has none."""
     if not evaluation.data.targets:
         return None
-    test, panels = evaluation.cells.of("test"), []
+    test, panels, classes = evaluation.cells.of("test"), [], bool(evaluation.data.class_names)
     labels, names = _named(evaluation, test)
     for found in evaluation.best.test.scores.targets:
         said = evaluation.best.predictions.values[found.name].take(test)
         truth, predicted, known = said.truth, said.predicted, said.known
         if not known.any():
             continue
-        within = found.within_class_r.value
+        within = f", within classes {decimal(found.within_class_r.value)}" if classes else ""
         svg = figures.scatter_panel(
-            f"{found.name}\nr = {decimal(found.r.value)}, within classes {decimal(within)}",
+            f"{found.name}\nr = {decimal(found.r.value)}{within}",
             found.unit,
             *(truth[known], predicted[known], labels[known]),
             names,
@@ -49,13 +49,12 @@ def markers_section(evaluation: Evaluation) -> Section | None:
         panels.append(svg_picture(svg, alt, WIDE_PANEL))
     return Section(
         "markers",
-        "What a stain would have shown",
-        "Markers",
-        PROSE("markers_lead"),
+        "What a stain would have shown" if classes else "Values",
+        "Markers" if classes else "Values",
+        PROSE("markers_lead", classes=classes),
         (
             Plots(
-                PROSE("markers_caption", name=evaluation.best.name),
-                tuple(panels),
+                PROSE("markers_caption", name=evaluation.best.name, classes=classes), tuple(panels)
             ),
             *_correlations(evaluation),
             *_best(evaluation),
@@ -74,10 +73,13 @@ def _correlations(evaluation: Evaluation) -> Iterator[Table]:
     """Models and controls, r and within-class r of each target; in two tables where many are."""
     targets, note = evaluation.data.target_names, PROSE("correlations_note")
     caption = "Correlation with the measured values, test cells"
-    lines = (len(evaluation.models),)
-    if len(targets) > MOST_BESIDE:
+    lines, classes = (len(evaluation.models),), bool(evaluation.data.class_names)
+    if not classes or len(targets) > MOST_BESIDE:
         rows = _rows(evaluation, lambda target: (number(target.r),))
-        yield Table(caption, ("", *targets), rows, separators=lines, even=True)
+        below, even = "" if classes else note, len(targets) > MOST_BESIDE
+        yield Table(caption, ("", *targets), rows, below, separators=lines, even=even)
+        if not classes:
+            return
         rows = _rows(evaluation, lambda target: (number(target.within_class_r),))
         within = "The same within classes"
         yield Table(within, ("", *targets), rows, note, separators=lines, even=True)
