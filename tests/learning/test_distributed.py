@@ -43,6 +43,7 @@ def test_two_workers_follow_the_loss_curve_of_one(store: CellStore, alone: list[
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.minutes
 def test_torchrun_starts_the_same_training(store: CellStore, alone: list[float], tmp_path: Path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     command += ["-m", "tests.learning.cases", str(store.path), str(tmp_path / "out")]

@@ -143,5 +143,7 @@ def test_l2_draws_weights_to_zero_and_is_no_part_of_the_losses_told(store: CellS
     once = {"epochs": 1, "batch_size": 32, "ema_decay": 0.0, "clip_norm": 1e9, "weight_decay": 0.0}
     without, with_l2 = (trained(store, "double", **once, weight_l2=l2) for l2 in (0.0, 10.0))
     assert with_l2.history[0].train_loss == without.history[0].train_loss
-    squares = [float(sum_of_squares(found.trained.network)) for found in (without, with_l2)]
+    squares = [
+        sum_of_squares(found.trained.network).detach().item() for found in (without, with_l2)
+    ]
     assert squares[1] < squares[0]

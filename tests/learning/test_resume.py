@@ -37,7 +37,10 @@ def position(scratch: Path) -> tuple[int, int]:
     return (content["epoch"], content["step"])
 
 
-@pytest.mark.parametrize(("loading", "kills"), [("resident", 3), ("stream", 2)])
+@pytest.mark.parametrize(
+    ("loading", "kills"),
+    [("resident", 2), pytest.param("stream", 2, marks=pytest.mark.minutes)],
+)
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     store: Path, tmp_path: Path, loading: str, kills: int
 ):
