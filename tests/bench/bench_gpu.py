@@ -40,7 +40,8 @@ from tests.bench.bench_training import (
 )
 from tests.bench.table import Row, show
 from unstained.config.learning import TrainParams
-from unstained.config.models import InputParams, NetworkParams
+from unstained.config.model_input import InputParams
+from unstained.config.models import NetworkParams
 from unstained.learning.compute import device_type, reproducible
 from unstained.learning.problem import Problem
 from unstained.models.build import build_model

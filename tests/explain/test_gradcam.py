@@ -10,7 +10,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from tests.optics import optics
-from unstained.config.models import InputParams, NetworkParams
+from unstained.config.model_input import InputParams
+from unstained.config.models import NetworkParams
 from unstained.explain import gradcam
 from unstained.models.networks.cg_recnet import CGRecNet
 from unstained.models.networks.resnet import ResNet

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from tests.models.sizes import TINY
 from tests.optics import optics
-from unstained.config.models import InputParams, ModelParams
+from unstained.config.model_input import InputParams
+from unstained.config.models import ModelParams
 from unstained.errors import ParameterError
 from unstained.imaging.illumination import HalfAnnulus
 from unstained.imaging.weak_object import Sampling, phase_filters

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from unstained.config.base import Count, Params, Partial, Positive
-from unstained.config.illumination import OpticsParams
 from unstained.config.learning import TrainParams
+from unstained.config.model_input import InputParams
 
 Width = Annotated[Positive, Field(description="multiplies every channel count; 1 is the paper's")]
 OutputStride = Annotated[
@@ -19,47 +19,6 @@ OutputStride = Annotated[
         "stages keep the size of their map and dilate their kernels",
     ),
 ]
-
-PHASE_VIEWS: Final = ("phase", "phase_alone")
-"""Views that show recovered phase."""
-
-
-class InputParams(Params):
-    """What of a cell's contrast a network is shown (models/view.py)."""
-
-    view: Literal["contrast", "standardised", "background", "phase", "phase_alone"] = Field(
-        default="contrast",
-        description="contrast as it is; each cell's divided by its own spread, which takes its "
-        "brightness away; only what lies around a disc that hides the cell, a control; contrast "
-        "and the phase recovered from studies.<study>.data.illumination; or that phase alone",
-    )
-    phase_regularisation: Positive = Field(
-        default=0.03, description="Tikhonov term of the phase (imaging/weak_object.py)"
-    )
-    optics: OpticsParams | None = Field(
-        default=None, description="of the views of phase: filled in from the study's data"
-    )
-    hidden_px: Positive | None = Field(
-        default=None, description="radius in pixels of that disc, for the view 'background'"
-    )
-    side: Annotated[int, Field(ge=16, le=512)] | None = Field(
-        default=None, description="side in pixels that the canvas is resized to; null: as it is"
-    )
-
-    @model_validator(mode="after")
-    def _disc_belongs_to_background(self) -> InputParams:
-        if (self.view == "background") != (self.hidden_px is not None):
-            raise ValueError("input.hidden_px is needed for the view 'background', and only there")
-        return self
-
-    @model_validator(mode="after")
-    def _phase_has_optics(self) -> InputParams:
-        if (self.view in PHASE_VIEWS) != (self.optics is not None):
-            raise ValueError(
-                "the views of phase need studies.<study>.data.illumination (which channel is lit "
-                "from where), and input.optics is of no other view"
-            )
-        return self
 
 
 class ModelBase(Params):

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from unstained.config.learning import TrainParams
-from unstained.config.models import InputParams
+from unstained.config.model_input import InputParams
 from unstained.imaging.symmetry import exchanges
 from unstained.learning.augment import augment, draw
 from unstained.learning.checkpoint import Checkpoint, CheckpointStore

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from unstained.config.illumination import OpticsParams
-from unstained.config.models import InputParams
+from unstained.config.model_input import InputParams
 from unstained.errors import ParameterError
 from unstained.imaging.phase import PhaseRecovery
 from unstained.imaging.weak_object import Sampling
