@@ -13,9 +13,7 @@ same seed gives the same bytes whatever the number of threads.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +30,14 @@ from unstained.simulate.instrument import Recording, check, defocus, record
 from unstained.simulate.lineages import MARKERS, Cell, draw_cell
 from unstained.simulate.plan import Plan, plan_study
 from unstained.simulate.streams import stream
-from unstained.simulate.whole_study import StoppedError, finish, in_threads, is_done, prepare
+from unstained.simulate.whole_study import (
+    StoppedError,
+    digest_of,
+    finish,
+    in_threads,
+    is_done,
+    prepare,
+)
 
 VERSION: Final = 1
 """Raise it when the same parameters and seed no longer give the same bytes."""
@@ -51,15 +56,14 @@ class _Setting:
 
     @property
     def digest(self) -> str:
-        content = {
+        return digest_of({
             "version": VERSION,
             "params": self.params.digest(),
             "seed": self.seed,
             "pixel_size_um": self.data.pixel_size_um,
             "channels": [self.data.channels[0], self.data.markers],
             "classes": [rule.model_dump() for rule in self.data.classes],
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        })  # fmt: skip
 
 
 def simulate_study(destination: Path, params: SimulateParams, data: StudyData, seed: int) -> Path:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import Event
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 
@@ -22,6 +24,11 @@ T = TypeVar("T")
 
 class StoppedError(Exception):
     """Another part failed or the user interrupted; nothing of this one is kept."""
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Sha256 of everything that determines a simulated study, as plain data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def is_done(destination: Path, digest: str) -> bool:

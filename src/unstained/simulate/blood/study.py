@@ -10,8 +10,6 @@ gives the same bytes whatever the number of threads.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +37,14 @@ from unstained.simulate.blood.optics import WIDTHS_UM, frames
 from unstained.simulate.blood.plan import FIELD_PX, Slide, plan_slides
 from unstained.simulate.detector import Detector, fall_of_light
 from unstained.simulate.streams import stream
-from unstained.simulate.whole_study import StoppedError, finish, in_threads, is_done, prepare
+from unstained.simulate.whole_study import (
+    StoppedError,
+    digest_of,
+    finish,
+    in_threads,
+    is_done,
+    prepare,
+)
 
 VERSION: Final = 1
 """Raise it when the same parameters and seed no longer give the same bytes."""
@@ -58,13 +63,12 @@ class _Setting:
 
     @property
     def digest(self) -> str:
-        content = {
+        return digest_of({
             "version": VERSION,
             "params": self.params.digest(),
             "seed": self.seed,
             "pixels": [self.pixels, self.pixel_size_um],
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        })  # fmt: skip
 
 
 def simulate_slides(destination: Path, params: SlidesParams, data: StudyData, seed: int) -> Path:

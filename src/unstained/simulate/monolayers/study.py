@@ -14,9 +14,7 @@ gives the same bytes whatever the number of threads.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +32,14 @@ from unstained.simulate.monolayers.kinds import NAMES, Kind, kinds
 from unstained.simulate.monolayers.motion import Monolayer, Shapes, place_cells
 from unstained.simulate.monolayers.render import Clouds, outlines
 from unstained.simulate.streams import stream
-from unstained.simulate.whole_study import StoppedError, finish, in_threads, is_done, prepare
+from unstained.simulate.whole_study import (
+    StoppedError,
+    digest_of,
+    finish,
+    in_threads,
+    is_done,
+    prepare,
+)
 
 VERSION: Final = 1
 """Raise it when the same parameters and seed no longer give the same bytes."""
@@ -150,13 +155,12 @@ class _Maker:
 
     @property
     def digest(self) -> str:
-        content = {
+        return digest_of({
             "version": VERSION,
             "params": self.params.digest(),
             "seed": self.seed,
             "pixels": [self.pixel_um, self.region],
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        })  # fmt: skip
 
     def make(self, plan: Plan, destination: Path, stop: Event) -> int:
         """Simulate and write one movie; returns its number of frames. Its TIFF is written last."""
