@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from unstained.explain import activation as explanation
+from unstained.imaging.evidence import enlarge, evidence_picture, png
 from unstained.imaging.pictures import grey_picture, grey_range
 
 
@@ -29,7 +30,7 @@ def test_points_are_drawn_where_the_network_looks(side: int, layers: int) -> Non
     gradient = image.grad[0, 0].numpy()
     drawn = np.zeros((1, points, points))
     drawn[0, points - 1, 0] = 1.0
-    picture = explanation.enlarge(drawn, side)[0]
+    picture = enlarge(drawn, side)[0]
     row, column = np.unravel_index(picture.argmax(), picture.shape)
     assert gradient[row, column] == gradient.max()
     assert column == 0
@@ -37,11 +38,11 @@ def test_points_are_drawn_where_the_network_looks(side: int, layers: int) -> Non
 
 
 def test_drawing_is_linear_between_points_and_fades_outside() -> None:
-    picture = explanation.enlarge(np.ones((1, 4, 4)), 64)[0]
+    picture = enlarge(np.ones((1, 4, 4)), 64)[0]
     assert np.allclose(picture[:49, :49], 1.0)
     assert picture[0, 63] == pytest.approx(1 / 16)
     ramp = np.tile(np.arange(4.0), (4, 1))[None]
-    assert np.allclose(explanation.enlarge(ramp, 64)[0, 0, :49], np.arange(49) / 16)
+    assert np.allclose(enlarge(ramp, 64)[0, 0, :49], np.arange(49) / 16)
 
 
 def test_lift_of_known_maps() -> None:
@@ -59,12 +60,12 @@ def test_a_resized_image_moves_no_point() -> None:
     """A network that sees the canvas at twice its size has its points at half the distances."""
     drawn = np.zeros((1, 7, 7))
     drawn[0, 3, 0] = 1.0
-    picture = explanation.enlarge(drawn, 112, 224)[0]
+    picture = enlarge(drawn, 112, 224)[0]
     row, column = np.unravel_index(picture.argmax(), picture.shape)
     assert row == 48  # its middle lies at 96.5 of the network's pixels, the point at 96
     assert column == 0
-    same = explanation.enlarge(np.arange(49.0).reshape(1, 7, 7), 224, 224)
-    assert np.array_equal(same, explanation.enlarge(np.arange(49.0).reshape(1, 7, 7), 224))
+    same = enlarge(np.arange(49.0).reshape(1, 7, 7), 224, 224)
+    assert np.array_equal(same, enlarge(np.arange(49.0).reshape(1, 7, 7), 224))
 
 
 def test_class_map_is_picked_by_cell() -> None:
@@ -79,14 +80,14 @@ def test_pictures_keep_grey_where_there_is_no_evidence() -> None:
     assert (grey.min(), grey.max()) == (0, 255)
     evidence = np.zeros((8, 8))
     evidence[2, 3], evidence[5, 5] = 2.0, -1.0
-    picture = explanation.evidence_picture(grey, evidence)
+    picture = evidence_picture(grey, evidence)
     changed = (picture != grey[:, :, None]).any(axis=2)
     assert changed[2, 3]
     assert changed.sum() == 1
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(explanation.png(picture)))), picture)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(picture)))), picture)
 
 
 def test_no_positive_evidence_and_no_contrast_are_drawn() -> None:
     flat = np.zeros((8, 8))
     grey = grey_picture(flat, grey_range(flat))
-    assert np.array_equal(explanation.evidence_picture(grey, flat - 1)[:, :, 0], grey)
+    assert np.array_equal(evidence_picture(grey, flat - 1)[:, :, 0], grey)

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.planted import SIDE, StripeDetector, planted
-from unstained.explain.activation import enlarge, evidence_lift
+from unstained.explain.activation import evidence_lift
 from unstained.explain.gradcam import class_maps
 from unstained.explain.localisation import energy_inside, pointing_game
 from unstained.explain.saliency import control_saliency
+from unstained.imaging.evidence import enlarge
 
 
 def test_energy_by_hand() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.evaluation.planted import SIDE, StripeDetector, planted
 from unstained.explain import saliency
-from unstained.explain.activation import enlarge
 from unstained.explain.gradcam import class_maps, rectified
 from unstained.explain.saliency import Predict
+from unstained.imaging.evidence import enlarge
 from unstained.statistics.intervals import resample_groups
 
 

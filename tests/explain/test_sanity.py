@@ -13,8 +13,9 @@ from torch import nn
 from tests.evaluation.planted import SIDE, planted
 from unstained.config.models import NetworkParams, ViTParams
 from unstained.explain import sanity
-from unstained.explain.activation import enlarge, evidence_lift
+from unstained.explain.activation import evidence_lift
 from unstained.explain.gradcam import class_maps
+from unstained.imaging.evidence import enlarge
 from unstained.imaging.symmetry import exchanges
 from unstained.models.networks.cg_recnet import CGRecNet
 from unstained.models.networks.vit import ViT

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from unstained.data.canvas import place
-from unstained.explain.activation import evidence_picture
 from unstained.imaging.axes import COLOURS, Axes
+from unstained.imaging.evidence import evidence_picture
 from unstained.imaging.pictures import (
     across,
     along,

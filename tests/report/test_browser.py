@@ -17,7 +17,7 @@ from tests.evaluation.evaluations import (
     make_model,
     study,
 )
-from unstained.explain.activation import png
+from unstained.imaging.evidence import png
 from unstained.report.page import Card, Gallery, Section, png_picture, render
 from unstained.report.study.appendix import build_page
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from unstained.explain.activation import png
+from unstained.imaging.evidence import png
 from unstained.report import figures
 from unstained.report import page as report
 from unstained.statistics.intervals import Estimate

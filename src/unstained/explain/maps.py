@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from unstained.explain.activation import enlarge, seen_side
+from unstained.explain.activation import seen_side
 from unstained.explain.gradcam import class_maps, device_of, gradient_maps, last_layer, spread
+from unstained.imaging.evidence import enlarge
 from unstained.models.outputs import Outputs
 from unstained.models.trained import TrainedModel
 from unstained.statistics.metrics import Floats, Labels

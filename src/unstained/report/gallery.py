@@ -14,6 +14,7 @@ from unstained.evaluation.predictions import activation_maps
 from unstained.evaluation.results import Evaluation, ModelResult
 from unstained.explain import activation as explanation
 from unstained.imaging.axes import Axes
+from unstained.imaging.evidence import enlarge, evidence_picture, png
 from unstained.imaging.pictures import Picture, cell_pictures, described, panels
 from unstained.models.trained import TrainedModel
 from unstained.report.numbers import listed, percent
@@ -117,9 +118,7 @@ def _read(trained: TrainedModel, store: CellStore, rows: Labels, called: Labels)
     if trained.spec.has_cam:
         maps = explanation.of_class(activation_maps(trained, store, rows), called)
         map_side = maps.shape[-1]
-        evidence = explanation.enlarge(
-            maps, trained.spec.canvas, explanation.seen_side(trained.spec)
-        )
+        evidence = enlarge(maps, trained.spec.canvas, explanation.seen_side(trained.spec))
     drawn = cell_pictures(contrast, trained.spec.axes, scale)
     return _Pictures(drawn, masks_on_canvas(store, rows, canvases, scale), evidence, map_side)
 
@@ -169,11 +168,11 @@ def _cards(
         picture = pictures.pictures[position]
         width = WIDTH * panels(picture, evaluation.data.canvas)
         alt = f"{described(evaluation.data.axes)} of a cell of class {truth}"
-        shown = [png_picture(explanation.png(picture), alt, width)]
+        shown = [png_picture(png(picture), alt, width)]
         if pictures.evidence is not None:
-            laid = explanation.evidence_picture(picture, pictures.evidence[position])
+            laid = evidence_picture(picture, pictures.evidence[position])
             alt = f"The same cell, evidence for {call} in orange"
-            shown.append(png_picture(explanation.png(laid), alt, width))
+            shown.append(png_picture(png(laid), alt, width))
         right = truth == call
         title = truth if right else f"{truth}, predicted {call}"
         text = f"{confidence} sure; {cells.cell_id[cell]}"

@@ -9,7 +9,7 @@ import numpy as np
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.results import Evaluation, ModelResult
-from unstained.explain.activation import png
+from unstained.imaging.evidence import png
 from unstained.imaging.pictures import cell_pictures, described, panels
 from unstained.models.trained import ModelSpec
 from unstained.report.numbers import decimal

@@ -86,6 +86,8 @@ class Predictor:
         threads: of the graph; None: as many processors as this process may use.
 
     Attributes:
+        directory: the artifact.
+        card: content of its card.json.
         name: `unstained-<study>`, also the name of the InferenceService.
         digest: of the artifact.
         lineage: git commit and digests of data, split and parameters, from the card.
@@ -106,6 +108,7 @@ class Predictor:
         self.threads = threads or thread_count()
         self._session = _open(directory, self.threads)
         check_golden(directory, self._session, card["golden"]["tolerance"])
+        self.directory, self.card = directory, card
         self.name = f"unstained-{card['study']}"
         self.lineage: dict[str, str | bool] = {key: card[key] for key in LINEAGE}
         self.input = _tensor(card["inputs"][0])

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from unstained.explain.activation import evidence_picture
+from unstained.imaging.evidence import evidence_picture
 from unstained.imaging.pictures import Picture, along, as_colour
 from unstained.report.figures import COLOURS, INK, LINES, QUIET, STYLE, new_panel, to_svg
 from unstained.statistics.metrics import Floats

@@ -10,7 +10,7 @@ import numpy as np
 from unstained.data.audit.acquisition_measures import in_words
 from unstained.data.canvas import Canvases, load_canvases
 from unstained.data.store.cell_store import CellStore
-from unstained.explain.activation import png
+from unstained.imaging.evidence import png
 from unstained.imaging.pictures import Floats, Picture, grey_picture, in_rows, panels
 from unstained.report.page import (
     Block,

@@ -12,8 +12,8 @@ from unstained.data.canvas import place
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.uncertainty.results import Row, records
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, UnknownCells
-from unstained.explain.activation import png
 from unstained.imaging.background import white_level
+from unstained.imaging.evidence import png
 from unstained.imaging.pictures import cell_pictures, described, panels
 from unstained.report.numbers import percent
 from unstained.report.page import Card, Gallery, Picture, png_picture
