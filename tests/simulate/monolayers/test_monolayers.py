@@ -141,6 +141,8 @@ def test_the_phase_of_an_image_is_the_mass_of_its_cells_and_areas_are_their_foot
         mine = cells.kind == kind
         assert areas[kind].sum() == pytest.approx(polygons[mine].sum(), rel=0.05)
     assert phase.min() >= 0
+    none = cells.take(np.arange(0))
+    assert outlines(none, shapes_of(none, KINDS), KINDS, pixel, 0).shape == (0, rows[0].size)
 
 
 def test_a_camera_adds_what_is_not_the_cells() -> None:

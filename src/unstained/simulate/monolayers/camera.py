@@ -34,20 +34,15 @@ class Camera:
         gain: of phase, about 1.
         halo: share of the surrounding mean that is lost.
         noise: standard deviation in radians.
-        gradient, drift: (5,) of the medium at the first frame, and what changes to the last.
-        tiles: (TILES, TILES) radians that are added to a tile.
-        seam: radians along the seams.
-        dust: (h, w) pattern that stays, radians.
+        still: (h, w) radians of medium, tiles, seams and dust at the first frame.
+        drift: (h, w) radians that the medium gains until the last one.
     """
 
     gain: float
     halo: float
     noise: float
-    gradient: np.ndarray
+    still: np.ndarray
     drift: np.ndarray
-    tiles: np.ndarray
-    seam: float
-    dust: np.ndarray
 
     @classmethod
     def draw(cls, rng: np.random.Generator, side: int, strength: float) -> Camera:
@@ -55,16 +50,18 @@ class Camera:
         from scipy.ndimage import gaussian_filter
 
         dust = gaussian_filter(rng.standard_normal((side, side)), 3.0, mode="wrap")
-        return cls(
-            gain=float(np.exp(0.06 * strength * rng.standard_normal())),
-            halo=float(rng.uniform(0.15, 0.35)),
-            noise=float(rng.uniform(0.015, 0.035)),
-            gradient=GRADIENT_RAD * strength * rng.standard_normal(5),
-            drift=0.3 * GRADIENT_RAD * strength * rng.standard_normal(5),
-            tiles=TILE_RAD * strength * rng.standard_normal((TILES, TILES)),
-            seam=float(SEAM_RAD * strength * rng.standard_normal()),
-            dust=0.012 * strength * dust / dust.std(),
+        gain = float(np.exp(0.06 * strength * rng.standard_normal()))
+        halo, noise = float(rng.uniform(0.15, 0.35)), float(rng.uniform(0.015, 0.035))
+        axis = np.linspace(-1, 1, side)
+        medium, drift = (
+            fall_of_light(amount * GRADIENT_RAD * strength * rng.standard_normal(5), axis, axis) - 1
+            for amount in (1.0, 0.3)
         )
+        tile = np.arange(side) * TILES // side
+        tiles = TILE_RAD * strength * rng.standard_normal((TILES, TILES))
+        seams = float(SEAM_RAD * strength * rng.standard_normal()) * _seams(side)
+        still = medium + tiles[np.ix_(tile, tile)] + seams + 0.012 * strength * dust / dust.std()
+        return cls(gain, halo, noise, still, drift)
 
     def expose(
         self, phase: np.ndarray, margin: int, pixel_um: float, part: float, rng: np.random.Generator
@@ -82,13 +79,8 @@ class Camera:
             (n - 2 margin, n - 2 margin) uint16 counts.
         """
         seen = self._blurred(phase, pixel_um)[margin : -margin or None, margin : -margin or None]
-        side = len(seen)
-        axis = np.linspace(-1, 1, side)
-        medium = fall_of_light(self.gradient + part * self.drift, axis, axis) - 1
-        tile = np.arange(side) * TILES // side
-        marks = self.tiles[np.ix_(tile, tile)] + self.seam * _seams(side)
-        found = self.gain * seen + medium + marks + self.dust
-        found = found + self.noise * rng.standard_normal(found.shape)
+        found = self.gain * seen + self.still + part * self.drift
+        found += self.noise * rng.standard_normal(found.shape)
         counts = np.rint(found / STEP_RAD) + ZERO
         return np.asarray(np.clip(counts, 0, 65535), np.uint16)
 

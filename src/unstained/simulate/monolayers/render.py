@@ -9,6 +9,7 @@ image is the sum of masses. Points fall on the four pixels around them (cloud in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -30,7 +31,7 @@ NUCLEUS: Final = (0.2, 0.55)
 
 
 class Clouds:
-    """Points of all cells, made when their like is first seen.
+    """Points of all cells.
 
     Args:
         kinds: of cells.
@@ -40,7 +41,6 @@ class Clouds:
     def __init__(self, kinds: Sequence[Kind], pixel_um: float) -> None:
         self._kinds, self._pixel_um = tuple(kinds), pixel_um
         self._grids = [_grid(one, pixel_um) for one in kinds]
-        self._insides: dict[tuple[int, int], np.ndarray] = {}
 
     def deposit(self, cells: Cells, shapes: Shapes, pixels: int) -> tuple[np.ndarray, np.ndarray]:
         """Put cells down on a torus.
@@ -56,17 +56,19 @@ class Clouds:
         """
         phase = np.zeros(pixels * pixels)
         areas = np.zeros((len(self._kinds), pixels * pixels))
-        for number in range(len(self._kinds)):
+        for number, kind in enumerate(self._kinds):
             rows = np.flatnonzero(cells.kind == number)
             if not len(rows):
                 continue
             some = cells.take(rows)
             half = shapes.half_length[rows], shapes.half_width[rows]
             y, x = self._places(some, number, *half)
-            share = np.stack([self._mass(some, at, number) for at in range(len(rows))])
+            seeds = some.seed % VARIETIES
+            share = np.stack([_inside(kind, self._pixel_um, int(seed)) for seed in seeds])
             mass = share * (shapes.mass[rows, None] / self._pixel_um**2)
             covered = self._grids[number][2] * (half[0] * half[1])[:, None] / self._pixel_um**2
-            _put(y, x, pixels, (phase, mass), (areas[number], covered))
+            carried, areas[number] = _put(y, x, pixels, mass, covered)
+            phase += carried
         square = (pixels, pixels)
         return phase.reshape(square), areas.reshape(-1, *square)
 
@@ -79,13 +81,6 @@ class Clouds:
             cells, half_length, half_width, u, v * (1 - u**2) ** self._kinds[number].taper
         )
         return y / self._pixel_um, x / self._pixel_um
-
-    def _mass(self, cells: Cells, at: int, number: int) -> np.ndarray:
-        """(points,) share of the mass of one cell, the same in every frame."""
-        key = (number, int(cells.seed[at]) % VARIETIES)
-        if key not in self._insides:
-            self._insides[key] = _inside(self._kinds[number], self._grids[number], key[1])
-        return self._insides[key]
 
 
 def outlines(
@@ -106,7 +101,7 @@ def outlines(
     taper = np.array([one.taper for one in kinds])[cells.kind][:, None]
     y, x = _placed(cells, shapes.half_length, shapes.half_width, u, side * (1 - u**2) ** taper)
     found = np.stack([x, y], axis=2) / pixel_um - margin
-    return np.asarray(found.reshape(len(cells), -1), np.float32)
+    return np.asarray(found.reshape(len(cells), 2 * OUTLINE), np.float32)
 
 
 def _placed(
@@ -122,6 +117,7 @@ def _placed(
     return y, x
 
 
+@cache
 def _grid(kind: Kind, pixel_um: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(points,) u, v, and the area that each stands for, in half-lengths times half-widths."""
     along, across = (
@@ -136,9 +132,10 @@ def _grid(kind: Kind, pixel_um: float) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return u, v, (1 - u**2) ** kind.taper * (4 / along / across)
 
 
-def _inside(kind: Kind, grid: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int) -> np.ndarray:
+@cache
+def _inside(kind: Kind, pixel_um: float, seed: int) -> np.ndarray:
     """(points,) share of a cell's mass that each of its points carries, adding up to 1."""
-    u, v, area = grid
+    u, v, area = _grid(kind, pixel_um)
     rng = np.random.default_rng(seed)
     body = area * (1 - 0.9 * v**2) * (0.5 + (1 - u**2) ** kind.taper)
     stripes = rng.uniform(2, 5, 3), rng.uniform(0, 2 * np.pi, 3), rng.uniform(-0.8, 0.8, 3)
@@ -164,19 +161,24 @@ def _spot(u: np.ndarray, v: np.ndarray, long: float, wide: float) -> np.ndarray:
     return np.exp(-0.5 * ((u / long) ** 2 + (v / wide) ** 2))
 
 
-def _put(y: np.ndarray, x: np.ndarray, pixels: int, *what: tuple[np.ndarray, np.ndarray]) -> None:
-    """Add to tori, in place, what points carry, each to the four pixels around it."""
+def _put(y: np.ndarray, x: np.ndarray, pixels: int, *what: np.ndarray) -> np.ndarray:
+    """(len(what), pixels^2) tori of what points carry, each shared by the four pixels around it.
+
+    One product with a sparse matrix (pixels^2, points), whose columns hold the four shares.
+    """
+    from scipy.sparse import csc_array
+
     y, x = y.ravel(), x.ravel()
     row, column = np.floor(y), np.floor(x)
     down, right = y - row, x - column
-    row, column = row.astype(np.int64) % pixels, column.astype(np.int64) % pixels
-    below, beside = (row + 1) % pixels, (column + 1) % pixels
-    for r, c, weight in (
-        (row, column, (1 - down) * (1 - right)),
-        (row, beside, (1 - down) * right),
-        (below, column, down * (1 - right)),
-        (below, beside, down * right),
-    ):
-        at = r * pixels + c
-        for target, carried in what:
-            target += np.bincount(at, weight * carried.ravel(), pixels * pixels)
+    row, column = (some.astype(np.int32) % pixels for some in (row, column))
+    below, beside = ((some + 1) % pixels for some in (row, column))
+    share, at = np.empty((len(y), 4)), np.empty((len(y), 4), np.int32)
+    corners = ((row, column), (row, beside), (below, column), (below, beside))
+    for number, (r, c) in enumerate(corners):
+        share[:, number] = down if r is below else 1 - down
+        share[:, number] *= right if c is beside else 1 - right
+        np.add(r * pixels, c, out=at[:, number])
+    starts = np.arange(0, at.size + 1, 4, dtype=np.int32)
+    matrix = csc_array((share.ravel(), at.ravel(), starts), shape=(pixels**2, len(y)))
+    return np.asarray((matrix @ np.stack([one.ravel() for one in what], axis=1)).T)

@@ -41,10 +41,10 @@ from unstained.simulate.whole_study import (
     prepare,
 )
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raise it when the same parameters and seed no longer give the same bytes."""
 MARGIN_UM: Final = 52.0
-"""Of the culture around what is seen, so that cells come and go; the culture is a torus."""
+"""Of the culture around what is seen, at least, so that cells come and go on a torus."""
 SETTLING: Final = (120, 7.5)
 """Steps and minutes a step before the first frame, in which cells find their places."""
 STEP_MIN: Final = 2.5
@@ -169,7 +169,7 @@ class _Maker:
 
         params = self.params
         of_kinds = kinds(params.difficulty)
-        margin = round(MARGIN_UM / self.pixel_um)
+        margin = _margin(params.side_px, self.pixel_um)
         pixels = params.side_px + 2 * margin
         culture = self._culture(plan, pixels * self.pixel_um)
         acquisition = stream(self.seed, plan.name, "acquisition", 1)
@@ -240,8 +240,22 @@ class _Maker:
 
 def _mask(areas: np.ndarray) -> np.ndarray:
     """(h, w) uint8 of areas (kinds, h, w): the kind that covers most of a pixel, 0 for none."""
-    most = areas.argmax(axis=0)
-    return np.where(areas.max(axis=0) >= COVERED, most + 1, 0).astype(np.uint8)
+    most, mask = np.full(areas.shape[1:], COVERED), np.zeros(areas.shape[1:], np.uint8)
+    for number, area in enumerate(areas, 1):
+        covers = area > most if number > 1 else area >= most
+        np.copyto(most, area, where=covers)
+        mask[covers] = number
+    return mask
+
+
+def _margin(side_px: int, pixel_um: float) -> int:
+    """Pixels around the field: MARGIN_UM, and as few more as make the torus quick to transform."""
+    from scipy.fft import next_fast_len
+
+    margin = round(MARGIN_UM / pixel_um)
+    while next_fast_len(side_px + 2 * margin, real=True) != side_px + 2 * margin:
+        margin += 1
+    return margin
 
 
 def _composition(frame: int, mask: np.ndarray, side: int) -> Any:
