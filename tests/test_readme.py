@@ -27,9 +27,11 @@ from tests.config.test_config import edit
 from tests.conftest import ROOT
 from tests.demo import command
 from tests.servers.process import free_port, running, wait_until
+from unstained.artifact.artifact import artifact_digest
 from unstained.cli import app
 from unstained.config.document import read_document
 from unstained.config.project import load_params
+from unstained.operations import settled_study
 
 pytestmark = pytest.mark.xdist_group("s3")
 
@@ -155,11 +157,12 @@ def opens_a_page(project: Path, words: list[str]) -> None:
 
 
 def serves(project: Path, words: list[str]) -> None:
-    """The artifact of the run answers a request as its golden batch says."""
-    place = Path(words[2])
-    assert place.name == "artifact"
-    mine = place.parents[1] / "resnet50" / place.name  # the tiny demo has no other network
-    golden = load_file(project / mine / "golden.safetensors")
+    """The champion answers a request as its golden batch says."""
+    champion = settled_study(project, words[2]).require_champion()
+    assert champion is not None
+    artifacts = (project / "runs" / words[2] / "export").glob("*/artifact")
+    (place,) = (each for each in artifacts if artifact_digest(each) == champion.digest)
+    golden = load_file(place / "golden.safetensors")
     more = ("--grpc-port", str(free_port()))
     pixels = golden["pixels"]
     tensor = {
@@ -168,14 +171,16 @@ def serves(project: Path, words: list[str]) -> None:
         "datatype": f"UINT{pixels.dtype.itemsize * 8}",
         "data": pixels.ravel().tolist(),
     }
-    with started(project, *words[:2], str(mine), *more, answers="/v2/health/ready") as address:
+    with started(project, *words, *more, answers="/v2/health/ready") as address:
         request = urllib.request.Request(
             f"{address}/v2/models/unstained-nsc/infer",
             json.dumps({"inputs": [tensor]}).encode(),
             {"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
-            outputs = {output["name"]: output for output in json.load(answer)["outputs"]}
+            content = json.load(answer)
+    assert content["model_version"] == str(champion.version)
+    outputs = {output["name"]: output for output in content["outputs"]}
     found = np.array(outputs["logits"]["data"]).reshape(outputs["logits"]["shape"])
     np.testing.assert_allclose(found, golden["logits"], rtol=1e-4, atol=1e-4)
 
@@ -202,7 +207,7 @@ CHECKS: dict[str, Callable[[Path, list[str]], None]] = {
     r"unstained params .*": prints("architecture", "default"),
     r"unstained plan": prints("replicates"),
     r"unstained source nsc .*": points_at_images,
-    r"unstained serve .*": serves,
+    r"unstained serve nsc": serves,
     r"unstained .*": parses,
 }
 """Pattern of a command line -> its check; the first that fits."""

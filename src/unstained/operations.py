@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from unstained.config.project import load_params
-from unstained.errors import RegistryError, StageInputError
+from unstained.errors import RegistryError
 from unstained.files import read_json, write_text
 
 if TYPE_CHECKING:
     from unstained.config.compare import CompareStageParams
-    from unstained.data.store.cell_store import CellStore
-    from unstained.prediction.predicting import Predicted
     from unstained.registry.ledger import Entry
     from unstained.registry.registry import Registry
     from unstained.registry.settling import Settled
     from unstained.registry.standings import Leaderboard
-    from unstained.registry.submission import RegisteredVersion
-    from unstained.stages.ingest import IngestStageParams
-    from unstained.summaries.telling import Summary
 
 
 def compare_study(root: Path, study: str, registry: Registry | None = None) -> Leaderboard:
@@ -50,7 +44,7 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     runs = root / "runs" / study
     cells = CellFiles(runs / "ingest" / "store", runs / "split" / "split.parquet")
     here = cells if cells.store.exists() and cells.split.exists() else None
-    registry, name = registry or _registry(root), params.register_.name_of(study)
+    registry, name = registry or registry_of(root), params.register_.name_of(study)
     settled = look(registry, Ledger(ledger_path(root, study)), study, name)
     leaderboard = make_leaderboard(registry, settled, params, study, (), here)
     folder = runs / "leaderboard"
@@ -74,7 +68,7 @@ def deployment_study(root: Path, study: str, registry: Registry | None = None) -
     """
     from unstained.stages.promote import deployment
 
-    registry = registry or _registry(root)
+    registry = registry or registry_of(root)
     settled = settled_study(root, study, registry)
     notes = "".join(f"# {note}\n" for note in settled.notes)
     return notes + deployment(registry, study, settled.require_champion())
@@ -95,7 +89,7 @@ def settled_study(root: Path, study: str, registry: Registry | None = None) -> S
     from unstained.registry.ledger import Ledger, ledger_path
     from unstained.registry.promotion import settled_champion
 
-    name, registry = _name(root, study), registry or _registry(root)
+    name, registry = registered_name(root, study), registry or registry_of(root)
     return settled_champion(registry, Ledger(ledger_path(root, study)), study, name)
 
 
@@ -119,7 +113,7 @@ def history_of(
     """
     from unstained.registry.ledger import Ledger, ledger_path
 
-    _name(root, study)
+    registered_name(root, study)
     ledger = Ledger(ledger_path(root, study))
     if not ledger.entries():
         return [], [f"nothing was decided about {study} yet: `dvc repro` compares and promotes"]
@@ -135,7 +129,7 @@ def look_at_holdings(root: Path, study: str) -> str:
     """See whether the registry holds what was registered, see `pipeline.holdings`."""
     from unstained.pipeline.holdings import look_at_registry
 
-    return look_at_registry(root, study, _registry(root))
+    return look_at_registry(root, study, registry_of(root))
 
 
 def beside_the_ledger(root: Path, artifact: Path) -> str:
@@ -162,139 +156,6 @@ def beside_the_ledger(root: Path, artifact: Path) -> str:
     )
 
 
-def explain_cell(
-    root: Path, study: str, cell: str, *, log: bool = False, registry: Registry | None = None
-) -> Summary:
-    """What the champion predicts of one cell, in words.
-
-    The language model of the environment writes them where there is one and it keeps to the
-    prediction, else a template.
-
-    Args:
-        root: the project's root.
-        study: key of params.yaml `studies`.
-        cell: its id, as in the store's cells.parquet.
-        log: whether prompt and text are logged to MLflow.
-        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
-
-    Raises:
-        ParameterError: there is no such study.
-        RegistryError: there is no champion, or the registry does not hold it.
-        StageInputError: there is no such cell.
-        UnstainedError: the environment tells a language model that cannot be asked.
-    """
-    import asyncio
-
-    from unstained.data.store.cell_store import CellStore
-    from unstained.registry.summaries import log_summary
-    from unstained.serving.predictor import Predictor
-    from unstained.summaries.endpoint import endpoint_of
-    from unstained.summaries.telling import tell
-
-    endpoint, registry = endpoint_of(), registry or _registry(root)
-    champion = _champion(root, study, registry)
-    store = CellStore.open(root / "runs" / study / "ingest" / "store")
-    image = store.images([_row(store, cell)])
-    with tempfile.TemporaryDirectory() as temporary:
-        artifact = registry.download(champion, Path(temporary) / "artifact")
-        predictor = Predictor(artifact, champion.digest)
-    facts = predictor.facts(predictor.predict(image), 0)
-    summary = asyncio.run(tell(facts, endpoint))
-    if log:
-        log_summary(registry, champion, study, cell, summary)
-    return summary
-
-
-def predict_study(
-    root: Path,
-    study: str,
-    source: Path,
-    out: Path | None = None,
-    *,
-    which: str | Path | None = None,
-    reader: str | None = None,
-    workers: int | None = None,
-    registry: Registry | None = None,
-) -> Predicted:
-    """Judge the cells of any source, labelled or not, with a registered model.
-
-    Args:
-        root: the project's root.
-        study: key of params.yaml `studies`.
-        source: a folder in any layout that a reader reads, an image, table or .cif, or a store.
-        out: the file to write; None: runs/<study>/predict/<name of the source>.csv.
-        which: a version's number or alias, or the directory of an artifact; None: the champion.
-        reader: of another layout than the study's.
-        workers: processes; None: as many as there are processors and work for.
-        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
-
-    Raises:
-        ParameterError: there is no such study or reader, or the file's end says no format.
-        RegistryError: there is no such version, or the registry does not hold it.
-        SourceError, StoreError: the source cannot be read.
-        IntegrityError: the artifact is not what was registered.
-    """
-    from unstained.artifact.artifact import verify_artifact
-    from unstained.pipeline.catalogue import pick_params
-    from unstained.prediction.predicting import predict
-    from unstained.prediction.source import open_cells
-    from unstained.stages.ingest import STAGE
-
-    content = load_params(root / "params.yaml").content(study, ())
-    params = cast("IngestStageParams", pick_params(STAGE, content, None))
-    cells = open_cells(params.data, source, reader, params.ingest)
-    out = out or root / "runs" / study / "predict" / f"{source.absolute().stem or study}.csv"
-    with tempfile.TemporaryDirectory() as temporary:
-        if isinstance(which, Path):
-            artifact, digest, label = which, verify_artifact(which), ""
-        else:
-            registry = registry or _registry(root)
-            version = _version(root, study, which, registry)
-            artifact = registry.download(version, Path(temporary) / "artifact")
-            digest, label = version.digest, str(version.version)
-        notes = {"model_version": label, "model_digest": digest}
-        return predict(cells, artifact, digest, out, notes, workers)
-
-
-def _version(root: Path, study: str, which: str | None, registry: Registry) -> RegisteredVersion:
-    """A version by number or alias; the champion, as the ledger knows it, without either."""
-    if which is None:
-        return _champion(root, study, registry)
-    name = _name(root, study)
-    if which.isdecimal():
-        return registry.version(name, int(which))
-    known = registry.aliases(name)
-    if which not in known:
-        raise RegistryError(
-            f"no version of {name} has the alias {which!r}",
-            f"choose from {', '.join(known) or 'version numbers: `unstained compare`'}",
-        )
-    return registry.version(name, known[which])
-
-
-def _champion(root: Path, study: str, registry: Registry) -> RegisteredVersion:
-    """The champion by the ledger. Raises: RegistryError, where there is none."""
-    champion = settled_study(root, study, registry).require_champion()
-    if champion is None:
-        raise RegistryError(
-            f"{study} has no champion that could be asked",
-            "`dvc repro` compares the study's models and promotes one",
-        )
-    return champion
-
-
-def _row(store: CellStore, cell: str) -> int:
-    """Row of a cell in a store."""
-    ids = store.columns("cell_id")["cell_id"]
-    rows = ids.index[ids == cell]
-    if len(rows) == 0:
-        raise StageInputError(
-            f"{store.path} holds no cell {cell!r}",
-            f"name one by its cell_id in {store.path / 'cells.parquet'}, such as {ids[0]!r}",
-        )
-    return int(rows[0])
-
-
 def rollback_study(root: Path, study: str, reason: str, registry: Registry | None = None) -> str:
     """Make a study's previous champion champion again.
 
@@ -315,17 +176,18 @@ def rollback_study(root: Path, study: str, reason: str, registry: Registry | Non
     from unstained.registry.ledger import Ledger, ledger_path
     from unstained.registry.promotion import rollback
 
-    name, registry = _name(root, study), registry or _registry(root)
+    name, registry = registered_name(root, study), registry or registry_of(root)
     return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)
 
 
-def _name(root: Path, study: str) -> str:
+def registered_name(root: Path, study: str) -> str:
     """What a study's models are called in the registry."""
     project = load_params(root / "params.yaml")
     return project.require_study(study).recipes[project.recipe].register_.name_of(study)
 
 
-def _registry(root: Path) -> Registry:
+def registry_of(root: Path) -> Registry:
+    """The registry: the server at MLFLOW_TRACKING_URI, or SQLite in the project's root."""
     from unstained.registry.registry import Registry
 
     return Registry(os.environ.get("MLFLOW_TRACKING_URI"), root)

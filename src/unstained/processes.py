@@ -62,6 +62,18 @@ def in_order(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+def elsewhere(function: Callable[..., R], *arguments: object) -> R:
+    """Call a function in a process of its own, so that what it imports does not stay here.
+
+    Args:
+        function: of a module, so that the process can import it.
+        arguments: picklable.
+    """
+    context = mp.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_follow_parent) as executor:
+        return executor.submit(function, *arguments).result()
+
+
 def _follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end when the parent does, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

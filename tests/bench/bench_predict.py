@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.table import Row, show
+from unstained.answering import predict_study, settled_study
 from unstained.artifact.inference import INPUT_NAME, open_session
 from unstained.artifact.padding import pad_batch
 from unstained.config.project import load_params
-from unstained.operations import predict_study, settled_study
 from unstained.pipeline.catalogue import pick_params
 from unstained.prediction.source import Cells, open_cells
 from unstained.processes import in_order

@@ -98,7 +98,7 @@ def test_serve_has_a_health_check_and_serves_the_mounted_model(dockerfile: Docke
     assert health is not None
     assert "/v2/health/ready" in health.value
     assert command is not None
-    assert command.words() == ["serve", "/mnt/models"]
+    assert command.words() == ["serve", "--artifact", "/mnt/models", "--host", "0.0.0.0"]
 
 
 def test_only_locked_distributions_are_fetched(dockerfile: Dockerfile, repository: Path) -> None:
@@ -124,7 +124,7 @@ def test_what_serves_is_small_and_what_trains_tested(repository: Path) -> None:
     serve = locked(repository / "requirements-serve.lock")
     train = locked(repository / "requirements.lock")
     assert not set(HEAVY) & set(serve)
-    assert {"kserve", "onnxruntime", "numpy", "safetensors", "tifffile"} <= set(serve)
+    assert {"starlette", "onnxruntime", "numpy", "safetensors", "tifffile"} <= set(serve)
     for name in ("numpy", "onnxruntime", "safetensors", "pydantic"):
         assert version(serve[name]) == version(train[name])
 

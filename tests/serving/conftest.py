@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,10 +18,16 @@ import pytest
 
 from unstained.artifact.artifact import artifact_digest
 
-SERVE = (
-    "import sys; from pathlib import Path; from unstained.serving.server import serve; "
-    "serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
-)
+DRAIN = MappingProxyType({"UNSTAINED_LIMIT_DRAIN_SECONDS": "0"})
+
+
+def serve_command(artifact: Path, port: int, grpc_port: int, *more: str) -> list[str]:
+    """The command line of a server."""
+    ports = ("--port", str(port), "--grpc-port", str(grpc_port))
+    return [
+        *(sys.executable, "-m", "unstained.cli", "serve"),
+        *("--artifact", str(artifact), *ports, *more),
+    ]
 
 
 def free_ports(count: int) -> list[int]:
@@ -42,12 +48,16 @@ class Running:
 
 
 def start_server(
-    artifact: Path, log: Path, told: Mapping[str, str] = MappingProxyType({})
+    artifact: Path,
+    log: Path,
+    told: Mapping[str, str] = MappingProxyType({}),
+    more: Sequence[str] = (),
 ) -> Running:
-    """A server that says that it is ready, with what it is told by the environment."""
+    """A server that says that it is ready, with what environment and command line tell it."""
     port, grpc_port = free_ports(2)
-    environment = {**os.environ, "UNSTAINED_ARTIFACT_DIGEST": artifact_digest(artifact), **told}
-    command = [sys.executable, "-c", SERVE, str(artifact), str(port), str(grpc_port)]
+    digest = {"UNSTAINED_ARTIFACT_DIGEST": artifact_digest(artifact)}
+    environment = {**os.environ, **digest, **DRAIN, **told}
+    command = serve_command(artifact, port, grpc_port, *more)
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
     running = Running(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", process)

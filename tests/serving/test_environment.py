@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from unstained.cli import serve
+from unstained.cli.serve import serve
 from unstained.errors import UnstainedError
 
 
@@ -28,8 +28,8 @@ def test_the_run_environment_holds_all_that_serving_needs(repository: Path) -> N
 def test_a_missing_package_is_named_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "unstained.serving.server", raising=False)
-    monkeypatch.setitem(sys.modules, "kserve", None)
-    with pytest.raises(UnstainedError, match="lacks the package kserve") as found:
-        serve(tmp_path)
+    monkeypatch.delitem(sys.modules, "unstained.serving.running", raising=False)
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(UnstainedError, match="lacks the package uvloop") as found:
+        serve(artifact=tmp_path)
     assert "make setup" in found.value.remedy

@@ -1,7 +1,4 @@
-"""Serving needs nothing of training, from the import to the answer.
-
-pyarrow is not among the forbidden: pandas, which kserve imports, takes it in where it is installed.
-"""
+"""Serving needs nothing of training, from the import to the answer."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from pathlib import Path
 import pytest
 
 FORBIDDEN = (
-    "torch ray kfp mlflow great_expectations dvc sklearn scipy skimage boto3 optuna "
+    "kserve pandas torch ray kfp mlflow great_expectations dvc sklearn scipy skimage boto3 optuna "
     "matplotlib onnx unstained.models unstained.learning unstained.evaluation unstained.stages "
     "unstained.data"
 )
@@ -21,22 +18,27 @@ REPORT = (
     "sys.exit(', '.join(sorted(found)) or 0)"
 )
 PREDICTION = """
-import asyncio, json, sys
+import asyncio, sys
 from pathlib import Path
 import numpy as np
-from kserve import InferInput, InferRequest
+from unstained.serving.limits import Limits
 from unstained.serving.predictor import Predictor
-from unstained.serving.server import ServedModel
+from unstained.serving.served import serve_predictor
+from unstained.summaries.telling import Narrator
 pixels = np.full((2, 1, 30, 33), 700, np.uint16)
-tensor = InferInput("pixels", list(pixels.shape), "UINT16", pixels.ravel().tolist())
-model = ServedModel(Predictor(Path(sys.argv[2])))
-answer, _ = asyncio.run(model(InferRequest(model.name, [tensor])))
-assert answer.id and answer.outputs[0].shape == [2, 3]
+
+async def judge():
+    predictor = Predictor(Path(sys.argv[2]))
+    served = serve_predictor(predictor, Limits(), Narrator(None), lanes=1)
+    return await served.batcher.judge(pixels)
+
+assert asyncio.run(judge())["probabilities"].shape == (2, 3)
 """
 
 
 @pytest.mark.parametrize(
-    "program", ["import unstained.serving.predictor", "import unstained.serving.server", PREDICTION]
+    "program",
+    ["import unstained.serving.predictor", "import unstained.serving.running", PREDICTION],
 )
 def test_no_training_library_is_imported(program: str, artifact: Path) -> None:
     done = subprocess.run(

@@ -144,7 +144,7 @@ def test_a_malicious_text_is_not_shown(asking: Running, model: Llm) -> None:
         (EXPLAIN, {"inputs": [tensor(name="image")]}, 400, "the one input is 'pixels'"),
         (EXPLAIN, {"inputs": [tensor()], "outputs": [{"name": "x"}]}, 400, "no output 'x'"),
         (EXPLAIN, {"inputs": [tensor(pad_batch(raw_cells(33, seed=1)))]}, 400, "at most 32"),
-        (EXPLAIN, b"{", 422, ""),
+        (EXPLAIN, b"{", 400, "no JSON"),
         ("/v2/models/other/explain", {"inputs": [tensor()]}, 404, "other"),
     ],
 )

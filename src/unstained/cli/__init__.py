@@ -22,6 +22,7 @@ from unstained.cli.params import params as show_params
 from unstained.cli.pipeline import pipeline_app
 from unstained.cli.predict import predict
 from unstained.cli.project import Study, project_root
+from unstained.cli.serve import serve
 from unstained.errors import NoCandidateError, UnstainedError
 from unstained.garbage import search_rarely
 
@@ -41,6 +42,7 @@ app.command()(grid)
 app.command()(init)
 app.command()(predict)
 app.command()(outlines)
+app.command()(serve)
 app.command("params")(show_params)
 
 
@@ -174,28 +176,6 @@ def deployment(study: Study) -> None:
     from unstained.operations import deployment_study
 
     typer.echo(deployment_study(project_root(), study), nl=False)
-
-
-@app.command()
-def serve(
-    directory: Annotated[Path, typer.Argument(help="A promoted artifact, e.g. /mnt/models.")],
-    port: Annotated[int, typer.Option(min=1, max=65535, help="REST port.")] = 8080,
-    grpc_port: Annotated[int, typer.Option(min=1, max=65535, help="gRPC port.")] = 8081,
-) -> None:
-    """Serve a promoted artifact by the open inference protocol."""
-    try:
-        from unstained.serving.server import serve as serve_artifact
-    except ModuleNotFoundError as error:
-        raise UnstainedError(
-            f"this environment lacks the package {error.name}, which serving needs",
-            "install the locked one: `make setup`",
-        ) from error
-
-    from unstained.operations import beside_the_ledger
-
-    if said := beside_the_ledger(project_root(), directory):
-        typer.echo(f"note: {said}", err=True)
-    serve_artifact(directory, port, grpc_port)
 
 
 @app.command()

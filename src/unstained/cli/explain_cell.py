@@ -22,7 +22,7 @@ def explain_cell(
     A template writes them, or the language model at UNSTAINED_LLM_URL where its text says nothing
     but what was predicted.
     """
-    from unstained.operations import explain_cell as explained
+    from unstained.answering import explain_cell as explained
 
     logging.getLogger("unstained.summaries").setLevel(logging.CRITICAL)  # said below
     summary = explained(project_root(), study, cell, log=log)

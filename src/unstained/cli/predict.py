@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unstained.cli.project import Study, project_root
-from unstained.errors import ParameterError
+from unstained.cli.project import Study, chosen_model, project_root
 from unstained.wording import counted
 
 
@@ -31,14 +30,9 @@ def predict(
     Nothing is trained, and nothing is asked of the cells but the study's channels. Stopped, the
     same command goes on where it was.
     """
-    from unstained.operations import predict_study
+    from unstained.answering import predict_study
 
-    asked = [one for one in (version, alias, artifact) if one is not None]
-    if len(asked) > 1:
-        raise ParameterError(
-            "--version, --alias and --artifact name one model each", "give one of them"
-        )
-    which = str(version) if version is not None else alias or artifact
+    which = chosen_model(version, alias, artifact)
     found = predict_study(
         project_root(), study, source, out, which=which, reader=reader, workers=workers
     )

@@ -101,6 +101,8 @@ def _predictor(name: str, storage_uri: str, digest: str) -> dict[str, Any]:
         "serviceAccountName": SERVICE_ACCOUNT,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        # Longer than the server drains and answers what it has taken.
+        "terminationGracePeriodSeconds": 60,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": UID,

@@ -1,83 +1,150 @@
 """The pixels of a request, exactly as sent or refused.
 
-Numpy would round 3.7 to 3 and kserve would pass that on: counts are never changed here.
+Numpy would round 3.7 to 3 and count True as 1: counts are never changed here.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from array import array
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
-from kserve import InferInput
-from kserve.errors import InvalidInput
-from kserve.utils.numpy_codec import from_np_dtype
 
+from unstained.serving.limits import Limits
 from unstained.serving.predictor import Tensor
+from unstained.serving.refusals import invalid
+
+NAMES: Final = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+}
+"""What the protocol calls numpy's types; anything else is BYTES."""
+
+LETTERS: Final = {"uint8": "B", "uint16": "H", "uint32": "I"}
+"""The standard library's arrays, which refuse what does not fit."""
 
 
-def read_pixels(inputs: list[InferInput], expected: Tensor) -> np.ndarray:
-    """The batch of a request.
+def datatype(dtype: np.dtype[Any]) -> str:
+    """The protocol's name of a type."""
+    return NAMES.get(dtype.name, "BYTES")
+
+
+def checked_shape(
+    name: object, given: object, shape: object, expected: Tensor, limits: Limits
+) -> tuple[int, ...]:
+    """Check what a request says of its pixels, before any of them is read.
 
     Args:
-        inputs: the request's tensors.
+        name: of its tensor.
+        given: its datatype.
+        shape: its shape, from JSON or a message: anything.
         expected: what the artifact takes.
+        limits: of cells and pixels.
 
     Returns:
-        (B, C, H, W) of the artifact's dtype.
+        The shape, (B, C, H, W).
 
     Raises:
-        InvalidInput: a wrong name, dtype, shape or number of values, or values that are no counts.
+        RequestError: another name, datatype or shape (400), or too large (413).
     """
-    if [tensor.name for tensor in inputs] != [expected.name]:
-        given = ", ".join(repr(tensor.name) for tensor in inputs) or "none"
-        raise InvalidInput(f"the one input is {expected.name!r}; given: {given}")
-    (tensor,) = inputs
-    dtype = np.dtype(expected.dtype)
-    if tensor.datatype != from_np_dtype(dtype):
-        raise InvalidInput(
-            f"{tensor.name}: datatype is {tensor.datatype}; this model takes raw counts as "
-            f"{from_np_dtype(dtype)}"
+    if name != expected.name:
+        raise invalid(f"the one input is {expected.name!r}; given: {name!r}")
+    wanted = datatype(np.dtype(expected.dtype))
+    if given != wanted:
+        raise invalid(
+            f"{expected.name}: datatype is {_short(given)}; this model takes raw counts as {wanted}"
         )
-    shape = _checked_shape(tensor, expected)
-    return _values(tensor, dtype, math.prod(shape)).reshape(shape)
-
-
-def _checked_shape(tensor: InferInput, expected: Tensor) -> tuple[int, ...]:
-    shape = tensor.shape
-    fits = (
-        isinstance(shape, list)
-        and len(shape) == len(expected.shape)
-        and all(type(side) is int and side >= 1 for side in shape)
-        and shape[1] == expected.shape[1]
-    )
-    if not fits:
-        raise InvalidInput(
-            f"{tensor.name}: shape is {shape}; expected [cells, {expected.shape[1]}, height, "
-            "width], each at least 1"
+    if not isinstance(shape, list) or not _fits(shape, expected):
+        raise invalid(
+            f"{expected.name}: shape is {_short(shape)}; expected [cells, {expected.shape[1]}, "
+            "height, width], each at least 1"
         )
+    limits.require_size(shape[0], math.prod(shape))
     return tuple(shape)
 
 
-def _values(tensor: InferInput, dtype: np.dtype[Any], count: int) -> np.ndarray:
-    """The flat values, none of them rounded, wrapped or made up."""
-    raw = tensor._raw_data  # kserve has no public access to it
-    if raw is not None:
-        if len(raw) != count * dtype.itemsize:
-            raise InvalidInput(
-                f"{tensor.name}: {len(raw)} bytes were sent; the shape {tensor.shape} needs "
-                f"{count * dtype.itemsize}"
-            )
-        return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype, copy=False)
-    try:
-        values = np.asarray(tensor.data)
-    except (ValueError, OverflowError, TypeError) as error:
-        raise InvalidInput(f"{tensor.name}: the data are no array of numbers ({error})") from error
-    if values.size != count or (values.ndim > 1 and list(values.shape) != tensor.shape):
-        raise InvalidInput(
-            f"{tensor.name}: data of shape {list(values.shape)} were sent for shape {tensor.shape}"
+def pixels_of_bytes(
+    raw: bytes | memoryview, shape: tuple[int, ...], expected: Tensor
+) -> np.ndarray:
+    """Counts sent as bytes, little-endian, in the order of rows.
+
+    Raises:
+        RequestError: another number of bytes than the shape needs (400).
+    """
+    dtype = np.dtype(expected.dtype)
+    needed = math.prod(shape) * dtype.itemsize
+    if len(raw) != needed:
+        raise invalid(
+            f"{expected.name}: {len(raw)} bytes were sent; the shape {list(shape)} needs {needed}"
         )
-    limit = np.iinfo(dtype).max
-    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > limit:
-        raise InvalidInput(f"{tensor.name}: values must be whole numbers from 0 to {limit}")
-    return values.astype(dtype)
+    values = np.frombuffer(raw, dtype.newbyteorder("<"))
+    return values.astype(dtype, copy=False).reshape(shape)
+
+
+def pixels_of_numbers(data: object, shape: tuple[int, ...], expected: Tensor) -> np.ndarray:
+    """Counts sent as numbers, flat or nested as the shape.
+
+    Raises:
+        RequestError: they are no whole numbers of the artifact's type, or not as many (400).
+    """
+    dtype, count = np.dtype(expected.dtype), math.prod(shape)
+    flat = _flat(data, shape, expected.name)
+    if len(flat) != count:
+        raise invalid(
+            f"{expected.name}: data of shape [{len(flat)}] were sent for shape {list(shape)}"
+        )
+    refused = invalid(
+        f"{expected.name}: values must be whole numbers from 0 to {np.iinfo(dtype).max}"
+    )
+    try:
+        values = np.frombuffer(array(LETTERS[dtype.name], flat), dtype)
+    except (OverflowError, TypeError):
+        raise refused from None
+    if values.min() <= 1 and bool in set(map(type, flat)):  # True is 1 to an array
+        raise refused
+    return values.reshape(shape)
+
+
+def _fits(shape: list[Any], expected: Tensor) -> bool:
+    """Whether it has the axes of the input and its channels, of whole numbers above 0."""
+    return (
+        len(shape) == len(expected.shape)
+        and all(type(side) is int and side >= 1 for side in shape)
+        and shape[1] == expected.shape[1]
+    )
+
+
+def _flat(data: object, shape: tuple[int, ...], name: str) -> Sequence[Any]:
+    """The values in one row; nested lists must be as deep and long as the shape says."""
+    if not isinstance(data, list):
+        raise invalid(f"{name}: the data are no array of numbers")
+    if not data or not isinstance(data[0], list):
+        return data
+    level: list[Any] = [data]
+    for side in shape:
+        for part in level:
+            if not isinstance(part, list) or len(part) != side:
+                raise invalid(
+                    f"{name}: data of another shape were sent: no array of numbers, nested as "
+                    f"the shape {list(shape)}"
+                )
+        level = [value for part in level for value in part]
+    return level
+
+
+def _short(value: object) -> str:
+    """A value of a request, as much of it as an answer should repeat."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

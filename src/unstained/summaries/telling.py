@@ -137,5 +137,6 @@ def _logged(summary: Summary) -> Summary:
         "detail": refusal and refusal.detail[:LOGGED],
         "answer": summary.answer[:LOGGED],
     }
-    log.log(logging.WARNING if refusal else logging.INFO, "%s", json.dumps(content))
+    level = logging.WARNING if refusal else logging.INFO
+    log.log(level, "%s", json.dumps(content), extra={"said": content})
     return summary

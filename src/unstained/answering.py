@@ -1,0 +1,211 @@
+"""What a registered version is asked: of a cell, of any source, and over the network."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from unstained.config.project import load_params
+from unstained.errors import RegistryError, StageInputError
+from unstained.operations import registered_name, registry_of, settled_study
+from unstained.processes import elsewhere
+
+if TYPE_CHECKING:
+    from unstained.data.store.cell_store import CellStore
+    from unstained.prediction.predicting import Predicted
+    from unstained.registry.registry import Registry
+    from unstained.registry.submission import RegisteredVersion
+    from unstained.serving.running import Serving
+    from unstained.stages.ingest import IngestStageParams
+    from unstained.summaries.telling import Summary
+
+
+class Model(NamedTuple):
+    """An artifact that is known.
+
+    Attributes:
+        artifact: its directory.
+        digest: as the registry knows it.
+        label: number of the version; '' where it is none.
+    """
+
+    artifact: Path
+    digest: str
+    label: str
+
+
+def fetched_model(
+    root: Path, study: str, which: str | None, folder: Path, registry: Registry | None = None
+) -> Model:
+    """Fetch a registered version.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        which: number or alias; None: the champion by the ledger.
+        folder: the artifact is put in it.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError: there is no such study.
+        RegistryError: there is no such version, or the registry does not hold it.
+        IntegrityError: the artifact is not what was registered.
+    """
+    registry = registry or registry_of(root)
+    version = _version(root, study, which, registry)
+    artifact = registry.download(version, folder / "artifact")
+    return Model(artifact, version.digest, str(version.version))
+
+
+def serve_study(root: Path, study: str, which: str | None, serving: Serving) -> None:
+    """Serve a registered version until SIGTERM or Ctrl-C.
+
+    Registry and MLflow are asked by a process that ends before anything is served.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        which: number or alias; None: the champion by the ledger.
+        serving: how.
+
+    Raises:
+        ParameterError, RegistryError, IntegrityError: see `fetched_model`.
+        UnstainedError: see `serving.running.serve`.
+    """
+    from unstained.serving.running import serve
+
+    with tempfile.TemporaryDirectory() as temporary:
+        model = elsewhere(fetched_model, root, study, which, Path(temporary))
+        serve(model.artifact, model.digest, replace(serving, version=model.label))
+
+
+def predict_study(
+    root: Path,
+    study: str,
+    source: Path,
+    out: Path | None = None,
+    *,
+    which: str | Path | None = None,
+    reader: str | None = None,
+    workers: int | None = None,
+    registry: Registry | None = None,
+) -> Predicted:
+    """Judge the cells of any source, labelled or not, with a registered model.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        source: a folder in any layout that a reader reads, an image, table or .cif, or a store.
+        out: the file to write; None: runs/<study>/predict/<name of the source>.csv.
+        which: a version's number or alias, or the directory of an artifact; None: the champion.
+        reader: of another layout than the study's.
+        workers: processes; None: as many as there are processors and work for.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError: there is no such study or reader, or the file's end says no format.
+        RegistryError: there is no such version, or the registry does not hold it.
+        SourceError, StoreError: the source cannot be read.
+        IntegrityError: the artifact is not what was registered.
+    """
+    from unstained.artifact.artifact import verify_artifact
+    from unstained.pipeline.catalogue import pick_params
+    from unstained.prediction.predicting import predict
+    from unstained.prediction.source import open_cells
+    from unstained.stages.ingest import STAGE
+
+    content = load_params(root / "params.yaml").content(study, ())
+    params = cast("IngestStageParams", pick_params(STAGE, content, None))
+    cells = open_cells(params.data, source, reader, params.ingest)
+    out = out or root / "runs" / study / "predict" / f"{source.absolute().stem or study}.csv"
+    with tempfile.TemporaryDirectory() as temporary:
+        if isinstance(which, Path):
+            model = Model(which, verify_artifact(which), "")
+        else:
+            model = fetched_model(root, study, which, Path(temporary), registry)
+        notes = {"model_version": model.label, "model_digest": model.digest}
+        return predict(cells, model.artifact, model.digest, out, notes, workers)
+
+
+def explain_cell(
+    root: Path, study: str, cell: str, *, log: bool = False, registry: Registry | None = None
+) -> Summary:
+    """What the champion predicts of one cell, in words.
+
+    The language model of the environment writes them where there is one and it keeps to the
+    prediction, else a template.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        cell: its id, as in the store's cells.parquet.
+        log: whether prompt and text are logged to MLflow.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Raises:
+        ParameterError: there is no such study.
+        RegistryError: there is no champion, or the registry does not hold it.
+        StageInputError: there is no such cell.
+        UnstainedError: the environment tells a language model that cannot be asked.
+    """
+    import asyncio
+
+    from unstained.data.store.cell_store import CellStore
+    from unstained.registry.summaries import log_summary
+    from unstained.serving.predictor import Predictor
+    from unstained.summaries.endpoint import endpoint_of
+    from unstained.summaries.telling import tell
+
+    endpoint, registry = endpoint_of(), registry or registry_of(root)
+    champion = _champion(root, study, registry)
+    store = CellStore.open(root / "runs" / study / "ingest" / "store")
+    image = store.images([_row(store, cell)])
+    with tempfile.TemporaryDirectory() as temporary:
+        artifact = registry.download(champion, Path(temporary) / "artifact")
+        predictor = Predictor(artifact, champion.digest)
+    facts = predictor.facts(predictor.predict(image), 0)
+    summary = asyncio.run(tell(facts, endpoint))
+    if log:
+        log_summary(registry, champion, study, cell, summary)
+    return summary
+
+
+def _version(root: Path, study: str, which: str | None, registry: Registry) -> RegisteredVersion:
+    """A version by number or alias; the champion, as the ledger knows it, without either."""
+    if which is None:
+        return _champion(root, study, registry)
+    name = registered_name(root, study)
+    if which.isdecimal():
+        return registry.version(name, int(which))
+    known = registry.aliases(name)
+    if which not in known:
+        raise RegistryError(
+            f"no version of {name} has the alias {which!r}",
+            f"choose from {', '.join(known) or 'version numbers: `unstained compare`'}",
+        )
+    return registry.version(name, known[which])
+
+
+def _champion(root: Path, study: str, registry: Registry) -> RegisteredVersion:
+    """The champion by the ledger. Raises: RegistryError, where there is none."""
+    champion = settled_study(root, study, registry).require_champion()
+    if champion is None:
+        raise RegistryError(
+            f"{study} has no champion that could be asked",
+            "`dvc repro` compares the study's models and promotes one",
+        )
+    return champion
+
+
+def _row(store: CellStore, cell: str) -> int:
+    """Row of a cell in a store."""
+    ids = store.columns("cell_id")["cell_id"]
+    rows = ids.index[ids == cell]
+    if len(rows) == 0:
+        raise StageInputError(
+            f"{store.path} holds no cell {cell!r}",
+            f"name one by its cell_id in {store.path / 'cells.parquet'}, such as {ids[0]!r}",
+        )
+    return int(rows[0])

@@ -1,0 +1,80 @@
+"""`unstained serve`: a registered model behind the open inference protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unstained.cli.project import chosen_model, project_root
+from unstained.errors import ParameterError, UnstainedError
+
+Port = Annotated[int, typer.Option(min=1, max=65535, help="For REST and the page.")]
+GrpcPort = Annotated[int, typer.Option("--grpc-port", min=1, max=65535, help="For gRPC.")]
+
+
+def serve(
+    study: Annotated[
+        str | None, typer.Argument(help="Key of `studies` in params.yaml: its champion is served.")
+    ] = None,
+    artifact: Annotated[
+        Path | None, typer.Option(help="Instead: directory of a sealed artifact.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="A version, not the champion.")] = None,
+    alias: Annotated[str | None, typer.Option(help="A version by its alias.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
+    port: Port = 8080,
+    grpc_port: GrpcPort = 8081,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File of the token that clients must send.")
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file, for TLS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+) -> None:
+    """Serve a study's champion, or an artifact, by the open inference protocol.
+
+    UNSTAINED_TOKEN holds the token where no file does; UNSTAINED_LIMIT_CELLS and others set limits.
+    """
+    try:
+        from unstained.serving.access import token_of
+        from unstained.serving.limits import limits_of
+        from unstained.serving.predictor import expected_digest
+        from unstained.serving.running import Serving
+        from unstained.serving.running import serve as serve_artifact
+    except ModuleNotFoundError as error:
+        raise UnstainedError(
+            f"this environment lacks the package {error.name}, which serving needs",
+            "install the locked one: `make setup`",
+        ) from error
+
+    which = chosen_model(version, alias, artifact)
+    if (study is None) != isinstance(which, Path):
+        raise ParameterError(
+            "what is served is a study's champion or version, or an artifact",
+            "give the study's name, or --artifact and its directory",
+        )
+    if (tls_certificate is None) != (tls_key is None):
+        raise ParameterError(
+            "TLS needs a certificate and its key", "give --tls-certificate and --tls-key"
+        )
+    serving = Serving(
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        limits=limits_of(),
+        token=token_of(token_file),
+        certificate=tls_certificate,
+        key=tls_key,
+    )
+    root = project_root()
+    if isinstance(which, Path):
+        from unstained.operations import beside_the_ledger
+
+        if said := beside_the_ledger(root, which):
+            typer.echo(f"note: {said}", err=True)
+        serve_artifact(which, expected_digest(), serving)
+    elif study is not None:
+        from unstained.answering import serve_study
+
+        serve_study(root, study, which, serving)

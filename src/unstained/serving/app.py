@@ -1,0 +1,127 @@
+"""The application: routes, and around all of them who may ask and what is said of errors."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from unstained.serving.access import CHALLENGE, PROBES, Access, require_same_origin
+from unstained.serving.logs import request_event
+from unstained.serving.metrics import CONTENT_TYPE
+from unstained.serving.openapi import openapi
+from unstained.serving.refusals import RequestError
+from unstained.serving.rest import Inference
+from unstained.serving.served import Served
+
+GONE: Final = 499
+"""What is written down where the client left; nobody is answered."""
+
+
+def application(served: Served, access: Access) -> Starlette:
+    """Everything that answers over HTTP.
+
+    Args:
+        served: the model.
+        access: who may ask.
+    """
+
+    async def metrics(request: Request) -> Response:
+        return Response(served.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def description(request: Request) -> Response:
+        return JSONResponse(openapi(served))
+
+    app = Starlette(
+        routes=[
+            *Inference(served).routes(),
+            Route("/metrics", metrics, methods=["GET"]),
+            Route("/openapi.json", description, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _unknown},
+    )
+    app.add_middleware(Gate, served=served, access=access)
+    return app
+
+
+class Gate:
+    """Around every route: access, errors in words, an identifier, and what is written down.
+
+    Args:
+        app: the routes.
+        served: whose requests are counted.
+        access: who may ask.
+    """
+
+    def __init__(self, app: ASGIApp, served: Served, access: Access) -> None:
+        self._app = app
+        self._served = served
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whatever happens within."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        told = _identifier(headers)
+        status = 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = MutableHeaders(scope=message)
+                own["X-Request-Id"] = told
+                if self._served.draining:
+                    own["Connection"] = "close"
+            await send(message)
+
+        said, answer = "", None
+        try:
+            self._require_access(scope, headers)
+            await self._app(scope, receive, noted)
+        except RequestError as error:
+            said, answer = error.message, _answer(error)
+        except ClientDisconnect:
+            said, status = "the client left", GONE
+        except Exception as error:  # a defect: one line, and no traceback for the client
+            said = f"{type(error).__name__}: {error}"
+            answer = JSONResponse({"error": "the server failed; its log says why"}, 500)
+        if answer is not None and status == 0:
+            await answer(scope, receive, noted)
+        self._served.metrics.request("rest", status)
+        request_event(
+            "rest", status, id=told, method=scope["method"], path=scope["path"], said=said
+        )
+
+    def _require_access(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        if scope["path"] not in PROBES:
+            self._access.require(headers.get("authorization"))
+        if scope["method"] not in ("GET", "HEAD"):
+            require_same_origin(headers)
+
+
+def _identifier(headers: Mapping[str, str]) -> str:
+    """The client's, where it can stand in a header and a log; else a new one."""
+    given = headers.get("x-request-id", "")
+    short = 0 < len(given) <= 64 and given.isascii() and given.isprintable()
+    return given if short else uuid.uuid4().hex
+
+
+def _answer(error: RequestError) -> Response:
+    challenge = {"WWW-Authenticate": CHALLENGE} if error.status == 401 else {}
+    return JSONResponse({"error": error.message}, error.status, {**error.headers, **challenge})
+
+
+async def _unknown(request: Request, error: Any) -> Response:
+    """No such path or method, in the protocol's form."""
+    return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)

@@ -1,0 +1,251 @@
+"""Requests and answers of the open inference protocol over REST: JSON, and the binary extension.
+
+With the binary extension a body is JSON followed by the tensors' bytes, and the header
+`Inference-Header-Content-Length` says where the JSON ends.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from unstained.serving.limits import Limits
+from unstained.serving.pixels import (
+    checked_shape,
+    datatype,
+    pixels_of_bytes,
+    pixels_of_numbers,
+)
+from unstained.serving.predictor import Predictor, Tensor
+from unstained.serving.refusals import RequestError, invalid
+
+HEADER: Final = "Inference-Header-Content-Length"
+LONGEST_ID: Final = 256
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that was read.
+
+    Attributes:
+        id: the client's, or a new one.
+        pixels: (B, C, H, W).
+        wanted: names of outputs, in the order of the request; None: all.
+        binary: those whose values are sent as bytes.
+    """
+
+    id: str
+    pixels: np.ndarray
+    wanted: tuple[str, ...] | None
+    binary: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Body and headers of an answer over HTTP."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Codec:
+    """Reads and writes for one predictor.
+
+    Args:
+        predictor: whose input and outputs it knows.
+        version: what it is called.
+        limits: of requests.
+    """
+
+    def __init__(self, predictor: Predictor, version: str, limits: Limits) -> None:
+        self._input = predictor.input
+        self._outputs = {tensor.name: tensor for tensor in predictor.outputs}
+        self._notes = {name: scalar_notes(tensor) for name, tensor in self._outputs.items()}
+        self._written = {k: orjson.Fragment(orjson.dumps(v)) for k, v in self._notes.items()}
+        self._limits = limits
+        self._said = {
+            "model_name": predictor.name,
+            "model_version": version,
+            "parameters": orjson.Fragment(
+                orjson.dumps({"artifact_digest": predictor.digest, **predictor.lineage})
+            ),
+        }
+
+    def read(self, body: bytes, header: str | None) -> Asked:
+        """Read a request.
+
+        Args:
+            body: all of it.
+            header: value of `Inference-Header-Content-Length`.
+
+        Raises:
+            RequestError: it is no request of the protocol that this model can answer.
+        """
+        end = len(body) if header is None else _split(header, len(body))
+        if end > self._limits.json_bytes:
+            raise too_large(end, self._limits.json_bytes)
+        content = _table(_json(body[:end] if end < len(body) else body), "the request")
+        options = _table(content.get("parameters", {}), "parameters")
+        inputs = content.get("inputs")
+        if not isinstance(inputs, list) or len(inputs) != 1:
+            given = f"{len(inputs)} were" if isinstance(inputs, list) else "no list of them was"
+            raise invalid(f"the one input is {self._input.name!r}; {given} given")
+        tensor = _table(inputs[0], "an input")
+        wanted, binary = self._wanted(content.get("outputs"), options)
+        pixels = self._pixels(tensor, memoryview(body)[end:])
+        told = content.get("id")
+        known = new_id() if told is None or told == "" else require_id(told)
+        return Asked(known, pixels, wanted, binary)
+
+    def write(
+        self, asked: Asked, found: Mapping[str, np.ndarray], more: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Write an answer.
+
+        Args:
+            asked: the request.
+            found: its outputs.
+            more: beside what the protocol knows.
+        """
+        outputs: list[dict[str, Any]] = []
+        tail: list[bytes] = []
+        for name in asked.wanted or self._outputs:
+            values = found[name]
+            said: dict[str, Any] = {"name": name, "datatype": datatype(values.dtype)}
+            said["shape"] = values.shape
+            if name in asked.binary:
+                tail.append(raw_bytes(values))
+                said["parameters"] = {**self._notes[name], "binary_data_size": len(tail[-1])}
+            else:
+                said |= {"parameters": self._written[name], "data": _plain(values)}
+            outputs.append(said)
+        head = orjson.dumps(
+            {**self._said, "id": asked.id, "outputs": outputs, **(more or {})},
+            option=orjson.OPT_SERIALIZE_NUMPY,
+        )
+        if not tail:
+            return Answer(head, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/octet-stream", HEADER: str(len(head))}
+        return Answer(b"".join((head, *tail)), headers)
+
+    def _pixels(self, tensor: dict[str, Any], tail: memoryview) -> np.ndarray:
+        shape = checked_shape(
+            tensor.get("name"),
+            tensor.get("datatype"),
+            tensor.get("shape"),
+            self._input,
+            self._limits,
+        )
+        options = _table(tensor.get("parameters", {}), "an input's parameters")
+        size = options.get("binary_data_size")
+        if size is None:
+            if len(tail):
+                raise invalid(f"{len(tail)} bytes follow the JSON that no input claims")
+            return pixels_of_numbers(tensor.get("data"), shape, self._input)
+        if "data" in tensor:
+            raise invalid(f"{self._input.name}: either data or binary_data_size, not both")
+        if type(size) is not int or size != len(tail):
+            raise invalid(
+                f"{self._input.name}: binary_data_size is {size!r:.40}; {len(tail)} bytes follow "
+                "the JSON"
+            )
+        return pixels_of_bytes(tail, shape, self._input)
+
+    def _wanted(
+        self, outputs: object, options: Mapping[str, Any]
+    ) -> tuple[tuple[str, ...] | None, frozenset[str]]:
+        """Names of the outputs that are asked for, and those to be sent as bytes."""
+        default = _flag(options, "binary_data_output", False)
+        if outputs is None or outputs == []:
+            return None, frozenset(self._outputs if default else ())
+        if not isinstance(outputs, list):
+            raise invalid("outputs must be a list")
+        binary: dict[str, bool] = {}
+        for output in outputs:
+            entry = _table(output, "an output")
+            name = known_output(entry.get("name"), self._outputs)
+            own = _table(entry.get("parameters", {}), f"parameters of {name}")
+            binary[name] = _flag(own, "binary_data", default)
+        return tuple(binary), frozenset(name for name, chosen in binary.items() if chosen)
+
+
+def known_output(name: object, known: Mapping[str, Tensor]) -> str:
+    """A name if it is an output's. Raises: RequestError (400)."""
+    if not isinstance(name, str) or name not in known:
+        raise invalid(f"there is no output {name!r:.80}; outputs are {', '.join(known)}")
+    return name
+
+
+def raw_bytes(values: np.ndarray) -> bytes:
+    """Values as the protocol sends them: little-endian; texts each after its length (4 bytes)."""
+    if datatype(values.dtype) != "BYTES":
+        return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+    texts = (str(value).encode() for value in values.ravel())
+    return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
+
+
+def too_large(given: int, most: int) -> RequestError:
+    """Of a body (413)."""
+    return RequestError(413, f"the body has {given} bytes; {most} are read: send fewer cells")
+
+
+def scalar_notes(tensor: Tensor) -> dict[str, str]:
+    """An output's notes; as JSON, because the protocol's parameters are scalars."""
+    return {
+        key: note if isinstance(note, str) else orjson.dumps(note).decode()
+        for key, note in tensor.notes.items()
+    }
+
+
+def new_id() -> str:
+    """For a request that has none."""
+    return str(uuid.uuid4())
+
+
+def _plain(values: np.ndarray) -> object:
+    """Flat values that JSON can be made of."""
+    if datatype(values.dtype) in ("BYTES", "FP16"):
+        return values.ravel().tolist()
+    return np.ascontiguousarray(values).ravel()
+
+
+def _split(header: str, length: int) -> int:
+    """Where the JSON ends."""
+    if not header.isascii() or not header.isdigit() or len(header) > 19 or int(header) > length:
+        raise invalid(
+            f"{HEADER} is {header!r:.40}; expected the length of the JSON that the body begins "
+            f"with, at most {length}"
+        )
+    return int(header)
+
+
+def _json(text: bytes) -> object:
+    try:
+        return orjson.loads(text)
+    except (orjson.JSONDecodeError, RecursionError) as error:
+        raise invalid(f"the request is no JSON: {error}") from None
+
+
+def _table(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise invalid(f"{what} must be an object of JSON")
+    return value
+
+
+def _flag(options: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = options.get(name, default)
+    if not isinstance(value, bool):
+        raise invalid(f"{name} must be true or false")
+    return value
+
+
+def require_id(given: object) -> str:
+    """A request's own identifier. Raises: RequestError, it is none (400)."""
+    if not isinstance(given, str) or len(given) > LONGEST_ID:
+        raise invalid(f"id must be a text of at most {LONGEST_ID} characters")
+    return given

@@ -1,0 +1,237 @@
+"""The open inference protocol (V2) over gRPC."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import grpc
+import numpy as np
+
+from unstained.serving.access import Access
+from unstained.serving.codec import known_output, new_id, raw_bytes, require_id, scalar_notes
+from unstained.serving.limits import HEAD_BYTES, Limits
+from unstained.serving.logs import request_event
+from unstained.serving.messages import METHODS, SERVICE, message
+from unstained.serving.pixels import checked_shape, datatype, pixels_of_bytes, pixels_of_numbers
+from unstained.serving.predictor import Tensor
+from unstained.serving.refusals import CODES, RequestError, invalid
+from unstained.serving.served import Served, server_metadata
+
+OPEN: Final = ("ServerLive", "ServerReady")
+"""Probes, which need no token."""
+
+CONTENTS: Final = "uint_contents"
+"""Where a request holds counts that are not sent as bytes."""
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler = Callable[[Any, Context], Awaitable[Any]]
+
+
+class Service:
+    """The protocol's methods for one served model.
+
+    Args:
+        served: the model.
+        access: who may ask.
+    """
+
+    def __init__(self, served: Served, access: Access) -> None:
+        self._served = served
+        self._access = access
+        self._outputs = {tensor.name: tensor for tensor in served.predictor.outputs}
+        self._template = self._constant()
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """All methods, for a server."""
+        methods: Mapping[str, Handler] = {
+            "ServerLive": self.server_live,
+            "ServerReady": self.server_ready,
+            "ModelReady": self.model_ready,
+            "ServerMetadata": self.server_metadata,
+            "ModelMetadata": self.model_metadata,
+            "ModelInfer": self.model_infer,
+            "RepositoryModelLoad": self.fixed,
+            "RepositoryModelUnload": self.fixed,
+        }
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                name: grpc.unary_unary_rpc_method_handler(
+                    partial(self._guarded, name, methods[name]),
+                    request_deserializer=_reader(f"{name}Request"),
+                    response_serializer=_bytes,
+                )
+                for name in METHODS
+            },
+        )
+
+    async def server_live(self, request: Any, context: Context) -> Any:
+        """Whether the graph still comes back."""
+        return message("ServerLiveResponse")(live=self._served.live)
+
+    async def server_ready(self, request: Any, context: Context) -> Any:
+        """Whether new requests should come here."""
+        return message("ServerReadyResponse")(ready=self._served.ready)
+
+    async def model_ready(self, request: Any, context: Context) -> Any:
+        """Whether the model answers."""
+        self._served.require(request.name, request.version)
+        return message("ModelReadyResponse")(ready=self._served.ready)
+
+    async def server_metadata(self, request: Any, context: Context) -> Any:
+        """The server's name, version and extensions."""
+        return message("ServerMetadataResponse")(**server_metadata())
+
+    async def model_metadata(self, request: Any, context: Context) -> Any:
+        """The model's input and outputs."""
+        self._served.require(request.name, request.version)
+        return message("ModelMetadataResponse")(**self._served.metadata())
+
+    async def model_infer(self, request: Any, context: Context) -> Any:
+        """Answer with the outputs that are asked for."""
+        began = time.perf_counter()
+        self._served.require(request.model_name, request.model_version)
+        told = require_id(request.id) if request.id else new_id()
+        names = [known_output(output.name, self._outputs) for output in request.outputs]
+        wanted = list(dict.fromkeys(names)) or list(self._outputs)
+        pixels = self._pixels(request, wanted)
+        found = await self._served.batcher.judge(pixels, wanted, context.time_remaining())
+        answer = self._answer(told, wanted, found)
+        self._served.metrics.answered("grpc", time.perf_counter() - began)
+        return answer
+
+    async def fixed(self, request: Any, context: Context) -> Any:
+        """Refuse to load or unload models."""
+        raise RequestError(403, "the deployment decides what is served, no request does")
+
+    async def _guarded(self, name: str, method: Handler, request: Any, context: Context) -> Any:
+        """A method's answer, or a status and a sentence."""
+        status, said, told = 200, "", uuid.uuid4().hex
+        try:
+            if name not in OPEN:
+                metadata = dict(context.invocation_metadata() or ())
+                self._access.require(metadata.get("authorization"))
+            return await method(request, context)
+        except RequestError as error:
+            status, said = error.status, error.message
+            await context.abort(CODES[error.status], error.message, _trailing(error))
+        except Exception as error:  # a defect: one line, and no traceback for the client
+            if isinstance(error, grpc.aio.AbortError):
+                raise
+            status, said = 500, f"{type(error).__name__}: {error}"
+            await context.abort(CODES[500], "the server failed; its log says why")
+        finally:
+            self._served.metrics.request("grpc", status)
+            request_event("grpc", status, id=told, method=name, said=said)
+
+    def _pixels(self, request: Any, wanted: list[str]) -> np.ndarray:
+        """A request's pixels, after it was found to be neither too large to read nor to answer."""
+        expected, limits = self._served.predictor.input, self._served.limits
+        if len(request.inputs) != 1:
+            raise invalid(f"the one input is {expected.name!r}; {len(request.inputs)} were given")
+        (tensor,) = request.inputs
+        shape = checked_shape(tensor.name, tensor.datatype, list(tensor.shape), expected, limits)
+        self._require_answer(shape[0], wanted)
+        raw = request.raw_input_contents
+        if not raw:
+            return pixels_of_numbers(list(getattr(tensor.contents, CONTENTS)), shape, expected)
+        if len(raw) != 1 or tensor.HasField("contents"):
+            raise invalid(f"{expected.name}: raw_input_contents holds its bytes once, or contents")
+        return pixels_of_bytes(raw[0], shape, expected)
+
+    def _require_answer(self, cells: int, wanted: list[str]) -> None:
+        """Refuse what could be computed and then not be sent."""
+        most = self._served.limits.answer_bytes - HEAD_BYTES // 16
+        each = sum(_row_bytes(self._outputs[name]) for name in wanted)
+        if cells * each > most:
+            raise RequestError(
+                413,
+                f"{cells} cells with {', '.join(wanted)} would be {cells * each} bytes, more than "
+                f"the {most} that an answer may have: send at most {max(1, most // each)} cells, "
+                "or ask for fewer outputs",
+            )
+
+    def _constant(self) -> Any:
+        """What every answer says."""
+        predictor = self._served.predictor
+        answer = message("ModelInferResponse")(
+            model_name=predictor.name, model_version=self._served.version
+        )
+        for key, value in {"artifact_digest": predictor.digest, **predictor.lineage}.items():
+            kind = "bool_param" if isinstance(value, bool) else "string_param"
+            setattr(answer.parameters[key], kind, value)
+        return answer
+
+    def _answer(self, told: str, wanted: list[str], found: Mapping[str, np.ndarray]) -> Any:
+        answer = message("ModelInferResponse")()
+        answer.CopyFrom(self._template)
+        answer.id = told
+        for name in wanted:
+            values = found[name]
+            output = answer.outputs.add(name=name, datatype=datatype(values.dtype))
+            output.shape.extend(values.shape)
+            for key, note in scalar_notes(self._outputs[name]).items():
+                output.parameters[key].string_param = note
+            answer.raw_output_contents.append(raw_bytes(values))
+        return answer
+
+
+def grpc_server(
+    served: Served,
+    access: Access,
+    address: str,
+    credentials: grpc.ServerCredentials | None = None,
+) -> grpc.aio.Server:
+    """A server that does not listen yet; belongs to the running event loop.
+
+    Args:
+        served: the model.
+        access: who may ask.
+        address: host and port.
+        credentials: for TLS.
+    """
+    server = grpc.aio.server(
+        options=_options(served.limits, np.dtype(served.predictor.input.dtype).itemsize),
+        maximum_concurrent_rpcs=served.limits.connections,
+    )
+    server.add_generic_rpc_handlers((Service(served, access).handler(),))
+    if credentials is None:
+        server.add_insecure_port(address)
+    else:
+        server.add_secure_port(address, credentials)
+    return server
+
+
+def _options(limits: Limits, itemsize: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.pixels * itemsize + HEAD_BYTES),
+        ("grpc.max_send_message_length", limits.answer_bytes),
+        ("grpc.max_metadata_size", 1 << 14),
+        ("grpc.max_connection_idle_ms", 1000 * limits.idle_seconds),
+        ("grpc.keepalive_time_ms", 1000 * limits.idle_seconds),
+        ("grpc.keepalive_timeout_ms", 1000 * limits.header_seconds),
+        ("grpc.server_handshake_timeout_ms", 1000 * limits.header_seconds),
+    ]
+
+
+def _row_bytes(tensor: Tensor) -> int:
+    """Bytes of one cell's values; the sizes of all axes but the first are known."""
+    return int(np.prod(tensor.shape[1:], dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
+
+
+def _trailing(error: RequestError) -> tuple[tuple[str, str], ...]:
+    return tuple((key.lower(), value) for key, value in error.headers.items())
+
+
+def _reader(name: str) -> Callable[[bytes], Any]:
+    made: Callable[[bytes], Any] = message(name).FromString
+    return made
+
+
+def _bytes(answer: Any) -> bytes:
+    made: bytes = answer.SerializeToString()
+    return made

@@ -1,0 +1,97 @@
+"""What Prometheus is told: requests, latency, queue, batches, cells, classes, abstentions.
+
+Nothing here holds pixels, ids or names that a client chose, so the number of series is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
+
+from unstained.serving.predictor import Predictor
+from unstained.summaries.served import PROBABILITIES
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_1_0_0
+SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+CELLS: Final = (1, 2, 4, 8, 16, 32, 64)
+ABSTAINS: Final = "abstains"
+
+
+class Metrics:
+    """Counts of one process.
+
+    Args:
+        predictor: whose answers are counted.
+        version: of the model.
+    """
+
+    def __init__(self, predictor: Predictor, version: str) -> None:
+        self._registry = place = CollectorRegistry()
+        by = ["transport", "status"]
+        told = "Requests by transport and HTTP status (of gRPC: what it stands for)."
+        self._requests = Counter("unstained_requests", told, by, registry=place)
+        told = "Time to answer an inference request."
+        self._latency = Histogram(
+            "unstained_request_seconds", told, by[:1], buckets=SECONDS, registry=place
+        )
+        told = "Cells of a batch."
+        self._batches = Histogram("unstained_batch_cells", told, buckets=CELLS, registry=place)
+        told = "Time that the graph took for a batch."
+        self._computing = Histogram(
+            "unstained_batch_seconds", told, buckets=SECONDS, registry=place
+        )
+        told = "Cells that wait for the graph."
+        self.queue = Gauge("unstained_queue_cells", told, registry=place)
+        told = "Cells that were judged."
+        self._cells = Counter("unstained_cells", told, registry=place)
+        told = "Cells by most probable class."
+        self._classes = Counter(
+            "unstained_predicted_cells", told, ["task", "label"], registry=place
+        )
+        told = "Cells of which the model says that it should not be asked."
+        self._abstained = Counter("unstained_abstained_cells", told, registry=place)
+        model = Info("unstained_model", "What is served.", registry=place)
+        model.info({"model": predictor.name, "version": version, "digest": predictor.digest})
+        self._labels = {
+            tensor.name: (tensor.notes.get("task", ""), tuple(tensor.notes["classes"]))
+            for tensor in predictor.outputs
+            if tensor.name.startswith(PROBABILITIES)
+        }
+
+    def request(self, transport: str, status: int) -> None:
+        """Count a request."""
+        self._requests.labels(transport, str(status)).inc()
+
+    def answered(self, transport: str, seconds: float) -> None:
+        """Count the time that an answered inference request took."""
+        self._latency.labels(transport).observe(seconds)
+
+    def batch(self, found: Mapping[str, np.ndarray], cells: int, seconds: float) -> None:
+        """Count a batch and what was predicted in it."""
+        self._batches.observe(cells)
+        self._computing.observe(seconds)
+        self._cells.inc(cells)
+        for name, (task, classes) in self._labels.items():
+            counts = np.bincount(found[name].argmax(axis=1), minlength=len(classes))
+            for label, count in zip(classes, counts, strict=True):
+                if count:
+                    self._classes.labels(task, label).inc(int(count))
+        if ABSTAINS in found:
+            self._abstained.inc(int(np.count_nonzero(found[ABSTAINS])))
+
+    def text(self) -> bytes:
+        """All counts in Prometheus' text form."""
+        return generate_latest(self._registry)

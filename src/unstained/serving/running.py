@@ -1,0 +1,188 @@
+"""The process: sockets, event loop, signals, and an end in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import grpc
+import uvicorn
+import uvloop
+
+from unstained.errors import UnstainedError
+from unstained.serving.access import Access
+from unstained.serving.app import application
+from unstained.serving.connections import protocol_of
+from unstained.serving.grpc_service import grpc_server
+from unstained.serving.limits import Limits
+from unstained.serving.logs import event, write_lines
+from unstained.serving.predictor import Predictor
+from unstained.serving.served import Served, serve_predictor
+from unstained.serving.summaries import endpoint_or_none
+from unstained.serving.threads import thread_count
+from unstained.summaries.telling import Narrator
+
+BACKLOG: Final = 2048
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How an artifact is served.
+
+    Attributes:
+        host: address to listen on.
+        port: for REST and the page.
+        grpc_port: for gRPC.
+        limits: of requests and connections.
+        token: that every request must bring; None: none.
+        certificate, key: PEM files for TLS, both or none.
+        version: of the model in the registry, where it is known.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    grpc_port: int = 8081
+    limits: Limits = field(default_factory=Limits)
+    token: str | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    version: str | None = None
+
+
+def serve(directory: Path, expected: str | None, serving: Serving) -> None:
+    """Serve an artifact until SIGTERM or Ctrl-C.
+
+    Nothing listens before the artifact has passed its self-test, so whatever answers is ready.
+
+    Args:
+        directory: the artifact.
+        expected: its recorded digest, see `Predictor`.
+        serving: how.
+
+    Raises:
+        IntegrityError: see `Predictor`.
+        UnstainedError: a file cannot be read, or a port is taken.
+    """
+    write_lines()
+    try:
+        predictor = Predictor(directory, expected, threads=1)
+    except PermissionError as error:
+        raise UnstainedError(
+            f"{error.filename} cannot be read by user {os.getuid()}",
+            "make the artifact's files readable for everybody who may serve it",
+        ) from None
+    for number in (serving.port, serving.grpc_port):
+        _require_free(serving.host, number)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(predictor, serving))
+
+
+async def _serve(predictor: Predictor, serving: Serving) -> None:
+    """Both servers, from the start to the end of draining."""
+    served = serve_predictor(
+        predictor,
+        serving.limits,
+        Narrator(endpoint_or_none()),
+        lanes=thread_count(),
+        version=serving.version,
+    )
+    access = Access(serving.token)
+    http = _Http(_config(served, access, serving))
+    over_grpc = grpc_server(
+        served, access, f"{serving.host}:{serving.grpc_port}", _credentials(serving)
+    )
+    stop = _stopped()
+    await over_grpc.start()
+    running = asyncio.create_task(http.serve())
+    while not (http.started or running.done()):
+        await asyncio.sleep(0.01)
+    event(
+        "ready",
+        model=predictor.name,
+        version=served.version,
+        digest=predictor.digest,
+        address=f"{'https' if serving.certificate else 'http'}://{serving.host}:{serving.port}",
+        grpc=f"{serving.host}:{serving.grpc_port}",
+    )
+    await asyncio.wait({running, asyncio.create_task(stop.wait())}, return_when="FIRST_COMPLETED")
+    await _drain(served, stop)
+    http.should_exit = True
+    await asyncio.gather(over_grpc.stop(serving.limits.deadline_seconds), running)
+    served.batcher.close()
+    event("stopped")
+
+
+async def _drain(served: Served, stop: asyncio.Event) -> None:
+    """Refuse readiness, and answer who comes all the same; a second signal shortens it."""
+    served.draining = True
+    event("draining", seconds=served.limits.drain_seconds)
+    stop.clear()
+    try:
+        await asyncio.wait_for(stop.wait(), served.limits.drain_seconds)
+    except TimeoutError:
+        return
+
+
+def _stopped() -> asyncio.Event:
+    """Is set by SIGTERM and Ctrl-C."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+class _Http(uvicorn.Server):
+    """uvicorn, which leaves signals to us."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def _config(served: Served, access: Access, serving: Serving) -> uvicorn.Config:
+    limits = serving.limits
+    return uvicorn.Config(
+        application(served, access),
+        host=serving.host,
+        port=serving.port,
+        http=protocol_of(limits),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=limits.idle_seconds,
+        timeout_graceful_shutdown=limits.deadline_seconds,
+        ssl_certfile=serving.certificate,
+        ssl_keyfile=serving.key,
+    )
+
+
+def _credentials(serving: Serving) -> grpc.ServerCredentials | None:
+    if serving.certificate is None or serving.key is None:
+        return None
+    pair = (serving.key.read_bytes(), serving.certificate.read_bytes())
+    return grpc.ssl_server_credentials([pair])
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UnstainedError(
+                f"port {port} cannot be used: {error.strerror}",
+                "stop what listens there, or choose others with --port and --grpc-port",
+            ) from None
