@@ -36,6 +36,33 @@ assert asyncio.run(judge())["probabilities"].shape == (2, 3)
 """
 
 
+FILES = """
+import sys
+from pathlib import Path
+
+class WithoutPandas:
+    def find_spec(self, name, *more):
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, WithoutPandas())  # pyarrow takes it in where it is installed
+import numpy as np
+import tifffile
+from unstained.prediction.answers import Answers
+from unstained.serving.limits import Limits
+from unstained.serving.page.routes import page_routes
+from unstained.serving.predictor import Predictor
+from unstained.serving.uploads import open_upload, seen, study_of, upload_folder
+predictor = Predictor(Path(sys.argv[2]))
+with upload_folder() as folder:
+    image = np.random.default_rng(0).integers(600, 800, (30, 33), np.uint16)
+    tifffile.imwrite(folder / "a.tif", image)
+    cells = open_upload(folder, study_of(predictor.card), Limits())
+    (some,) = seen(cells, predictor.input)
+assert Answers(predictor, embedding=False).rows(some)["predicted"][0].as_py()
+"""
+
+
 @pytest.mark.parametrize(
     "program",
     ["import unstained.serving.predictor", "import unstained.serving.running", PREDICTION],
@@ -43,6 +70,16 @@ assert asyncio.run(judge())["probabilities"].shape == (2, 3)
 def test_no_training_library_is_imported(program: str, artifact: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"{program}\n{REPORT}", FORBIDDEN, str(artifact)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_image_files_need_readers_but_nothing_of_training(artifact: Path) -> None:
+    forbidden = " ".join({*FORBIDDEN.split()} - {"pandas", "unstained.data"})
+    done = subprocess.run(
+        [sys.executable, "-c", f"{FILES}\n{REPORT}", forbidden, str(artifact)],
         capture_output=True,
         text=True,
     )

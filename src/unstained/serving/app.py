@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unstained.serving.access import CHALLENGE, PROBES, Access, require_same_origin
+from unstained.serving.late import file_routes
 from unstained.serving.logs import request_event
 from unstained.serving.metrics import CONTENT_TYPE
 from unstained.serving.openapi import openapi
@@ -45,6 +46,7 @@ def application(served: Served, access: Access) -> Starlette:
             *Inference(served).routes(),
             Route("/metrics", metrics, methods=["GET"]),
             Route("/openapi.json", description, methods=["GET"]),
+            *file_routes(served),
         ],
         exception_handlers={HTTPException: _unknown},
     )

@@ -12,6 +12,8 @@ from unstained.serving.limits import Limits
 
 HEAD: Final = 1 << 16
 """Bytes of a request's line and headers."""
+UPLOADS: Final = (b"/images", b"/ui/api/samples")
+"""Ends of paths that take files of any size: there, the time limit is on silence."""
 
 
 def protocol_of(limits: Limits) -> type[HttpToolsProtocol]:
@@ -51,6 +53,11 @@ def protocol_of(limits: Limits) -> type[HttpToolsProtocol]:
             self._in_head, self._head = False, 0
             self._expect(limits.body_seconds)
             super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            if self._timer is not None and self.url.endswith(UPLOADS):
+                self._expect(limits.body_seconds)
+            super().on_body(body)
 
         def on_message_complete(self) -> None:
             self._in_head = True

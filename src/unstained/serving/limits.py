@@ -34,6 +34,10 @@ class Limits:
         idle_seconds: that a connection is kept without a request.
         deadline_seconds: that a request may wait and be computed.
         drain_seconds: from SIGTERM on, while requests are still taken and readiness is refused.
+        upload_bytes: of image files in one request, and of what its archives hold.
+        upload_files: in one request, those in archives included.
+        upload_cells: of one request with image files.
+        sample_bytes: of pixels that the page keeps for all who look at cells.
     """
 
     cells: int = 4096
@@ -48,6 +52,10 @@ class Limits:
     idle_seconds: int = 60
     deadline_seconds: int = 30
     drain_seconds: int = 5
+    upload_bytes: int = 2 << 30
+    upload_files: int = 100_000
+    upload_cells: int = 200_000
+    sample_bytes: int = 8 << 30
 
     def require_size(self, cells: int, pixels: int) -> None:
         """Refuse a request by its shape, before its pixels are read.

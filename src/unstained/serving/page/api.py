@@ -1,0 +1,331 @@
+"""What the page asks of the server: samples, their pictures, files and labels."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError
+from contextlib import ExitStack
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from unstained.errors import UnstainedError
+from unstained.imaging.evidence import png
+from unstained.prediction.answers import Answers
+from unstained.serving.image_files import refusal, take
+from unstained.serving.judging import Uploads
+from unstained.serving.page import labels, pictures
+from unstained.serving.page.composition import composition
+from unstained.serving.page.examples import example_cells
+from unstained.serving.page.exports import KINDS, export
+from unstained.serving.page.facts import CAM, facts, look_of, maps_of, seen_side
+from unstained.serving.page.samples import Sample, Samples
+from unstained.serving.refusals import RequestError
+from unstained.serving.uploads import upload_folder
+from unstained.wording import counted
+
+MOST_JSON: Final = 16 * 2**20
+"""Bytes of a request that is JSON: the cells of some gates."""
+Tell = Callable[[dict[str, Any]], None]
+
+
+class PageApi:
+    """Handlers of the page's requests.
+
+    Args:
+        uploads: judges cells.
+    """
+
+    def __init__(self, uploads: Uploads) -> None:
+        predictor = uploads.served.predictor
+        self._uploads = uploads
+        self._version = uploads.served.version
+        self._look = look_of(predictor.card, uploads.study)
+        most = uploads.limits.sample_bytes
+        self._samples = Samples(predictor.input.dtype, predictor.input.shape[1], most)
+
+    def routes(self) -> list[BaseRoute]:
+        """Relative to where the page's data lie."""
+        one = "/samples/{sample}"
+        return [
+            Route("/model", self.model, methods=["GET"]),
+            Route("/samples", self.create, methods=["POST"]),
+            Route("/examples", self.examples, methods=["POST"]),
+            Route(one, self.rows, methods=["GET"]),
+            Route(one, self.forget, methods=["DELETE"]),
+            Route(f"{one}/atlas/{{block:int}}", self.atlas, methods=["GET"]),
+            Route(f"{one}/cells/{{cell:int}}", self.cell, methods=["GET"]),
+            Route(f"{one}/composition", self.composition, methods=["POST"]),
+            Route(f"{one}/export", self.export, methods=["POST"]),
+            Route(f"{one}/labels", self.labels, methods=["GET"]),
+            Route(f"{one}/labels", self.label, methods=["PUT"]),
+            Route(f"{one}/labels.zip", self.labelled, methods=["GET"]),
+        ]
+
+    async def model(self, request: Request) -> Response:
+        """The model's card and what its rows hold."""
+        return _json(facts(self._uploads, self._look))
+
+    async def create(self, request: Request) -> Response:
+        """Judge uploaded files; a line of JSON for each step, the last one names the sample."""
+        stack = ExitStack()
+        try:
+            folder = stack.enter_context(upload_folder())
+            files = await take(request, folder, self._uploads)
+        except UnstainedError as error:
+            stack.close()
+            raise refusal(error) from None
+        except BaseException:
+            stack.close()
+            raise
+
+        def work(answers: Answers, tell: Tell) -> str:
+            cells = self._uploads.open(folder)
+            with self._samples.new(answers.schema) as (name, writer):
+                done = 0
+                for some, rows in self._uploads.judged(cells, answers):
+                    writer.add(some, rows)
+                    done += len(some)
+                    tell({"done": done, "total": max(done, len(cells))})
+                writer.finish(counted(files, "file"), tuple(cells.others.notes(listed="")))
+            return name
+
+        return self._progress(work, stack)
+
+    async def examples(self, request: Request) -> Response:
+        """Judge the example cells, answered as `create` does."""
+
+        def work(answers: Answers, tell: Tell) -> str:
+            cells = list(example_cells(self._uploads.served.predictor))
+            with self._samples.new(answers.schema) as (name, writer):
+                writer.add(cells, answers.rows(cells))
+                writer.finish("example cells", ())
+            return name
+
+        return self._progress(work, ExitStack())
+
+    def _progress(self, work: Callable[[Answers, Tell], str], held: ExitStack) -> Response:
+        """Lines of JSON while work goes on in a thread; it is stopped when the client leaves."""
+        stop = threading.Event()
+
+        async def lines() -> AsyncIterator[bytes]:
+            loop, told = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any] | None]()
+
+            def tell(step: dict[str, Any]) -> None:
+                if stop.is_set():
+                    raise CancelledError
+                loop.call_soon_threadsafe(told.put_nowait, step)
+
+            with held:
+                task = asyncio.create_task(self._uploads.run(lambda a: work(a, tell), stop))
+                task.add_done_callback(lambda _: told.put_nowait(None))
+                try:
+                    while (step := await told.get()) is not None:
+                        yield _line(step)
+                    yield _line({"sample": task.result()})
+                except UnstainedError as error:
+                    yield _line({"error": error.message, "remedy": error.remedy})
+                except RequestError as error:
+                    yield _line({"error": error.message, "remedy": ""})
+                finally:
+                    stop.set()
+                    task.cancel()
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    async def rows(self, request: Request) -> Response:
+        """Everything that is known of a sample's cells, by columns."""
+        sample = self._sample(request)
+        content = await asyncio.to_thread(_columns, sample.rows)
+        there = np.flatnonzero(sample.places[:, 1] == 0)
+        told = {**sample.told, "blocks": pictures.block_count(sample), "unseen": there}
+        return _json({**told, "columns": content})
+
+    async def forget(self, request: Request) -> Response:
+        """Remove a sample."""
+        self._samples.forget(request.path_params["sample"])
+        return Response(status_code=204)
+
+    async def atlas(self, request: Request) -> Response:
+        """Thousands of cells as one PNG."""
+        sample, block = self._sample(request), request.path_params["block"]
+        view, stretch = self._shown(request)
+        if block >= pictures.block_count(sample):
+            raise RequestError(404, f"there is no atlas {block}")
+
+        def draw() -> bytes:
+            limits = pictures.limits_of(sample, self._look, view, stretch)
+            return pictures.atlas(sample, self._look, block, view, limits)
+
+        return _png(await asyncio.to_thread(draw))
+
+    async def cell(self, request: Request) -> Response:
+        """One cell as PNG, with the evidence of a map over it where one is asked for."""
+        sample, cell = self._sample(request), request.path_params["cell"]
+        view, stretch = self._shown(request)
+        points = await self._evidence(sample.require(cell), request.query_params.get("map"))
+
+        def draw() -> bytes:
+            limits = pictures.limits_of(sample, self._look, view, stretch)
+            shown = pictures.picture(sample, self._look, cell, view, limits)
+            if points is not None:
+                side = seen_side(self._uploads.served.predictor.card)
+                shown = pictures.with_evidence(shown, points, side)
+            return png(shown)
+
+        return _png(await asyncio.to_thread(draw))
+
+    async def _evidence(self, pixels: np.ndarray, asked: str | None) -> np.ndarray | None:
+        """The activation map (h, w) that is asked for by number."""
+        if asked is None:
+            return None
+        served = self._uploads.served
+        if not asked.isdecimal() or int(asked) >= len(maps_of(served.predictor.outputs)):
+            raise RequestError(404, f"there is no map {asked!r:.20}")
+        found = await served.batcher.judge(np.ascontiguousarray(pixels[None]), [CAM])
+        return np.asarray(found[CAM][0, int(asked)])
+
+    async def composition(self, request: Request) -> Response:
+        """Shares of classes among some cells."""
+        sample, asked = self._sample(request), await _body(request)
+        question = str(asked.get("question", ""))
+        questions = facts(self._uploads, self._look)["questions"]
+        known = {one["end"]: one["classes"] for one in questions}
+        if question not in known:
+            raise RequestError(404, f"no question {question!r:.60} is answered by classes")
+        rows = sample.rows.select([f"predicted{question}", "acquisition"])
+        if (cells := asked.get("cells")) is not None:
+            rows = rows.take(_cells(cells, len(rows)))
+        columns = (column.to_pylist() for column in rows.columns)
+        return _json(await asyncio.to_thread(composition, known[question], *columns))
+
+    async def export(self, request: Request) -> Response:
+        """Rows as a file."""
+        sample, asked = self._sample(request), await _body(request)
+        kind, gates = str(asked.get("kind")), asked.get("gates") or {}
+        cells = asked.get("cells")
+        checked = None if cells is None else _cells(cells, len(sample.rows))
+        inside = {str(name): _cells(some, len(sample.rows)) for name, some in gates.items()}
+        try:
+            content = await asyncio.to_thread(export, sample, kind, checked, inside, self._notes())
+        except UnstainedError as error:
+            raise refusal(error) from None
+        return Response(content, media_type=KINDS[kind])
+
+    def _notes(self) -> dict[str, str]:
+        predictor = self._uploads.served.predictor
+        return {"model_version": self._version, "model_digest": predictor.digest}
+
+    async def labels(self, request: Request) -> Response:
+        """Which cells are asked about, what was said, and how far people agree."""
+        return _json(self._said(self._sample(request)))
+
+    async def label(self, request: Request) -> Response:
+        """Keep what a person says, then answer as `labels` does."""
+        sample, asked = self._sample(request), await _body(request)
+        given = asked.get("labels")
+        if not isinstance(given, dict):
+            raise RequestError(400, "`labels` says a class by cell")
+        labels.say(sample, str(asked.get("person", "")), given, self._classes())
+        return _json(self._said(sample))
+
+    def _said(self, sample: Sample) -> dict[str, Any]:
+        found = labels.said(sample)
+        return {
+            "cells": labels.cells_to_label(sample),
+            "people": [
+                {"name": name, "labels": {str(cell): label for cell, label in of.items()}}
+                for name, of in found.items()
+            ],
+            "agreement": labels.agreement(found, self._classes()),
+        }
+
+    async def labelled(self, request: Request) -> Response:
+        """The labelled cells as a folder that ingest reads."""
+        sample = self._sample(request)
+        content = await asyncio.to_thread(
+            labels.labelled_folder, sample, self._uploads.study, self._classes()
+        )
+        return Response(content, media_type="application/zip")
+
+    def _classes(self) -> list[str]:
+        """Of the first classes task. Raises: RequestError: the model tells none (404)."""
+        for task in self._uploads.served.predictor.card["tasks"]:
+            if task["kind"] == "classes":
+                return list(task["classes"])
+        raise RequestError(404, "this model tells no classes, so there is nothing to label")
+
+    def _sample(self, request: Request) -> Sample:
+        return self._samples.find(request.path_params["sample"])
+
+    def _shown(self, request: Request) -> tuple[int, str]:
+        """View and stretch that a picture is asked for in."""
+        view = request.query_params.get("view", "0")
+        stretch = request.query_params.get("stretch", "normal")
+        known = view.isdecimal() and int(view) < len(self._look.views)
+        if not known or stretch not in pictures.STRETCHES:
+            raise RequestError(404, f"cells are not shown in {view!r:.20}, {stretch!r:.20}")
+        return int(view), stretch
+
+
+def _columns(table: pa.Table) -> dict[str, Any]:
+    """Columns as JSON: numbers as they are, text as its different values and their places."""
+    found: dict[str, Any] = {}
+    for name in table.schema.names:
+        column = table[name].combine_chunks()
+        if pa.types.is_string(column.type):
+            coded = column.dictionary_encode()
+            codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            found[name] = {"texts": coded.dictionary.to_pylist(), "codes": codes}
+        else:
+            found[name] = column.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _cells(given: Any, count: int) -> np.ndarray:
+    """Cells that a request names. Raises: RequestError: there are no such cells."""
+    try:
+        found = np.array(given, np.int64)
+    except (TypeError, ValueError, OverflowError):
+        raise RequestError(400, "cells are whole numbers") from None
+    if found.ndim != 1 or (len(found) and not (found.min() >= 0 and found.max() < count)):
+        raise RequestError(400, f"cells are whole numbers below {count}")
+    return found
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """A request's JSON object. Raises: RequestError: it is none, or too large."""
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MOST_JSON:
+            raise RequestError(413, f"more than {MOST_JSON / 2**20:.0f} MiB of JSON were sent")
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(400, f"the request is no JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise RequestError(400, "the request is no JSON object")
+    return found
+
+
+def _line(step: dict[str, Any]) -> bytes:
+    return orjson.dumps(step) + b"\n"
+
+
+def _json(content: Any) -> Response:
+    told = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(told, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _png(content: bytes) -> Response:
+    return Response(
+        content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"}
+    )

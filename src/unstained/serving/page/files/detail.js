@@ -1,0 +1,115 @@
+// One cell: its picture, where the model looked, and everything that it says.
+
+import * as api from "./api.js";
+import { colour } from "./store.js";
+import { fill, h, number, percent } from "./text.js";
+
+export function detail(store) {
+  const body = h("div", { class: "body" });
+  const close = h("button", { type: "button", class: "close quiet", "aria-label": "Close", onclick: () => node.classList.remove("open") }, "×");
+  const node = h("aside", { class: "detail", "aria-label": "The chosen cell" }, close, body);
+  let map = null;
+
+  function show() {
+    const cell = store.current;
+    if (!store.id || cell < 0) {
+      fill(body, h("p", { class: "note" }, "Choose a cell."));
+      return;
+    }
+    fill(body,
+      h("div", { class: "step" },
+        h("button", { type: "button", class: "icon", "aria-label": "Previous cell", onclick: () => store.step(-1) }, "←"),
+        h("h2", {}, title(cell)),
+        h("button", { type: "button", class: "icon", "aria-label": "Next cell", onclick: () => store.step(1) }, "→")),
+      picture(cell), maps(cell), channels(cell), verdict(cell), probabilities(cell), values(cell), facts(cell));
+  }
+
+  const title = (cell) => {
+    const at = store.columns.object[cell];
+    return at >= 0 ? `${store.text("acquisition", cell) || "cell"} · ${at}` : store.text("source_file", cell) || `cell ${cell + 1}`;
+  };
+
+  function picture(cell) {
+    if (store.unseen.has(cell)) return h("div", { class: "large unseen" });
+    const um = store.model.look.canvas * store.model.pixel_size_um;
+    return h("figure", { class: "large" },
+      h("img", { src: api.cellPicture(store.id, cell, store.look, map), width: 256, height: 256,
+        alt: map === null ? `The cell, ${store.model.views[store.look.view]}` : `The cell with the evidence for ${store.model.maps[map]} in orange` }),
+      h("figcaption", { class: "scale", title: `The square is ${um.toFixed(1)} µm wide` }, h("span", { style: { width: `${(100 * 5) / um}%` } }), "5 µm"));
+  }
+
+  function maps(cell) {
+    const names = store.model.maps;
+    if (!names.length || store.unseen.has(cell)) return null;
+    const button = (at, words) => h("button", { type: "button", "aria-pressed": String(map === at), onclick: () => {
+      map = at;
+      show();
+    } }, words);
+    return h("div", { class: "maps", role: "group", "aria-label": "Evidence, laid over the cell" },
+      button(null, "cell"), names.map((name, at) => button(at, name)));
+  }
+
+  function channels(cell) {
+    const { views } = store.model;
+    if (views.length < 2 || store.unseen.has(cell)) return null;
+    return h("div", { class: "channels" }, views.slice(0, 12).map((name, view) =>
+      h("figure", {}, h("img", { src: api.cellPicture(store.id, cell, { ...store.look, view }), alt: `Channel ${name}`, width: 56, height: 56 }), h("figcaption", {}, name))));
+  }
+
+  function verdict(cell) {
+    const called = store.called[cell];
+    const reason = store.text("reason", cell);
+    const level = store.question ? percent(1 - store.question.alpha, 0) : "";
+    const set = store.question ? store.text(`set${store.question.end}`, cell) : "";
+    return h("div", { class: "verdict" },
+      called >= 0 && h("p", { class: "called" }, h("i", { style: { background: colour(called) } }), store.classes[called], h("b", {}, percent(store.confidence[cell], 1))),
+      called >= 0 && h("p", { class: "set" }, set ? `Holds the true class in ${level} of such cells: ` : `No class is likely enough for ${level}.`, set && h("em", {}, set)),
+      reason && h("p", { class: "reason" }, h("b", {}, "Abstains"), ` ${reason}`));
+  }
+
+  function probabilities(cell) {
+    return store.model.questions.map(({ task, classes, end }) => {
+      const rows = classes.map((name, at) => [name, store.number(`probability_${name}${end}`, cell), at]);
+      if (!Number.isFinite(rows[0][1])) return null;
+      return h("table", { class: "chances" }, h("caption", {}, task ? `Probabilities, ${task}` : "Probabilities"),
+        h("tbody", {}, rows.map(([name, p, at]) => h("tr", {}, h("th", { scope: "row" }, name),
+          h("td", { class: "track" }, h("span", { style: { width: `${100 * p}%`, background: colour(at) } })),
+          h("td", { class: "n" }, percent(p, 1))))));
+    });
+  }
+
+  function values(cell) {
+    const rows = store.model.values.map((value) => {
+      const [mid, low, high] = ["predicted_", "low_", "high_"].map((start) => store.number(start + value.name, cell));
+      return Number.isFinite(mid) && h("tr", {}, h("th", { scope: "row" }, value.name),
+        h("td", { class: "n" }, number(mid), Number.isFinite(low) && h("small", {}, ` ${number(low)} to ${number(high)}`)),
+        h("td", { class: "unit" }, value.unit));
+    });
+    const shares = store.model.shares.flatMap(({ task, parts }) => parts.map((part) => {
+      const name = [`share_${part}:${task}`, `share_${part}`].find((one) => store.columns[one]);
+      const share = store.number(name, cell);
+      return Number.isFinite(share) && h("tr", {}, h("th", { scope: "row" }, part), h("td", { class: "n" }, percent(share, 1)), h("td", { class: "unit" }, task));
+    }));
+    const found = [...rows, ...shares].filter(Boolean);
+    const alpha = store.model.values.find((value) => value.alpha !== null)?.alpha;
+    return found.length > 0 && h("table", { class: "values" },
+      h("caption", {}, alpha === undefined ? "Values" : `Values, ${percent(1 - alpha, 0)} intervals`), h("tbody", {}, found));
+  }
+
+  function facts(cell) {
+    const object = store.columns.object[cell];
+    const { version, digest } = store.model;
+    const row = (name, value, full = value) => value !== "" && [h("dt", {}, name), h("dd", { title: full }, value)];
+    return h("dl", { class: "facts" },
+      row("file", store.text("source_file", cell)),
+      row("object", object >= 0 ? String(object) : ""),
+      row("recorded with", store.text("acquisition", cell)),
+      row("model", `version ${version}`),
+      row("digest", digest.slice(0, 12), digest));
+  }
+
+  store.on("sample current cells look", show);
+  store.on("sample", () => (map = null));
+  store.on("picked", () => node.classList.add("open"));
+  return node;
+}

@@ -1,0 +1,207 @@
+"""Samples: the judged cells of one upload, kept on disk for as long as somebody looks at them.
+
+A sample is a folder:
+
+| file | content |
+|---|---|
+| sample.json | what it is, see `Told` |
+| rows.parquet | a row a cell, as `prediction.answers` tells them |
+| pixels.bin, places.npy | raw counts of cell after cell; (N, 3) offset in bytes, height, width |
+| labels/ | what people said of the cells (labels.py) |
+
+Its name is a secret of 128 bits: who has it may see the sample. Samples are forgotten when nobody
+asked for them for hours, when newer ones need their room, and when the server ends.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unstained.files import read_json, write_json
+from unstained.prediction.source import Seen
+from unstained.serving.receiving import TooMuchError
+from unstained.serving.refusals import RequestError
+
+IDLE_SECONDS: Final = 12 * 3600
+"""After which a sample is forgotten that nobody asked for: a day's labelling has pauses."""
+TOLD, ROWS, PIXELS, PLACES = "sample.json", "rows.parquet", "pixels.bin", "places.npy"
+GONE: Final = "these cells are not here any more: choose the files again"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a sample is.
+
+    Attributes:
+        title: what was sent, in words.
+        cells: rows.
+        notes: what was left out, as sentences.
+    """
+
+    title: str
+    cells: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A finished sample.
+
+    Attributes:
+        folder: of its files; its name is the sample's.
+        dtype, planes: of the pixels.
+    """
+
+    folder: Path
+    dtype: str
+    planes: int
+
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """Content of `Told`."""
+        content: dict[str, Any] = read_json(self.folder / TOLD)
+        return content
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """A row a cell."""
+        return pq.read_table(self.folder / ROWS)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """(N, 3) offset, height, width; height 0 where a cell has no pixels."""
+        return np.asarray(np.load(self.folder / PLACES))
+
+    @cached_property
+    def _bytes(self) -> np.ndarray:
+        path = self.folder / PIXELS
+        return np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
+
+    def pixels(self, cell: int) -> np.ndarray | None:
+        """Raw counts (P, h, w) of a cell; None where it could not be read."""
+        start, height, width = (int(number) for number in self.places[cell])
+        if not height:
+            return None
+        dtype = np.dtype(self.dtype)
+        count = self.planes * height * width
+        flat = self._bytes[start : start + count * dtype.itemsize].view(dtype)
+        return flat.reshape(self.planes, height, width)
+
+    def require(self, cell: int) -> np.ndarray:
+        """As `pixels`. Raises: RequestError: there is no such cell, or it has no pixels (404)."""
+        found = self.pixels(cell) if 0 <= cell < len(self.places) else None
+        if found is None:
+            raise RequestError(404, f"there is no image of cell {cell}")
+        return found
+
+
+class Writer:
+    """Writes a sample a chunk of cells at a time."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, most_bytes: int) -> None:
+        self._folder = folder
+        self._most = most_bytes
+        self._rows = pq.ParquetWriter(folder / ROWS, schema)
+        self._pixels = (folder / PIXELS).open("wb")
+        self._places: list[tuple[int, int, int]] = []
+
+    def add(self, cells: list[Seen], rows: pa.Table) -> None:
+        """Cells and their rows. Raises: TooMuchError: there is no room for so many."""
+        for cell in cells:
+            place = self._pixels.tell()
+            if cell.pixels is None:
+                self._places.append((place, 0, 0))
+            else:
+                self._places.append((place, *cell.pixels.shape[-2:]))
+                self._pixels.write(np.ascontiguousarray(cell.pixels).data)
+        self._rows.write_table(rows)
+        if self._pixels.tell() > self._most:
+            raise TooMuchError(
+                f"the cells take more than {self._most / 2**30:.1f} GiB", "send fewer at once"
+            )
+
+    def finish(self, title: str, notes: tuple[str, ...]) -> None:
+        """All cells are there."""
+        self.close()
+        np.save(self._folder / PLACES, np.array(self._places, np.int64).reshape(-1, 3))
+        write_json(self._folder / TOLD, asdict(Told(title, len(self._places), notes)))
+
+    def close(self) -> None:
+        """The files."""
+        self._rows.close()
+        self._pixels.close()
+
+
+class Samples:
+    """All samples of a server.
+
+    Args:
+        dtype, planes: of the model's pixels.
+        most_bytes: of all together.
+    """
+
+    def __init__(self, dtype: str, planes: int, most_bytes: int) -> None:
+        self._root = tempfile.TemporaryDirectory(prefix="unstained-samples-")
+        self._dtype = dtype
+        self._planes = planes
+        self._most = most_bytes
+        self._open: dict[str, Sample] = {}
+
+    @contextmanager
+    def new(self, schema: pa.Schema) -> Iterator[tuple[str, Writer]]:
+        """A sample to be written, with its name; without `finish` nothing is left of it."""
+        self.make_room()
+        name = secrets.token_urlsafe(16)
+        folder = Path(self._root.name, f".{name}")
+        folder.mkdir()
+        writer = Writer(folder, schema, self._most)
+        try:
+            yield name, writer
+            if (folder / TOLD).exists():
+                folder.rename(folder.with_name(name))
+        finally:
+            writer.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def find(self, name: str) -> Sample:
+        """A sample by its name. Raises: RequestError: it is not here (404)."""
+        folder = Path(self._root.name, name)
+        if not re.fullmatch(r"[\w-]{22}", name, re.ASCII) or not folder.is_dir():
+            raise RequestError(404, GONE)
+        os.utime(folder)
+        if name not in self._open:
+            self._open[name] = Sample(folder, self._dtype, self._planes)
+        return self._open[name]
+
+    def forget(self, name: str) -> None:
+        """Remove a sample. Raises: RequestError: it is not here (404)."""
+        folder = self.find(name).folder
+        self._open.pop(name, None)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def make_room(self) -> None:
+        """Forget samples that nobody asked for, and the oldest while all take too much room."""
+        known = [path for path in Path(self._root.name).iterdir() if not path.name.startswith(".")]
+        known.sort(key=lambda path: path.stat().st_mtime)
+        sizes = {path: (path / PIXELS).stat().st_size for path in known}
+        held, old = sum(sizes.values()), time.time() - IDLE_SECONDS
+        for path in known:
+            if path.stat().st_mtime >= old and held <= self._most:
+                break
+            held -= sizes[path]
+            self.forget(path.name)
