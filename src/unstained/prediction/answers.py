@@ -17,8 +17,8 @@ that the model card names ('log' ones as natural logarithm).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ import pyarrow as pa
 from unstained.errors import SourceError
 from unstained.prediction.source import Seen
 from unstained.predictions import HIGH, LOW, OF, PREDICTED, PROBABILITY, SHARE
-from unstained.serving.predictor import Predictor, Tensor
+from unstained.serving.predictor import Tensor
 from unstained.summaries.served import ENDS, PROBABILITIES, SETS, SHARES, TARGETS
 from unstained.wording import counted
 
@@ -38,18 +38,35 @@ NO_CLASS: Final = "like no class that the model knows"
 Column = tuple[str, pa.DataType]
 
 
+class Judge(Protocol):
+    """What answers: a `Predictor`, or what has the cells of many requests share one."""
+
+    @property
+    def input(self) -> Tensor:
+        """The pixels."""
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """Everything that can be asked for."""
+
+    def predict(
+        self, images: Sequence[np.ndarray], wanted: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """See `Predictor.predict`."""
+
+
 class Answers:
     """Turns a predictor's answers into rows.
 
     Args:
-        predictor: a checked artifact.
+        predictor: of a checked artifact.
         embedding: whether rows hold the embedding.
 
     Attributes:
         schema: of the rows.
     """
 
-    def __init__(self, predictor: Predictor, *, embedding: bool) -> None:
+    def __init__(self, predictor: Judge, *, embedding: bool) -> None:
         self._predictor = predictor
         self._embedding = embedding
         self._wanted = [tensor for tensor in predictor.outputs if self._asks(tensor.name)]

@@ -111,7 +111,7 @@ class Predictor:
         self.directory, self.card = directory, card
         self.name = f"unstained-{card['study']}"
         self.lineage: dict[str, str | bool] = {key: card[key] for key in LINEAGE}
-        self.input = _tensor(card["inputs"][0])
+        self.input: Tensor = _tensor(card["inputs"][0])
         graph = tuple(_tensor(output) for output in card["outputs"])
         self._made = {**_sets(graph, calibrations), **_ends(graph, calibrations)}
         self.outputs = (*graph, *(made.tensor for made in self._made.values()))

@@ -11,13 +11,16 @@ import zipfile
 from collections.abc import AsyncIterator
 from io import BufferedWriter
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartCallbacks, MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from unstained.errors import UnstainedError
 from unstained.serving.limits import Limits
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 BUFFER: Final = 2**20
 """Bytes that are handed to a thread at once."""

@@ -200,7 +200,7 @@ export function toolbar(store, grid, files) {
   const view = h("select", { onchange: () => look({ view: +view.value }) },
     store.model.views.map((name, at) => h("option", { value: at }, name)));
   const stretch = h("select", { onchange: () => look({ stretch: stretch.value }) },
-    store.model.stretches.map((name) => h("option", { value: name }, name)));
+    store.model.stretches.map((name) => h("option", { value: name, selected: name === store.look.stretch }, name)));
   const size = h("input", {
     type: "range", min: 40, max: 160, step: 8, value: store.size,
     oninput: () => {

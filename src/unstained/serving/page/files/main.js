@@ -61,7 +61,7 @@ function workspace(store, forget) {
   const views = [
     ["cells", "Cells", [filters, cells, side]],
     ["plot", "Scatter", [filters, h("div", { class: "centre" }, plot.node), side]],
-    ["label", "Label blind", [blind.node]],
+    ["label", "Label", [blind.node]],
     ["model", "Model", [cardPage(store.model)]],
   ];
   let now = "cells";

@@ -17,12 +17,14 @@ export function within(points, x, y) {
   return inside;
 }
 
+/** Round numbers between two, as [number, its words]. */
 function ticks(low, high) {
   const step = 10 ** Math.floor(Math.log10((high - low) / 4 || 1));
   const nice = [1, 2, 5, 10].map((by) => by * step).find((one) => (high - low) / one <= 6);
   const found = [];
   for (let at = Math.ceil(low / nice) * nice; at <= high + nice * 1e-9; at += nice) found.push(Math.abs(at) < nice * 1e-9 ? 0 : at);
-  return found;
+  const places = Math.max(0, Math.ceil(-Math.log10(nice) - 1e-9));
+  return found.map((at) => [at, Math.abs(at) >= 1e5 ? number(at) : at.toFixed(places)]);
 }
 
 export class Scatter {
@@ -121,23 +123,23 @@ export class Scatter {
     pen.fillStyle = quiet;
     pen.lineWidth = 1;
     pen.textAlign = "center";
-    for (const at of ticks(...xRange)) {
+    for (const [at, words] of ticks(...xRange)) {
       const x = Math.round(this.toX(at)) + 0.5;
       pen.beginPath();
       pen.moveTo(x, PAD.top);
       pen.lineTo(x, tall - PAD.bottom);
       pen.stroke();
-      pen.fillText(number(at), x, tall - PAD.bottom + 16);
+      pen.fillText(words, x, tall - PAD.bottom + 16);
     }
     pen.fillText(this.#name(this.x), (PAD.left + wide - PAD.right) / 2, tall - 8);
     pen.textAlign = "right";
-    for (const at of ticks(...yRange)) {
+    for (const [at, words] of ticks(...yRange)) {
       const y = Math.round(this.toY(at)) + 0.5;
       pen.beginPath();
       pen.moveTo(PAD.left, y);
       pen.lineTo(wide - PAD.right, y);
       pen.stroke();
-      pen.fillText(number(at), PAD.left - 6, y + 4);
+      pen.fillText(words, PAD.left - 6, y + 4);
     }
     pen.save();
     pen.translate(13, (PAD.top + tall - PAD.bottom) / 2);
@@ -152,6 +154,16 @@ export class Scatter {
     const many = store.visible.length > 4000;
     const side = many ? 2 : 3.5;
     pen.globalAlpha = many ? 0.5 : 0.75;
+    const dot = (cell) => {
+      const [x, y] = [xs[cell], ys[cell]];
+      if (x !== null && y !== null && Number.isFinite(x) && Number.isFinite(y)) pen.fillRect(this.toX(x) - side / 2, this.toY(y) - side / 2, side, side);
+    };
+    if (store.filtered) {
+      pen.globalAlpha = many ? 0.15 : 0.22;
+      pen.fillStyle = quiet;
+      for (let cell = 0; cell < store.n; cell++) if (!store.place.has(cell)) dot(cell);
+      pen.globalAlpha = many ? 0.5 : 0.8;
+    }
     const byClass = new Map();
     for (const cell of store.visible) {
       const called = store.called[cell];
@@ -160,10 +172,7 @@ export class Scatter {
     }
     for (const [called, cells] of byClass) {
       pen.fillStyle = called < 0 ? quiet : colour(called);
-      for (const cell of cells) {
-        const [x, y] = [xs[cell], ys[cell]];
-        if (x !== null && y !== null && Number.isFinite(x) && Number.isFinite(y)) pen.fillRect(this.toX(x) - side / 2, this.toY(y) - side / 2, side, side);
-      }
+      cells.forEach(dot);
     }
     pen.globalAlpha = 1;
     const at = store.current;
