@@ -12,12 +12,13 @@ from tests.synthetic import asked, blobs, tasks
 from unstained.artifact.onnx_export import export_onnx
 from unstained.artifact.serving_graph import ServingGraph
 from unstained.config.export import ExportParams
-from unstained.config.models import BoostingParams, ModelParams, NetworkParams
+from unstained.config.feature_models import BoostingParams, FeatureModelBase
+from unstained.config.models import ModelParams, NetworkParams
 from unstained.data.canvas import place
 from unstained.models.build import build_model
-from unstained.models.features.boosting import Cells as Examples
-from unstained.models.features.boosting import fit_boosting
+from unstained.models.features.examples import Cells as Examples
 from unstained.models.features.extract import Features
+from unstained.models.features.fitting import FITTERS
 from unstained.models.trained import ModelSpec, TrainedModel
 
 CLASSES = ("a", "b", "c")
@@ -76,8 +77,8 @@ def raw_cells(
 def trained_model(params: ModelParams, *, targets: int = 1, digest: str = "x") -> TrainedModel:
     """A model whose every parameter and statistic is random, so that no part of it is idle."""
     torch.manual_seed(0)
-    if isinstance(params, BoostingParams):
-        network = _boosting(params, targets)
+    if isinstance(params, FeatureModelBase):
+        network = _fitted(params, targets)
     else:
         network = build_model(params, len(CLASSES), targets)
         _shake(network)
@@ -94,7 +95,7 @@ def trained_model(params: ModelParams, *, targets: int = 1, digest: str = "x") -
         tasks=tasks(asked(CLASSES, **values)),
         target_mean=(7.0,) * targets,
         target_std=(3.0,) * targets,
-        has_cam=not isinstance(params, BoostingParams),
+        has_cam=not isinstance(params, FeatureModelBase),
         seed=0,
         data_digest=digest,
     )
@@ -139,11 +140,15 @@ def _spread_decisions(network: nn.Module) -> None:
     head.weight.div_(logits.std(0)[:, None])
 
 
-def _boosting(params: BoostingParams, targets: int) -> nn.Module:
+def _fitted(params: FeatureModelBase, targets: int) -> nn.Module:
     rng = np.random.default_rng(0)
     contrast = torch.from_numpy(rng.normal(0, 1, (48, 1, CANVAS, CANVAS)).astype(np.float32))
-    features = Features(1)(contrast * torch.rand(48, 1, 1, 1)).numpy()
+    extractor = Features(measures=params.measures)
+    features = extractor(contrast * torch.rand(48, 1, 1, 1)).numpy()
     labels = rng.integers(0, len(CLASSES), 48)
     values = rng.standard_normal((48, targets))
     examples = Examples(features, np.column_stack([labels, values]))
-    return fit_boosting(examples, blobs(len(CLASSES), targets), params, seed=0)
+    fitted: nn.Module = FITTERS[params.architecture](
+        examples, blobs(len(CLASSES), targets), params, seed=0
+    )
+    return fitted

@@ -15,7 +15,8 @@ from tests.evaluation.planted import SIDE, StripeDetector, planted
 from tests.synthetic import asked, tasks
 from unstained.config.base import parse
 from unstained.config.explain import ExplainParams
-from unstained.config.models import BoostingParams, NetworkParams, ViTParams
+from unstained.config.feature_models import BoostingParams
+from unstained.config.models import NetworkParams, ViTParams
 from unstained.data.canvas import Canvases
 from unstained.errors import ParameterError
 from unstained.explain.cells import Sample, dealt

@@ -4,10 +4,12 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from tests.synthetic import blobs, tasks
-from unstained.config.models import BoostingParams
+from unstained.config.feature_models import BoostingParams, FeatureModelBase
 from unstained.errors import TrainingError
-from unstained.models.features.boosting import Cells, FeatureBoosting, fit_boosting
+from unstained.models.features.boosting import fit_boosting
+from unstained.models.features.examples import Cells
 from unstained.models.features.extract import Features
+from unstained.models.features.feature_boosting import FeatureBoosting
 from unstained.tasks.study import Tasks
 
 COUNT = len(Features().names)
@@ -20,7 +22,9 @@ PARAMS = BoostingParams(
     l2_regularization=0.5,
     max_features=0.3,
 )
-OPTIONS = PARAMS.model_dump(exclude={"architecture", "partition", "iterations"}) | {
+OPTIONS = PARAMS.model_dump(
+    exclude={*FeatureModelBase.model_fields, "architecture", "iterations"}
+) | {
     "max_iter": PARAMS.iterations,
     "random_state": 5,
     "early_stopping": False,
@@ -74,7 +78,7 @@ def test_a_value_on_a_threshold_goes_the_same_way():
 
 def test_a_state_dict_brings_the_trees_to_a_new_model():
     network = fit_boosting(cells(), blobs(3, 2), PARAMS, seed=5)
-    empty = FeatureBoosting(3, 2)
+    empty = FeatureBoosting(PARAMS, 3, 2)
     features = torch.from_numpy(cells(seed=1).features)
     assert (empty.scores(features) == 0).all()
     empty.load_state_dict(network.state_dict())
@@ -84,7 +88,7 @@ def test_a_state_dict_brings_the_trees_to_a_new_model():
 def test_a_state_dict_of_another_number_of_outputs_is_refused():
     state = fit_boosting(cells(), blobs(3, 2), PARAMS, seed=5).state_dict()
     with pytest.raises(RuntimeError, match="size mismatch"):
-        FeatureBoosting(4, 2).load_state_dict(state)
+        FeatureBoosting(PARAMS, 4, 2).load_state_dict(state)
 
 
 def test_validation_stops_the_growth():

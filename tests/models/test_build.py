@@ -8,8 +8,7 @@ from tests.models.sizes import TINY, lively, parse
 from unstained.config.models import ModelParams
 from unstained.errors import ParameterError
 from unstained.models.architectures import NETWORKS
-from unstained.models.build import build_model
-from unstained.models.features.feature_boosting import FeatureBoosting
+from unstained.models.build import FEATURE_MODELS, build_model
 from unstained.models.outputs import Outputs
 
 BOOSTING = {
@@ -21,6 +20,8 @@ BOOSTING = {
     "l2_regularization": 0.0,
     "max_features": 1.0,
 }
+LINEAR = {"architecture": "features_linear", "loss": "hinge", "cost": 0.1}
+FEATURES = {content["architecture"]: content for content in (BOOSTING, LINEAR)}
 WITHOUT_MAP = {
     "vgg16",
     "vit_b_16",
@@ -28,7 +29,7 @@ WITHOUT_MAP = {
     "hybrid_gated",
     "differential_cnn",
     "cnn_3d",
-    "features_boosting",
+    *FEATURES,
 }
 
 
@@ -39,17 +40,16 @@ def architectures() -> set[str]:
 
 
 def test_every_architecture_that_can_be_parsed_can_be_built_and_is_tested():
-    assert architectures() == {*NETWORKS, "features_boosting"}
+    assert architectures() == {*NETWORKS, *FEATURE_MODELS}
     assert {content["architecture"] for content in TINY.values()} == set(NETWORKS)
 
 
-@pytest.mark.parametrize("name", [*TINY, "features_boosting"])
+@pytest.mark.parametrize("name", [*TINY, *FEATURES])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_every_architecture_maps_contrast_to_outputs(name, channels):
-    content = BOOSTING if name == "features_boosting" else TINY[name]
+    content = (FEATURES | TINY)[name]
     network = build_model(parse(content), classes=3, targets=2, channels=channels).eval()
-    kind = FeatureBoosting if name == "features_boosting" else NETWORKS[content["architecture"]]
-    assert type(network) is kind
+    assert type(network) is {**NETWORKS, **FEATURE_MODELS}[content["architecture"]]
     with torch.inference_mode():
         outputs = network(torch.randn(5, channels, 32, 32))
         alone = network(torch.zeros(1, channels, 32, 32))

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.synthetic import blobs
-from unstained.config.models import BoostingParams
+from unstained.config.feature_models import BoostingParams
 from unstained.imaging.preprocess import Preprocess
-from unstained.models.features.boosting import Cells as Examples
 from unstained.models.features.boosting import fit_boosting
+from unstained.models.features.examples import Cells as Examples
 from unstained.models.features.extract import CELLS_AT_ONCE, GRID, Features
 from unstained.models.features.plane import LARGEST, measured
 

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from tests.synthetic import asked, blobs, tasks
-from unstained.config.models import BoostingParams, NetworkParams
+from unstained.config.feature_models import BoostingParams
+from unstained.config.models import NetworkParams
 from unstained.errors import IntegrityError, ParameterError, StageInputError
 from unstained.models.build import build_model
-from unstained.models.features.boosting import Cells as Examples
 from unstained.models.features.boosting import fit_boosting
+from unstained.models.features.examples import Cells as Examples
 from unstained.models.features.extract import Features
 from unstained.models.trained import ModelSpec, TrainedModel, load_trained, save_trained
 

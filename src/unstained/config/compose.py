@@ -21,8 +21,9 @@ from typing import Any
 from unstained.config.document import Document, Where
 from unstained.config.illumination import OpticsParams
 from unstained.config.layers import LayerReader, Shape, Stated, Tree, merge, shape_of
+from unstained.config.model_base import ModelBase
 from unstained.config.model_input import PHASE_VIEWS
-from unstained.config.models import KINDS, ModelBase, NetworkBase
+from unstained.config.models import KINDS, NetworkBase
 from unstained.config.names import alike, model_problem, study_problem
 from unstained.config.nearest import suggestion
 from unstained.config.sections import Sections

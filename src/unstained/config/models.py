@@ -7,8 +7,10 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from unstained.config.base import Count, Params, Partial, Positive
+from unstained.config.base import Count, Partial, Positive
+from unstained.config.feature_models import BoostingParams, LinearParams
 from unstained.config.learning import TrainParams
+from unstained.config.model_base import ModelBase
 from unstained.config.model_input import InputParams
 
 Width = Annotated[Positive, Field(description="multiplies every channel count; 1 is the paper's")]
@@ -19,16 +21,6 @@ OutputStride = Annotated[
         "stages keep the size of their map and dilate their kernels",
     ),
 ]
-
-
-class ModelBase(Params):
-    """What a model of a recipe says beside its architecture."""
-
-    partition: Literal["study", "reference"] = Field(
-        default="study",
-        description="replicates only: 'reference' trains and tests on the partition of the "
-        "strategy that the study did not choose (random where it is grouped)",
-    )
 
 
 class NetworkBase(ModelBase):
@@ -269,22 +261,6 @@ class CNN3DParams(FrameNetworkBase):
     architecture: Literal["cnn_3d"]
 
 
-class BoostingParams(ModelBase):
-    """Gradient boosting on hand-crafted features."""
-
-    architecture: Literal["features_boosting"]
-    iterations: Count
-    learning_rate: Positive
-    max_leaf_nodes: Annotated[int, Field(ge=2)]
-    min_samples_leaf: Count
-    l2_regularization: Annotated[float, Field(ge=0)]
-    max_features: Annotated[float, Field(gt=0, le=1)]
-
-    def training(self, common: TrainParams) -> TrainParams:
-        """The recipe's training as it is."""
-        return common
-
-
 AnyNetworkParams = (
     NetworkParams
     | DenseNetParams
@@ -300,13 +276,16 @@ AnyNetworkParams = (
 )
 """Models that gradient descent trains."""
 
-AnyModelParams = AnyNetworkParams | BoostingParams
+AnyFeatureParams = BoostingParams | LinearParams
+"""Models on measured features."""
+
+AnyModelParams = AnyNetworkParams | AnyFeatureParams
 
 ModelParams = Annotated[AnyModelParams, Field(discriminator="architecture")]
 
 KINDS: Final[Mapping[str, type[AnyModelParams]]] = {
     architecture: kind
-    for kind in (*get_args(AnyNetworkParams), BoostingParams)
+    for kind in (*get_args(AnyNetworkParams), *get_args(AnyFeatureParams))
     for architecture in get_args(kind.model_fields["architecture"].annotation)
 }
 """Architecture -> class of its parameters."""

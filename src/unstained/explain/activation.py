@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.config.models import BoostingParams
+from unstained.config.models import NetworkBase
 from unstained.models.trained import ModelSpec
 from unstained.statistics.metrics import Floats, Labels, divide
 
@@ -21,7 +21,7 @@ FEWEST_POINTS: Final = 4
 
 def seen_side(spec: ModelSpec) -> int:
     """Side of the image that a model sees: the canvas, or what its parameters resize it to."""
-    side = None if isinstance(spec.model, BoostingParams) else spec.model.input.side
+    side = spec.model.input.side if isinstance(spec.model, NetworkBase) else None
     return side or spec.canvas
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from unstained.config.explain import ExplainParams
-from unstained.config.models import BoostingParams
+from unstained.config.models import NetworkBase
 from unstained.evaluation.predictions import BATCH
 from unstained.explain import sanity
 from unstained.explain.activation import evidence_lift
@@ -132,7 +132,7 @@ def _agreement(
 
 def _check(trained: TrainedModel) -> None:
     model = trained.spec.model
-    if isinstance(model, BoostingParams):
+    if not isinstance(model, NetworkBase):
         raise NothingToExplainError("it decides by measured features, not by pixels: it has no map")
     if model.partition == "reference":
         raise NothingToExplainError(

@@ -15,8 +15,14 @@ import torch
 from torch import nn
 
 from unstained import __version__
+from unstained.config.feature_models import FeatureModelBase
 from unstained.config.learning import TrainParams
-from unstained.config.models import AnyNetworkParams, BoostingParams, ModelParams, NetworkBase
+from unstained.config.models import (
+    AnyFeatureParams,
+    AnyNetworkParams,
+    ModelParams,
+    NetworkBase,
+)
 from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import TrainingError
@@ -43,11 +49,11 @@ class FitResult:
 
     Attributes:
         trained: the model with the weights of the best epoch, on the CPU.
-        history: one record an epoch; one in all for gradient boosting.
+        history: one record an epoch; one in all for a head on measured features.
         best_epoch: number of the returned epoch, from 1.
-        cells_per_second: training cells through the optimiser in this process; for gradient
-            boosting, through the whole fit. 0 where a finished run was only read back.
-        parameters: weights of a network, or nodes of all trees.
+        cells_per_second: training cells through the optimiser in this process; for a head on
+            measured features, through the whole fit. 0 where a finished run was only read back.
+        parameters: weights of a model, or nodes of all trees.
     """
 
     trained: TrainedModel
@@ -97,8 +103,8 @@ def fit(
     """
     problem = pose(store, train_rows, val_rows, data, seed, max_cells)
     notify: OnEpoch = on_epoch or (lambda record: True)
-    if isinstance(model, BoostingParams):
-        outcome = _train_boosting(problem, model, train, seed, notify, title)
+    if isinstance(model, FeatureModelBase):
+        outcome = _fit_head(problem, model, train, seed, notify, title)
     else:
         checkpoints = None
         if scratch is not None:
@@ -144,22 +150,22 @@ class _Outcome:
     parameters: int
 
 
-def _train_boosting(
+def _fit_head(
     problem: Problem,
-    model: BoostingParams,
+    model: AnyFeatureParams,
     train: TrainParams,
     seed: int,
     on_epoch: OnEpoch,
     title: str | None,
 ) -> _Outcome:
-    from unstained.learning.boosted import train_boosting  # scikit-learn takes 2 s to import
+    from unstained.learning.head import train_head  # scikit-learn takes 2 s to import
 
     cells = len(problem.train) + len(problem.val)
     with _bar(title, cells, "cells") as advance:
-        network, record, seconds = train_boosting(problem, model, train, seed, advance)
+        network, record, seconds = train_head(problem, model, train, seed, advance)
     on_epoch(record)
     rate = len(problem.train) / max(seconds, 1e-9)
-    return _Outcome(network, [record], 1, rate, network.value.numel())
+    return _Outcome(network, [record], 1, rate, network.size)
 
 
 def _train_network(

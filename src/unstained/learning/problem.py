@@ -83,6 +83,11 @@ class Problem:
         size: int = np.dtype(self.manifest["dtype"]).itemsize
         return self.channels * self.canvas**2 * size
 
+    def cells_digest(self, cells: Cells) -> str:
+        """Sha256 of the contrast of some cells: store, canvas, scale and rows."""
+        given = f"{self.manifest['digest']} {self.canvas} {self.scale!r}".encode()
+        return hashlib.sha256(given + np.ascontiguousarray(cells.rows).tobytes()).hexdigest()
+
     def digest(self) -> str:
         """Sha256 of the data, the cells and the statistics."""
         total = hashlib.sha256(f"{self.manifest['digest']} {self.canvas} {self.scale!r}".encode())

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from torch import nn
 
-from unstained.config.models import BoostingParams, ModelParams
+from unstained.config.feature_models import FeatureModelBase
+from unstained.config.models import ModelParams
 from unstained.models.features.feature_boosting import FeatureBoosting
+from unstained.models.features.feature_linear import FeatureLinear
+from unstained.models.features.feature_model import FeatureModel
 from unstained.models.imagenet import load_imagenet
 from unstained.models.network import Network
+
+FEATURE_MODELS: Final[Mapping[str, type[FeatureModel]]] = {
+    "features_boosting": FeatureBoosting,
+    "features_linear": FeatureLinear,
+}
+"""Heads on measured features by architecture; networks stand in models/architectures.py."""
 
 
 def build_model(params: ModelParams, classes: int, targets: int, channels: int = 1) -> nn.Module:
@@ -20,9 +32,9 @@ def build_model(params: ModelParams, classes: int, targets: int, channels: int =
         channels: C of the input.
 
     Returns:
-        The model, random or, with `weights: imagenet`, pretrained up to its heads. A
-        feature-boosting model has no trees yet: `fit_boosting` or a state dict brings them, and
-        until then every class scores the same.
+        The model, random or, with `weights: imagenet`, pretrained up to its heads. A head on
+        measured features has learnt nothing yet: its fit (models/features/fitting.py) or a state
+        dict brings that, and until then every class scores the same.
 
     Raises:
         ParameterError: ImageNet weights are wanted and are not there or do not fit.
@@ -35,8 +47,8 @@ def build_model(params: ModelParams, classes: int, targets: int, channels: int =
 
 def bare_model(params: ModelParams, classes: int, targets: int, channels: int = 1) -> nn.Module:
     """The same model with weights as they are drawn: for a state dict, or for counting."""
-    if isinstance(params, BoostingParams):
-        return FeatureBoosting(classes, targets, channels)
+    if isinstance(params, FeatureModelBase):
+        return FEATURE_MODELS[params.architecture](params, classes, targets, channels)
     from unstained.models.architectures import NETWORKS
 
     network: Network = NETWORKS[params.architecture](params, classes, targets, channels)

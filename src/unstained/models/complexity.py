@@ -16,7 +16,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from unstained.config.models import BoostingParams, ModelParams
+from unstained.config.feature_models import FeatureModelBase
+from unstained.config.models import ModelParams
 from unstained.models.build import bare_model
 from unstained.models.network import Network
 
@@ -56,12 +57,12 @@ def complexity(
         side: of the square image in pixels.
 
     Returns:
-        The cost; None for gradient boosting, which multiplies no matrices.
+        The cost; None for a model on measured features, which is no network.
 
     Raises:
         ParameterError: the architecture does not take such an image.
     """
-    if isinstance(params, BoostingParams):
+    if isinstance(params, FeatureModelBase):
         return None
     with torch.device("meta"):
         network = cast("Network", bare_model(params, classes, targets, channels).eval())

@@ -13,33 +13,21 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from unstained.config.models import BoostingParams
-from unstained.errors import TrainingError
-from unstained.models.features.extract import Features
+from unstained.config.feature_models import BoostingParams
+from unstained.models.features.examples import (
+    Array,
+    Cells,
+    known_cells,
+    number_of,
+    refuse_empty,
+)
 from unstained.models.features.feature_boosting import FeatureBoosting
 from unstained.tasks.classes import Classes
-from unstained.tasks.proportion import Proportion
 from unstained.tasks.study import Tasks
 from unstained.tasks.value import Value
 
-Array = np.ndarray[Any, Any]
-LEAST_SHARE: Final = 1e-3
-"""What a share counts at least where its logarithm is taken."""
 THREADED_ROWS: Final = 100_000
 """Training rows from which on trees are grown with all threads."""
-
-
-class Cells(NamedTuple):
-    """What boosting learns from, or is stopped by.
-
-    Attributes:
-        features: (N, F) float64.
-        truth: (N, W) by `Tasks.truth_columns`: class numbers, standardised values, shares; NaN
-            where missing.
-    """
-
-    features: Array
-    truth: Array
 
 
 class Forest(NamedTuple):
@@ -99,6 +87,7 @@ def fit_boosting(
     seed: int,
     validation: Cells | None = None,
     patience: int = 20,
+    channels: int = 1,
 ) -> FeatureBoosting:
     """Grow the trees of each task on the cells that have its truth.
 
@@ -112,11 +101,12 @@ def fit_boosting(
         seed: of the features drawn at each split.
         validation: cells whose loss stops the growth; without them all `params.iterations` run.
         patience: iterations without a better validation loss before stopping.
+        channels: planes that the features are of.
 
     Raises:
         TrainingError: a class has no cells, or a task no known truth.
     """
-    _refuse_empty(cells.truth, tasks)
+    refuse_empty(cells.truth, tasks)
     options = _options(params, seed, patience)
     outputs = np.eye(tasks.logits + tasks.targets)
     forests: list[Forest] = []
@@ -125,8 +115,8 @@ def fit_boosting(
         shift = tasks.logits if isinstance(task, Value) else 0
         columns = outputs[own.start + shift : own.stop + shift]
         place = tasks.truth_columns[task.name]
-        known = _known(cells, place)
-        held = None if validation is None else _known(validation, place)
+        known = known_cells(cells, place)
+        held = None if validation is None else known_cells(validation, place)
         if isinstance(task, Classes):
             # Two classes have one raw score, the log odds of the second: half for, half against.
             shares = columns if task.width > 2 else (columns[[1]] - columns[[0]]) / 2
@@ -134,33 +124,12 @@ def fit_boosting(
             forests.append(forest(model, shares))
             continue
         for number in range(1 if isinstance(task, Value) else len(task.names) - 1):
-            wanted, stop = _number(task, known, number), _number(task, held, number)
+            wanted, stop = number_of(task, known, number), number_of(task, held, number)
             model = _grow(HistGradientBoostingRegressor, options, wanted, stop)
             forests.append(forest(model, columns[[number]]))
-    network = FeatureBoosting(tasks.logits, tasks.targets, channels_of(cells.features))
+    network = FeatureBoosting(params, tasks.logits, tasks.targets, channels)
     network.load_state_dict(ensemble(forests))
     return network.eval()
-
-
-def _known(cells: Cells, columns: slice) -> tuple[Array, Array]:
-    """Features, and the truth (n,) or (n, P) in some columns, of the cells that have it."""
-    truth = cells.truth[:, columns]
-    known = ~np.isnan(truth).any(axis=1)
-    chosen = truth[known]
-    return cells.features[known], chosen[:, 0] if chosen.shape[1] == 1 else chosen
-
-
-def _number(task: Value | Proportion, known: tuple[Array, Array] | None, number: int) -> Any:
-    """Features and what one regressor learns: the value, or a part's log ratio to the last part."""
-    if known is None or isinstance(task, Value):
-        return known
-    shares = np.clip(known[1].astype(np.float64), LEAST_SHARE, None)
-    return known[0], np.log(shares[:, number] / shares[:, -1])
-
-
-def channels_of(features: Array) -> int:
-    """How many channels a feature matrix was computed from."""
-    return int(features.shape[1] // len(Features().names))
 
 
 def _options(params: BoostingParams, seed: int, patience: int) -> dict[str, Any]:
@@ -193,22 +162,3 @@ def _grow(
             return kind(**options, early_stopping=False).fit(features, values)
         model = kind(**options, early_stopping=True)
         return model.fit(features, values, X_val=held[0], y_val=held[1])
-
-
-def _refuse_empty(truth: Array, tasks: Tasks) -> None:
-    for task in tasks.all:
-        known = truth[:, tasks.truth_columns[task.name]]
-        known = known[~np.isnan(known).any(axis=1)]
-        if not len(known):
-            raise TrainingError(
-                f"{task.name} is unknown for every training cell",
-                "take it out of studies.<study>.data.tasks, or correct its column",
-            )
-        if isinstance(task, Classes):
-            absent = set(range(task.width)) - set(known[:, 0].astype(int).tolist())
-            if absent:
-                raise TrainingError(
-                    f"class {task.names[min(absent)]} of {task.name} has no training cell",
-                    "raise split.fractions, add cells of it that are not external, or take it out "
-                    "of studies.<study>.data.tasks",
-                )

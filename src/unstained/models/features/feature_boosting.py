@@ -1,7 +1,7 @@
 """Gradient boosting on hand-crafted features, with its trees as tensors.
 
 Trees are flat tables of nodes that torch and an exported graph walk by gathering. Scores are
-float64 until the very end. models/features/boosting.py grows the trees.
+float64. models/features/boosting.py grows the trees.
 """
 
 from __future__ import annotations
@@ -9,23 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
-from unstained.models.features.extract import Features
-from unstained.models.outputs import Outputs
+from unstained.config.models import AnyFeatureParams
+from unstained.models.features.feature_model import FeatureModel
 
 
-class FeatureBoosting(nn.Module):
+class FeatureBoosting(FeatureModel):
     """Hand-crafted features, then an ensemble of trees for all classes and targets.
 
     Nodes of all trees lie in one table; a leaf is its own child, so that `depth` steps from a root
     end in a leaf for every tree. A new model has no trees: `fit_boosting` or a state dict
     brings them.
 
-    Args:
-        classes: K, may be 0.
-        targets: M, may be 0.
-        channels: C of the input.
+    Arguments as those of `FeatureModel`.
     """
 
     feature: torch.Tensor
@@ -38,10 +34,10 @@ class FeatureBoosting(nn.Module):
     baseline: torch.Tensor
     depth: torch.Tensor
 
-    def __init__(self, classes: int, targets: int, channels: int = 1) -> None:
-        super().__init__()
-        self.classes = classes
-        self.features = Features(channels)
+    def __init__(
+        self, params: AnyFeatureParams, classes: int, targets: int, channels: int = 1
+    ) -> None:
+        super().__init__(params, classes, targets, channels)
         self.steps = 0
         outputs = classes + targets
         for name in ("feature", "left", "right", "root"):
@@ -53,23 +49,17 @@ class FeatureBoosting(nn.Module):
         self.register_buffer("depth", torch.zeros((), dtype=torch.int64))
 
     def scores(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, C * F) float64 features to (B, K + M) float64: logits, then standardised targets."""
+        """(B, F) float64 features to (B, K + M) float64: logits, then standardised targets."""
         node = self.root.expand(features.shape[0], -1)
         for _ in range(self.steps):
             goes_left = features.gather(1, self.feature[node]) <= self.threshold[node]
             node = torch.where(goes_left, self.left[node], self.right[node])
         return self.baseline + self.value[node] @ self.weight
 
-    def forward(self, contrast: torch.Tensor) -> Outputs:
-        """(B, C, S, S) contrast to float32 outputs; the embedding is the features."""
-        features = self.features(contrast)
-        scores = self.scores(features).float()
-        return Outputs(
-            logits=scores[:, : self.classes],
-            targets=scores[:, self.classes :],
-            cam=None,
-            embedding=features.float(),
-        )
+    @property
+    def size(self) -> int:
+        """Nodes of all trees."""
+        return self.value.numel()
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         """Take the sizes of the tables from the state dict, then load as usual."""

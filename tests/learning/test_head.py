@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.learning.cases import STUDY, small_store, split_rows, train_small
-from unstained.config.models import BoostingParams
+from unstained.config.feature_models import BoostingParams
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.learning.fit import FitResult
