@@ -175,7 +175,7 @@ def test_a_mapping_with_free_keys_is_replaced_whole(project: Path) -> None:
     edit(project / "params.yaml", *RECIPE, "tune", "network_space", value=space)
     tune = load_params(project / "params.yaml").studies["nsc"].recipes["demo"].sections().tune
     assert list(tune.network_space) == ["train.weight_decay"]
-    assert len(tune.boosting_space) == 2
+    assert len(tune.spaces["features_boosting"]) == 2
 
 
 def test_a_transformer_is_built_for_the_image_that_it_is_shown(project: Path) -> None:
@@ -208,3 +208,22 @@ def test_a_wrong_key_is_named_where_it_is_written(
     with pytest.raises(ParameterError) as error:
         load_params(project / "params.yaml")
     assert text in re.sub(r" \(line \d+\)", "", str(error.value))
+
+
+@pytest.mark.parametrize(
+    ("spaces", "message"),
+    [
+        ({"resnet5": {"train.warmup": {"low": 0.1, "high": 0.2}}}, "did you mean resnet50"),
+        ({"cg_recnet": {"model.dropuot": {"choices": [0.0, 0.5]}}}, "did you mean model.dropout"),
+        ({"cg_recnet": {"train.weight_l2": {"choices": [0.1]}}}, "at least 2 items"),
+        ({"cg_recnet": {"train.weight_l2": {"choices": [0.1, 0.1]}}}, "a choice stands twice"),
+        ({"cg_recnet": {"train.weight_l2": {"choices": [0.1, -1]}}}, "greater than or equal to 0"),
+        ({"cg_recnet": {"train.warmup": {"low": 0.2, "high": 0.1}}}, "low < high"),
+    ],
+)
+def test_a_space_that_no_model_can_search_is_refused_when_params_are_read(
+    spaces: dict[str, Any], message: str, project: Path
+) -> None:
+    edit(project / "params.yaml", *RECIPE, "tune", "spaces", value=spaces)
+    with pytest.raises(ParameterError, match=message):
+        load_params(project / "params.yaml")

@@ -16,10 +16,10 @@ import torch
 from tests.synthetic import asked, make_store
 from unstained.config.learning import AugmentParams, TrainParams
 from unstained.config.models import NetworkParams
+from unstained.config.overrides import apply_overrides
 from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.learning.fit import FitResult, fit
-from unstained.learning.overrides import apply_overrides
 
 NO_AUGMENT = AugmentParams(
     dihedral=False, shift_px=0, scale=0.0, gain=0.0, offset=0.0, noise=0.0, blur_px=0.0

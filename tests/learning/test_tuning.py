@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.learning.tuning_process import DEFAULTS, SPACE, Bowl, bowl_search
-from unstained.config.learning import Range
+from unstained.config.search_space import Range
 from unstained.errors import ParameterError, TrainingError
 from unstained.learning.journal import Journal, TrialRecord
 from unstained.learning.search import Report
@@ -86,11 +86,10 @@ def test_search_finds_the_minimum_and_begins_with_the_defaults(tmp_path: Path) -
     assert dict(trials[0].params) == DEFAULTS
     best = best_trial(trials)
     assert abs(best.params["train.x"] - 0.3) < 0.15
+    assert best.params["train.z"] == ["far", "near"]
     assert best.value == min(loss for record in trials for _, loss in record.history)
     assert all(
-        SPACE[name].low <= value <= SPACE[name].high
-        for record in trials
-        for name, value in record.params.items()
+        SPACE[name].holds(value) for record in trials for name, value in record.params.items()
     )
 
 

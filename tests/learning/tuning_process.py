@@ -13,29 +13,36 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from unstained.config.learning import Range, TuneParams
+from unstained.config.learning import TuneParams
+from unstained.config.search_space import Choices, Range
 from unstained.learning.search import Report, Search
 from unstained.learning.tuning import search
 
 EPOCHS = 4
-SPACE = {"train.x": Range(low=0, high=1), "train.y": Range(low=1e-3, high=10, log=True)}
-DEFAULTS = {"train.x": 0.9, "train.y": 0.05}
+SPACE = {
+    "train.x": Range(low=0, high=1),
+    "train.y": Range(low=1e-3, high=10, log=True),
+    "train.z": Choices(choices=(["far"], ["far", "near"])),
+}
+DEFAULTS = {"train.x": 0.9, "train.y": 0.05, "train.z": ["far"]}
 
 
 @dataclass(frozen=True)
 class Bowl:
-    """Loss with its minimum at x = 0.3, y = 1; falls with every epoch."""
+    """Loss with its minimum at x = 0.3, y = 1, z with two parts; falls with every epoch."""
 
     started: Path
     delay: float = 0.0
 
-    def __call__(self, params: Mapping[str, float], report: Report) -> None:
+    def __call__(self, params: Mapping[str, Any], report: Report) -> None:
         with self.started.open("a") as file:
             file.write(f"{params['train.x']!r}\n")
         for epoch in range(1, EPOCHS + 1):
             time.sleep(self.delay)
-            loss = (params["train.x"] - 0.3) ** 2 + abs(params["train.y"] - 1) / 100 + 1 / epoch
+            loss = (params["train.x"] - 0.3) ** 2 + abs(params["train.y"] - 1) / 100
+            loss += 1 / epoch + 0.01 / len(params["train.z"])
             if not report(epoch, loss):
                 return
 
@@ -52,7 +59,6 @@ def tune(executor: str, trials: int, concurrent: int = 1) -> TuneParams:
             "max_cells": 1,
             "concurrent": concurrent,
             "network_space": {},
-            "boosting_space": {},
         }
     )
 

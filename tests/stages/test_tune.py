@@ -14,10 +14,10 @@ import pytest
 from tests.exported import BOOSTING
 from tests.learning.cases import NETWORK, STUDY, TRAIN, small_store
 from unstained.config.learning import TuneParams
+from unstained.config.overrides import apply_overrides
 from unstained.config.study import CommonParams
 from unstained.errors import ParameterError, TrainingError
 from unstained.files import read_json
-from unstained.learning.overrides import apply_overrides
 from unstained.pipeline.contract import Job, Report
 from unstained.stages.tune import STAGE, TuneSections, run
 
@@ -44,7 +44,6 @@ def sections(model: Any = NETWORK, **changes: Any) -> TuneSections:
         "max_cells": 60,
         "concurrent": 1,
         "network_space": SPACE,
-        "boosting_space": {"model.learning_rate": {"low": 0.1, "high": 0.6}},
     }
     return TuneSections(
         common=CommonParams(seed=3),
@@ -122,10 +121,34 @@ def test_same_inputs_same_bytes_and_a_finished_search_is_not_repeated(
 
 
 def test_gradient_boosting_searches_its_own_space(inputs: dict[str, Path], tmp_path: Path) -> None:
-    done = Done(sections(BOOSTING), inputs, tmp_path)
+    spaces = {"net": {"model.learning_rate": {"low": 0.1, "high": 0.6}}}
+    done = Done(sections(BOOSTING, spaces=spaces), inputs, tmp_path)
     assert set(done.best) == {"model.learning_rate"}
     assert [row["state"] for row in done.rows] == ["completed"] * 3
     assert len({row["value"] for row in done.rows}) > 1
+
+
+def test_choices_are_tried_and_the_best_is_trained(inputs: dict[str, Path], tmp_path: Path) -> None:
+    lists, penalties = [["cell"], ["gabor"]], [0.0, 0.001]
+    space = {"model.measures": {"choices": lists}, "model.max_features": {"choices": [0.5, 1.0]}}
+    done = Done(sections(BOOSTING, spaces={"net": space}, trials=6), inputs, tmp_path)
+    assert done.best["model.measures"] in lists
+    tried = {row["model.measures"] for row in done.rows}
+    assert tried == {'["cell"]', '["gabor"]'}
+    assert done.rows[0]["model.measures"] == '["cell"]'
+    model, _ = apply_overrides(BOOSTING, TRAIN, done.best)
+    assert list(model.measures) == done.best["model.measures"]
+    of_network = {"train.weight_l2": {"choices": penalties}}
+    found = Done(sections(spaces={"net": of_network}, trials=2), inputs, tmp_path / "network")
+    assert set(found.best) == {"train.weight_l2"}
+
+
+def test_a_model_on_features_without_a_space_keeps_its_parameters(tmp_path: Path) -> None:
+    done = Done(sections(BOOSTING), {}, tmp_path)
+    assert (done.best, done.rows) == ({}, [])
+    assert done.report.notes == (
+        "tune.spaces says nothing of net: the parameters are kept as they are",
+    )
 
 
 def test_one_trial_keeps_the_parameters_and_trains_nothing(tmp_path: Path) -> None:
@@ -151,6 +174,9 @@ def test_diverging_trials_are_recorded_and_do_not_win(
         ({"train.epochs": {"low": 1, "high": 5}}, r"train\.epochs"),
         ({"train.ema_decay": {"low": 0.5, "high": 1.5}}, r"train\.ema_decay"),
         ({"train.learning_rate": {"low": 1e-5, "high": 1e-4}}, "outside its search range"),
+        ({"train.weight_12": {"choices": [0.0, 1.0]}}, r"did you mean train\.weight_l2\?"),
+        ({"train.weight_l2": {"choices": [0.0, -1.0]}}, r"train\.weight_l2: .*greater"),
+        ({"train.weight_l2": {"choices": [0.5, 1.0]}}, r"is 0\.0, outside its choices 0\.5, 1\.0"),
     ],
 )
 def test_impossible_spaces_are_refused_before_any_training(

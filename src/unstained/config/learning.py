@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from unstained.config.base import Count, Params, Positive
+from unstained.config.search_space import Space
 
 
 class AugmentParams(Params):
@@ -34,7 +35,7 @@ class AugmentParams(Params):
 
 
 class TrainParams(Params):
-    """Optimisation; gradient-boosted models use `patience` and `seed` only."""
+    """Optimisation; models on measured features use `patience`, if any of it."""
 
     epochs: Count
     batch_size: Count
@@ -94,20 +95,6 @@ class TrainParams(Params):
         return self
 
 
-class Range(Params):
-    """A searched parameter: a float range, log-uniform where `log`."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Range:
-        if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError("a range needs low < high, and low > 0 where log is true")
-        return self
-
-
 class TuneParams(Params):
     """Search for `train` or model parameters; trials 1 keeps the parameters as they are."""
 
@@ -118,5 +105,12 @@ class TuneParams(Params):
     reduction_factor: Annotated[int, Field(ge=2)]
     max_cells: Count = Field(description="training cells that a trial sees at the most")
     concurrent: Count
-    network_space: dict[str, Range]
-    boosting_space: dict[str, Range]
+    network_space: Space = Field(description="of every network that `spaces` does not name")
+    spaces: dict[str, Space] = Field(
+        default_factory=dict,
+        description="by a model's name, instead: dotted parameter -> low, high, log; or choices",
+    )
+
+    def space_of(self, model: str, is_network: bool) -> Space:
+        """What is searched of a model; nothing of one on measured features without an entry."""
+        return self.spaces.get(model, self.network_space if is_network else {})

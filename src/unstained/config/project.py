@@ -15,9 +15,10 @@ from unstained.config.compare import CompareParams
 from unstained.config.compose import Composition, problems_error
 from unstained.config.document import Document, read_document
 from unstained.config.layers import Stated, Tree, plain, shape_of
-from unstained.config.learning import TrainParams
+from unstained.config.learning import TrainParams, TuneParams
 from unstained.config.models import KINDS, AnyModelParams, NetworkBase
 from unstained.config.nearest import suggestion
+from unstained.config.overrides import check_space
 from unstained.config.register import RegisterParams
 from unstained.config.sections import Sections
 from unstained.config.split import SplitParams
@@ -98,6 +99,11 @@ class StudyRecipe:
     def train(self) -> TrainParams:
         """How networks learn."""
         return self._section("train", TrainParams)
+
+    @property
+    def tune(self) -> TuneParams:
+        """What is searched."""
+        return self._section("tune", TuneParams)
 
     @property
     def register_(self) -> RegisterParams:
@@ -246,6 +252,12 @@ class ProjectParams:
             for fold in self.baselines.folds
             if fold >= recipe.split.folds
         ]
+        problems += [
+            f"tune.spaces: {study!r}, recipe {self.recipe!r}: there is no model {name!r}; "
+            f"{suggestion(name, self.composition.bases)}"
+            for name in recipe.tune.spaces
+            if name not in self.composition.bases
+        ]
         for name in dict.fromkeys((*self.models, *self.baselines.models)):
             model = recipe.models[name]
             hides = isinstance(model, NetworkBase) and model.input.view == "background"
@@ -256,6 +268,11 @@ class ProjectParams:
                 )
         if problems:
             raise problems_error(self.composition.document, problems)
+        for name in self.models:
+            if space := recipe.tune.spaces.get(name):
+                model, where = recipe.models[name], self.composition.document.name
+                usual = model.training(recipe.train)
+                check_space(model, usual, space, f"{where}: tune.spaces.{name}")
 
 
 def load_params(path: Path) -> ProjectParams:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 
 from unstained.learning.journal import TrialRecord
+from unstained.learning.proposals import meant, proposed
 from unstained.learning.search import Course, Objective, Report, Search
 
 
@@ -31,9 +33,10 @@ def run_inline(
         study.sampler = problem.sampler(number)
         known = finished.get(number)
         if known is not None or number == 0:
-            study.enqueue_trial(dict(known.params if known is not None else problem.defaults))
+            values = known.params if known is not None else problem.defaults
+            study.enqueue_trial(proposed(problem.space, values))
         trial = study.ask(problem.distributions())
-        course = Course(number, trial.params)
+        course = Course(number, meant(problem.space, trial.params))
         objective = problem.objective if known is None else _playback(known)
         objective(course.params, _Halving(trial, course, tune.epochs))
         study.tell(trial, course.value)
@@ -60,7 +63,7 @@ class _Halving:
 def _playback(record: TrialRecord) -> Objective:
     """An objective that reports what a finished trial reported."""
 
-    def replay(params: Mapping[str, float], report: Report) -> None:
+    def replay(params: Mapping[str, Any], report: Report) -> None:
         for epoch, loss in record.history:
             report(epoch, loss)
         if record.state == "diverged":

@@ -29,7 +29,7 @@ class TrialRecord:
             (the loss became infinite or NaN).
         value: the lowest loss that it reported; None where the first one was not finite.
         epochs: the last epoch that it reported.
-        params: dotted parameter -> value.
+        params: dotted parameter -> value, as JSON has it.
         history: (epoch, loss) of every finite report.
     """
 
@@ -37,7 +37,7 @@ class TrialRecord:
     state: State
     value: float | None
     epochs: int
-    params: Mapping[str, float]
+    params: Mapping[str, Any]
     history: tuple[tuple[int, float], ...]
 
     def as_json(self) -> dict[str, Any]:

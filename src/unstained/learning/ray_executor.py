@@ -18,8 +18,10 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
+from unstained.config.search_space import Rule
 from unstained.errors import TrainingError
 from unstained.learning.journal import TrialRecord
+from unstained.learning.proposals import meant, proposed
 from unstained.learning.ray_session import last_line, ray_session
 from unstained.learning.search import Course, Objective, Search
 
@@ -37,7 +39,7 @@ def run_on_ray(
     with ray_session(problem.journal) as folder:
         recorder = _Recorder(problem, finished, keep)
         tuner = ray_tune.Tuner(
-            _trainable(problem.objective, problem.tune.concurrent),
+            _trainable(problem),
             tune_config=ray_tune.TuneConfig(
                 num_samples=problem.tune.trials - len(finished),
                 search_alg=ConcurrencyLimiter(_optuna(problem, finished), problem.tune.concurrent),
@@ -60,12 +62,15 @@ def run_on_ray(
         )
 
 
-def _trainable(objective: Objective, concurrent: int) -> Any:
+def _trainable(problem: Search) -> Any:
     """The objective as a Ray trainable with its share of the cluster's processors."""
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    concurrent = problem.tune.concurrent
     cpus = max(1, int(total.get("CPU", 1)) // concurrent)
     share = {"cpu": cpus, "gpu": total.get("GPU", 0) / concurrent}
-    return ray_tune.with_resources(_Trainable(objective, cpus).run, share)
+    return ray_tune.with_resources(
+        _Trainable(problem.objective, dict(problem.space), cpus).run, share
+    )
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,14 @@ class _Trainable:
     """What runs in a worker."""
 
     objective: Objective
+    space: Mapping[str, Rule]
     threads: int
 
-    def run(self, config: dict[str, float]) -> None:
+    def run(self, config: dict[str, Any]) -> None:
         # torch reads this when it is first imported; a worker serves one search only.
         os.environ["OMP_NUM_THREADS"] = str(self.threads)
-        course = Course(0, config)
+        params = meant(self.space, config)
+        course = Course(0, params)
 
         def report(epoch: int, loss: float) -> bool:
             course.add(epoch, loss)
@@ -86,7 +93,7 @@ class _Trainable:
             ray_tune.report({"value": course.value, "loss": loss, "epoch": epoch, "end": False})
             return not course.diverged
 
-        self.objective(config, report)
+        self.objective(params, report)
         if not course.epochs:
             course.finish()
         ray_tune.report({"value": course.value, "epoch": course.epochs, "end": True})
@@ -107,6 +114,7 @@ class _Recorder(ray_tune.Callback):
         numbers = range(1, problem.tune.trials)
         self._free = iter([number for number in numbers if number not in finished])
         self._defaults = dict(problem.defaults) if 0 not in finished else None
+        self._space = problem.space
         self._epochs = problem.tune.epochs
         self._keep = keep
         self._courses: dict[str, Course] = {}
@@ -117,7 +125,7 @@ class _Recorder(ray_tune.Callback):
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        params = dict(trial.config)
+        params = meant(self._space, trial.config)
         number = 0 if params == self._defaults else next(self._free)
         self._courses[trial.trial_id] = Course(number, params)
 
@@ -142,10 +150,10 @@ def _optuna(problem: Search, finished: Mapping[int, TrialRecord]) -> OptunaSearc
         metric="value",
         mode="min",
         sampler=problem.sampler(len(finished)),
-        points_to_evaluate=[] if 0 in finished else [dict(problem.defaults)],
+        points_to_evaluate=[] if 0 in finished else [proposed(problem.space, problem.defaults)],
     )
     for record in finished.values():
-        searcher.add_evaluated_point(dict(record.params), _replay(record)[-1][1])
+        searcher.add_evaluated_point(proposed(problem.space, record.params), _replay(record)[-1][1])
     return searcher
 
 

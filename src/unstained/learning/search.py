@@ -8,14 +8,16 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import optuna
 
-from unstained.config.learning import Range, TuneParams
+from unstained.config.learning import TuneParams
+from unstained.config.search_space import Rule
 from unstained.errors import TrainingError
 from unstained.learning.journal import Journal, State, TrialRecord
+from unstained.learning.proposals import distribution
 
 DIVERGED_LOSS: Final = 1e30
 """What the search is told of a loss that is not finite: worse than any other, yet a number."""
@@ -33,7 +35,7 @@ class Report(Protocol):
         ...
 
 
-Objective = Callable[[Mapping[str, float], Report], None]
+Objective = Callable[[Mapping[str, Any], Report], None]
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Course:
     """A trial under way."""
 
     trial: int
-    params: Mapping[str, float]
+    params: Mapping[str, Any]
     history: list[tuple[int, float]] = field(default_factory=list)
     epochs: int = 0
     diverged: bool = False
@@ -86,7 +88,7 @@ class Search:
     """What defines a search, and where its finished trials go.
 
     Attributes:
-        space: dotted parameter -> range; may be empty only where `tune.trials` is 1.
+        space: dotted parameter -> range or choices; may be empty only where `tune.trials` is 1.
         defaults: the parameters' values in params.yaml, one for each key of `space`.
         objective: what is minimised; it must be picklable for the executor 'ray'.
         tune: number of trials, epochs, halving; `concurrent` applies to 'ray' alone.
@@ -94,8 +96,8 @@ class Search:
         journal: file that survives an interruption.
     """
 
-    space: Mapping[str, Range]
-    defaults: Mapping[str, float]
+    space: Mapping[str, Rule]
+    defaults: Mapping[str, Any]
     objective: Objective
     tune: TuneParams
     seed: int
@@ -114,10 +116,7 @@ class Search:
 
     def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
         """The space in Optuna's terms, in name order."""
-        return {
-            name: optuna.distributions.FloatDistribution(rule.low, rule.high, log=rule.log)
-            for name, rule in sorted(self.space.items())
-        }
+        return {name: distribution(rule) for name, rule in sorted(self.space.items())}
 
     def sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """Source of proposals for trial `number` and later.

@@ -83,9 +83,9 @@ def _check(problem: Search) -> None:
         )
     for name, rule in problem.space.items():
         value: Any = problem.defaults[name]
-        if not rule.low <= value <= rule.high:
+        if not rule.holds(value):
             raise ParameterError(
-                f"tune: {name} is {value}, outside its search range {rule.low} to {rule.high}; the "
-                "first trial has the parameters as they are",
-                "widen the range, or set tune.trials to 1 to keep the parameters",
+                f"tune: {name} is {value}, outside {rule}; the first trial has the parameters as "
+                "they are",
+                "widen the range or add the choice, or set tune.trials to 1 to keep the parameters",
             )

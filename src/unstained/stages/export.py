@@ -110,7 +110,7 @@ def _find_origin(
 ) -> Origin:
     """Lineage of the model, with the parameters that took effect."""
     from unstained.artifact.sealing import trace_origin
-    from unstained.learning.overrides import apply_overrides
+    from unstained.config.overrides import apply_overrides
 
     model = trained.spec.model
     train, tuned = model.training(params.train), dict[str, Any]()

@@ -72,10 +72,10 @@ def run(params: TrainSections, inputs: Inputs, outputs: Outputs, job: Job) -> Re
         StageInputError: the split was made for other cells, or has no such fold.
         TrainingError: there is nothing to learn from, the loss is not finite, or a worker was lost.
     """
+    from unstained.config.overrides import apply_overrides
     from unstained.data.splits.parts import cell_parts
     from unstained.data.store.cell_store import CellStore
     from unstained.learning.fit import fit
-    from unstained.learning.overrides import apply_overrides
     from unstained.models.trained import save_trained
 
     model, train = params.model, params.model.training(params.train)

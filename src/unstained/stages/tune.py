@@ -7,6 +7,7 @@ validation cells; test cells are never touched. The groups of the split keep the
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
-from unstained.config.learning import Range, TrainParams, TuneParams
-from unstained.config.models import BoostingParams, ModelParams
+from unstained.config.learning import TrainParams, TuneParams
+from unstained.config.models import ModelParams, NetworkBase
+from unstained.config.overrides import apply_overrides, check_space
+from unstained.config.search_space import Space
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import whole_file, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
@@ -91,12 +94,11 @@ class FitTrial:
     seed: int
     max_cells: int
 
-    def __call__(self, overrides: Mapping[str, float], report: Reporter) -> None:
+    def __call__(self, overrides: Mapping[str, Any], report: Reporter) -> None:
         """Run one trial; a loss that is not finite is reported as NaN."""
         from unstained.data.splits.parts import part_rows
         from unstained.data.store.cell_store import CellStore
         from unstained.learning.fit import fit
-        from unstained.learning.overrides import apply_overrides
         from unstained.learning.state import DivergedError
 
         model, train = apply_overrides(self.model, self.train, overrides)
@@ -127,17 +129,19 @@ class FitTrial:
 def run(params: TuneSections, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Search, write the best parameters and all trials, and show the trials in MLflow.
 
-    With `tune.trials` 1 there is no search: best.json is empty and training keeps params.yaml.
+    With `tune.trials` 1, or nothing to search, best.json is empty and training keeps params.yaml.
 
     Raises:
         ParameterError: the search space names an unknown parameter or impossible values.
         TrainingError: a trial failed, or all of them diverged.
     """
-    if params.tune.trials == 1:
+    space = params.tune.space_of(str(job.model), isinstance(params.model, NetworkBase))
+    if params.tune.trials == 1 or not space:
         write_json(outputs["best"], {})
         _write_trials(outputs["trials"], ())
-        return Report({"trials": 0}, ("tune.trials is 1: the parameters are kept as they are",))
-    trials = _search(_pose(params, inputs, job), f"tune {job.study}/{job.model}")
+        why = "tune.trials is 1" if space else f"tune.spaces says nothing of {job.model}"
+        return Report({"trials": 0}, (f"{why}: the parameters are kept as they are",))
+    trials = _search(_pose(params, space, inputs, job), f"tune {job.study}/{job.model}")
     from unstained.learning.tuning import best_trial
 
     best = best_trial(trials)
@@ -152,17 +156,15 @@ def run(params: TuneSections, inputs: Inputs, outputs: Outputs, job: Job) -> Rep
     return _report(trials, best)
 
 
-def _pose(params: TuneSections, inputs: Inputs, job: Job) -> Search:
+def _pose(params: TuneSections, space: Space, inputs: Inputs, job: Job) -> Search:
     """The search that params.yaml asks for."""
     from unstained.learning.search import Search
 
-    boosting = isinstance(params.model, BoostingParams)
     tune = params.tune
-    name = "boosting_space" if boosting else "network_space"
-    space: Mapping[str, Range] = getattr(tune, name)
     usual = params.model.training(params.train)
-    check_space(params.model, usual, space, f"tune.{name}")
-    epochs = 1 if boosting else tune.epochs
+    named = f"spaces.{job.model}" if str(job.model) in tune.spaces else "network_space"
+    check_space(params.model, usual, space, f"params.yaml: tune.{named}")
+    epochs = tune.epochs if isinstance(params.model, NetworkBase) else 1  # others fit at once
     changes: dict[str, Any] = {"epochs": epochs, "grace_epochs": min(tune.grace_epochs, epochs)}
     # One process a trial, no compilation: short runs side by side gain from neither.
     short = {"epochs": epochs, "patience": epochs, "workers": 1, "compile": "off"}
@@ -194,28 +196,12 @@ def _search(problem: Search, title: str) -> tuple[TrialRecord, ...]:
         return search(problem, lambda record: advance(1))
 
 
-def check_space(
-    model: ModelParams, train: TrainParams, space: Mapping[str, Range], where: str
-) -> None:
-    """Refuse a space that names no existing parameter, or reaches values the schema refuses.
-
-    Raises:
-        ParameterError: naming `where` and the parameter.
-    """
-    from unstained.learning.overrides import apply_overrides
-
-    for name, rule in sorted(space.items()):
-        inner = rule.low + (rule.high - rule.low) * 0.6180339887  # no whole number, as proposals
-        for value in (rule.low, inner, rule.high):
-            apply_overrides(model, train, {name: value}, f"params.yaml: {where}")
-
-
-def current_value(model: ModelParams, train: TrainParams, name: str) -> float:
-    """The value in params.yaml of a dotted parameter that `check_space` has accepted."""
-    value: Any = {"model": model.model_dump(), "train": train.model_dump()}
+def current_value(model: ModelParams, train: TrainParams, name: str) -> Any:
+    """The value in params.yaml of a dotted parameter that `check_space` has accepted, as JSON."""
+    value: Any = {"model": model.model_dump(mode="json"), "train": train.model_dump(mode="json")}
     for key in name.split("."):
         value = value[key]
-    return float(value)
+    return value
 
 
 def some_of(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -234,7 +220,12 @@ def _write_trials(path: Path, trials: Sequence[TrialRecord]) -> None:
         writer.writerow([*COLUMNS, *names])
         for record in trials:
             fixed = [getattr(record, column) for column in COLUMNS]
-            writer.writerow([*fixed, *(record.params[name] for name in names)])
+            tried = [record.params[name] for name in names]
+            writer.writerow([*fixed, *(v if _plain(v) else json.dumps(v) for v in tried)])
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, str | int | float)
 
 
 def _report(trials: Sequence[TrialRecord], best: TrialRecord) -> Report:

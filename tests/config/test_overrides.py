@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.learning.cases import NETWORK, TRAIN
-from unstained.config.models import BoostingParams
+from unstained.config.feature_models import BoostingParams
+from unstained.config.overrides import apply_overrides
 from unstained.errors import ParameterError
-from unstained.learning.overrides import apply_overrides
 
 BOOSTING = BoostingParams(
     architecture="features_boosting",
