@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unstained.serving.access import CHALLENGE, PROBES, Access, require_same_origin
+from unstained.serving.codec import ID, new_id
 from unstained.serving.late import file_routes
 from unstained.serving.logs import request_event
 from unstained.serving.metrics import CONTENT_TYPE
@@ -74,7 +74,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        told = _identifier(headers)
+        told = scope.setdefault("state", {})[ID] = _identifier(headers)
         status = 0
 
         async def noted(message: Message) -> None:
@@ -116,7 +116,7 @@ def _identifier(headers: Mapping[str, str]) -> str:
     """The client's, where it can stand in a header and a log; else a new one."""
     given = headers.get("x-request-id", "")
     short = 0 < len(given) <= 64 and given.isascii() and given.isprintable()
-    return given if short else uuid.uuid4().hex
+    return given if short else new_id()
 
 
 def _answer(error: RequestError) -> Response:

@@ -161,14 +161,12 @@ class Batcher:
         self.queued += len(pixels)
         self._dispatch(loop)
         most = float(self._limits.deadline_seconds)
+        limit = most if seconds is None else min(seconds, most)
+        timer = loop.call_later(limit, self._expire, job)
         try:
-            async with asyncio.timeout(most if seconds is None else min(seconds, most)):
-                return await job.future
-        except TimeoutError:
-            raise RequestError(
-                504, "there was no time to answer this request", self._pause()
-            ) from None
+            return await job.future
         finally:
+            timer.cancel()
             self._withdraw(job)
 
     def close(self) -> None:
@@ -178,6 +176,12 @@ class Batcher:
     def _pause(self) -> int:
         """Seconds in which what waits now will be done."""
         return max(1, math.ceil(self.queued / self._rate)) if self._rate else 1
+
+    def _expire(self, job: _Job) -> None:
+        """Answer a request whose time is over."""
+        if not job.future.done():
+            said = "there was no time to answer this request"
+            job.future.set_exception(RequestError(504, said, self._pause()))
 
     def _withdraw(self, job: _Job) -> None:
         """Forget what is left of a request that nobody waits for any more."""

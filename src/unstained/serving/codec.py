@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,9 @@ from unstained.serving.pixels import (
 from unstained.serving.predictor import Predictor, Tensor
 from unstained.serving.refusals import RequestError, invalid
 
+ID: Final = "request_id"
+"""Key of a request's state: its identifier."""
+
 HEADER: Final = "Inference-Header-Content-Length"
 LONGEST_ID: Final = 256
 
@@ -33,7 +37,7 @@ class Asked:
     """A request that was read.
 
     Attributes:
-        id: the client's, or a new one.
+        id: the client's, or the one that it was given.
         pixels: (B, C, H, W).
         wanted: names of outputs, in the order of the request; None: all.
         binary: those whose values are sent as bytes.
@@ -76,12 +80,13 @@ class Codec:
             ),
         }
 
-    def read(self, body: bytes, header: str | None) -> Asked:
+    def read(self, body: bytes, header: str | None, told: str) -> Asked:
         """Read a request.
 
         Args:
             body: all of it.
             header: value of `Inference-Header-Content-Length`.
+            told: its identifier, where it brings none.
 
         Raises:
             RequestError: it is no request of the protocol that this model can answer.
@@ -98,9 +103,8 @@ class Codec:
         tensor = _table(inputs[0], "an input")
         wanted, binary = self._wanted(content.get("outputs"), options)
         pixels = self._pixels(tensor, memoryview(body)[end:])
-        told = content.get("id")
-        known = new_id() if told is None or told == "" else require_id(told)
-        return Asked(known, pixels, wanted, binary)
+        own = content.get("id")
+        return Asked(require_id(own) if own else told, pixels, wanted, binary)
 
     def write(
         self, asked: Asked, found: Mapping[str, np.ndarray], more: Mapping[str, Any] | None = None
@@ -202,9 +206,13 @@ def scalar_notes(tensor: Tensor) -> dict[str, str]:
     }
 
 
+_PROCESS: Final = uuid.uuid4().hex[:16]
+_NUMBERS: Final = count(1)
+
+
 def new_id() -> str:
-    """For a request that has none."""
-    return str(uuid.uuid4())
+    """For a request that has none: a number of this process, which no other process has."""
+    return f"{_PROCESS}-{next(_NUMBERS)}"
 
 
 def _plain(values: np.ndarray) -> object:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -43,7 +42,7 @@ class Service:
         self._served = served
         self._access = access
         self._outputs = {tensor.name: tensor for tensor in served.predictor.outputs}
-        self._template = self._constant()
+        self._constant = lru_cache(maxsize=256)(self._said)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """All methods, for a server."""
@@ -95,7 +94,7 @@ class Service:
         """Answer with the outputs that are asked for."""
         began = time.perf_counter()
         self._served.require(request.model_name, request.model_version)
-        told = require_id(request.id) if request.id else new_id()
+        told = require_id(request.id)
         names = [known_output(output.name, self._outputs) for output in request.outputs]
         wanted = list(dict.fromkeys(names)) or list(self._outputs)
         pixels = self._pixels(request, wanted)
@@ -110,8 +109,10 @@ class Service:
 
     async def _guarded(self, name: str, method: Handler, request: Any, context: Context) -> Any:
         """A method's answer, or a status and a sentence."""
-        status, said, told = 200, "", uuid.uuid4().hex
+        status, said, told = 200, "", getattr(request, "id", "") or new_id()
         try:
+            if name == "ModelInfer":
+                request.id = told
             if name not in OPEN:
                 metadata = dict(context.invocation_metadata() or ())
                 self._access.require(metadata.get("authorization"))
@@ -155,8 +156,8 @@ class Service:
                 "or ask for fewer outputs",
             )
 
-    def _constant(self) -> Any:
-        """What every answer says."""
+    def _said(self, outputs: tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]) -> bytes:
+        """An answer but for what is new each time, for outputs of some types and shapes."""
         predictor = self._served.predictor
         answer = message("ModelInferResponse")(
             model_name=predictor.name, model_version=self._served.version
@@ -164,20 +165,20 @@ class Service:
         for key, value in {"artifact_digest": predictor.digest, **predictor.lineage}.items():
             kind = "bool_param" if isinstance(value, bool) else "string_param"
             setattr(answer.parameters[key], kind, value)
-        return answer
-
-    def _answer(self, told: str, wanted: list[str], found: Mapping[str, np.ndarray]) -> Any:
-        answer = message("ModelInferResponse")()
-        answer.CopyFrom(self._template)
-        answer.id = told
-        for name in wanted:
-            values = found[name]
-            output = answer.outputs.add(name=name, datatype=datatype(values.dtype))
-            output.shape.extend(values.shape)
+        for name, dtype, shape in outputs:
+            output = answer.outputs.add(name=name, datatype=datatype(dtype))
+            output.shape.extend(shape)
             for key, note in scalar_notes(self._outputs[name]).items():
                 output.parameters[key].string_param = note
-            answer.raw_output_contents.append(raw_bytes(values))
-        return answer
+        return _bytes(answer)
+
+    def _answer(self, told: str, wanted: list[str], found: Mapping[str, np.ndarray]) -> bytes:
+        """A serialised answer: two messages, one after the other, are their merger."""
+        arrays = [found[name] for name in wanted]
+        kinds = tuple((n, a.dtype, a.shape) for n, a in zip(wanted, arrays, strict=True))
+        raw = [raw_bytes(array) for array in arrays]
+        own = message("ModelInferResponse")(id=told, raw_output_contents=raw)
+        return self._constant(kinds) + _bytes(own)
 
 
 def grpc_server(
@@ -233,5 +234,6 @@ def _reader(name: str) -> Callable[[bytes], Any]:
 
 
 def _bytes(answer: Any) -> bytes:
-    made: bytes = answer.SerializeToString()
+    """A message as it is sent; bytes are one already."""
+    made: bytes = answer if isinstance(answer, bytes) else answer.SerializeToString()
     return made

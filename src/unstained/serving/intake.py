@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -64,23 +64,33 @@ class Intake:
             raise RequestError(503, "too many large requests are being read: come again", 1)
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
     """The result of work, which ends when the client leaves.
 
     Raises:
         ClientDisconnect: nobody waits for it.
     """
-    task = asyncio.ensure_future(work)
-    gone: asyncio.Task[Any] | None = None
+    loop, asking = asyncio.get_running_loop(), asyncio.current_task()
+    watching: list[asyncio.Task[None]] = []
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await request.receive())["type"] != "http.disconnect":
+            continue
+        gone = True
+        if asking is not None:
+            asking.cancel()
+
+    timer = loop.call_later(PATIENCE, lambda: watching.append(loop.create_task(watch())))
     try:
-        await asyncio.wait({task}, timeout=PATIENCE)
-        if not task.done():
-            gone = asyncio.ensure_future(request.receive())
-            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if gone and asking is not None:
+            asking.uncancel()
+            raise ClientDisconnect from None
+        raise
     finally:
-        task.cancel()
-        if gone is not None:
-            gone.cancel()
+        timer.cancel()
+        for task in watching:
+            task.cancel()

@@ -7,6 +7,7 @@ of the same names may live in the same process. Names and numbers are those of t
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -118,6 +119,7 @@ _POOL: Final = descriptor_pool.DescriptorPool()
 _POOL.Add(_file())
 
 
+@cache
 def message(name: str) -> Any:
     """The class of a message, such as `ModelInferRequest`."""
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}"))

@@ -85,10 +85,10 @@ class Metrics:
         self._computing.observe(seconds)
         self._cells.inc(cells)
         for name, (task, classes) in self._labels.items():
-            counts = np.bincount(found[name].argmax(axis=1), minlength=len(classes))
-            for label, count in zip(classes, counts, strict=True):
-                if count:
-                    self._classes.labels(task, label).inc(int(count))
+            counts = np.bincount(found[name].argmax(axis=1), minlength=len(classes)).tolist()
+            for label, number in zip(classes, counts, strict=True):
+                if number:
+                    self._classes.labels(task, label).inc(number)
         if ABSTAINS in found:
             self._abstained.inc(int(np.count_nonzero(found[ABSTAINS])))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +37,7 @@ LETTERS: Final = {"uint8": "B", "uint16": "H", "uint32": "I"}
 """The standard library's arrays, which refuse what does not fit."""
 
 
+@cache
 def datatype(dtype: np.dtype[Any]) -> str:
     """The protocol's name of a type."""
     return NAMES.get(dtype.name, "BYTES")

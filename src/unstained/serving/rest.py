@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from unstained.serving.codec import HEADER, Asked
+from unstained.serving.codec import HEADER, ID, Asked
 from unstained.serving.intake import Intake, unless_gone
 from unstained.serving.limits import HEAD_BYTES
 from unstained.serving.refusals import RequestError, invalid
@@ -119,7 +119,7 @@ class Inference:
         header = request.headers.get(HEADER)
         most = self._served.limits.json_bytes if header is None else self._most_binary
         async with self._intake.body(request, most) as body:
-            yield self._served.codec.read(body, header)
+            yield self._served.codec.read(body, header, request.scope["state"][ID])
 
     async def _told(self, asked: Asked) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
         """All outputs, and a summary of each cell."""
