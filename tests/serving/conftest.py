@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -45,6 +46,12 @@ class Running:
     url: str
     grpc: str
     process: subprocess.Popen[bytes]
+    log: Path
+
+    def stop(self) -> None:
+        """End it in order."""
+        self.process.terminate()
+        self.process.wait(60)
 
 
 def start_server(
@@ -52,19 +59,28 @@ def start_server(
     log: Path,
     told: Mapping[str, str] = MappingProxyType({}),
     more: Sequence[str] = (),
+    trusted: Path | None = None,
 ) -> Running:
-    """A server that says that it is ready, with what environment and command line tell it."""
+    """A server that says that it is ready, with what environment and command line tell it.
+
+    With TLS, `trusted` is the certificate to trust.
+    """
     port, grpc_port = free_ports(2)
     digest = {"UNSTAINED_ARTIFACT_DIGEST": artifact_digest(artifact)}
     environment = {**os.environ, **digest, **DRAIN, **told}
     command = serve_command(artifact, port, grpc_port, *more)
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
-    running = Running(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", process)
+    context = ssl.create_default_context(cafile=trusted) if trusted else None
+    running = Running(
+        f"http{'s' if trusted else ''}://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", process, log
+    )
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(f"{running.url}/v2/health/ready", timeout=5).close()
+            urllib.request.urlopen(
+                f"{running.url}/v2/health/ready", timeout=5, context=context
+            ).close()
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
         else:
@@ -78,5 +94,4 @@ def start_server(
 def server(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = start_server(artifact, tmp_path_factory.mktemp("server") / "log")
     yield running
-    running.process.terminate()
-    running.process.wait(60)
+    running.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -17,7 +16,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 from tests.exported import raw_cells
-from tests.serving.conftest import Running, free_ports, serve_command, start_server
+from tests.serving.conftest import Running, free_ports, serve_command
 from unstained.artifact.artifact import artifact_digest
 from unstained.artifact.inference import open_session, run_session
 from unstained.artifact.padding import pad_batch
@@ -220,12 +219,6 @@ def test_grpc_refuses_with_a_status(
     with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError) as refused:
         GRPCInferenceServiceStub(channel).ModelInfer(request_)
     assert refused.value.code() == code
-
-
-def test_sigterm_ends_it_in_order(artifact: Path, tmp_path: Path) -> None:
-    running = start_server(artifact, tmp_path / "log")
-    running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(60) in (0, -signal.SIGTERM)
 
 
 def test_nothing_listens_when_the_artifact_is_refused(tmp_path: Path) -> None:

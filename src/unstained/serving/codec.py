@@ -104,7 +104,8 @@ class Codec:
         wanted, binary = self._wanted(content.get("outputs"), options)
         pixels = self._pixels(tensor, memoryview(body)[end:])
         own = content.get("id")
-        return Asked(require_id(own) if own else told, pixels, wanted, binary)
+        known = told if own is None or own == "" else require_id(own)
+        return Asked(known, pixels, wanted, binary)
 
     def write(
         self, asked: Asked, found: Mapping[str, np.ndarray], more: Mapping[str, Any] | None = None

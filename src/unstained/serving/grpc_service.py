@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import grpc
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from unstained.serving.access import Access
 from unstained.serving.codec import known_output, new_id, raw_bytes, require_id, scalar_notes
@@ -61,7 +62,6 @@ class Service:
             {
                 name: grpc.unary_unary_rpc_method_handler(
                     partial(self._guarded, name, methods[name]),
-                    request_deserializer=_reader(f"{name}Request"),
                     response_serializer=_bytes,
                 )
                 for name in METHODS
@@ -107,15 +107,16 @@ class Service:
         """Refuse to load or unload models."""
         raise RequestError(403, "the deployment decides what is served, no request does")
 
-    async def _guarded(self, name: str, method: Handler, request: Any, context: Context) -> Any:
+    async def _guarded(self, name: str, method: Handler, raw: bytes, context: Context) -> Any:
         """A method's answer, or a status and a sentence."""
-        status, said, told = 200, "", getattr(request, "id", "") or new_id()
+        status, said, told = 200, "", new_id()
         try:
-            if name == "ModelInfer":
-                request.id = told
             if name not in OPEN:
                 metadata = dict(context.invocation_metadata() or ())
                 self._access.require(metadata.get("authorization"))
+            request = _read(f"{name}Request", raw)
+            if name == "ModelInfer":
+                told = request.id = request.id or told
             return await method(request, context)
         except RequestError as error:
             status, said = error.status, error.message
@@ -228,9 +229,12 @@ def _trailing(error: RequestError) -> tuple[tuple[str, str], ...]:
     return tuple((key.lower(), value) for key, value in error.headers.items())
 
 
-def _reader(name: str) -> Callable[[bytes], Any]:
-    made: Callable[[bytes], Any] = message(name).FromString
-    return made
+def _read(name: str, raw: bytes) -> Any:
+    """A message. Raises: RequestError, the bytes are none (400)."""
+    try:
+        return message(name).FromString(raw)
+    except DecodeError:
+        raise invalid(f"the bytes are no {name}") from None
 
 
 def _bytes(answer: Any) -> bytes:

@@ -40,7 +40,7 @@ def event(name: str, level: int = logging.INFO, **said: object) -> None:
 
 def request_event(transport: str, status: int, **said: object) -> None:
     """Write down a request that was not answered; of those that were, only at level DEBUG."""
-    level = logging.DEBUG if status < 400 else logging.ERROR if status >= 500 else logging.WARNING
+    level = logging.DEBUG if status < 400 else logging.ERROR if status == 500 else logging.WARNING
     event("request", level, transport=transport, status=status, **said)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -54,10 +55,10 @@ def openapi(served: Served) -> Content:
                 "parameters": where,
                 "get": _get("Is it ready?", "ModelReady"),
             },
-            f"{place}/infer": {"parameters": where, "post": _post("Judge cells", "Answer")},
+            f"{place}/infer": {"parameters": where, "post": _post(served, "Judge cells", "Answer")},
             f"{place}/explain": {
                 "parameters": where,
-                "post": _post("Judge cells, and tell each in words", "Explanation"),
+                "post": _post(served, "Judge cells, and tell each in words", "Explanation"),
             },
         }
     return {
@@ -72,8 +73,8 @@ def _get(summary: str, answer: str) -> Content:
     return {"summary": summary, "responses": _responses(answer)}
 
 
-def _post(summary: str, answer: str) -> Content:
-    content = {"application/json": {"schema": _schema("Request")}}
+def _post(served: Served, summary: str, answer: str) -> Content:
+    content = {"application/json": {"schema": _schema("Request"), "example": _example(served)}}
     return {
         "summary": summary,
         "requestBody": {"required": True, "content": content},
@@ -157,11 +158,19 @@ def _request(served: Served) -> Content:
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string", "maxLength": 256},
+            "id": {"type": ["string", "null"], "maxLength": 256},
             "inputs": {"type": "array", "items": pixels, "minItems": 1, "maxItems": 1},
-            "outputs": {"type": "array", "items": output},
+            "outputs": {"type": ["array", "null"], "items": output},
         },
     }
+
+
+def _example(served: Served) -> Content:
+    """A request for one grey cell of 2 x 2 pixels."""
+    expected = served.predictor.input
+    shape = [1, expected.shape[1], 2, 2]
+    tensor = {"name": expected.name, "datatype": datatype(np.dtype(expected.dtype))}
+    return {"inputs": [{**tensor, "shape": shape, "data": [100] * math.prod(shape)}]}
 
 
 def _object(**properties: Any) -> Content:
