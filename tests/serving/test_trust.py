@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import struct
@@ -49,11 +50,13 @@ def connected(server: Running) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=20)
 
 
-def sent(server: Running, text: bytes) -> bytes:
-    """What a server answers to some bytes."""
+def sent(server: Running, text: bytes) -> tuple[int, bytes]:
+    """Status and body of what a server answers to some bytes."""
     with connected(server) as connection:
         connection.sendall(text)
-        return connection.recv(1 << 16)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.read()
 
 
 def binary(server: Running, head: Any, tail: bytes, path: str = INFER) -> tuple[int, Any]:
@@ -85,16 +88,15 @@ def test_too_many_cells_or_pixels_are_refused_at_once(
 
 def test_a_body_that_says_that_it_is_too_large_is_not_awaited(strict: Running) -> None:
     head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n"
-    answer = sent(strict, head.encode())
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"1000000 are read" in answer
+    status, said = sent(strict, head.encode())
+    assert status == 413
+    assert b"1000000 are read" in said
 
 
 def test_a_body_that_does_not_say_its_length_is_counted(strict: Running) -> None:
     head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"40000\r\n" + b" " * 0x40000 + b"\r\n"
-    answer = sent(strict, head.encode() + 5 * chunk)
-    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert sent(strict, head.encode() + 5 * chunk)[0] == 413
 
 
 def test_compressed_bodies_are_not_opened(strict: Running) -> None:
@@ -265,19 +267,16 @@ def test_grpc_takes_numbers_as_well_as_bytes(strict: Running) -> None:
 @pytest.mark.parametrize(
     ("text", "status"),
     [
-        (b"", b"408"),
-        (b"POST / HTTP/1.1\r\nHost:", b"408"),
-        (f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{{".encode(), b"408"),
-        (b"GET / HTTP/1.1\r\n" + b"X-Filler: 0123456789\r\n" * 4000, b"431"),
-        (b"nonsense\r\n\r\n", b"400"),
+        (b"", 408),
+        (b"POST / HTTP/1.1\r\nHost:", 408),
+        (f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{{".encode(), 408),
+        (b"GET / HTTP/1.1\r\n" + b"X-Filler: 0123456789\r\n" * 4000, 431),
+        (b"nonsense\r\n\r\n", 400),
     ],
 )
-def test_slow_long_and_broken_requests_are_ended(
-    strict: Running, text: bytes, status: bytes
-) -> None:
+def test_slow_long_and_broken_requests_are_ended(strict: Running, text: bytes, status: int) -> None:
     began = time.monotonic()
-    answer = sent(strict, text)
-    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert sent(strict, text)[0] == status
     assert time.monotonic() - began < 10
 
 
@@ -297,9 +296,12 @@ def test_a_bad_request_is_one_line_of_the_log(strict: Running) -> None:
     before = strict.log.stat().st_size
     for _ in range(5):
         assert call(strict, INFER, {"inputs": [tensor(name="x" * 5000)]})[0] == 400
-    with strict.log.open() as log:
-        log.seek(before)
-        lines = [json.loads(line) for line in log]
+    deadline = time.monotonic() + 20
+    lines: list[dict[str, Any]] = []
+    while len(lines) < 5 and time.monotonic() < deadline:  # written after the answer was sent
+        with strict.log.open() as log:
+            log.seek(before)
+            lines = [json.loads(line) for line in log]
     assert [(line["event"], line["status"], line["level"]) for line in lines] == [
         ("request", 400, "warning")
     ] * 5

@@ -101,9 +101,9 @@ class Gate:
         if answer is not None and status == 0:
             await answer(scope, receive, noted)
         self._served.metrics.request("rest", status)
-        request_event(
-            "rest", status, id=told, method=scope["method"], path=scope["path"], said=said
-        )
+        if scope["path"] not in PROBES:  # asked every few seconds
+            what = {"method": scope["method"], "path": scope["path"]}
+            request_event("rest", status, id=told, **what, said=said)
 
     def _require_access(self, scope: Scope, headers: Mapping[str, str]) -> None:
         if scope["path"] not in PROBES:
@@ -126,4 +126,5 @@ def _answer(error: RequestError) -> Response:
 
 async def _unknown(request: Request, error: Any) -> Response:
     """No such path or method, in the protocol's form."""
-    return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+    said = f"{error.detail}: /openapi.json says what there is"
+    return JSONResponse({"error": said}, error.status_code, error.headers)
