@@ -49,6 +49,7 @@ def export_params(**changes: object) -> ExportParams:
         "quantise": False,
         "quantise_min_speedup": 1.3,
         "quantise_max_loss": 0.002,
+        "false_alarms": 0.05,
         "latency_batches": (1, 4),
         "latency_repeats": 2,
     }

@@ -16,6 +16,7 @@ import pandas as pd
 from onnx import TensorProto, helper
 from safetensors.numpy import save_file
 
+from unstained.artifact.abstention import fit_rules, write_rules
 from unstained.artifact.artifact import CARD_FORMAT, seal_artifact
 from unstained.config.compare import CompareStageParams
 from unstained.files import write_json
@@ -108,6 +109,7 @@ def make_artifact(
     write_json(path / "card.json", card)
     calibration = {"temperature": 1.0, "thresholds": [0.9] * len(CLASSES)}
     write_json(path / "calibration.json", {"blob": calibration})
+    write_rules(path, fit_rules([], np.empty((0, 1)), None, 0.05))
     seal_artifact(path)
     return path
 

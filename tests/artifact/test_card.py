@@ -15,6 +15,7 @@ import pytest
 from tests.exported import BOOSTING, trained_model
 from tests.learning.cases import STUDY
 from tests.synthetic import blobs
+from unstained.artifact.abstention import fit_rules
 from unstained.artifact.card import (
     Calibration,
     CardFacts,
@@ -65,6 +66,7 @@ def facts(int8: Int8Verdict) -> CardFacts:
         },
         golden_cells=["a/1", "b/2"],
         metrics={"macro_f1": 0.5},
+        rules=fit_rules([], np.empty((0, 7)), None, 0.05),
     )
 
 

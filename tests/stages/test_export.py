@@ -91,6 +91,7 @@ def test_artifact_is_sealed_complete_and_reproducible(
     digest = verify_artifact(done.artifact)
     assert done.report.metrics["artifact_digest"] == digest
     assert sorted(path.name for path in done.artifact.iterdir()) == [
+        "abstention.safetensors",
         "calibration.json",
         "card.json",
         "digest.json",

@@ -19,11 +19,13 @@ INT8_FILE: Final = "model.int8.onnx"
 CARD_FILE: Final = "card.json"
 GOLDEN_FILE: Final = "golden.safetensors"
 CALIBRATION_FILE: Final = "calibration.json"
+ABSTENTION_FILE: Final = "abstention.safetensors"
 DIGEST_FILE: Final = "digest.json"
-REQUIRED_FILES: Final = (MODEL_FILE, CARD_FILE, GOLDEN_FILE, CALIBRATION_FILE)
+REQUIRED_FILES: Final = (MODEL_FILE, CARD_FILE, GOLDEN_FILE, CALIBRATION_FILE, ABSTENTION_FILE)
 
-CARD_FORMAT: Final = 2
-"""Format of card.json; raised when older code could not read it. 2: calibration by task."""
+CARD_FORMAT: Final = 3
+"""Format of card.json; raised when older code could not read it, or when newer code needs more than
+was there. 2: calibration by task. 3: rules of abstention, how files are read."""
 
 REMEDY: Final = (
     "do not use this copy: fetch it again; `dvc repro` makes again what lies in runs/, and "

@@ -13,7 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from unstained import __version__
+from unstained.artifact.abstention import REASONS, Rules
 from unstained.artifact.artifact import (
+    ABSTENTION_FILE,
     CALIBRATION_FILE,
     CARD_FORMAT,
     GOLDEN_FILE,
@@ -171,6 +173,7 @@ class CardFacts:
         golden: the golden batch, input and outputs by name.
         golden_cells: ids of its cells.
         metrics: of this model, from metrics.json.
+        rules: which cells it refuses.
     """
 
     data: StudyData
@@ -185,6 +188,7 @@ class CardFacts:
     golden: Mapping[str, np.ndarray]
     golden_cells: Sequence[str]
     metrics: Mapping[str, Any]
+    rules: Rules
 
 
 def make_card(folder: Path, facts: CardFacts) -> dict[str, Any]:
@@ -208,7 +212,9 @@ def make_card(folder: Path, facts: CardFacts) -> dict[str, Any]:
             "tasks": calibration_content(facts.calibrations, facts.intervals),
             "file": CALIBRATION_FILE,
         },
+        "abstention": _abstention(facts.rules),
         "tasks": [_task(task) for task in spec.asked.all],
+        "data": facts.data.model_dump(mode="json", exclude={"source"}),
         "golden": _golden(folder, facts),
         "parity": {
             "passed": parity.passed,
@@ -226,6 +232,17 @@ def make_card(folder: Path, facts: CardFacts) -> dict[str, Any]:
 
 
 COUNTS: Final = "raw counts as the instrument wrote them; preprocessing is in the graph"
+
+
+def _abstention(rules: Rules) -> dict[str, Any]:
+    """Which cells the model refuses, and how often it may do so without need."""
+    return {
+        "file": ABSTENTION_FILE,
+        "reasons": dict(REASONS),
+        "false_alarms": rules.false_alarms,
+        "cells": len(rules.reference),
+        "meaning": "share of cells like the validation cells that are refused, at most",
+    }
 
 
 def _pixels(facts: CardFacts) -> dict[str, Any]:

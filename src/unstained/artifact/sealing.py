@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import onnxruntime as ort
 
+from unstained.artifact.abstention import REFERENCE_CELLS, Rules, fit_rules, write_rules
 from unstained.artifact.artifact import CALIBRATION_FILE, CARD_FILE, MODEL_FILE, seal_artifact
 from unstained.artifact.card import (
     Calibrations,
@@ -20,10 +22,11 @@ from unstained.artifact.card import (
     make_card,
 )
 from unstained.artifact.golden import write_golden
-from unstained.artifact.inference import open_session
+from unstained.artifact.inference import INPUT_NAME, open_session
 from unstained.artifact.intervals import Interval
 from unstained.artifact.latency import latencies
 from unstained.artifact.onnx_export import Exported
+from unstained.artifact.padding import pad_batch
 from unstained.artifact.parity import Parity
 from unstained.artifact.proven_export import export_with_parity
 from unstained.artifact.quantise import Int8Verdict, Known, make_variant
@@ -40,6 +43,8 @@ from unstained.tasks.value import Value
 
 GOLDEN_CELLS: Final = 8
 """At the most."""
+BATCH: Final = 64
+"""Cells that run through the graph at once."""
 CALIBRATION_CELLS: Final = 256
 """Validation cells that INT8 ranges are taken from."""
 SCORING_CELLS: Final = 5000
@@ -74,7 +79,7 @@ class Material:
         data: the study.
         dtype: of the pixels.
         test: cells for parity, the golden batch and times.
-        validation: cells for the INT8 variant; none where it is not asked for.
+        validation: cells that rules of abstention rest on, and the INT8 variant's ranges.
     """
 
     trained: TrainedModel
@@ -154,6 +159,8 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
     chosen = slice(0, None, max(1, -(-len(given.test.images) // GOLDEN_CELLS)))
     session = open_session(folder / MODEL_FILE)
     golden = write_golden(folder, session, given.test.images[chosen], given.trained.spec.white)
+    rules = _find_rules(session, given, params.false_alarms)
+    write_rules(folder, rules)
     int8 = _make_int8(folder, given, params)
     facts = CardFacts(
         data=given.data,
@@ -167,12 +174,24 @@ def make_artifact(folder: Path, given: Material, params: ExportParams) -> Made:
         int8=int8,
         golden=golden,
         golden_cells=given.test.names[chosen],
+        rules=rules,
         metrics=given.metrics,
     )
     write_json(folder / CARD_FILE, make_card(folder, facts))
     if params.quantise and not int8.shipped:
         notes.append(f"the INT8 variant does not ship: {int8.reason}")
     return Made(folder, exported, parity, int8, seal_artifact(folder), tuple(notes))
+
+
+def _find_rules(session: ort.InferenceSession, given: Material, rate: float) -> Rules:
+    """What is usual of validation cells, as the graph itself sees them."""
+    images, white = given.validation.images, given.trained.spec.white
+    images = images[:: max(1, -(-len(images) // REFERENCE_CELLS))]
+    found = [
+        session.run(["embedding"], {INPUT_NAME: pad_batch(images[start : start + BATCH], white)})[0]
+        for start in range(0, len(images), BATCH)
+    ]
+    return fit_rules(images, np.concatenate(found), white, rate)
 
 
 def _make_int8(folder: Path, given: Material, params: ExportParams) -> Int8Verdict:

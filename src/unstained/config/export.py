@@ -19,5 +19,8 @@ class ExportParams(Params):
     quantise_max_loss: Annotated[float, Field(ge=0)] = Field(
         description="macro F1, R² or mean absolute error of shares that INT8 may lose in any task"
     )
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="share of cells like the validation cells that the model may refuse to judge"
+    )
     latency_batches: tuple[Count, ...]
     latency_repeats: Count

@@ -17,7 +17,7 @@ that the model card names ('log' ones as natural logarithm).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -26,7 +26,7 @@ import pyarrow as pa
 from unstained.errors import SourceError
 from unstained.prediction.source import Seen
 from unstained.predictions import HIGH, LOW, OF, PREDICTED, PROBABILITY, SHARE
-from unstained.serving.predictor import Tensor
+from unstained.serving.predictor import ABSTENTION_NAME, Tensor
 from unstained.summaries.served import ENDS, PROBABILITIES, SETS, SHARES, TARGETS
 from unstained.wording import counted
 
@@ -94,7 +94,7 @@ class Answers:
 
     def _asks(self, name: str) -> bool:
         starts = (PROBABILITIES, SETS, SHARES)
-        plain = (TARGETS, *ENDS, *([EMBEDDING] if self._embedding else []))
+        plain = (TARGETS, *ENDS, ABSTENTION_NAME, *([EMBEDDING] if self._embedding else []))
         return name in plain or name.startswith(starts)
 
     def _checked(self, cell: Seen, pixels: np.ndarray) -> np.ndarray:
@@ -152,14 +152,15 @@ class Answers:
             if tensor.name.startswith(PROBABILITIES):
                 sets = found[tensor.name.replace(PROBABILITIES, SETS, 1)]
                 columns |= _of_classes(tensor, values, sets, good, count)
-                for index, said in zip(good, _doubts(tensor, sets), strict=True):
-                    reasons[index] = "; ".join(filter(None, (reasons[index], said)))
+                _add(reasons, good, _doubts(tensor, sets))
             elif tensor.name.startswith(SHARES):
                 columns |= _numbers(_shares(tensor), values, good, count)
             elif tensor.name in (TARGETS, *ENDS):
                 start = dict(zip(ENDS, (LOW, HIGH), strict=True)).get(tensor.name, PREDICTED)
                 names = [f"{start}{target['name']}" for target in tensor.notes["targets"]]
                 columns |= _numbers(names, values, good, count)
+            elif tensor.name == ABSTENTION_NAME:
+                _add(reasons, good, _refusals(tensor, values))
             elif tensor.name == EMBEDDING:
                 spread = _spread(list(values.astype(np.float32)), good, count)
                 columns[EMBEDDING] = pa.array(spread, pa.list_(pa.float32()))
@@ -193,6 +194,18 @@ def _of_classes(
 
 def _members(classes: Sequence[str], inside: np.ndarray) -> list[str]:
     return [name for name, member in zip(classes, inside, strict=True) if member]
+
+
+def _add(reasons: list[str], good: np.ndarray, said: Iterable[str]) -> None:
+    """Join more reasons to those of judged cells."""
+    for index, words in zip(good, said, strict=True):
+        reasons[index] = "; ".join(filter(None, (reasons[index], words)))
+
+
+def _refusals(tensor: Tensor, found: np.ndarray) -> Iterator[str]:
+    """Why each cell is none that the model should be asked about; '' where it is one."""
+    words = list(tensor.notes["reasons"].values())
+    return ("; ".join(_members(words, row)) for row in found)
 
 
 def _doubts(tensor: Tensor, sets: np.ndarray) -> Iterator[str]:

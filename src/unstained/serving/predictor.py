@@ -2,7 +2,8 @@
 
 Knows nothing of HTTP. What comes out are the graph's own outputs and, beside the probabilities, the
 conformal set: the classes that hold the true one with probability 1 - alpha, for cells like the
-validation cells; beside the values, the ends of the intervals that hold them as often.
+validation cells; beside the values, the ends of the intervals that hold them as often; and whether
+the cell is one that the model should not be asked about (artifact/abstention.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime as ort
 
+from unstained.artifact.abstention import REASONS, Rules, read_rules
 from unstained.artifact.artifact import (
     CALIBRATION_FILE,
     CARD_FILE,
@@ -40,6 +42,8 @@ from unstained.summaries.served import ENDS, facts_of
 DIGEST_VARIABLE: Final = "UNSTAINED_ARTIFACT_DIGEST"
 SET_NAME: Final = "conformal_set"
 VALUES_NAME: Final = "targets"
+ABSTENTION_NAME: Final = "abstention"
+EMBEDDING_NAME: Final = "embedding"
 CHUNK: Final = 64
 """Cells that run through the graph at once, so that a large request needs no more memory."""
 LINEAGE: Final = ("git_commit", "data_digest", "split_digest", "params_digest", "simulated")
@@ -114,7 +118,9 @@ class Predictor:
         self.input: Tensor = _tensor(card["inputs"][0])
         graph = tuple(_tensor(output) for output in card["outputs"])
         self._made = {**_sets(graph, calibrations), **_ends(graph, calibrations)}
-        self.outputs = (*graph, *(made.tensor for made in self._made.values()))
+        self._rules = read_rules(directory)
+        made = (one.tensor for one in self._made.values())
+        self.outputs = (*graph, *made, _abstention(self._rules))
         self._errors = _mean_absolute_errors(card["metrics"])
 
     def predict(
@@ -129,20 +135,29 @@ class Predictor:
         Returns:
             By name, with as many rows as images: what the card says of the graph's outputs,
             `conformal_set` (B, K) bool, and `targets_low` and `targets_high` (B, M) float32 where
-            every value has an interval.
+            every value has an interval; `abstention` (B, R) bool, which reasons speak against an
+            answer.
 
         Raises:
             ExportError: no image, or images that do not belong together.
         """
-        return self.predict_batch(pad_batch(images, self.input.notes.get("white")), wanted)
+        pixels = pad_batch(images, self.input.notes.get("white"))
+        return self._predict(pixels, images, wanted)
 
     def predict_batch(
         self, pixels: np.ndarray, wanted: Collection[str] | None = None
     ) -> dict[str, np.ndarray]:
         """As `predict`, for (B, C, H, W) raw counts."""
+        return self._predict(pixels, pixels, wanted)
+
+    def _predict(
+        self,
+        pixels: np.ndarray,
+        images: Sequence[np.ndarray] | np.ndarray,
+        wanted: Collection[str] | None,
+    ) -> dict[str, np.ndarray]:
         names = [o.name for o in self.outputs if wanted is None or o.name in wanted]
-        needed = {self._made[name].source if name in self._made else name for name in names}
-        asked = sorted(needed)
+        asked = sorted({self._source(name) for name in names})
         parts = [
             self._session.run(asked, {INPUT_NAME: pixels[start : start + CHUNK]})
             for start in range(0, len(pixels), CHUNK)
@@ -151,7 +166,15 @@ class Predictor:
         for name in self._made.keys() & names:
             made = self._made[name]
             found[name] = made.rule(found[made.source].astype(np.float64))
+        if ABSTENTION_NAME in names:
+            found[ABSTENTION_NAME] = self._rules.abstains(list(images), found[EMBEDDING_NAME])
         return {name: found[name] for name in names}
+
+    def _source(self, name: str) -> str:
+        """Output of the graph that an output is made of."""
+        if name == ABSTENTION_NAME:
+            return EMBEDDING_NAME
+        return self._made[name].source if name in self._made else name
 
     def facts(self, found: Mapping[str, np.ndarray], row: int) -> Facts:
         """What was predicted of one cell, for a summary.
@@ -216,6 +239,11 @@ def _ends(
         name: Made(Tensor(name, "float32", source.shape, notes), source.name, end(number))
         for number, name in enumerate(ENDS)
     }
+
+
+def _abstention(rules: Rules) -> Tensor:
+    notes = {"reasons": dict(REASONS), "false_alarms": rules.false_alarms}
+    return Tensor(ABSTENTION_NAME, "bool", (-1, len(REASONS)), notes)
 
 
 def expected_digest(environment: Mapping[str, str] = os.environ) -> str | None:

@@ -60,6 +60,7 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
         ExportError: the graph cannot be written, or does not decide as the trained network.
         StageInputError: the model or its calibration belongs to other cells or classes.
     """
+    from unstained.artifact.abstention import REFERENCE_CELLS
     from unstained.artifact.card import read_calibrations
     from unstained.artifact.intervals import read_intervals
     from unstained.artifact.parity import CELLS
@@ -80,7 +81,7 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
     options = params.export
     part = cell_parts(store, inputs["split"], job.fold, trained.spec.model.partition)
     test = take_cells(store, (part == "test").nonzero()[0], CELLS, params.data)
-    most = SCORING_CELLS if options.quantise else 0
+    most = SCORING_CELLS if options.quantise else REFERENCE_CELLS
     material = Material(
         trained=trained,
         calibrations=read_calibrations(inputs["calibration"], trained.spec.asked),
