@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from tests.prediction.fcs import read_fcs
 from tests.registered import STUDY
 from tests.synthetic import write_ifc, write_image
+from unstained.artifact.abstention import REASONS
 from unstained.artifact.artifact import artifact_digest
 from unstained.cli import app
 from unstained.data.store.cell_store import CellStore
@@ -74,18 +75,19 @@ def test_a_row_says_of_each_cell_what_the_artifact_says(
     best = found["probabilities"].argmax(axis=1)
     assert list(frame["predicted"]) == ["abc"[number] for number in best]
     np.testing.assert_allclose(frame["predicted_DNA"], found["targets"][:, 0], rtol=1e-4)
-    for held, said, why, abstains in zip(
-        found["conformal_set"], frame["set"], frame["reason"], frame["abstains"], strict=True
-    ):
+    told = (found["conformal_set"], found["abstention"], frame["set"], frame["reason"])
+    for held, against, said, why, abstains in zip(*told, frame["abstains"], strict=True):
         members = " or ".join(name for name, inside in zip("abc", held, strict=True) if inside)
         assert said == members or (pd.isna(said) and not members)
-        assert abstains == (held.sum() != 1)
+        expected_reasons = [
+            words for words, holds in zip(REASONS.values(), against, strict=True) if holds
+        ]
         if held.sum() > 1:
-            assert why == f"may be {members}"
+            expected_reasons.insert(0, f"may be {members}")
         elif not held.any():
-            assert why == "like no class that the model knows"
-        else:
-            assert pd.isna(why)
+            expected_reasons.insert(0, "like no class that the model knows")
+        assert abstains == bool(expected_reasons)
+        assert ("" if pd.isna(why) else why) == "; ".join(expected_reasons)
     assert set(frame["model_digest"]) == {artifact_digest(artifact)}
     assert set(frame["model_version"]) == {1}
 

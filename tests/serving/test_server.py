@@ -24,7 +24,15 @@ from unstained.artifact.padding import pad_batch
 NAME = "unstained-toy"
 INFER = f"/v2/models/{NAME}/infer"
 PIXELS = pad_batch(raw_cells(3, seed=5))
-OUTPUTS = ["probabilities", "logits", "targets", "cam", "embedding", "conformal_set"]
+OUTPUTS = [
+    "probabilities",
+    "logits",
+    "targets",
+    "cam",
+    "embedding",
+    "conformal_set",
+    "abstention",
+]
 
 
 def call(server: Running, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:

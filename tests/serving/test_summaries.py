@@ -125,7 +125,7 @@ def test_inference_does_not_wait_for_a_hanging_language_model(asking: Running, m
     ((status, answer),) = answers
     assert status == 200
     assert [(s["by"], s["refused"]) for s in answer["summaries"]] == [("template", "endpoint")] * 3
-    assert len(answer["outputs"]) == 6
+    assert len(answer["outputs"]) == 7
 
 
 def test_a_malicious_text_is_not_shown(asking: Running, model: Llm) -> None:
