@@ -39,20 +39,7 @@ def study_of(card: Mapping[str, Any]) -> StudyData:
     Args:
         card: of the artifact.
     """
-    if "data" in card:
-        return StudyData.model_validate(card["data"])
-    pixels = card["inputs"][0]
-    asked = {"anything": {"kind": "value", "column": "anything"}}
-    told = {
-        "title": card["title"],
-        "question": card["question"],
-        "reader": "table",
-        "tasks": asked,
-        "group": "acquisition",
-        **{name: pixels[name] for name in ("channels", "frames", "pixel_size_um", "canvas")},
-        "float_range": pixels.get("float_range"),
-    }
-    return StudyData.model_validate(told)
+    return StudyData.model_validate(card["data"])
 
 
 @contextmanager
