@@ -25,7 +25,10 @@ from unstained.pipeline.contract import Replicate
 from unstained.pipeline.runner import run_stage
 from unstained.serving.predictor import Predictor
 
-MODEL = "resnet50"
+RESIDUAL = ("resnet50", {"depth": [1, 1, 1, 1], "width": 0.125, "stem_stride": 2})
+STREAMS = ("differential_cnn_pooled", {"streams": ["raw", "lag1"], "dropout": 0.0, "width": 0.25})
+MODELS = {"colour": RESIDUAL, "values": RESIDUAL, "films": STREAMS}
+"""Study -> architecture, and what is small of it."""
 ODD = "CD4+ T (naïve)"
 """A name that MLflow refuses: of a class, a task and a marker."""
 
@@ -92,13 +95,13 @@ def add_study(root: Path, name: str, source: Path) -> None:
     """The study's one section, and a tiny recipe."""
     for file in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / file, root / file)
-    params = root / "params.yaml"
+    params, (model, sizes) = root / "params.yaml", MODELS[name]
     data = {"title": name, "source": str(source), **COMMON, **STUDIES[name]}
     edit(params, "studies", name, value={"data": data})
     for path, value in {
         ("active",): [name],
-        ("models",): [MODEL],
-        ("architectures", MODEL): {"depth": [1, 1, 1, 1], "width": 0.125, "stem_stride": 2},
+        ("models",): [model],
+        ("architectures", model): sizes,
         ("tune", "executor"): "inline",
         ("recipes", "demo", "tune", "trials"): 1,
         ("recipes", "demo", "tune", "epochs"): 1,
@@ -108,7 +111,7 @@ def add_study(root: Path, name: str, source: Path) -> None:
         ("export", "latency_repeats"): 2,
         ("validate", "min_cells_per_class"): 1,
         ("ingest", "workers"): 1,
-        ("baselines", "models"): [MODEL],
+        ("baselines", "models"): [model],
         ("baselines", "experiments"): [],
         ("baselines", "folds"): [0],
         ("explain", "cells_per_class"): 2,
@@ -129,7 +132,7 @@ def finish(root: Path, name: str) -> Path:
     configure(root)
     registry = fresh_registry(root)
     for stage in STAGES:
-        model = MODEL if stage_definition(stage).per == "model" else None
+        model = MODELS[name][0] if stage_definition(stage).per == "model" else None
         run_stage(stage, name, model, root=root, registry=registry)
     return root / "runs" / name
 
@@ -146,9 +149,10 @@ def along_the_range(runs: Path, column: str) -> dict[str, float]:
 def compared(root: Path, name: str) -> Path:
     """The pages on one replicate, whose network is that of the main job; the folder of outputs."""
     replicate, runs = Replicate(0, 42), root / "runs" / name
-    trained = runs / "replicates" / "train" / MODEL / replicate.name
-    shutil.copytree(runs / "train" / MODEL, trained)
-    run_stage("evaluate", name, MODEL, root=root, replicate=replicate)
+    model, _ = MODELS[name]
+    trained = runs / "replicates" / "train" / model / replicate.name
+    shutil.copytree(runs / "train" / model, trained)
+    run_stage("evaluate", name, model, root=root, replicate=replicate)
     for stage in ("explain", "uncertainty"):
         run_stage(stage, name, root=root)
     return runs
@@ -170,9 +174,10 @@ def assert_numbers_are_explained(runs: Path, quantity: str) -> None:
     page = " ".join((runs / "explain" / "explain.html").read_text().split())
     table = pd.read_csv(runs / "explain" / "explanations.csv")
     value = table.set_index(["model", "measure", "control"])["value"]
-    assert value[MODEL, "measured", "map"] == 1
-    assert value[MODEL, "cam_error", "map"] < 1e-9
-    assert value[MODEL, "cam_logit_error", "map"] < 1e-9
+    (model,) = set(table["model"])
+    assert value[model, "measured", "map"] == 1
+    assert value[model, "cam_error", "map"] < 1e-9
+    assert value[model, "cam_logit_error", "map"] < 1e-9
     assert f"Grad-CAM of {quantity}" in page
     assert f"{quantity}: lowest third" in page
     assert "predicted class" not in page
@@ -184,16 +189,16 @@ def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     source = tmp_path / "source"
     write_source(source, name)
     add_study(tmp_path, name, source)
-    runs = finish(tmp_path, name)
+    runs, (model, _) = finish(tmp_path, name), MODELS[name]
     store = CellStore.open(runs / "ingest" / "store")
-    predictor = Predictor(runs / "export" / MODEL / "artifact")
+    predictor = Predictor(runs / "export" / model / "artifact")
     served = predictor.predict(store.images(np.arange(3)))
     names = list(served)
     leaderboard = read_json(runs / "compare" / "leaderboard.json")
     decision = read_json(runs / "promote" / "decision.json")
     first, metrics = leaderboard["entries"][0], read_json(runs / "controls" / "metrics.json")
     (task,) = STUDIES[name]["tasks"]
-    scores = metrics[MODEL]["task"][task]
+    scores = metrics[model]["task"][task]
     assert (leaderboard["metric"], leaderboard["higher_is_better"]) == METRICS[name]
     assert first["value"] == pytest.approx(scores[leaderboard["metric"]], abs=1e-6)
     criteria = {criterion["name"] for criterion in decision["criteria"]}
@@ -216,6 +221,8 @@ def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
         assert served["targets"].shape == (3, 1)
     if name == "films":
         assert store.images([0])[0].shape[0] == 5
+        found = read_json(runs / "evaluate" / model / "metrics.json")["training"][task]
+        assert set(found) == {"cross_entropy", "accuracy", "entropy"}
         shares = served[names[0]]
         assert shares.shape == (3, 2)
         np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)

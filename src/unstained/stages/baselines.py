@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.baselines.experiments import Hidden
     from unstained.evaluation.baselines.grid import Grid
     from unstained.evaluation.scores import Scores
+    from unstained.report.mixture_section import Mixtures
 
 
 class BaselinesStageParams(Params):
@@ -86,7 +89,8 @@ def run(params: BaselinesStageParams, inputs: Inputs, outputs: Outputs, job: Job
     parts = [cell_parts(store, inputs["split"], fold) for fold in grid.folds]
     controls = fold_controls(store, parts, params.data, params.evaluate, params.common.seed)
     if not params.data.class_names:
-        return _without_classes(params, store, grid, controls, outputs, job)
+        mixtures = _mixtures(params, store, grid, parts)
+        return _without_classes(params, store, grid, controls, mixtures, outputs, job)
     contenders = params.baselines.contenders
     found = outcomes(
         grid,
@@ -145,6 +149,7 @@ def _without_classes(
     store: CellStore,
     grid: Grid,
     controls: Mapping[str, Sequence[Scores]],
+    mixtures: Mixtures | None,
     outputs: Outputs,
     job: Job,
 ) -> Report:
@@ -186,6 +191,7 @@ def _without_classes(
         confidence=confidence,
         simulated=store.manifest["source"] == "simulator",
         provenance=_provenance(params, store, grid, job),
+        mixtures=mixtures,
     )
     write_text(outputs["page"], render(page))
     best = models.sort_values(by.column, ascending=by.sign < 0).iloc[0]
@@ -197,6 +203,45 @@ def _without_classes(
         f"best_{by.metric.name}": round(float(best[by.column]), 6),
     }
     return Report(metrics)
+
+
+def _mixtures(
+    params: BaselinesStageParams, store: CellStore, grid: Grid, parts: Sequence[np.ndarray]
+) -> Mixtures | None:
+    """What the mixtures' paper prints, of our replicates; None for another study."""
+    from unstained.evaluation.baselines.share_tables import (
+        error_by_share,
+        of_model,
+        streams_compared,
+        without_a_network,
+    )
+    from unstained.report.mixture_section import Mixtures, shown
+    from unstained.studies.mixture.printed import PAIRS, PARTS
+    from unstained.tasks.study import Tasks
+
+    asked = [t for t in Tasks.of(params.data.tasks).proportions if set(t.names) == PARTS]
+    models = shown(grid.models)
+    if not asked or not models:
+        return None
+    task = asked[0]
+    table = store.columns("acquisition", *task.params.columns)
+    pairs = {
+        pair: streams_compared(grid, pair, task, params.compare, params.common.seed)
+        for pair in PAIRS
+        if set(pair) <= set(models)
+    }
+    return Mixtures(
+        models={model: of_model(grid, model, task) for model in models},
+        anchors=without_a_network(
+            task,
+            task.truth({column: table[column] for column in task.params.columns}),
+            table["acquisition"].to_numpy(str),
+            parts,
+        ),
+        pairs=pairs,
+        errors=error_by_share(grid, models, task),
+        replicates=len(grid.of(models[0])),
+    )
 
 
 def _hidden(params: BaselinesStageParams, store: CellStore, split: Path) -> dict[str, Hidden]:

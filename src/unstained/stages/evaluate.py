@@ -10,9 +10,13 @@ from unstained.config.study import CommonParams, StudyData
 from unstained.files import write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
 
+TRAINING_CELLS = 1000
+"""Training cells, spread over all of them, of which the fit to shares is told."""
+
 if TYPE_CHECKING:
     import numpy as np
 
+    from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.results import ModelResult
     from unstained.models.trained import TrainedModel
 
@@ -82,6 +86,8 @@ def run(params: EvaluateStageParams, inputs: Inputs, outputs: Outputs, job: Job)
         params.evaluate,
     )
     numbers = model_numbers(result) | _counts(trained, part)
+    if trained.spec.asked.proportions:
+        numbers["training"] = _of_training(trained, store, part, data)
     write_predictions(outputs["predictions"], result.predictions)
     write_json(outputs["calibration"], calibration_content(result, params.evaluate))
     write_json(outputs["metrics"], numbers)
@@ -102,6 +108,28 @@ def _counts(trained: TrainedModel, part: np.ndarray) -> dict[str, int]:
         found["classifier_parameters"] = cost.classifier_parameters
         found["multiply_accumulates"] = cost.multiply_accumulates
     return found
+
+
+def _of_training(
+    trained: TrainedModel, store: CellStore, part: np.ndarray, data: StudyData
+) -> dict[str, dict[str, float]]:
+    """By proportion, what papers print of training cells beside held-out ones; of some of them."""
+    import numpy as np
+
+    from unstained.evaluation.predictions import answers, cells_at, predict
+
+    rows = np.flatnonzero(part == "train")
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), TRAINING_CELLS)).astype(np.int64)]
+    cells, tasks = cells_at(store, rows, part, data), trained.spec.asked
+    found = answers(predict(trained, store, rows, "training cells"), cells, tasks)
+    return {
+        task.name: {
+            name: task.metric(name).of(shares.truth, shares.predicted)
+            for name in ("cross_entropy", "accuracy", "entropy")
+        }
+        for task in tasks.proportions
+        if (shares := found.shares[task.name]).known.any()
+    }
 
 
 def _headline(result: ModelResult, data: StudyData) -> dict[str, Any]:

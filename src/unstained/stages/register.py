@@ -32,7 +32,7 @@ OF_CLASSES: Final = (
 )
 """Metrics of the first classes task that a version's description shows."""
 
-NOT_THE_MODELS: Final = ("external", "unlearnt", "class_mean", "interval_of")
+NOT_THE_MODELS: Final = ("external", "unlearnt", "training", "class_mean", "interval_of")
 """Numbers of a part that are of other cells, or of no model: metrics.json alone has them."""
 
 OF_MODEL: Final = (

@@ -58,7 +58,7 @@ def other_split_table(grid: Grid, found: Sequence[Outcome]) -> Table | None:
 
 
 def _measured(grid: Grid, model: str) -> Mapping[str, Estimate]:
-    """By name: macro-F1 where there are classes, and r of each value."""
+    """By name: macro-F1 where there are classes, r of each value, error of each proportion."""
     numbers = grid.of(model)[0].numbers
     found = {}
     if "macro_f1" in numbers:
@@ -67,6 +67,12 @@ def _measured(grid: Grid, model: str) -> Mapping[str, Estimate]:
     for name in numbers["target"]:
         parts = [grid.scores(model, "target", name, key) for key in ("r", "r_low", "r_high")]
         found[f"r of {name}"] = _mean(*parts)
+    for name, metrics in numbers.get("task", {}).items():
+        if "divergence" in metrics:
+            parts = [
+                grid.scores(model, "task", name, key) for key in ("mae", "mae_low", "mae_high")
+            ]
+            found[f"Error of {name}"] = _mean(*parts)
     return found
 
 

@@ -37,6 +37,30 @@ def band_panel(curves: pd.DataFrame, measure: str, label: str) -> str:
         return to_svg(figure)
 
 
+def error_panel(errors: pd.DataFrame) -> str:
+    """Mean absolute error at each true share, one line a model.
+
+    Args:
+        errors: model, share, error.
+    """
+    with mpl.rc_context(STYLE):
+        figure, axes = new_panel(5.6, 3.2)
+        for number, (model, part) in enumerate(errors.groupby("model", sort=False)):
+            colour, style = (
+                COLOURS[number % len(COLOURS)],
+                LINES[number // len(COLOURS) % len(LINES)],
+            )
+            axes.plot(
+                part["share"], part["error"], color=colour, linestyle=style, marker="o", ms=3.5,
+                linewidth=1.4, label=str(model),
+            )  # fmt: skip
+        axes.set_xlabel("true proportion")
+        axes.set_ylabel("mean absolute error")
+        axes.set_ylim(bottom=0)
+        figure.legend(loc="outside right upper")
+        return to_svg(figure)
+
+
 def box_panel(values: Mapping[str, Floats], label: str) -> str:
     """Box plots over replicates, every replicate a point; best mean on top.
 

@@ -25,6 +25,7 @@ from unstained.report.baselines.against import against_features
 from unstained.report.baselines.differences import fold_table_block
 from unstained.report.baselines.experiment_section import experiment_section
 from unstained.report.baselines.frame import comparison_page
+from unstained.report.mixture_section import Mixtures, mixture_section
 from unstained.report.numbers import decimal
 from unstained.report.page import (
     Block,
@@ -54,6 +55,7 @@ def build_task_page(
     confidence: float,
     simulated: bool,
     provenance: tuple[tuple[str, str], ...],
+    mixtures: Mixtures | None = None,
 ) -> Page:
     """The page.
 
@@ -67,6 +69,7 @@ def build_task_page(
         confidence: of intervals; tests are at 1 - confidence.
         simulated: whether the simulator made the cells.
         provenance: facts on origin, in reading order.
+        mixtures: of the mixtures' paper, where its networks were trained.
     """
     contest = grid.only(contenders)
     sections = (
@@ -74,6 +77,7 @@ def build_task_page(
         _differences(contest, by, confidence),
         experiment_section(grid, found, {}, by.metric.words),
         _figures(contest, by),
+        mixture_section(mixtures) if mixtures else None,
         origin_section(provenance),
     )
     return comparison_page(data, sections, simulated)
