@@ -52,9 +52,10 @@ def file_routes(served: Served) -> list[BaseRoute]:
         return Uploads(served)
 
     def page() -> ASGIApp:
+        from unstained.serving.page.api import PageApi
         from unstained.serving.page.routes import page_routes
 
-        return Router(page_routes(uploads()))
+        return Router(page_routes(PageApi(uploads())))
 
     def images() -> ASGIApp:
         from unstained.serving.image_files import images_of

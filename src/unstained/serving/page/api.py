@@ -41,6 +41,9 @@ class PageApi:
 
     Args:
         uploads: judges cells.
+
+    Attributes:
+        samples: that were judged.
     """
 
     def __init__(self, uploads: Uploads) -> None:
@@ -49,7 +52,7 @@ class PageApi:
         self._version = uploads.served.version
         self._look = look_of(predictor.card, uploads.study)
         most = uploads.limits.sample_bytes
-        self._samples = Samples(predictor.input.dtype, predictor.input.shape[1], most)
+        self.samples = Samples(predictor.input.dtype, predictor.input.shape[1], most)
 
     def routes(self) -> list[BaseRoute]:
         """Relative to where the page's data lie."""
@@ -88,7 +91,7 @@ class PageApi:
 
         def work(answers: Answers, tell: Tell) -> str:
             cells = self._uploads.open(folder)
-            with self._samples.new(answers.schema) as (name, writer):
+            with self.samples.new(answers.schema) as (name, writer):
                 done = 0
                 for some, rows in self._uploads.judged(cells, answers):
                     writer.add(some, rows)
@@ -104,7 +107,7 @@ class PageApi:
 
         def work(answers: Answers, tell: Tell) -> str:
             cells = list(example_cells(self._uploads.served.predictor))
-            with self._samples.new(answers.schema) as (name, writer):
+            with self.samples.new(answers.schema) as (name, writer):
                 writer.add(cells, answers.rows(cells))
                 writer.finish("example cells", ())
             return name
@@ -150,7 +153,7 @@ class PageApi:
 
     async def forget(self, request: Request) -> Response:
         """Remove a sample."""
-        self._samples.forget(request.path_params["sample"])
+        self.samples.forget(request.path_params["sample"])
         return Response(status_code=204)
 
     async def atlas(self, request: Request) -> Response:
@@ -209,8 +212,10 @@ class PageApi:
     async def export(self, request: Request) -> Response:
         """Rows as a file."""
         sample, asked = self._sample(request), await _body(request)
-        kind, gates = str(asked.get("kind")), asked.get("gates") or {}
+        kind, gates = str(asked.get("kind")), asked.get("gates", {})
         cells = asked.get("cells")
+        if not isinstance(gates, dict):
+            raise RequestError(400, "`gates` says cells by name")
         checked = None if cells is None else _cells(cells, len(sample.rows))
         inside = {str(name): _cells(some, len(sample.rows)) for name, some in gates.items()}
         try:
@@ -263,7 +268,7 @@ class PageApi:
         raise RequestError(404, "this model tells no classes, so there is nothing to label")
 
     def _sample(self, request: Request) -> Sample:
-        return self._samples.find(request.path_params["sample"])
+        return self.samples.find(request.path_params["sample"])
 
     def _shown(self, request: Request) -> tuple[int, str]:
         """View and stretch that a picture is asked for in."""

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from unstained.serving.judging import Uploads
 from unstained.serving.page.api import PageApi
 
 FILES: Final = Path(__file__).parent / "files"
@@ -42,14 +41,14 @@ HEADERS: Final = {
 }
 
 
-def page_routes(uploads: Uploads) -> list[BaseRoute]:
+def page_routes(api: PageApi) -> list[BaseRoute]:
     """Routes to be mounted at /ui.
 
     Args:
-        uploads: judges cells.
+        api: answers what the page asks.
     """
     files = [_file(path) for path in sorted(FILES.iterdir()) if path.suffix in KINDS]
-    return [*files, Mount("/api", routes=PageApi(uploads).routes())]
+    return [*files, Mount("/api", routes=api.routes())]
 
 
 def _file(path: Path) -> Route:

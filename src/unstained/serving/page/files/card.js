@@ -2,40 +2,53 @@
 
 import { h, number, percent } from "./text.js";
 
-const SHARES = /accuracy|f1|recall|precision|auc|coverage|ece|kappa|share|risk|rate/i;
+const OVERALL = ["macro_f1", "balanced_accuracy", "accuracy", "roc_auc", "ece", "mean_set_size", "cells"];
+const OF_CLASS = ["f1", "precision", "recall", "roc_auc", "coverage", "support"];
+const OF_VALUE = ["r", "r2", "mae", "rmse", "accuracy", "coverage"];
+const WORDS = {
+  macro_f1: "Macro F1", balanced_accuracy: "Balanced accuracy", accuracy: "Accuracy", roc_auc: "ROC AUC", ece: "Calibration error (ECE)",
+  mean_set_size: "Classes in a set, mean", cells: "Test cells", f1: "F1", precision: "Precision", recall: "Recall", coverage: "Coverage",
+  support: "Cells", r: "Pearson r", r2: "R²", mae: "Mean error", rmse: "RMS error",
+};
 
-const named = (key) => key.replaceAll("_", " ").replace(/^./, (c) => c.toUpperCase());
+/** A number that lies between 0 and 1 has three decimals. */
+const told = (value) => (Number.isInteger(value) || Math.abs(value) > 1 ? number(value) : value.toFixed(3));
 
-/** A metric as it is stored: a number, or a number with its interval. */
-function told(key, value) {
-  const write = (x) => (SHARES.test(key) && Math.abs(x) <= 1 ? x.toFixed(3) : number(x));
-  if (typeof value === "number") return write(value);
-  if (value && typeof value.value === "number") {
-    const { low, high } = value;
-    return [write(value.value), Number.isFinite(low) && h("small", {}, ` ${write(low)} to ${write(high)}`)];
-  }
-  return null;
+const cell = (value, low, high) =>
+  h("td", { class: "n" }, Number.isFinite(value) ? told(value) : "–", Number.isFinite(low) && h("small", {}, `${told(low)} to ${told(high)}`));
+
+/** A table of some metrics by name; columns that nothing has are left out. */
+function table(caption, keys, of) {
+  const rows = Object.entries(of);
+  const columns = keys.filter((key) => rows.some(([, row]) => Number.isFinite(row[key])));
+  return columns.length > 0 && h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
+    h("table", { class: "metrics" }, h("caption", {}, caption),
+      h("thead", {}, h("tr", {}, h("td"), columns.map((key) => h("th", { scope: "col", class: "n" }, WORDS[key])))),
+      h("tbody", {}, rows.map(([name, row]) => h("tr", {}, h("th", { scope: "row" }, name), columns.map((key) => cell(row[key], row[`${key}_low`], row[`${key}_high`])))))));
 }
 
-/** Rows of a table of metrics; those below a name are told with it before them. */
-function rows(metrics, before = "") {
-  const found = [];
-  for (const [key, value] of Object.entries(metrics)) {
-    if (/_(low|high)$/.test(key) && key.replace(/_(low|high)$/, "") in metrics) continue;
-    const low = metrics[`${key}_low`];
-    const whole = typeof value === "number" && typeof low === "number" ? { value, low, high: metrics[`${key}_high`] } : value;
-    const words = told(key, whole);
-    if (words !== null) found.push(h("tr", {}, h("th", { scope: "row" }, before + named(key)), h("td", { class: "n" }, words)));
-    else if (value && typeof value === "object" && !Array.isArray(value)) found.push(...rows(value, `${before}${named(key)} · `));
-  }
-  return found;
+function metrics(found) {
+  const overall = OVERALL.filter((key) => Number.isFinite(found[key]));
+  const classes = found.class ?? {};
+  const values = Object.fromEntries(Object.entries(found.task ?? {}).filter(([, row]) => Number.isFinite(row.mae))
+    .map(([name, row]) => [name, { ...row, ...(found.interval_of?.[name] ?? {}) }]));
+  return [
+    overall.length > 0 && h("table", { class: "metrics" }, h("tbody", {}, overall.map((key) =>
+      h("tr", {}, h("th", { scope: "row" }, WORDS[key]), cell(found[key], found.interval?.[key]?.low, found.interval?.[key]?.high))))),
+    table("By class", OF_CLASS, classes),
+    table("Values", OF_VALUE, values),
+  ];
 }
+
+/** "a, b or c" */
+const either = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`);
 
 export function summary(model) {
   const { card } = model;
-  const classes = model.questions.map((one) => one.classes.join(", ")).join("; ");
-  const values = model.values.map((one) => one.name).join(", ");
-  return h("p", { class: "asks" }, "It tells ", [classes, values, ...model.shares.map((one) => one.parts.join(", "))].filter(Boolean).join("; "), " from ", model.images, ".",
+  const classes = model.questions.map((one) => either(one.classes));
+  const values = model.values.map((one) => one.name);
+  const shares = model.shares.map((one) => `shares of ${one.parts.join(", ")}`);
+  return h("p", { class: "asks" }, `Tells ${[...classes, ...values, ...shares].join("; ")} from ${model.images}. `,
     card.simulated && h("span", { class: "badge" }, "learned from simulated cells"));
 }
 
@@ -50,7 +63,7 @@ export function cardPage(model) {
     h("h3", {}, "Limits"),
     h("ul", {}, card.limits.map((one) => h("li", {}, one))),
     h("h3", {}, "How well it does, on cells that it never saw"),
-    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Metrics" }, h("table", { class: "metrics" }, h("tbody", {}, rows(card.metrics)))),
+    metrics(card.metrics),
     h("h3", {}, "How it became what is served"),
     h("p", {}, `Architecture ${card.model}, recipe ${card.recipe}. Exported to ONNX (opset ${card.opset}) and held equal to the trained network within ${card.parity.tolerance} at batches of ${card.parity.batches.join(", ")}${card.parity.passed ? "" : ": NOT equal"}; its golden batch was replayed on this machine before the first request. The registry’s ledger says against whom it won its place: `, h("code", {}, "unstained history"), "."),
     h("dl", { class: "facts" },

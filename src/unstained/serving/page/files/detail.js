@@ -82,13 +82,12 @@ export function detail(store) {
     const rows = store.model.values.map((value) => {
       const [mid, low, high] = ["predicted_", "low_", "high_"].map((start) => store.number(start + value.name, cell));
       return Number.isFinite(mid) && h("tr", {}, h("th", { scope: "row" }, value.name),
-        h("td", { class: "n" }, number(mid), Number.isFinite(low) && h("small", {}, ` ${number(low)} to ${number(high)}`)),
-        h("td", { class: "unit" }, value.unit));
+        h("td", { class: "n" }, number(mid), " ", h("span", { class: "unit" }, value.unit), Number.isFinite(low) && h("small", {}, `${number(low)} to ${number(high)}`)));
     });
     const shares = store.model.shares.flatMap(({ task, parts }) => parts.map((part) => {
       const name = [`share_${part}:${task}`, `share_${part}`].find((one) => store.columns[one]);
       const share = store.number(name, cell);
-      return Number.isFinite(share) && h("tr", {}, h("th", { scope: "row" }, part), h("td", { class: "n" }, percent(share, 1)), h("td", { class: "unit" }, task));
+      return Number.isFinite(share) && h("tr", {}, h("th", { scope: "row" }, part), h("td", { class: "n" }, percent(share, 1), " ", h("span", { class: "unit" }, task)));
     }));
     const found = [...rows, ...shares].filter(Boolean);
     const alpha = store.model.values.find((value) => value.alpha !== null)?.alpha;

@@ -195,7 +195,7 @@ export function toolbar(store, grid, files) {
   const by = h("select", { onchange: () => sort({ by: by.value }) });
   const from = h("select", { "aria-label": "From class", onchange: () => sort({ from: +from.value }) });
   const to = h("select", { "aria-label": "To class", onchange: () => sort({ to: +to.value }) });
-  const between = h("span", { class: "between" }, "from ", from, " to ", to);
+  const between = h("span", { class: "between" }, from, " → ", to);
   const falling = h("button", { type: "button", class: "icon", onclick: () => sort({ falling: !store.sort.falling }) });
   const view = h("select", { onchange: () => look({ view: +view.value }) },
     store.model.views.map((name, at) => h("option", { value: at }, name)));
@@ -233,7 +233,7 @@ export function toolbar(store, grid, files) {
     if (!store.id) return;
     fill(by,
       h("option", { value: "order" }, "as they came"),
-      store.classes.length > 1 && h("option", { value: "between" }, "from one class to another"),
+      store.classes.length > 1 && h("option", { value: "between" }, "class to class"),
       store.axes.map(([name, label]) => h("option", { value: name }, label)));
     for (const select of [from, to]) fill(select, store.classes.map((name, at) => h("option", { value: at }, name)));
   });

@@ -68,11 +68,8 @@ function workspace(store, forget) {
 
   function show(name) {
     now = name;
-    const [, , parts] = views.find(([key]) => key === name);
-    main.className = `view ${name}`;
-    fill(main, parts);
-    main.setAttribute("role", "tabpanel");
-    main.setAttribute("aria-labelledby", `tab-${name}`);
+    const [, words, parts] = views.find(([key]) => key === name);
+    fill(main, h("div", { class: `view ${name}`, role: "tabpanel", tabindex: name === "model" || name === "label" ? "0" : null, "aria-labelledby": `tab-${name}` }, h("h1", { class: "heard" }, `${store.model.card.title}: ${words}`), parts));
     for (const button of tabs.children) {
       const on = button.id === `tab-${name}`;
       button.setAttribute("aria-selected", String(on));
@@ -123,11 +120,8 @@ async function begin() {
   function front() {
     tabs.hidden = again.hidden = true;
     history.replaceState(null, "", location.pathname);
-    main.className = "front";
-    main.removeAttribute("role");
-    main.removeAttribute("aria-labelledby");
-    fill(main, h("div", { class: "hero" }, h("h1", {}, model.card.question), summary(model)), entry.zone,
-      h("details", { class: "about" }, h("summary", {}, "About this model"), cardPage(model)));
+    fill(main, h("div", { class: "front" }, h("div", { class: "hero" }, h("h1", {}, model.card.question), summary(model)), entry.zone,
+      h("details", { class: "about" }, h("summary", {}, "About this model"), cardPage(model))));
   }
 
   function leave() {

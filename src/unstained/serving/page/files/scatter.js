@@ -3,7 +3,7 @@
 import { colour } from "./store.js";
 import { counted, fill, h, number } from "./text.js";
 
-const PAD = { left: 56, right: 16, top: 16, bottom: 44 };
+const PAD = { left: 64, right: 16, top: 16, bottom: 44 };
 const CLOSE = 9;
 
 /** Whether (x, y) lies inside a polygon [[x, y], ...]: crossings of a ray are odd. */
@@ -44,11 +44,10 @@ export class Scatter {
     });
     this.hint = h("p", { class: "hint", role: "status" });
     this.list = h("ul", { class: "gatelist" });
-    this.stage = h("div", { class: "stage" }, this.canvas);
+    this.stage = h("div", { class: "stage" }, this.canvas, this.hint);
     this.node = h("section", { class: "scatter", "aria-label": "Scatter and gates" },
       h("div", { class: "toolbar" },
-        h("label", {}, h("span", {}, "Across"), this.x), h("label", {}, h("span", {}, "Up"), this.y),
-        h("span", { class: "spring" }), this.hint),
+        h("label", {}, h("span", {}, "Across"), this.x), h("label", {}, h("span", {}, "Up"), this.y)),
       this.stage,
       h("div", { class: "below" }, this.list, this.#byNumbers()));
     new ResizeObserver(() => this.draw()).observe(this.stage);
@@ -110,8 +109,13 @@ export class Scatter {
     const [ink, quiet, line, accent] = ["--ink", "--quiet", "--line", "--accent"].map((name) => style.getPropertyValue(name));
     this.#frame(pen, wide, tall, [x0, x1], [y0, y1], quiet, line);
     this.#points(pen, xs, ys, quiet);
+    pen.save();
+    pen.beginPath();
+    pen.rect(PAD.left, 0, wide - PAD.left - PAD.right, tall - PAD.bottom);
+    pen.clip();
     for (const gate of store.gates) if (gate.x === this.x.value && gate.y === this.y.value) this.#polygon(pen, gate.points, accent, gate.name, true, ink);
     if (this.drawn.length) this.#polygon(pen, this.pointer ? [...this.drawn, this.pointer] : this.drawn, accent, "", false, ink);
+    pen.restore();
     canvas.setAttribute("aria-label", `${counted(store.visible.length, "cell")}: ${this.#name(this.y)} against ${this.#name(this.x)}`);
   }
 
@@ -142,7 +146,7 @@ export class Scatter {
       pen.fillText(words, PAD.left - 6, y + 4);
     }
     pen.save();
-    pen.translate(13, (PAD.top + tall - PAD.bottom) / 2);
+    pen.translate(16, (PAD.top + tall - PAD.bottom) / 2);
     pen.rotate(-Math.PI / 2);
     pen.textAlign = "center";
     pen.fillText(this.#name(this.y), 0, 0);
@@ -164,15 +168,12 @@ export class Scatter {
       for (let cell = 0; cell < store.n; cell++) if (!store.place.has(cell)) dot(cell);
       pen.globalAlpha = many ? 0.5 : 0.8;
     }
-    const byClass = new Map();
-    for (const cell of store.visible) {
+    // In the cells' own order, so that no class lies on top of the others.
+    for (let cell = 0; cell < store.n; cell++) {
+      if (!store.place.has(cell)) continue;
       const called = store.called[cell];
-      if (!byClass.has(called)) byClass.set(called, []);
-      byClass.get(called).push(cell);
-    }
-    for (const [called, cells] of byClass) {
       pen.fillStyle = called < 0 ? quiet : colour(called);
-      cells.forEach(dot);
+      dot(cell);
     }
     pen.globalAlpha = 1;
     const at = store.current;
