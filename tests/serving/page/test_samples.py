@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
+import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -263,3 +265,24 @@ def test_a_sample_that_fails_leaves_nothing(page: Shown) -> None:
     with pytest.raises(TooMuchError), kept.new(rows.schema) as (_, writer):
         writer.add(cells, rows)
     assert list(Path(kept._root.name).iterdir()) == []
+
+
+def test_who_leaves_in_the_middle_of_an_upload_leaves_nothing_behind(
+    page: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    address = page.url.removeprefix("http://").partition("/")[0].split(":")
+    head = "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 9999999"
+    part = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.tif"\r\n\r\n'
+    with socket.create_connection((address[0], int(address[1]))) as client:
+        client.sendall(f"POST {API}/samples HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n{part}".encode())
+        client.sendall(bytes(3 << 20))
+        assert _soon(lambda: bool(list(tmp_path.rglob("a.tif"))))
+    assert _soon(lambda: not list(tmp_path.iterdir()))
+
+
+def _soon(holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 10
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.02)
+    return holds()
