@@ -18,7 +18,9 @@ from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
 from unstained.data.readers.protocol import Outcome, Refused
 from unstained.data.store.blocks import Cell
+from unstained.data.store.schema import told_columns
 from unstained.errors import ParameterError, SourceError
+from unstained.imaging.alignment import lattice_energy
 
 BASE = load_params(ROOT / "params.yaml").studies["mixture"].data.model_dump()
 RNG = np.random.default_rng(0)
@@ -130,11 +132,20 @@ def test_masks_and_cells_tell_shares_numbers_and_means(source: Path) -> None:
     ]
     pd.DataFrame(rows, columns=["frame", "y", "x", "speed"]).to_csv(source / "c.csv", index=False)
     write_stack(source / "b.tif")
-    write_table(source, "a,a.tif,m.tif,c.csv", "b,b.tif,,", header="name,path,kinds,points")
+    rows_of = ("a,a.tif,m.tif,c.csv,0.5", "b,b.tif,,,")
+    write_table(source, *rows_of, header="name,path,kinds,points,density")
     asked = ("share_round", "share_flat", "cells", "mean_speed")
-    data = study({"masks": "kinds", "kinds": ["round", "flat"], "cells": "points"}, asked=asked)
+    also = {"also": ["covered", "energy", "cells", "density"]}
+    table = {"masks": "kinds", "kinds": ["round", "flat"], "cells": "points"} | also
+    data = study(table, asked=asked)
+    assert [*told_columns(data)] == [*asked, "covered", "energy", "density"]
     found = outcomes(source, data)
     told = [[one.told[name] for name in asked] for one in found["a"]]  # type: ignore[union-attr]
+    first = found["a"][0]
+    assert first.told["covered"] == pytest.approx((3 * 16 * 4 + 5 * 16 * 8) / (5 * 16 * 16))  # type: ignore[union-attr]
+    assert first.told["energy"] == lattice_energy(STACK[2, :16, :16])  # type: ignore[union-attr]
+    density = [one.told["density"] for one in (first, found["b"][0])]  # type: ignore[union-attr]
+    np.testing.assert_equal(density, [0.5, np.nan])
     flat = 3 * 16 * 4 / (3 * 16 * 4 + 5 * 16 * 8)
     np.testing.assert_allclose(told[0], [1 - flat, flat, 3 / 5, 2.0])
     np.testing.assert_allclose(told[1], [0, 1, 1 / 5, 9.0])

@@ -159,6 +159,8 @@ def make_evaluation(
         resampled=dict.fromkeys(("test", *OUTSIDE), resampled),
         population={"train": dict.fromkeys(CLASSES, (100, 5))},
         missing={},
+        informed={},
+        ordering=(),
         audit={"findings": audit or []},
         simulated=simulated,
         provenance=(("Data hash", "abc123"),),

@@ -11,8 +11,8 @@ from unstained.config.names import Words
 class MoviesParams(Params):
     """A table with a row a movie. Columns that tasks name are read from it, for all its snippets.
 
-    Beside them tasks may name what the reader measures of a snippet: `alignment`, `share_<kind>`,
-    `cells` and `mean_<column>` (data/readers/movies/measures.py).
+    Beside them tasks may name what the reader measures of a snippet: `alignment`, `energy`,
+    `covered`, `share_<kind>`, `cells` and `mean_<column>` (data/readers/movies/measures.py).
     """
 
     file: str = Field(description=".csv (comma, semicolon or tab), .tsv or .parquet in the source")
@@ -45,6 +45,12 @@ class MoviesParams(Params):
         default=None,
         description="column of a table of the movie's cells: frame (from 0, or by number), y, x in "
         "its pixels, and numbers; empty: not known",
+    )
+    also: tuple[str, ...] = Field(
+        default=(),
+        description="numbers that no task asks for and the cell table keeps, by column: measured, "
+        "or of the table of movies. With `cells`, `alignment` and `energy` among them or among the "
+        "tasks, the report sets order against density",
     )
     scale: float = Field(
         default=1.0, description="1: full resolution; 0.5: means over 2 x 2 pixels"

@@ -11,6 +11,7 @@ import numpy as np
 
 from unstained.config.study import StudyData
 from unstained.data.canvas import iter_canvases, load_canvases
+from unstained.data.splits.parts import NOT_EVALUATED
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import MADE_AGAIN, StageInputError
 from unstained.models.trained import TrainedModel, load_trained
@@ -78,7 +79,7 @@ class Cells:
 
 
 def select_cells(store: CellStore, part: np.ndarray, data: StudyData) -> Cells:
-    """Cells outside the training part.
+    """Cells that are evaluated: of all parts but NOT_EVALUATED.
 
     Args:
         store: all cells.
@@ -88,7 +89,7 @@ def select_cells(store: CellStore, part: np.ndarray, data: StudyData) -> Cells:
     Raises:
         StageInputError: val or test is empty.
     """
-    rows = np.flatnonzero(part != "train")
+    rows = np.flatnonzero(~np.isin(part, NOT_EVALUATED))
     for name in ("val", "test"):
         if not (part == name).any():
             raise StageInputError(

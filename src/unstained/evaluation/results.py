@@ -13,6 +13,7 @@ from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.evaluation.calibration import Reliability
 from unstained.evaluation.class_means import ClassMean
+from unstained.evaluation.ordering import Curve
 from unstained.evaluation.predictions import Cells
 from unstained.evaluation.scores import Scores, TargetScores, TaskScores
 from unstained.evaluation.value_bands import Band, Held
@@ -165,6 +166,8 @@ class Evaluation:
         grouped: whether the models' test groups are apart from their training groups.
         resampled: part -> what its intervals rest on.
         population: part -> class -> (cells, groups), see `tables.population`.
+        informed: what the movie or the time alone would tell at best, see `evaluation.informed`.
+        ordering: order of cells against their density, where movies' reader measured both.
         missing: task -> part -> cells whose truth is not known, of all cells.
         audit: content of the audit's audit.json.
         simulated: whether the simulator made the cells.
@@ -183,6 +186,8 @@ class Evaluation:
     resampled: Mapping[str, Resampled]
     population: Mapping[str, Mapping[str, tuple[int, int]]]
     missing: Mapping[str, Mapping[str, int]]
+    informed: Mapping[str, Mapping[str, TaskScores]]
+    ordering: tuple[Curve, ...]
     audit: Mapping[str, Any]
     simulated: bool
     provenance: tuple[tuple[str, str], ...]

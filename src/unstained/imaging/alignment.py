@@ -43,12 +43,13 @@ class Order:
 
     @property
     def squared(self) -> float:
-        """Unbiased S^2 = (n S^2 - 1) / (n - 1), NaN for one director.
+        """Unbiased S^2 = (n S^2 - 1) / (n - 1), NaN for fewer than two directors.
 
         The mean of n random directors has E[S^2] = 1 / n, so S falls with n where nothing is
-        aligned; this has the mean 0 there, and may be negative.
+        aligned; this has the mean 0 there, and may be negative, down to -1. Where n is barely 1, as
+        in a picture with the corner of one cell, it would have no bound.
         """
-        if self.directors <= 1:
+        if self.directors < 2:
             return float("nan")
         return (self.directors * self.order**2 - 1) / (self.directors - 1)
 

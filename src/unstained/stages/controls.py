@@ -116,6 +116,8 @@ def _evaluation(
 ) -> Evaluation:
     from unstained.evaluation.beside_controls import explained_by, gains_over
     from unstained.evaluation.control_runs import run_controls
+    from unstained.evaluation.informed import informed_means
+    from unstained.evaluation.ordering import order_against_density
     from unstained.evaluation.predictions import load_model, select_cells
     from unstained.evaluation.record import read_results
     from unstained.evaluation.results import Evaluation, Resampled, best_first
@@ -146,6 +148,10 @@ def _evaluation(
         },
         population=population(store, part, data),
         missing=missing_truths(store, part, data),
+        informed=informed_means(store, cells, data, params.evaluate, seed),
+        ordering=order_against_density(
+            store, data, params.evaluate.bootstrap, params.evaluate.confidence, seed
+        ),
         audit=read_json(inputs["audit"]),
         simulated=store.manifest["source"] == "simulator",
         provenance=provenance(

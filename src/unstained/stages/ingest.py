@@ -215,7 +215,7 @@ def _pack(params: IngestStageParams, reader: Reader, named: _Count, path: Path, 
         axes=params.data.axes,
         normalise=params.data.normalise,
         markers=tuple(params.data.markers),
-        told=told_columns(params.data.tasks),
+        told=told_columns(params.data),
         source="simulator" if params.data.source == "simulator" else "files",
     )
     with (

@@ -118,14 +118,15 @@ def summarise(cells: pa.Table, split: pa.Table, class_names: Sequence[str]) -> l
         class_names: strata in order (data/splits/strata.py).
 
     Returns:
-        One row a part and class; the part 'external' only where there are such cells.
+        One row a part and class; the parts 'between' and 'external' only where they have cells.
     """
     import numpy as np
 
+    from unstained.data.splits.crossed import BETWEEN
     from unstained.data.splits.partition import EXTERNAL, PARTS
     from unstained.data.store.columns import encode, places
 
-    names = [*PARTS, EXTERNAL]
+    names = [*PARTS, BETWEEN, EXTERNAL]
     group, groups = encode(cells["group"])
     label = places(cells["label"], class_names)
     part = places(split["part"], names)
@@ -136,8 +137,8 @@ def summarise(cells: pa.Table, split: pa.Table, class_names: Sequence[str]) -> l
         for part_name, tables in zip(names, counts, strict=True)
         for label_name, table in zip(class_names, tables, strict=True)
     ]
-    outside = any(row.cells for row in rows if row.part == EXTERNAL)
-    return [row for row in rows if outside or row.part != EXTERNAL]
+    there = {row.part for row in rows if row.cells} | {*PARTS}
+    return [row for row in rows if row.part in there]
 
 
 def _deviations(

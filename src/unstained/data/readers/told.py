@@ -18,7 +18,7 @@ def asked_columns(data: StudyData) -> dict[str, Column]:
     Raises:
         ParameterError: a task's column has a name that the cell table uses otherwise.
     """
-    known = told_columns(data.tasks)
+    known = told_columns(data)
     first = next((task for task in data.tasks if isinstance(task, ClassesParams)), None)
     for task in data.tasks:
         for column in task.columns:

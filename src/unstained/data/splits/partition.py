@@ -2,8 +2,9 @@
 
 A unit is what must not be torn apart: a cluster of duplicate cells (`stratified`), or groups and
 whatever duplicate clusters join them (`grouped`). Units go to parts such that every class comes
-close to its fraction in every part. All randomness comes from hashes of names, so the result
-depends on the seed and on the cells, never on the order in which they are listed.
+close to its fraction in every part; `crossed` is told of in its module. All randomness comes from
+hashes of names, so the result depends on the seed and on the cells, never on the order in which
+they are listed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pyarrow.compute as pc
 
 from unstained.config.split import SplitParams
 from unstained.data.splits.allocation import allocate
+from unstained.data.splits.crossed import BETWEEN, Factor, crossed_parts, times_and_places
 from unstained.data.splits.units import UNIT, joined
 from unstained.data.store.columns import encode, numbers, places, strings
 from unstained.errors import SplitError
@@ -129,7 +131,10 @@ def make_split(
     frame = _frame(cells, inner, linked, required)
     chosen = params.strategy
     other: Strategy = "grouped" if chosen == "stratified" else "stratified"
-    parts, folds, notes = _partition(frame, chosen, params, seed)
+    if chosen == "crossed":
+        parts, folds, notes = _crossed(frame, params, seed)
+    else:
+        parts, folds, notes = _partition(frame, chosen, params, seed)
     reference, reference_folds, excuse = _reference(frame, other, params, seed)
     fold = np.full((2, cells.num_rows), -1, np.int32)
     fold[:, inner] = folds, reference_folds
@@ -174,10 +179,10 @@ def _frame(
 
 def _spread(count: int, rows: np.ndarray, parts: np.ndarray | None) -> pa.Array:
     """Names of parts: `parts` at `rows` (null where that is None), EXTERNAL elsewhere."""
-    codes = np.full(count, len(PARTS), np.int8)
+    codes = np.full(count, len(PARTS) + 1, np.int8)
     codes[rows] = -1 if parts is None else parts
     known = pa.array(codes, mask=codes < 0)
-    return pa.DictionaryArray.from_arrays(known, [*PARTS, EXTERNAL]).cast(pa.string())
+    return pa.DictionaryArray.from_arrays(known, [*PARTS, BETWEEN, EXTERNAL]).cast(pa.string())
 
 
 def _linked(cell_ids: pa.ChunkedArray, clusters: pa.Table) -> np.ndarray:
@@ -195,6 +200,24 @@ def _partition(
     part = _parts(units, cells, strategy, params, seed)
     fold, notes = _folds(units, _dealt(part, params), cells, params.folds, seed)
     return part[units.of_cell], fold[units.of_cell], notes
+
+
+def _crossed(
+    cells: _Cells, params: SplitParams, seed: int
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Part (n,) of every cell by time and place, no folds, and notes."""
+    factors = []
+    for words, names in zip(("movies", "regions"), times_and_places(cells.groups), strict=True):
+        known, code = np.unique(names, return_inverse=True)
+        keys = stable_keys(known.tolist(), seed, words)
+        factors.append(Factor(words, code[cells.group], known.tolist(), keys))
+    part = crossed_parts((factors[0], factors[1]), cells.label, cells.linked, params.fractions)
+    between = int((part == len(PARTS)).sum())
+    note = (
+        f"{between:,} of {len(part):,} cells lie between parts, their movie in one and their "
+        "region in another, and are not used; there are no folds."
+    )
+    return part, np.full(len(part), -1, np.int32), [note]
 
 
 def _dealt(part: np.ndarray, params: SplitParams) -> np.ndarray:

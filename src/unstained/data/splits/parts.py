@@ -8,6 +8,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
+from unstained.data.splits.crossed import BETWEEN
 from unstained.data.splits.partition import EXTERNAL
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import MADE_AGAIN, StageInputError
@@ -17,6 +18,9 @@ UNLEARNT: Final = "unlearnt"
 
 OUTSIDE: Final = (EXTERNAL, UNLEARNT)
 """Parts that no model is trained, chosen or tested on."""
+
+NOT_EVALUATED: Final = ("train", BETWEEN)
+"""Parts of cells that nothing is predicted of."""
 
 
 def part_rows(store: CellStore, split: Path, *parts: str) -> np.ndarray:
@@ -104,6 +108,11 @@ def cell_parts(
     number = table[f"{prefix}fold"].to_numpy()
     known = np.isin(part, ("train", "val")) | (number >= 0)
     held_out = known & (number == fold)
+    if (number < 0).all():
+        raise StageInputError(
+            f"{split} has no {prefix}folds: a crossed partition has none",
+            "set split.strategy to grouped for replicates",
+        )
     if not held_out.any():
         raise StageInputError(
             f"{split} has no cells in {prefix}fold {fold}",

@@ -138,7 +138,7 @@ def pack(task: Task) -> Packed:
 
 def _identity(task: Task) -> str:
     """Digest of everything that determines the block: layout, items, the files' state."""
-    told = told_columns(task.reader.data.tasks)
+    told = told_columns(task.reader.data)
     data = task.reader.data
     asked = (task.quarantine, task.check_size, data.canvas, data.pixel_size_um)
     of_parts = [
@@ -232,7 +232,7 @@ def _pack(task: Task, array: Path, rows: Path) -> dict[str, Any]:
         for of, part in zip(task.parts, parts, strict=True)
         for _ in part.cells
     ]
-    table = write_block(array, origins, cells, tuple(data.markers), told_columns(data.tasks))
+    table = write_block(array, origins, cells, tuple(data.markers), told_columns(data))
     pq.write_table(table, rows)
     return record | {"files": block_files(array), "rows": file_sha256(rows)}
 

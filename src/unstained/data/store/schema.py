@@ -17,17 +17,17 @@
 | saturated | float32 | fraction of pixels at the largest value of the recorded bit depth |
 | sharpness | float32 | variance of the Laplacian divided by squared background |
 | marker_<name> | float64 | background-corrected integrated fluorescence, NaN where not recorded |
-| others | string, float64 | classes and numbers that tasks name, null or NaN where unknown |
+| others | string, float64 | what tasks and `movies.also` name, null or NaN where unknown |
 
 Background, its deviation and sharpness are means over the planes of a cell (imaging/axes.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
-from unstained.config.tasks import ClassesParams, TaskParams
+from unstained.config.study import StudyData
+from unstained.config.tasks import ClassesParams
 
 MARKER_PREFIX: Final = "marker_"
 LABEL: Final = "label"
@@ -57,11 +57,20 @@ COLUMNS: Final[dict[str, str]] = {
 }
 
 
-def told_columns(tasks: Iterable[TaskParams]) -> dict[str, str]:
-    """Columns beyond the usual ones that tasks name and readers must tell, with their types."""
-    return {
+def told_columns(data: StudyData) -> dict[str, str]:
+    """Columns beyond the usual ones that readers must tell, with their types.
+
+    Those that tasks name, and then those that are kept beside them (`movies.also`).
+    """
+    found = {
         column: "string" if isinstance(task, ClassesParams) else "float64"
-        for task in tasks
+        for task in data.tasks
         for column in task.columns
+    }
+    for column in data.movies.also if data.movies else ():
+        found.setdefault(column, "float64")
+    return {
+        column: kind
+        for column, kind in found.items()
         if column not in COLUMNS and not column.startswith(MARKER_PREFIX)
     }

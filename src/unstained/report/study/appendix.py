@@ -32,6 +32,7 @@ from unstained.report.study.chapters import (
 from unstained.report.study.elsewhere import external_section
 from unstained.report.study.findings import findings
 from unstained.report.study.markers import markers_section
+from unstained.report.study.ordering import ordering_section
 from unstained.report.study.verdict import verdict
 from unstained.studies.wbc.printed import MARKER
 from unstained.wording import counted
@@ -88,6 +89,7 @@ def build_page(
         tasks_section(evaluation),
         *((classes_section(evaluation), probabilities_section(evaluation)) if classes else ()),
         markers_section(evaluation),
+        ordering_section(evaluation.ordering, evaluation.group_word),
         cells,
         external_section(evaluation),
         data_section(evaluation, lossy),

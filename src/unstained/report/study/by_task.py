@@ -14,6 +14,7 @@ from unstained.config.tasks import ClassesParams, ProportionParams, TaskParams
 from unstained.data.audit.probes import in_words
 from unstained.evaluation.beside_controls import yardstick
 from unstained.evaluation.controls import is_shortcut, what_it_sees
+from unstained.evaluation.informed import KINDS as INFORMED
 from unstained.evaluation.results import ControlResult, Evaluation, primary_metric
 from unstained.evaluation.scores import Scores
 from unstained.report.numbers import (
@@ -39,6 +40,7 @@ PARTS: Final = {
     "train": "Training",
     "val": "Validation",
     "test": "Test",
+    "between": "Between parts, not used",
     "external": "External test",
     "unlearnt": "Kinds never learnt",
 }
@@ -147,6 +149,12 @@ def _task_table(evaluation: Evaluation, task: TaskParams) -> Table:
         )
         for control in evaluation.main_controls
     ]
+    told = {name: by for name, by in evaluation.informed.items() if task.name in by}
+    rows += [
+        (Cell(name, what), *(number(told[name][task.name].metrics[m.name]) for m in metrics))
+        for name, what in INFORMED.items()
+        if name in told
+    ]
     unit = getattr(task, "unit", "")
     known = best.test.scores.tasks[task.name].known
     return Table(
@@ -154,8 +162,9 @@ def _task_table(evaluation: Evaluation, task: TaskParams) -> Table:
         ("", *(_heading(metric) for metric in metrics)),
         tuple(rows),
         f"Below each number its interval over {evaluation.group_word}."
-        + (f" Values are in {unit}." if unit else ""),
-        separators=(len(evaluation.models),),
+        + (f" Values are in {unit}." if unit else "")
+        + (f" {PROSE('informed_note')}" if told else ""),
+        separators=(len(evaluation.models), len(rows) - len(told)),
     )
 
 

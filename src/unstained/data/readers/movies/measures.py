@@ -3,7 +3,10 @@
 | column | meaning |
 |---|---|
 | alignment | nematic order of the middle frame (imaging/alignment.py), unbiased: may be < 0 |
+| energy | of neighbouring directors in the middle frame, -1 where they are aligned |
+| covered | area of all kinds over that of the snippet, by masks, over all frames |
 | share_<kind> | area of the kind over the area of all kinds, by masks, over all frames |
+| frame | number of its first frame, from 0 or as files are numbered |
 | cells | cells whose middle lies in it, a mean over frames |
 | mean_<column> | mean of a column of the table of cells, over these cells and all frames |
 
@@ -23,9 +26,12 @@ from unstained.config.movies import MoviesParams
 from unstained.config.nearest import suggestion
 from unstained.data.readers.tabular import Column, read_tabular
 from unstained.errors import ParameterError
-from unstained.imaging.alignment import nematic_order
+from unstained.imaging.alignment import lattice_energy, nematic_order
 
 ALIGNMENT: Final = "alignment"
+ENERGY: Final = "energy"
+COVERED: Final = "covered"
+FRAME: Final = "frame"
 CELLS: Final = "cells"
 SHARE: Final = "share_"
 MEAN: Final = "mean_"
@@ -46,7 +52,16 @@ def is_measured(column: str, params: MoviesParams) -> bool:
             )
         return True
     of_cells = column == CELLS or column.startswith(MEAN)
-    return column == ALIGNMENT or (of_cells and params.cells is not None)
+    return (
+        column in (ALIGNMENT, ENERGY, FRAME)
+        or (column == COVERED and params.masks is not None)
+        or (of_cells and params.cells is not None)
+    )
+
+
+def is_masked(column: str) -> bool:
+    """Whether masks tell a measured column."""
+    return column == COVERED or column.startswith(SHARE)
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,7 @@ class Points:
 
 def measured(
     columns: Sequence[str],
+    first: int,
     pixels: np.ndarray,
     masks: np.ndarray | None,
     kinds: Sequence[str],
@@ -102,6 +118,7 @@ def measured(
 
     Args:
         columns: that are asked for.
+        first: number of the first frame.
         pixels: (T, h, w) of the snippet.
         masks: (T, H, W) numbers of kinds there, at the movie's own resolution.
         kinds: that masks number from 1.
@@ -109,10 +126,16 @@ def measured(
         inside: (n,) bool, those in the snippet.
     """
     found = dict.fromkeys(columns, float("nan"))
+    if FRAME in found:
+        found[FRAME] = float(first)
     if ALIGNMENT in found:
         found[ALIGNMENT] = nematic_order(pixels[len(pixels) // 2]).unbiased
+    if ENERGY in found:
+        found[ENERGY] = lattice_energy(pixels[len(pixels) // 2])
     if masks is not None:
         area = np.bincount(masks.ravel(), minlength=len(kinds) + 1)[1 : len(kinds) + 1]
+        if COVERED in found:
+            found[COVERED] = float(area.sum()) / masks.size
         for kind, pixels_of in zip(kinds, area.tolist(), strict=True):
             if SHARE + kind in found and area.any():
                 found[SHARE + kind] = pixels_of / float(area.sum())

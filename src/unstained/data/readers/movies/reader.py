@@ -23,8 +23,8 @@ from unstained.data.readers.movies.listing import Movie, list_movies
 from unstained.data.readers.movies.measures import (
     CELLS,
     MEAN,
-    SHARE,
     Points,
+    is_masked,
     is_measured,
     measured,
 )
@@ -173,7 +173,7 @@ class Movies:
                 raise
             reason = f"row {movie.row} of {self.params.file} names it, and it is not there"
             raise FrameError("", reason, error.remedy) from error
-        if not movie.masks or not self._shares:
+        if not movie.masks or not self._masked:
             return frames, None
         try:
             masks = find_frames(self.source / movie.masks, movie.first, movie.last)
@@ -217,13 +217,13 @@ class Movies:
         return tuple(f"{movie.path}/{name}" for name in names)
 
     @property
-    def _shares(self) -> bool:
-        return any(name.startswith(SHARE) for name in self.asked)
+    def _masked(self) -> bool:
+        return any(is_masked(name) for name in self.asked)
 
     @cached_property
     def asked(self) -> tuple[str, ...]:
         """Columns of the cell table that are measured of each snippet."""
-        known = told_columns(self.data.tasks)
+        known = told_columns(self.data)
         return tuple(name for name in known if is_measured(name, self.params))
 
     @cached_property
@@ -292,7 +292,8 @@ class _Cutter:
                 f"{counted(len(params.kinds), 'kind')}",
                 "name what the masks number, from 1, in studies.<study>.data.movies.kinds",
             )
-        return measured(self.reader.asked, pixels, kinds, params.kinds, self._points, inside)
+        first = self.frames.numbers[start]
+        return measured(self.reader.asked, first, pixels, kinds, params.kinds, self._points, inside)
 
     @cached_property
     def _points(self) -> Points | None:
