@@ -60,6 +60,10 @@ def init(
     canvas: Annotated[
         int | None, typer.Option(min=16, max=512, help="Side of the square, in pixels.")
     ] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Of a snippet of a movie.")] = None,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Frames from one snippet to the next.")
+    ] = None,
     on_error: Annotated[
         Literal["fail", "quarantine"] | None, typer.Option(help="At files that cannot be used.")
     ] = None,
@@ -94,6 +98,8 @@ def init(
         float_range=float_range,
         pixel_size=pixel_size,
         canvas=canvas,
+        frames=frames,
+        stride=stride,
         on_error=on_error,
         title=title,
         question=question,

@@ -15,10 +15,14 @@ class MoviesParams(Params):
     `covered`, `share_<kind>`, `cells` and `mean_<column>` (data/readers/movies/measures.py).
     """
 
-    file: str = Field(description=".csv (comma, semicolon or tab), .tsv or .parquet in the source")
+    file: str = Field(
+        description=".csv (comma, semicolon or tab), .tsv or .parquet in the source, or an "
+        "absolute path"
+    )
     path: str = Field(
         default="path",
-        description="column of the movie, relative to the table: a TIFF with a page a frame, or a "
+        description="column of the movie, relative to the table's folder (to the source where "
+        "`file` is absolute): a TIFF with a page a frame, or a "
         "folder of numbered frames",
     )
     movie: str | None = Field(default=None, description="column of its name; None: by its path")

@@ -15,6 +15,9 @@ from unstained.onboarding.asking import Draft
 from unstained.onboarding.folders import draft_folders
 from unstained.onboarding.imagestream import draft_cif
 from unstained.onboarding.layouts import Standards, layout
+from unstained.onboarding.movie_files import READER as MOVIES
+from unstained.onboarding.movie_files import find_movies, movies_or_cells
+from unstained.onboarding.movies import draft_movies
 from unstained.onboarding.narration import decision_lines
 from unstained.onboarding.numbered import draft_ifc, draft_montage
 from unstained.onboarding.options import Options, option_of
@@ -69,6 +72,9 @@ MEANT: Final[Mapping[str, frozenset[str]]] = {
     "jurkat_montage": frozenset({"label", "class_", "group", "channel", "marker"}),
     "cif": frozenset({"label", "class_", "group", "channel", "marker"}),
     "bccd": frozenset({"without", "group"}),
+    MOVIES: frozenset(
+        {"label", "value", "group", "external", "channel", "float_range", "frames", "stride"}
+    ),
 }
 """Options that mean something: for every layout, and for each."""
 
@@ -101,6 +107,23 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     if given.is_file() and named is None:
         raise SourceError(f"{path} is a file", "name the folder that holds it")
     tree, draft = survey(given.parent if named else given), Draft()
+    movies = None if options.reader not in (None, MOVIES) else find_movies(tree, named, options)
+    if movies is None and options.reader == MOVIES:
+        raise ParameterError(
+            f"{tree.root} holds no movies: neither TIFFs of 5 or more frames of 96 pixels or more, "
+            "nor a table that names them or folders of frames",
+            "export each movie as one TIFF, or name folders of numbered frames in a table",
+        )
+    if movies is not None:
+        chosen = draft.take("layout", movies_or_cells(movies, options.reader))
+        if draft.questions:
+            return Looked(tree.root, draft)
+        if chosen == MOVIES:
+            _refuse_unused(MOVIES, False, options, list(decision_lines(draft)))
+            return Looked(
+                tree.root, _sourced(draft_movies(movies, options, standards), draft, tree, MOVIES)
+            )
+        draft = Draft()
     table = _table(draft, tree, named, options)
     reader = draft.take("layout", layout(tree, table is not None, options.reader))
     if draft.questions or reader is None:
@@ -115,9 +138,14 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
         if "table" in made.data:
             made.data["table"] = {"file": table, **made.data["table"]}
     _tell_of_others(made, tree, BESIDE.get(reader, ()))
+    return Looked(tree.root, _sourced(made, draft, tree, reader))
+
+
+def _sourced(made: Draft, draft: Draft, tree: Tree, reader: str) -> Draft:
+    """A draft with its reader and source, and what was decided before it."""
     made.data["reader"], made.data["source"] = reader, str(tree.root)
     made.decisions[:0] = draft.decisions
-    return Looked(tree.root, made)
+    return made
 
 
 def _by_folders(tree: Tree, options: Options, standards: Standards, passed: str) -> Draft:

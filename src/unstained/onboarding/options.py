@@ -35,6 +35,8 @@ class Options:
         float_range: 'LOW,HIGH', of images of real numbers.
         pixel_size: micrometres.
         canvas: pixels.
+        frames: of a snippet of a movie.
+        stride: frames from one snippet to the next.
         on_error: of the section `ingest`.
         title, question: of the report.
         force: replace a study that is there.
@@ -57,6 +59,8 @@ class Options:
     float_range: str | None = None
     pixel_size: float | None = None
     canvas: int | None = None
+    frames: int | None = None
+    stride: int | None = None
     on_error: Literal["fail", "quarantine"] | None = None
     title: str | None = None
     question: str | None = None

@@ -18,8 +18,9 @@ NAME: Final = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
 RESERVED: Final = frozenset({"configure", "null", "true", "false", "yes", "no", "on", "off"})
 """Names that mean something else in YAML, or as a folder below runs/."""
 ORDER: Final = (
-    "title", "question", "reader", "source", "table", "pixels", "pixel_size_um", "channels",
-    "frames", "normalise", "markers", "tasks", "cif", "group", "block_size", "canvas",
+    "title", "question", "reader", "source", "table", "movies", "pixel_size_um", "channels",
+    "frames", "float_range", "normalise", "markers", "tasks", "cif", "group", "block_size",
+    "canvas",
 )  # fmt: skip
 """Keys of `data` that are written, in order."""
 

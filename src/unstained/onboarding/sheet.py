@@ -31,7 +31,7 @@ def contact_sheet(
     canvas: int,
     normalise: str,
 ) -> bytes:
-    """A row of cells for each class.
+    """A row of cells for each class, of several lines where cells have several planes.
 
     Args:
         title: above all.
@@ -47,25 +47,42 @@ def contact_sheet(
 
     every = [cell for cells in rows.values() for cell in cells]
     pictures = iter(_pictures(every, axes, canvas, normalise))
-    strips = [(head, [next(pictures) for _ in cells]) for head, cells in rows.items()]
-    widest = max(sum(p.shape[1] + GAP for p in strip) for _, strip in strips)
-    height = HEAD + GAP + sum(HEAD + SIDE + GAP for _ in strips)
+    strips = [(head, _lines([next(pictures) for _ in cells])) for head, cells in rows.items()]
+    widest = max(_width(line) for _, lines in strips for line in lines)
+    lines = sum(len(lines) for _, lines in strips)
+    height = HEAD + GAP + HEAD * len(strips) + (SIDE + GAP) * lines
     sheet = Image.new("RGB", (max(widest + GAP, 640), height), WHITE)
     draw = ImageDraw.Draw(sheet)
     draw.text((GAP, GAP), title, INK)
     top = HEAD + GAP
-    for head, strip in strips:
+    for head, lines_of in strips:
         draw.text((GAP, top + 2), head, INK)
-        left = GAP
-        for picture in strip:
-            right = left + picture.shape[1]
-            sheet.paste(Image.fromarray(picture), (left, top + HEAD))
-            draw.rectangle((left - 1, top + HEAD - 1, right, top + HEAD + SIDE), outline=EDGE)
-            left = right + GAP
-        top += HEAD + SIDE + GAP
+        top += HEAD
+        for line in lines_of:
+            left = GAP
+            for picture in line:
+                right = left + picture.shape[1]
+                sheet.paste(Image.fromarray(picture), (left, top))
+                draw.rectangle((left - 1, top - 1, right, top + SIDE), outline=EDGE)
+                left = right + GAP
+            top += SIDE + GAP
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _lines(pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+    """Pictures in lines that are not wider than COLUMNS cells of one plane, or one picture."""
+    lines: list[list[np.ndarray]] = [[]]
+    for picture in pictures:
+        if lines[-1] and _width([*lines[-1], picture]) > COLUMNS * (SIDE + GAP):
+            lines.append([])
+        lines[-1].append(picture)
+    return lines
+
+
+def _width(line: Sequence[np.ndarray]) -> int:
+    return sum(picture.shape[1] + GAP for picture in line)
 
 
 def _pictures(

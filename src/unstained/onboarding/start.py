@@ -81,7 +81,7 @@ def start_study(root: Path, study: str, path: str, options: Options) -> Started:
     recipe.settle(draft, trial.sizes, trained, options.canvas)
     table = root / TABLES / f"{study}.csv" if draft.table is not None else None
     if table is not None:
-        draft.data["table"] |= {"file": str(table)}
+        draft.data[_listing(draft)] |= {"file": str(table)}
     return _write(root, project, study, draft, trial, table)
 
 
@@ -129,6 +129,11 @@ def _entitle(draft: Draft, study: str, options: Options) -> None:
         )
 
 
+def _listing(draft: Draft) -> str:
+    """The key of `data` that names the table."""
+    return "movies" if "movies" in draft.data else "table"
+
+
 def _tried(draft: Draft, options: Options) -> Trial:
     """Read some cells by the section as it will be; a table still to be written lies elsewhere."""
     boxes = recipe.canvas(draft.sizes, boxes=True)[0] if draft.sizes else recipe.LARGEST
@@ -138,7 +143,8 @@ def _tried(draft: Draft, options: Options) -> Trial:
         if draft.table is not None:
             file = Path(folder) / "cells.csv"
             write_table(file, draft.table)
-            content["table"] = {**content["table"], "file": str(file)}
+            listing = _listing(draft)
+            content[listing] = {**content[listing], "file": str(file)}
         data = parse(StudyData, content, "the section")
         return read_some(open_reader(data, Path(draft.data["source"])))
 

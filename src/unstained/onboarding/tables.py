@@ -58,7 +58,7 @@ def read_table(name: str, tree: Tree) -> Table:
         SourceError: it is no table that is read.
     """
     paths = sorted(tree.root.glob(name)) if "*" in name else [tree.root / name]
-    parts = [_text(path) for path in paths]
+    parts = [read_text(path) for path in paths]
     text = pa.concat_tables(parts, promote_options="default")
     columns = tuple(profile(text))
     known = {file for files in tree.by_name.values() for file in files}
@@ -83,7 +83,8 @@ def read_table(name: str, tree: Tree) -> Table:
     return Table(paths[0], columns, text, files, frozenset(direct))
 
 
-def _text(path: Path) -> pa.Table:
+def read_text(path: Path) -> pa.Table:
+    """All columns of a table as text."""
     return read_tabular(path, {name: Asked(name, "string") for name in column_names(path)})
 
 

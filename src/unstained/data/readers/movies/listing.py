@@ -101,7 +101,7 @@ def list_movies(source: Path, data: StudyData, params: MoviesParams) -> list[Mov
 def _movie(
     table: Path, params: MoviesParams, row: dict[str, Any], told: dict[str, Any], number: int
 ) -> Movie:
-    folder = posixpath.dirname(params.file)
+    folder = "" if Path(params.file).is_absolute() else posixpath.dirname(params.file)
     paths = {}
     for name in ("path", "masks", "cells"):
         given = row.get(f"own {name}") or ""

@@ -135,7 +135,8 @@ class Movies:
     def items(self, acquisition: Acquisition) -> Listing:
         """A movie's snippets; a movie that cannot be cut into any is refused."""
         movie = self._movies[acquisition.name]
-        beside = (self.params.file, *filter(None, (movie.cells,)))
+        own = () if Path(self.params.file).is_absolute() else (self.params.file,)
+        beside = (*own, *filter(None, (movie.cells,)))
         beside += _files(self.source, movie.path) + _files(self.source, movie.masks)
         try:
             frames, _ = self._open(movie)
