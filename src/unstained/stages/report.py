@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from unstained.config.base import Params
@@ -71,6 +71,7 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
         RegistryError: MLflow failed, or lacks a version of this run.
     """
     from unstained.data.store.cell_store import CellStore
+    from unstained.evaluation.predictions import load_model
     from unstained.evaluation.record import read_evaluation, read_results
     from unstained.registry.registration import read_registrations
     from unstained.report.leaderboard.page import leaderboard_page
@@ -90,12 +91,18 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
         params.evaluate,
         params.common.seed,
     )
-    section = _examples(evaluation, store, inputs["trained"], params.report.examples_per_class)
+    loaded = {
+        model.name: load_model(inputs["trained"] / model.name / "model", store, evaluation.data)
+        for model in evaluation.models
+    }
+    section = _examples(evaluation, loaded, store, params.report.examples_per_class)
     source = (
         acquisitions_section(evaluation.audit, store, params.data.canvas),
         left_out_section(inputs["quarantine"]),
     )
-    write_text(outputs["report"], render(build_page(evaluation, section, store.lossy, source)))
+    inside = _first_layer(evaluation, loaded, store)
+    page = build_page(evaluation, section, store.lossy, source, inside)
+    write_text(outputs["report"], render(page))
     leaderboard, decision = read_json(inputs["leaderboard"]), read_json(inputs["decision"])
     write_text(outputs["leaderboard"], leaderboard_page(leaderboard, params.data, decision))
     name = params.register_.name_of(job.study)
@@ -108,22 +115,39 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
     return Report({"champion": decision.get("champion"), "warnings": len(bad)}, notes)
 
 
-def _examples(evaluation: Evaluation, store: CellStore, trained: Path, per_class: int) -> Section:
+def _examples(
+    evaluation: Evaluation, loaded: Mapping[str, TrainedModel], store: CellStore, per_class: int
+) -> Section:
     """The section of example cells: of the best model that tells where it looks, else of the best.
 
     Best on validation cells, as everywhere.
     """
-    from unstained.evaluation.predictions import load_model
     from unstained.evaluation.results import choose_best
     from unstained.report.gallery import examples
     from unstained.report.value_gallery import value_examples
 
-    def load(name: str) -> TrainedModel:
-        return load_model(trained / name / "model", store, evaluation.data)
-
-    with_maps = [model for model in evaluation.models if load(model.name).spec.has_cam]
+    with_maps = [model for model in evaluation.models if loaded[model.name].spec.has_cam]
     chosen = choose_best(with_maps, evaluation.data) if with_maps else evaluation.best
-    trained_model = load(chosen.name)
+    trained = loaded[chosen.name]
     if not evaluation.data.class_names:
-        return value_examples(evaluation, chosen, trained_model.spec, store)
-    return examples(evaluation, chosen, trained_model, store, per_class)
+        return value_examples(evaluation, chosen, trained.spec, store)
+    return examples(evaluation, chosen, trained, store, per_class)
+
+
+def _first_layer(
+    evaluation: Evaluation, loaded: Mapping[str, TrainedModel], store: CellStore
+) -> Section | None:
+    """The section on the best model whose network has streams, by validation cells."""
+    from unstained.config.models import DifferentialCNNParams
+    from unstained.evaluation.results import choose_best
+    from unstained.report.study.first_layer import first_layer_section
+
+    streams = [
+        model
+        for model in evaluation.models
+        if isinstance(loaded[model.name].spec.model, DifferentialCNNParams)
+    ]
+    if not streams:
+        return None
+    chosen = choose_best(streams, evaluation.data)
+    return first_layer_section(evaluation, chosen.name, loaded[chosen.name], store)

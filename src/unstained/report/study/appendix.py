@@ -64,7 +64,11 @@ def glossary(data: StudyData) -> Definitions:
 
 
 def build_page(
-    evaluation: Evaluation, cells: Section, lossy: int, source: Sequence[Section] = ()
+    evaluation: Evaluation,
+    cells: Section,
+    lossy: int,
+    source: Sequence[Section] = (),
+    inside: Section | None = None,
 ) -> Page:
     """The report of a study.
 
@@ -73,6 +77,7 @@ def build_page(
         cells: the section with example cells (`gallery`).
         lossy: cells of the store with a file that was compressed with loss.
         source: sections on acquisitions and on what was left out.
+        inside: the section on a network's first layer, where one has streams.
     """
     found = findings(evaluation)
     distrust = Section(
@@ -91,6 +96,7 @@ def build_page(
         markers_section(evaluation),
         ordering_section(evaluation.ordering, evaluation.group_word),
         cells,
+        inside,
         external_section(evaluation),
         data_section(evaluation, lossy),
         *source,
