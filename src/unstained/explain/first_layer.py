@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 
 from unstained.models.networks.differential_cnn import Streams
 from unstained.statistics.metrics import Floats
+
+LAYER: Final = 3
+"""Modules of a trunk that are its first layer: convolution, normalisation, rectifier."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def first_layers(
     for stream in network.streams:
         (seen_a, maps_a), (seen_b, maps_b) = (one[stream] for one in each)
         means = [maps.mean(dim=(2, 3)) for maps in (maps_a, maps_b)]
-        spread = torch.sqrt(0.5 * sum(mean.var(dim=0) for mean in means))
+        spread = (0.5 * (means[0].var(dim=0) + means[1].var(dim=0))).sqrt()
         apart = (means[1].mean(dim=0) - means[0].mean(dim=0)) / spread.clamp_min(1e-9)
         order = torch.argsort(apart.abs(), descending=True, stable=True)
         maps = torch.stack([maps_a[0], maps_b[0]], dim=1)[order]
@@ -60,8 +64,9 @@ def _answers(network: Streams, cells: torch.Tensor) -> dict[str, tuple[torch.Ten
     for name, trunk in network.trunks.items():
         fellows = network.fellows(name)
         planes = network.planes(images, name)
-        convolution, norm, rectifier, *_ = trunk
-        maps = rectifier(norm(convolution(planes)))
+        maps = planes
+        for layer in list(trunk.children())[:LAYER]:
+            maps = layer(maps)
         middle = planes[:, planes.shape[1] // 2]
         for stream, seen, answers in zip(
             fellows, middle.chunk(len(fellows)), maps.chunk(len(fellows)), strict=True

@@ -97,12 +97,14 @@ def run(params: ReportStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
     }
     section = _examples(evaluation, loaded, store, params.report.examples_per_class)
     source = (
-        acquisitions_section(evaluation.audit, store, params.data.canvas),
+        acquisitions_section(
+            evaluation.audit, store, params.data.canvas, of_many=params.data.reader == "movies"
+        ),
         left_out_section(inputs["quarantine"]),
     )
     inside = _first_layer(evaluation, loaded, store)
-    page = build_page(evaluation, section, store.lossy, source, inside)
-    write_text(outputs["report"], render(page))
+    whole = build_page(evaluation, section, store.lossy, source, inside)
+    write_text(outputs["report"], render(whole))
     leaderboard, decision = read_json(inputs["leaderboard"]), read_json(inputs["decision"])
     write_text(outputs["leaderboard"], leaderboard_page(leaderboard, params.data, decision))
     name = params.register_.name_of(job.study)

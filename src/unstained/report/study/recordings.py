@@ -36,18 +36,21 @@ WIDTH: Final = 128
 PANEL: Final = 298
 
 
-def acquisitions_section(audit: Mapping[str, Any], store: CellStore, canvas: int) -> Section:
+def acquisitions_section(
+    audit: Mapping[str, Any], store: CellStore, canvas: int, *, of_many: bool = False
+) -> Section:
     """The section on acquisitions.
 
     Args:
         audit: content of audit.json.
         store: the cells that it audited.
         canvas: the study's, side in pixels.
+        of_many: whether a picture shows many cells, as snippets of movies do.
     """
     found = audit["acquisitions"]
     blocks: list[Block] = []
     if found["measures"]:
-        blocks.append(_strips(found))
+        blocks.append(_strips(found, of_many))
     else:
         blocks.append(Text((PROSE("acquisitions_few", count=found["acquisitions"]),)))
     if found["outliers"]:
@@ -63,7 +66,7 @@ def acquisitions_section(audit: Mapping[str, Any], store: CellStore, canvas: int
     )
 
 
-def _strips(found: Mapping[str, Any]) -> Plots:
+def _strips(found: Mapping[str, Any], of_many: bool) -> Plots:
     labels = found["labels"]
     kinds = sorted(set(labels.values()))
     pictures = []
@@ -87,6 +90,7 @@ def _strips(found: Mapping[str, Any]) -> Plots:
         how=found["how"],
         acquisitions=found["acquisitions"],
         inside=found["compared"],
+        of_many=of_many,
     )
     return Plots(caption, tuple(pictures))
 
