@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from tests.data.cif_writer import Object, write_cif
 from tests.exported import raw_cells
 from unstained.artifact.artifact import artifact_digest
+from unstained.serving import judging
 from unstained.serving.access import Access
 from unstained.serving.app import application
 from unstained.serving.limits import Limits
@@ -181,6 +182,18 @@ def test_too_much_is_refused_however_it_is_packed(predictor: Predictor) -> None:
             answer = send(client, files)
             assert answer.status_code == 413, answer.text
             assert said in answer.json()["error"]
+
+
+def test_more_uploads_than_there_is_room_for_are_told_to_come_later(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert send(client, {"0.tif": tiff(CELLS[0])}).status_code == 200
+    monkeypatch.setattr(judging, "MOST", 0)
+    answer = send(client, {"0.tif": tiff(CELLS[0])})
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    monkeypatch.undo()
+    assert send(client, {"0.tif": tiff(CELLS[0])}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from unstained.serving.intake import unless_gone
 from unstained.serving.judging import Uploads
 from unstained.serving.receiving import TooMuchError, receive
 from unstained.serving.refusals import RequestError
-from unstained.serving.uploads import upload_folder
 
 
 def images_of(uploads: Uploads) -> ASGIApp:
@@ -33,7 +32,7 @@ def images_of(uploads: Uploads) -> ASGIApp:
 
     async def images(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        with upload_folder() as folder, as_refusals():
+        with uploads.room() as folder, as_refusals():
             await take(request, folder, uploads)
             work = uploads.run(lambda answers: _rows(uploads, folder, answers), threading.Event())
             rows = await unless_gone(request, work)

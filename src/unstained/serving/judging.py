@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,12 +24,12 @@ from unstained.serving.predictor import Tensor
 from unstained.serving.receiving import TooMuchError
 from unstained.serving.refusals import RequestError
 from unstained.serving.served import Served
-from unstained.serving.uploads import open_upload, seen, study_of
+from unstained.serving.uploads import open_upload, seen, study_of, upload_folder
 
 AT_ONCE: Final = 2
 """Uploads that are decoded at the same time; more wait."""
-WAITING: Final = 6
-"""Uploads beyond which more are told to come later."""
+MOST: Final = 4
+"""Uploads that arrive, wait or are decoded, so that their files fit the disk; more come later."""
 PATIENCE_SECONDS: Final = 120.0
 """That an upload waits for room among the requests."""
 
@@ -106,33 +107,38 @@ class Uploads:
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload")
         self._held = 0
 
+    @contextmanager
+    def room(self) -> Iterator[Path]:
+        """A folder for the files of one upload, which is gone afterwards whatever happens.
+
+        Raises:
+            RequestError: there are too many uploads (503).
+        """
+        if self._held >= MOST:
+            raise RequestError(503, f"{self._held} uploads are being judged: come again later", 10)
+        self._held += 1
+        try:
+            with upload_folder() as folder:
+                yield folder
+        finally:
+            self._held -= 1
+
     async def run(self, work: Callable[[Answers], Result], stop: threading.Event) -> Result:
         """Do what needs answers in a thread.
 
         Args:
             work: what to do; it ends soon after `stop` is set.
             stop: is set when the caller is cancelled.
-
-        Raises:
-            RequestError: too many uploads wait (503).
         """
-        if self._held >= AT_ONCE + WAITING:
-            raise RequestError(503, f"{self._held} uploads are being judged: come again later", 10)
         loop = asyncio.get_running_loop()
         answers = Answers(SharedPredictor(self.served, loop, stop), embedding=False)
-        self._held += 1
         done = loop.run_in_executor(self._pool, work, answers)
-        done.add_done_callback(self._release)
+        done.add_done_callback(_forgive)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
             stop.set()
             raise
-
-    def _release(self, done: asyncio.Future[Any]) -> None:
-        self._held -= 1
-        if not done.cancelled():
-            done.exception()  # told to who waited, if anybody did
 
     def open(self, folder: Path) -> Cells:
         """The cells of an upload. Raises: UploadError, TooMuchError: see `uploads.open_upload`."""
@@ -157,3 +163,9 @@ class Uploads:
                     f"more than {self.limits.upload_cells:,} cells were sent at once", "send fewer"
                 )
             yield some, answers.rows(some)
+
+
+def _forgive(done: asyncio.Future[Any]) -> None:
+    """Let nobody be told of the failure of work that nobody waits for any more."""
+    if not done.cancelled():
+        done.exception()

@@ -28,7 +28,6 @@ from unstained.serving.page.exports import KINDS, export
 from unstained.serving.page.facts import CAM, facts, look_of, maps_of, seen_side
 from unstained.serving.page.samples import Sample, Samples
 from unstained.serving.refusals import RequestError
-from unstained.serving.uploads import upload_folder
 from unstained.wording import counted
 
 MOST_JSON: Final = 16 * 2**20
@@ -80,7 +79,7 @@ class PageApi:
         """Judge uploaded files; a line of JSON for each step, the last one names the sample."""
         stack = ExitStack()
         try:
-            folder = stack.enter_context(upload_folder())
+            folder = stack.enter_context(self._uploads.room())
             files = await take(request, folder, self._uploads)
         except UnstainedError as error:
             stack.close()

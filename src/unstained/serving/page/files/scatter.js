@@ -63,7 +63,7 @@ export class Scatter {
     for (const select of [this.x, this.y]) fill(select, axes.map(([name, label, unit]) => h("option", { value: name }, unit ? `${label} (${unit})` : label)));
     const values = axes.filter(([name]) => name.startsWith("predicted_"));
     const chances = axes.filter(([name]) => name.startsWith("probability_"));
-    const [first, second] = values.length > 1 ? values : [...values, ...chances, ...axes];
+    const [first, second] = new Set([...values, ...(values.length > 1 ? [] : chances), ...axes]);
     this.x.value = first?.[0] ?? "";
     this.y.value = second?.[0] ?? first?.[0] ?? "";
     this.drawn = [];
