@@ -44,13 +44,16 @@ def test_ours_stand_before_what_is_printed_and_above_the_controls() -> None:
     assert isinstance(said, Definitions)
     assert len(first.rows) == 3 + 3
     assert len(second.rows) == 4 + 3
-    rows = {one[0].text: [cell.text for cell in one[1:]] for one in second.rows}
-    assert rows["full, one stream"][:6] == ["0.600", "0.800"] * 2 + ["–", "–"]
-    assert rows["full, one stream"][6:] == ["0.585", "0.813", "0.588", "0.816", "0.531", "0.870"]
-    assert rows["half, two streams"][:6] == ["–"] * 6
-    assert rows["constant"] == ["0.700", "0.720"] * 2 + ["–", "–"] + ["0.693", "0.727"] * 3
-    (cell,) = {one[1].detail for one in second.rows if one[0].text == "full, one stream"}
-    assert cell == "+0.160 over floor, ± 0.010"
+    rows = {one[0].text: [(cell.text, cell.detail) for cell in one[1:]] for one in second.rows}
+    test, validation, training = (rows["full, one stream"][k : k + 3] for k in (0, 3, 6))
+    assert test == [("0.600", "paper 0.585"), ("0.160", "± 0.010"), ("0.800", "paper 0.813")]
+    assert validation[0] == ("0.600", "paper 0.588")
+    assert training == [("–", "paper 0.531"), ("–", ""), ("–", "paper 0.870")]
+    assert [text for text, _ in rows["half, two streams"]] == ["–"] * 9
+    assert rows["half, two streams"][2][1] == "paper 0.870"
+    assert rows["constant"][0] == ("0.700", "even 0.693")
+    assert rows["entropy of the truth"][1] == ("0.000", "")
+    assert (first.note, "which no prediction undercuts" in second.note) == ("", True)
     assert [cell.text for cell in pairs.rows[0]][2:] == ["−0.020", "0.250", "11"]
     assert pairs.note == "few movies"
     assert mixture_section(found("resnet50")) is None

@@ -42,6 +42,8 @@ ANCHORS: Final = {
     "movie mean": ("movie mean", "of its training snippets, else the constant"),
 }
 """What no network is needed for -> its row, and what it is."""
+EVEN: Final = {"floor": (FLOOR, 1.0), "constant": CONSTANT, "movie mean": None}
+"""What the paper's numbers are to be read beside: of proportions spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,13 @@ class Mixtures:
 
 def mixture_section(found: Mixtures) -> Section | None:
     """The section; None where none of the paper's networks was trained."""
+    wanted = (
+        (PROSE("table_1"), TABLE_1, ""),
+        (PROSE("table_2"), TABLE_2, PROSE("tables_note")),
+    )
     tables = [
-        _table(caption, rows, found)
-        for caption, rows in ((PROSE("table_1"), TABLE_1), (PROSE("table_2"), TABLE_2))
+        _table(caption, rows, found, note)
+        for caption, rows, note in wanted
         if any(model in found.models for model in rows)
     ]
     if not tables:
@@ -81,51 +87,51 @@ def mixture_section(found: Mixtures) -> Section | None:
     return Section("paper", "The paper's tables", "The paper", lead, tuple(blocks))
 
 
-def _table(caption: str, printed: Mapping[str, tuple[str, Printed]], found: Mixtures) -> Table:
+def _table(
+    caption: str, printed: Mapping[str, tuple[str, Printed]], found: Mixtures, note: str
+) -> Table:
     rows = []
     for model, (name, theirs) in printed.items():
         ours = found.models.get(model, {})
-        rows.append((
-            Cell(name, model),
-            *(cell for part in PARTS for cell in _ours(ours.get(part), found.anchors, part)),
-            *(Cell(f"{value:.3f}") for pair in theirs for value in pair),
-        ))  # fmt: skip
+        cells = [
+            cell
+            for part, pair in zip(PARTS, theirs, strict=True)
+            for cell in _cells(ours.get(part), found.anchors["floor"][part], pair, "paper")
+        ]
+        rows.append((Cell(name, model), *cells))
     for key, (name, detail) in ANCHORS.items():
-        of_paper = {"floor": (FLOOR, 1.0), "constant": CONSTANT}.get(key)
-        quoted = [f"{value:.3f}" for value in of_paper] if of_paper else ["–", "–"]
-        rows.append((
-            Cell(name, detail),
-            *(cell for part in PARTS for cell in _plain(found.anchors[key][part])),
-            *map(Cell, quoted * len(PARTS)),
-        ))  # fmt: skip
-    parts = [(f"{SEEN[part]}, here", 2) for part in PARTS]
-    theirs_too = [(f"{SEEN[part]}, printed", 2) for part in PARTS]
+        cells = [
+            cell
+            for part in PARTS
+            for cell in _cells(
+                found.anchors[key][part], found.anchors["floor"][part], EVEN[key], "even"
+            )
+        ]
+        rows.append((Cell(name, detail), *cells))
     return Table(
         caption,
-        ("", *("L", "A") * (2 * len(PARTS))),
+        ("", *("L", "over floor", "A") * len(PARTS)),
         tuple(rows),
-        PROSE("tables_note"),
-        (("", 1), *parts, *theirs_too),
+        note,
+        (("", 1), *((SEEN[part], 3) for part in PARTS)),
         separators=(len(printed),),
     )
 
 
-def _ours(scored: Scored | None, anchors: Mapping[str, Row], part: str) -> tuple[Cell, Cell]:
-    """Loss above what it exceeds the floor by, and accuracy above its spread."""
-    if scored is None or np.isnan(scored.loss):
-        return Cell("–"), Cell("–")
-    over = scored.loss - anchors["floor"][part].loss
-    return Cell(decimal(scored.loss, 3), f"{over:+.3f} over floor{_spread(scored.loss_sd)}"), Cell(
-        decimal(scored.accuracy, 3), _spread(scored.accuracy_sd).lstrip(", ")
+def _cells(
+    ours: Scored | None, floor: Scored, below: tuple[float, float] | None, what: str
+) -> tuple[Cell, Cell, Cell]:
+    """Loss, what of it lies above the floor, and accuracy; below them what they are read beside."""
+    theirs = ["", ""] if below is None else [f"{what} {value:.3f}" for value in below]
+    if ours is None or np.isnan(ours.loss):
+        return Cell("–", theirs[0]), Cell("–"), Cell("–", theirs[1])
+    spread = "" if np.isnan(ours.loss_sd) else f"± {ours.loss_sd:.3f}"
+    over = ours.loss - floor.loss
+    return (
+        Cell(decimal(ours.loss, 3), theirs[0]),
+        Cell(decimal(over, 3), spread if over else ""),
+        Cell(decimal(ours.accuracy, 3), theirs[1]),
     )
-
-
-def _plain(scored: Scored) -> tuple[Cell, Cell]:
-    return Cell(decimal(scored.loss, 3)), Cell(decimal(scored.accuracy, 3))
-
-
-def _spread(sd: float) -> str:
-    return "" if np.isnan(sd) else f", ± {sd:.3f}"
 
 
 def _pairs(found: Mapping[tuple[str, str], PairedResult]) -> Table:
