@@ -15,6 +15,7 @@ from unstained.config.project import load_params
 from unstained.config.simulate import MonolayersParams
 from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
+from unstained.data.readers.protocol import classify
 from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError
 from unstained.imaging.alignment import order_of
@@ -249,3 +250,16 @@ def test_studies_that_cannot_be_simulated_are_refused(data: StudyData, tmp_path:
     ):
         with pytest.raises(ParameterError, match=said):
             simulate_movies(tmp_path, PARAMS, data.model_copy(update=changes), 7)
+
+
+def test_pure_cultures_are_told_by_the_names_of_their_movies() -> None:
+    study = load_params(ROOT / "params.yaml").studies["populations"]
+    for recipe in study.recipes.values():
+        params = recipe.sections().simulate_monolayers
+        assert params is not None
+        told = {
+            plan.name: classify(plan.name, plan.name, study.data.classes)
+            for plan in plan_movies(params)
+        }
+        assert told == {plan.name: (plan.population, False) for plan in plan_movies(params)}
+    assert study.data.class_names == NAMES
