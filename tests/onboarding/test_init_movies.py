@@ -106,6 +106,28 @@ def test_a_table_of_movies_tells_masks_cells_sizes_and_targets(init: Any, tmp_pa
     assert store.columns("share_kind_2")["share_kind_2"].between(0, 1).all()
 
 
+def test_a_table_elsewhere_names_movies_below_the_folder(init: Any, tmp_path: Path) -> None:
+    source = write_stacks(tmp_path / "stacks")
+    table = tmp_path / "lists" / "list.csv"
+    table.parent.mkdir()
+    table.write_text("path,dose\n" + "".join(f"m{n}.tif,{n}\n" for n in range(4)))
+    answers = ("--frames", 5, "--canvas", 64, "--value", "dose", "--pixel-size", 1)
+    init("wander", source, "--table", table, *answers)
+    store = ingested("wander")
+    assert sorted(set(store.columns("dose")["dose"])) == [0, 1, 2, 3]
+
+
+def test_folders_of_frames_are_movies_where_the_user_says_so(init: Any, tmp_path: Path) -> None:
+    for number in range(4):
+        for at, frame in enumerate(stack(side=100)[:6]):
+            write_image(tmp_path / "frames" / f"f{number}" / f"x_{at:03d}.tif", frame)
+    source = tmp_path / "frames"
+    answers = ("--frames", 3, "--canvas", 48, "--value", "energy", "--pixel-size", 1)
+    said = init("wander", source, "--reader", "movies", *answers)
+    assert "movies: 4 movies of 6 frames (f0, f1, f2, f3)" in said
+    assert len(ingested("wander")) == 4 * 2 * 4
+
+
 def test_files_that_could_be_cells_are_asked_about(init: Any, tmp_path: Path) -> None:
     source = write_stacks(tmp_path / "small", side=100)
     message = asked(init, "wander", source)

@@ -110,9 +110,9 @@ def draft_study(path: str, options: Options, standards: Standards) -> Looked:
     movies = None if options.reader not in (None, MOVIES) else find_movies(tree, named, options)
     if movies is None and options.reader == MOVIES:
         raise ParameterError(
-            f"{tree.root} holds no movies: neither TIFFs of 5 or more frames of 96 pixels or more, "
-            "nor a table that names them or folders of frames",
-            "export each movie as one TIFF, or name folders of numbered frames in a table",
+            f"{tree.root} holds no movies: neither TIFFs nor folders of 5 or more numbered frames "
+            "of 96 pixels or more, nor a table that names them",
+            "export each movie as one TIFF, or put its frames into a folder of its own below it",
         )
     if movies is not None:
         chosen = draft.take("layout", movies_or_cells(movies, options.reader))

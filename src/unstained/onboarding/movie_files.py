@@ -1,4 +1,4 @@
-"""Which movies lie below a folder: those of a table, or every TIFF of many large frames."""
+"""Which movies lie below a folder: those of a table, else TIFFs or folders of many large frames."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Movies:
 
     def files(self, column: str) -> list[Path]:
         """What a column names, row by row."""
-        folder = (self.root / self.table).parent if self.table else self.root
+        folder = _folder(self.root, self.table)
         return [folder / value for value in self.text[column].to_pylist() if value]
 
     @property
@@ -62,6 +62,8 @@ class Movies:
 def find_movies(tree: Tree, named: Path | None, options: Options) -> Movies | None:
     """Movies below a folder: those of a table, else every TIFF of many large frames.
 
+    Where the user says that there are movies, folders of numbered frames count too.
+
     Args:
         tree: the folder.
         named: a table that was named in place of the folder.
@@ -69,25 +71,40 @@ def find_movies(tree: Tree, named: Path | None, options: Options) -> Movies | No
     """
     tables = [os.path.relpath(named, tree.root)] if named else list(tree.tables[:TRIED])
     if options.table is not None:
-        tables = [] if options.table == NONE else [options.table]
+        below = (tree.root / options.table).is_file()
+        given = options.table if below else str(Path(options.table).expanduser().resolve())
+        tables = [] if options.table == NONE else [given]
     for name in tables:
         found = _listed(tree, name)
         if found is not None:
             return found
+    if named or options.table not in (None, NONE):
+        return None
     stacks = [
         joined(folder, name)
         for folder, names in tree.folders.items()
         for name in names
         if name.lower().endswith(TIFF)
     ]
-    if not stacks or len(stacks) < tree.images or named or options.table not in (None, NONE):
-        return None
-    first = _movie(tree.root / stacks[0])
-    if first is None:
-        return None
-    names = [str(PurePosixPath(stack).with_suffix("")) for stack in stacks]
-    text = pa.table({"movie": names, "path": stacks})
+    if stacks and len(stacks) == tree.images and (first := _movie(tree.root / stacks[0])):
+        return _unlisted(tree, stacks, first)
+    if options.reader != READER:
+        return None  # folders of frames look like folders of cells: only the user can tell
+    folders = [name for name in tree.folders if name != "." and _movie(tree.root / name)]
+    first = _movie(tree.root / folders[0]) if folders else None
+    return _unlisted(tree, folders, first) if first else None
+
+
+def _unlisted(tree: Tree, places: list[str], first: Frames) -> Movies:
+    """Movies that no table lists, named by their paths."""
+    names = [str(PurePosixPath(place).with_suffix("")) for place in places]
+    text = pa.table({"movie": names, "path": places})
     return Movies(tree.root, None, text, "path", (), (), first)
+
+
+def _folder(root: Path, table: str | None) -> Path:
+    """What paths in a table are relative to, as the reader has it: its folder, or the source."""
+    return root if table is None or Path(table).is_absolute() else (root / table).parent
 
 
 def _listed(tree: Tree, name: str) -> Movies | None:
@@ -95,13 +112,13 @@ def _listed(tree: Tree, name: str) -> Movies | None:
     path = tree.root / name
     if not path.is_file() or path.suffix.lower() not in TABLE_SUFFIXES:
         return None
-    text = read_text(path)
+    text, folder = read_text(path), _folder(tree.root, name)
     stacks, cells = [], []
     for column in text.column_names:
         values = [value for value in text[column].to_pylist() if value]
         if len(set(values)) < max(1, len(values)) or kind_of(values) != "text":
             continue
-        places = [path.parent / value for value in values]
+        places = [folder / value for value in values]
         if all(one.suffix.lower() in TABLE_SUFFIXES and one.is_file() for one in places):
             cells.append(column)
         elif all(one.is_dir() or one.suffix.lower() in TIFF for one in places) and (
@@ -110,7 +127,7 @@ def _listed(tree: Tree, name: str) -> Movies | None:
             stacks.append(column)
     stacks.sort(key=lambda column: (said(column, MASK_WORDS), not said(column, PATH_WORDS)))
     for column in stacks[:1]:
-        places = [path.parent / value for value in text[column].to_pylist() if value]
+        places = [folder / value for value in text[column].to_pylist() if value]
         first = _movie(next(one for one in places if one.exists()))
         if first is not None:
             return Movies(tree.root, name, text, column, tuple(stacks[1:]), tuple(cells), first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -112,7 +113,8 @@ class _Drafting:
         lengths = sorted({len(one) for one in opened})
         spans = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
         what = f"{counted(len(opened), 'movie')} of {spans} frames"
-        self.draft.decide("movies", what, "as their pages or files number them")
+        names = [os.path.relpath(one.path, self.found.root) for one in opened]
+        self.draft.decide("movies", what, listed(names, OPENED))
         return opened
 
     def _section(self) -> dict[str, object]:
