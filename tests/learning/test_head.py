@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from tests.learning.cases import STUDY, small_store, split_rows, train_small
 from unstained.config.feature_models import BoostingParams
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore
+from unstained.learning import head
 from unstained.learning.fit import FitResult
 from unstained.learning.scores import macro_f1
+from unstained.models.features.extract import Features
 from unstained.models.trained import load_trained, save_trained
 
 MODEL = BoostingParams(
@@ -67,3 +70,25 @@ def test_the_caller_sees_the_record_and_a_subset_is_used(store: CellStore, grown
     assert seen == fewer.history
     assert fewer.history != grown.history
     assert fewer.parameters < grown.parameters
+
+
+def test_trials_of_a_search_measure_the_same_cells_once(
+    store: CellStore, grown: FitResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+    forward = Features.forward
+
+    def counted(self: Features, contrast: torch.Tensor) -> torch.Tensor:
+        measured.append(len(contrast))
+        return forward(self, contrast)
+
+    monkeypatch.setattr(Features, "forward", counted)
+    head._measured.clear()
+    again = train_small(store, model=MODEL)
+    cells = sum(measured) - 1  # a blank one tells whether there is a map
+    assert cells == sum(len(rows) for rows in split_rows(store))
+    slower = train_small(store, model=MODEL.model_copy(update={"learning_rate": 0.05}))
+    assert sum(measured) == cells + 2
+    assert slower.history != again.history == grown.history
+    train_small(store, model=MODEL.model_copy(update={"measures": ("gabor",)}))
+    assert sum(measured) == 2 * cells + 3

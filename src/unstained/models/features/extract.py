@@ -32,6 +32,9 @@ GRID: Final = 2.0**26
 CELLS_AT_ONCE: Final = 16
 """Of a cell there are about 100 float64 maps on the way: those of more cells leave the cache."""
 
+MOST_PARTS: Final = 16
+"""Parts of CELLS_AT_ONCE at the same time at the most: each holds about 100 MB of maps."""
+
 
 class Features(nn.Module):
     """Contrast (B, P, S, S) to features (B, F), float64; exports to ONNX.
@@ -78,7 +81,7 @@ class Features(nn.Module):
                 return self.at_once(part)
 
         try:
-            with ThreadPoolExecutor(threads) as pool:
+            with ThreadPoolExecutor(min(threads, MOST_PARTS)) as pool:
                 return torch.cat(list(pool.map(measure, parts)))
         finally:
             torch.set_num_threads(threads)
