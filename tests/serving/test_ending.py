@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import threading
@@ -67,3 +68,28 @@ def test_a_second_signal_shortens_the_drain(artifact: Path, tmp_path: Path) -> N
         time.sleep(0.01)
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(30) == 0
+
+
+def test_a_killed_server_leaves_nobody_waiting(artifact: Path, tmp_path: Path) -> None:
+    """What it had taken is lost, but its clients are told at once, by the end of the connection."""
+    running = start_server(artifact, tmp_path / "log")
+    large = np.full((4000, 1, 32, 32), 700, np.uint16)
+    head = {"inputs": [described(large)], "outputs": [{"name": "logits"}]}
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            while True:
+                assert binary(running, head, large.tobytes())[0] == 200
+        except (OSError, http.client.HTTPException) as error:
+            failures.append(error)
+
+    clients = [threading.Thread(target=ask) for _ in range(3)]
+    for each in clients:
+        each.start()
+    time.sleep(0.3)
+    running.process.kill()
+    running.process.wait()
+    for each in clients:
+        each.join(5)
+    assert len(failures) == 3
