@@ -6,8 +6,9 @@ In one run, with the clients on the same machine: throughput and latency over RE
 and gRPC by batch and number of clients, each beside raw onnxruntime in batches of the same size,
 measured right before and after: on all threads together, or a batch a thread, whichever is faster.
 `of raw` compares cells per second, `of raw, CPU` cells per second of processor time, which other
-work on the machine disturbs less. It takes the champion of a project (`make repro`), or any
-artifact (`--artifact`).
+work on the machine disturbs less. `mlflow models serve` of the same graph is measured at the end
+by four clients. It takes the champion of a project (`make repro`), or any artifact
+(`--artifact`).
 """
 
 from __future__ import annotations
@@ -58,12 +59,15 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS))
     parser.add_argument("--more", default="", help="of the server's command line")
+    parser.add_argument("--no-mlflow", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         artifact = given.artifact or champion(given.study, folder)
         with served(artifact, folder, given.more.split()) as server:
             measure(artifact, folder, server, given)
+            if not given.no_mlflow:
+                compare(artifact, folder, server, given)
 
 
 def champion(study: str, folder: Path) -> Path:
@@ -148,6 +152,58 @@ def measure(artifact: Path, folder: Path, server: Server, given: argparse.Namesp
     rows = [Row(f"{k}, best, / raw onnxruntime", r, 0.9, "") for k, r in best.items()]
     rows += [Row(f"{k}, ms added at low load", ms, 3, "", at_most=True) for k, ms in added.items()]
     show("serving against its own graph", rows)
+
+
+def compare(
+    artifact: Path, folder: Path, server: Server, given: argparse.Namespace, clients: int = 4
+) -> None:
+    """The same cells by `mlflow models serve`, and by our server right after."""
+    predictor = Predictor(artifact, threads=1)
+    rows = []
+    with mlflow_server(artifact, folder) as address:
+        for batch in given.batches:
+            cells = pixels(artifact, batch)
+            body = json.dumps({"inputs": {INPUT_NAME: cells.tolist()}}).encode()
+            theirs, ours = folder / "theirs", folder / "ours"
+            theirs.write_bytes(posted("/invocations", body, "application/json"))
+            ours.write_bytes(requests(predictor, cells)["rest binary"])
+            rates = [
+                batch * len(load("rest", where, request, clients, given.seconds)) / given.seconds
+                for where, request in ((address, theirs), (server.addresses["rest"], ours))
+            ]
+            how = f"{rates[1]:,.0f} against {rates[0]:,.0f} cells/s"
+            rows.append(Row(f"batch {batch}, {clients} clients", rates[1] / rates[0], 10, how))
+    show("serving against mlflow models serve", rows)
+
+
+@contextmanager
+def mlflow_server(artifact: Path, folder: Path) -> Iterator[str]:
+    """Address of `mlflow models serve` of the artifact's graph."""
+    import mlflow
+    import onnx
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    graph = onnx.load(artifact / "model.onnx")
+    cells = pixels(artifact, 1)
+    given = TensorSpec(cells.dtype, (-1, cells.shape[1], -1, -1), INPUT_NAME)
+    place, port = folder / "mlflow", free_port()
+    signature = ModelSignature(Schema([given]))
+    mlflow.onnx.save_model(graph, str(place), signature=signature, save_as_external_data=False)
+    program = str(Path(sys.executable).with_name("mlflow"))
+    command = [program, "models", "serve", "--env-manager", "local", "-m", str(place)]
+    log = folder / "mlflow.log"
+
+    def ready() -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            return False
+        return True
+
+    with running([*command, "--port", str(port)], log) as process:
+        wait_until(ready, process, log)
+        yield f"127.0.0.1:{port}"
 
 
 def pixels(artifact: Path, count: int) -> np.ndarray:
