@@ -51,6 +51,14 @@ def test_counts_grow_with_what_is_asked(server: Running) -> None:
         assert seen == 2 * np.count_nonzero(best == number)
 
 
+def test_abstentions_are_counted_by_reason(server: Running) -> None:
+    before = samples(server)
+    black = tensor(np.zeros((2, 1, 20, 20), np.uint16))
+    call(server, INFER, {"inputs": [black], "outputs": [{"name": "abstention"}]})
+    after = samples(server)
+    assert grown(before, after, "unstained_abstained_cells_total", reason="empty") == 2
+
+
 def test_the_model_is_named(server: Running) -> None:
     _, metadata = call(server, "/v2/models/unstained-toy")
     (labels,) = (dict(labels) for name, labels in samples(server) if name == "unstained_model_info")

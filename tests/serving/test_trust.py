@@ -333,11 +333,17 @@ def test_pages_of_other_origins_are_not_served(strict: Running) -> None:
         np.full((1, 1, 1, 500), 1, np.uint16),
     ],
 )
-def test_images_without_a_cell_are_answered(server: Running, pixels: np.ndarray) -> None:
+def test_images_without_a_cell_are_answered_and_abstained_from(
+    server: Running, pixels: np.ndarray
+) -> None:
     status, answer = binary(server, {"inputs": [described(pixels)]}, pixels.tobytes())
     assert status == 200
-    probabilities = np.array(answer["outputs"][0]["data"]).reshape(-1, 3)
+    outputs = {output["name"]: output for output in answer["outputs"]}
+    probabilities = np.array(outputs["probabilities"]["data"]).reshape(-1, 3)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    reasons = list(json.loads(outputs["abstention"]["parameters"]["reasons"]))
+    found = np.array(outputs["abstention"]["data"]).reshape(len(pixels), len(reasons))
+    assert found[:, reasons.index("empty")].all()
 
 
 def test_liveness_answers_while_a_large_request_is_computed(server: Running) -> None:

@@ -29,6 +29,9 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help="File of the token that clients must send.")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Answer by the INT8 graph, where one was exported.")
+    ] = False,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file, for TLS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
 ) -> None:
@@ -66,6 +69,7 @@ def serve(
         token=token_of(token_file),
         certificate=tls_certificate,
         key=tls_key,
+        int8=int8,
     )
     root = project_root()
     if isinstance(which, Path):

@@ -81,6 +81,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                self._served.metrics.request("rest", status)
                 own = MutableHeaders(scope=message)
                 own["X-Request-Id"] = told
                 if self._served.draining:
@@ -95,12 +96,12 @@ class Gate:
             said, answer = error.message, _answer(error)
         except ClientDisconnect:
             said, status = "the client left", GONE
+            self._served.metrics.request("rest", GONE)
         except Exception as error:  # a defect: one line, and no traceback for the client
             said = f"{type(error).__name__}: {error}"
             answer = JSONResponse({"error": "the server failed; its log says why"}, 500)
         if answer is not None and status == 0:
             await answer(scope, receive, noted)
-        self._served.metrics.request("rest", status)
         if scope["path"] not in PROBES:  # asked every few seconds
             what = {"method": scope["method"], "path": scope["path"]}
             request_event("rest", status, id=told, **what, said=said)

@@ -75,9 +75,7 @@ class Codec:
         self._said = {
             "model_name": predictor.name,
             "model_version": version,
-            "parameters": orjson.Fragment(
-                orjson.dumps({"artifact_digest": predictor.digest, **predictor.lineage})
-            ),
+            "parameters": orjson.Fragment(orjson.dumps(said_of(predictor))),
         }
 
     def read(self, body: bytes, header: str | None, told: str) -> Asked:
@@ -177,6 +175,12 @@ class Codec:
             own = _table(entry.get("parameters", {}), f"parameters of {name}")
             binary[name] = _flag(own, "binary_data", default)
         return tuple(binary), frozenset(name for name, chosen in binary.items() if chosen)
+
+
+def said_of(predictor: Predictor) -> dict[str, str | bool]:
+    """What every answer says of the model."""
+    told: dict[str, str | bool] = {"artifact_digest": predictor.digest, "graph": predictor.graph}
+    return told | predictor.lineage
 
 
 def known_output(name: object, known: Mapping[str, Tensor]) -> str:

@@ -12,7 +12,14 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from unstained.serving.access import Access
-from unstained.serving.codec import known_output, new_id, raw_bytes, require_id, scalar_notes
+from unstained.serving.codec import (
+    known_output,
+    new_id,
+    raw_bytes,
+    require_id,
+    said_of,
+    scalar_notes,
+)
 from unstained.serving.limits import HEAD_BYTES, Limits
 from unstained.serving.logs import request_event
 from unstained.serving.messages import METHODS, SERVICE, message
@@ -109,7 +116,7 @@ class Service:
 
     async def _guarded(self, name: str, method: Handler, raw: bytes, context: Context) -> Any:
         """A method's answer, or a status and a sentence."""
-        status, said, told = 200, "", new_id()
+        told = new_id()
         try:
             if name not in OPEN:
                 metadata = dict(context.invocation_metadata() or ())
@@ -117,18 +124,21 @@ class Service:
             request = _read(f"{name}Request", raw)
             if name == "ModelInfer":
                 told = request.id = request.id or told
-            return await method(request, context)
+            answer = await method(request, context)
         except RequestError as error:
-            status, said = error.status, error.message
+            self._note(name, told, error.status, error.message)
             await context.abort(CODES[error.status], error.message, _trailing(error))
         except Exception as error:  # a defect: one line, and no traceback for the client
-            if isinstance(error, grpc.aio.AbortError):
-                raise
-            status, said = 500, f"{type(error).__name__}: {error}"
+            self._note(name, told, 500, f"{type(error).__name__}: {error}")
             await context.abort(CODES[500], "the server failed; its log says why")
-        finally:
-            self._served.metrics.request("grpc", status)
-            request_event("grpc", status, id=told, method=name, said=said)
+        else:
+            self._note(name, told, 200, "")
+            return answer
+
+    def _note(self, name: str, told: str, status: int, said: str) -> None:
+        """Count a call and write it down."""
+        self._served.metrics.request("grpc", status)
+        request_event("grpc", status, id=told, method=name, said=said)
 
     def _pixels(self, request: Any, wanted: list[str]) -> np.ndarray:
         """A request's pixels, after it was found to be neither too large to read nor to answer."""
@@ -163,7 +173,7 @@ class Service:
         answer = message("ModelInferResponse")(
             model_name=predictor.name, model_version=self._served.version
         )
-        for key, value in {"artifact_digest": predictor.digest, **predictor.lineage}.items():
+        for key, value in said_of(predictor).items():
             kind = "bool_param" if isinstance(value, bool) else "string_param"
             setattr(answer.parameters[key], kind, value)
         for name, dtype, shape in outputs:

@@ -19,7 +19,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
 
-from unstained.serving.predictor import Predictor
+from unstained.artifact.abstention import REASONS
+from unstained.serving.predictor import ABSTENTION_NAME, Predictor
 from unstained.summaries.served import PROBABILITIES
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -27,7 +28,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_1_0_0
 SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 CELLS: Final = (1, 2, 4, 8, 16, 32, 64)
-ABSTAINS: Final = "abstains"
 
 
 class Metrics:
@@ -61,8 +61,8 @@ class Metrics:
         self._classes = Counter(
             "unstained_predicted_cells", told, ["task", "label"], registry=place
         )
-        told = "Cells of which the model says that it should not be asked."
-        self._abstained = Counter("unstained_abstained_cells", told, registry=place)
+        told = "Cells that speak against an answer, by reason, where this was asked for."
+        self._abstained = Counter("unstained_abstained_cells", told, ["reason"], registry=place)
         model = Info("unstained_model", "What is served.", registry=place)
         model.info({"model": predictor.name, "version": version, "digest": predictor.digest})
         self._labels = {
@@ -89,8 +89,11 @@ class Metrics:
             for label, number in zip(classes, counts, strict=True):
                 if number:
                     self._classes.labels(task, label).inc(number)
-        if ABSTAINS in found:
-            self._abstained.inc(int(np.count_nonzero(found[ABSTAINS])))
+        if ABSTENTION_NAME in found:
+            numbers = np.count_nonzero(found[ABSTENTION_NAME], axis=0).tolist()
+            for reason, number in zip(REASONS, numbers, strict=True):
+                if number:
+                    self._abstained.labels(reason).inc(number)
 
     def text(self) -> bytes:
         """All counts in Prometheus' text form."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -35,6 +35,7 @@ from unstained.artifact.padding import pad_batch
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import read_json
 from unstained.serving.threads import thread_count
+from unstained.serving.variants import open_int8
 from unstained.statistics.conformal import prediction_sets, value_bounds
 from unstained.summaries.facts import Facts
 from unstained.summaries.served import ENDS, facts_of
@@ -82,18 +83,20 @@ class Made:
 
 
 class Predictor:
-    """The float32 graph of an artifact, checked, with what its card says of it.
+    """A graph of an artifact, checked, with what its card says of it.
 
     Args:
         directory: the artifact.
         expected: its recorded digest; without it only agreement with its own digest.json is shown.
         threads: of the graph; None: as many processors as this process may use.
+        int8: whether the INT8 graph answers, which not every artifact has.
 
     Attributes:
         directory: the artifact.
         card: content of its card.json.
         name: `unstained-<study>`, also the name of the InferenceService.
         digest: of the artifact.
+        graph: which one answers, 'float32' or 'int8'.
         lineage: git commit and digests of data, split and parameters, from the card.
         input: the pixels.
         outputs: everything that can be asked for.
@@ -101,10 +104,16 @@ class Predictor:
     Raises:
         IntegrityError: the artifact is incomplete or changed, has another digest or a card of
             another format, or answers its golden batch differently here.
+        UnstainedError: it has no INT8 graph.
     """
 
     def __init__(
-        self, directory: Path, expected: str | None = None, threads: int | None = None
+        self,
+        directory: Path,
+        expected: str | None = None,
+        threads: int | None = None,
+        *,
+        int8: bool = False,
     ) -> None:
         self.digest = verify_artifact(directory, expected)
         card = _read_card(directory)
@@ -112,6 +121,9 @@ class Predictor:
         self.threads = threads or thread_count()
         self._session = _open(directory, self.threads)
         check_golden(directory, self._session, card["golden"]["tolerance"])
+        self.graph: Literal["float32", "int8"] = "int8" if int8 else "float32"
+        if int8:
+            self._session = open_int8(directory, card, self.threads)
         self.directory, self.card = directory, card
         self.name = f"unstained-{card['study']}"
         self.lineage: dict[str, str | bool] = {key: card[key] for key in LINEAGE}

@@ -44,6 +44,7 @@ class Serving:
         token: that every request must bring; None: none.
         certificate, key: PEM files for TLS, both or none.
         version: of the model in the registry, where it is known.
+        int8: whether the artifact's INT8 graph answers.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +55,7 @@ class Serving:
     certificate: Path | None = None
     key: Path | None = None
     version: str | None = None
+    int8: bool = False
 
 
 def serve(directory: Path, expected: str | None, serving: Serving) -> None:
@@ -72,7 +74,7 @@ def serve(directory: Path, expected: str | None, serving: Serving) -> None:
     """
     write_lines()
     try:
-        predictor = Predictor(directory, expected, threads=1)
+        predictor = Predictor(directory, expected, threads=1, int8=serving.int8)
     except PermissionError as error:
         raise UnstainedError(
             f"{error.filename} cannot be read by user {os.getuid()}",
@@ -108,6 +110,7 @@ async def _serve(predictor: Predictor, serving: Serving) -> None:
         model=predictor.name,
         version=served.version,
         digest=predictor.digest,
+        graph=predictor.graph,
         address=f"{'https' if serving.certificate else 'http'}://{serving.host}:{serving.port}",
         grpc=f"{serving.host}:{serving.grpc_port}",
     )
