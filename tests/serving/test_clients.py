@@ -1,8 +1,13 @@
-"""KServe's own clients talk to the server, over REST with both forms of tensors, and over gRPC."""
+"""KServe's own clients and the README's examples talk to the server."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +48,22 @@ def test_kserve_over_rest(
         await client.close()
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize(("kind", "program"), [("bash", "bash"), ("python", sys.executable)])
+def test_the_examples_of_the_readme(
+    server: Running, repository: Path, kind: str, program: str
+) -> None:
+    text = (repository / "README.md").read_text()
+    blocks = re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (example,) = (block for block in blocks if "infer" in block)
+    own = example.replace("http://127.0.0.1:8080", server.url).replace("unstained-nsc", NAME)
+    done = subprocess.run([program, "-c", own], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    if kind == "bash":
+        assert json.loads(done.stdout)["outputs"][0]["shape"] == [1, 3]
+    else:
+        assert len(done.stdout.split()) >= 3
 
 
 def test_kserve_over_grpc(server: Running, expected: dict[str, np.ndarray]) -> None:  # noqa: F811

@@ -73,7 +73,7 @@ def test_a_second_signal_shortens_the_drain(artifact: Path, tmp_path: Path) -> N
 def test_a_killed_server_leaves_nobody_waiting(artifact: Path, tmp_path: Path) -> None:
     """What it had taken is lost, but its clients are told at once, by the end of the connection."""
     running = start_server(artifact, tmp_path / "log")
-    large = np.full((4000, 1, 32, 32), 700, np.uint16)
+    large = np.full((2000, 1, 32, 32), 700, np.uint16)
     head = {"inputs": [described(large)], "outputs": [{"name": "logits"}]}
     failures: list[BaseException] = []
 
