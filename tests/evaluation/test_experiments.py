@@ -75,6 +75,8 @@ def grid(low: float = 0.4) -> Grid:
             bounds = {"low": score - 0.05, "high": score + 0.1}
             found["interval"] = {"accuracy": {"low": low}, "macro_f1": bounds}
             found["target"] = {"CD16": {"r": score / 2, "r_low": score / 4, "r_high": score}}
+            bounds = {"accuracy_low": score - 0.01, "accuracy_high": score + 0.01}
+            found["task"] = {"mix": {"divergence": 0.1, "accuracy": score, **bounds}}
             numbers = {**found, "training_cells": TRAIN}
             history = pd.DataFrame({"epoch": range(4 if name == "large" else 8)})
             runs[name, fold, 42] = ReplicateResult(
@@ -148,14 +150,20 @@ def test_the_other_partition_stands_beside_the_usual_one_with_intervals() -> Non
     full = grid()
     table = other_split_table(full, found_in(full))
     assert table is not None
-    first, second = table.rows
-    assert [row[0].detail for row in table.rows] == ["Macro-F1", "r of CD16"]
+    first, second, third = table.rows
+    assert [row[0].detail for row in table.rows] == [
+        "Macro-F1",
+        "r of CD16",
+        "1 − mean absolute error of mix",
+    ]
     assert [cell.text for cell in first[1:]] == ["0.72", "0.91", "+0.19"]
     off = np.hypot(0.05, 0.1)  # both intervals reach 0.05 down and 0.1 up
     assert first[3].detail == f"+{0.19 - off:.2f} to +{0.19 + off:.2f}"
     assert first[3].strong
     assert [cell.text for cell in second[1:]] == ["0.36", "0.46", "+0.09"]  # of 0.095
     assert not second[3].strong
+    assert [cell.text for cell in third[1:]] == ["0.72", "0.91", "+0.19"]
+    assert third[3].strong  # a random split promises more
     assert other_split_table(full, found_in(full)[:2]) is None
 
 

@@ -18,7 +18,7 @@ PROSE = Prose(__name__)
 
 
 def other_split_table(grid: Grid, found: Sequence[Outcome]) -> Table | None:
-    """Macro-F1 and r of each value under both partitions, with the difference.
+    """Macro-F1, r of values and 1 less the error of proportions under both partitions, compared.
 
     Test cells differ, so the difference is of estimates that count as independent. Every number is
     the mean over replicates, and so are the ends of its interval: that of an average replicate.
@@ -58,7 +58,7 @@ def other_split_table(grid: Grid, found: Sequence[Outcome]) -> Table | None:
 
 
 def _measured(grid: Grid, model: str) -> Mapping[str, Estimate]:
-    """By name: macro-F1 where there are classes, r of each value, error of each proportion."""
+    """By name: macro-F1 where there are classes, r of each value, A of each proportion."""
     numbers = grid.of(model)[0].numbers
     found = {}
     if "macro_f1" in numbers:
@@ -70,9 +70,10 @@ def _measured(grid: Grid, model: str) -> Mapping[str, Estimate]:
     for name, metrics in numbers.get("task", {}).items():
         if "divergence" in metrics:
             parts = [
-                grid.scores(model, "task", name, key) for key in ("mae", "mae_low", "mae_high")
+                grid.scores(model, "task", name, key)
+                for key in ("accuracy", "accuracy_low", "accuracy_high")
             ]
-            found[f"Error of {name}"] = _mean(*parts)
+            found[f"1 − mean absolute error of {name}"] = _mean(*parts)
     return found
 
 
