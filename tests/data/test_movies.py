@@ -143,7 +143,7 @@ def test_masks_and_cells_tell_shares_numbers_and_means(source: Path) -> None:
     told = [[one.told[name] for name in asked] for one in found["a"]]  # type: ignore[union-attr]
     first = found["a"][0]
     assert first.told["covered"] == pytest.approx((3 * 16 * 4 + 5 * 16 * 8) / (5 * 16 * 16))  # type: ignore[union-attr]
-    assert first.told["energy"] == lattice_energy(STACK[2, :16, :16])  # type: ignore[union-attr]
+    assert first.told["energy"] == lattice_energy(STACK[2, :16, :16], weighted=True)  # type: ignore[union-attr]
     density = [one.told["density"] for one in (first, found["b"][0])]  # type: ignore[union-attr]
     np.testing.assert_equal(density, [0.5, np.nan])
     flat = 3 * 16 * 4 / (3 * 16 * 4 + 5 * 16 * 8)

@@ -102,5 +102,6 @@ def test_the_page_says_what_follows_from_density(found: Any) -> None:
     ]
     assert isinstance(text, Text)
     said = " ".join(text.paragraphs)
-    assert "Denser muscle is more aligned: nematic order changes by +0.10" in said
-    assert "Denser muscle is more aligned: energy of neighbours changes by −0.05" in said
+    start = "Snippets of muscle cells are more aligned where they are denser:"
+    assert f"{start} nematic order changes by +0.10" in said
+    assert f"{start} energy of neighbours changes by −0.05" in said

@@ -24,6 +24,20 @@ def stripes(degrees: float, period: float = 8.0) -> np.ndarray:
     return np.sin(2 * np.pi * across / period)
 
 
+def half_empty() -> np.ndarray:
+    """Stripes beside ground with faint noise."""
+    noise = 0.01 * np.random.default_rng(3).standard_normal((SIDE, SIDE))
+    return np.where(np.arange(SIDE) < SIDE // 2, stripes(30), 0.0) + noise
+
+
+def test_empty_ground_raises_the_energy_unless_strengths_count() -> None:
+    assert lattice_energy(half_empty()) == pytest.approx(-0.5, abs=0.1)
+    assert lattice_energy(half_empty(), weighted=True) < -0.85
+    whole = stripes(30)
+    both = [lattice_energy(whole, weighted=one) for one in (False, True)]
+    assert both[0] == pytest.approx(both[1], abs=0.01)
+
+
 def halves() -> np.ndarray:
     """Two domains, perpendicular to each other."""
     left = np.arange(SIDE) < SIDE // 2

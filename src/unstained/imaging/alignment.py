@@ -124,13 +124,18 @@ def nematic_order(image: np.ndarray, sigma: float = SIGMA, rho: float = RHO) -> 
     return Order(found.order, found.director, max(1.0, found.directors / grain))
 
 
-def lattice_energy(image: np.ndarray, cell: int = CELL, bins: int = BINS) -> float:
+def lattice_energy(
+    image: np.ndarray, cell: int = CELL, bins: int = BINS, *, weighted: bool = False
+) -> float:
     """Mean interaction of neighbouring cells of a grid, by their histograms of gradients.
 
     Args:
         image: (h, w), at least two cells in one direction.
         cell: side of a cell in pixels; what is left over at the far borders is not used.
         bins: over 180 degrees, centred at 0, 180 / bins, ... degrees.
+        weighted: whether neighbours count by the geometric mean of their gradients' strengths.
+            Unweighted, empty ground counts as much as cells do, and its noise has no direction: the
+            energy then rises with the empty share of the image, whatever the cells' alignment.
 
     Returns:
         -(mean over neighbours j, k of Re(m_j m_k*)), where m is the mean of exp(2 i angle) over a
@@ -155,8 +160,12 @@ def lattice_energy(image: np.ndarray, cell: int = CELL, bins: int = BINS) -> flo
     mean = np.divide(turned, total, out=np.full_like(turned, np.nan), where=total > 0)
     pairs = [(mean[1:], mean[:-1]), (mean[:, 1:], mean[:, :-1])]
     products = np.concatenate([(a * b.conj()).real.ravel() for a, b in pairs])
-    known = products[~np.isnan(products)]
-    return -float(known.mean()) if len(known) else float("nan")
+    strengths = [(total[1:], total[:-1]), (total[:, 1:], total[:, :-1])]
+    weights = np.concatenate([np.sqrt(a * b).ravel() for a, b in strengths])
+    known = ~np.isnan(products)
+    if not known.any():
+        return float("nan")
+    return -float(np.average(products[known], weights=weights[known] if weighted else None))
 
 
 def _angle(mean: complex) -> float:

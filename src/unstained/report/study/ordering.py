@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 
-from unstained.evaluation.ordering import DENSITIES, MEASURES, MIXED, Curve
+from unstained.evaluation.ordering import DENSITIES, MEASURES, Curve
 from unstained.report.figures import COLOURS, MARKERS, STYLE, new_panel, to_svg
 from unstained.report.numbers import number
 from unstained.report.page import Cell, Plots, Section, Table, Text, svg_picture
@@ -76,10 +76,10 @@ def _panel(curves: Sequence[Curve]) -> str:
             bounds = [(one.measured.low, one.measured.high) for one in curve.bins]
             axes.vlines(x, *zip(*bounds, strict=True), color=COLOURS[number], alpha=0.5)
         densities = [one.density for curve in curves for one in curve.bins]
-        if min(densities) > 0 and max(densities) / min(densities) > FOLD:
+        if min(densities) >= 1 and max(densities) > FOLD * min(densities):
             axes.set_xscale("log")
-            ticks = [k for k in (1, 2, 5, 10, 20, 50, 100, 200) if min(densities) <= k]
-            axes.set_xticks([k for k in ticks if k <= max(densities)], minor=False)
+            ticks = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+            axes.set_xticks([k for k in ticks if min(densities) <= k <= max(densities)])
             axes.set_xticks([], minor=True)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_xlabel(WORDS[curves[0].density])
@@ -114,7 +114,7 @@ def _sentence(curve: Curve) -> str:
     slope = _scaled(curve.slope, step)
     return PROSE(
         "ordering_told",
-        population="mixed snippets" if curve.population == MIXED else curve.population,
+        population=curve.population,
         measure=WORDS[curve.measure],
         tends=_tends(curve),
         change=f"{_signed(slope.value)}, {_bounds(slope)}",

@@ -3,7 +3,7 @@
 | column | meaning |
 |---|---|
 | alignment | nematic order of the middle frame (imaging/alignment.py), unbiased: may be < 0 |
-| energy | of neighbouring directors in the middle frame, -1 where they are aligned |
+| energy | of neighbouring directors there, by strength of gradients; -1 where they are aligned |
 | covered | area of all kinds over that of the snippet, by masks, over all frames |
 | share_<kind> | area of the kind over the area of all kinds, by masks, over all frames |
 | frame | number of its first frame, from 0 or as files are numbered |
@@ -131,7 +131,7 @@ def measured(
     if ALIGNMENT in found:
         found[ALIGNMENT] = nematic_order(pixels[len(pixels) // 2]).unbiased
     if ENERGY in found:
-        found[ENERGY] = lattice_energy(pixels[len(pixels) // 2])
+        found[ENERGY] = lattice_energy(pixels[len(pixels) // 2], weighted=True)
     if masks is not None:
         area = np.bincount(masks.ravel(), minlength=len(kinds) + 1)[1 : len(kinds) + 1]
         if COVERED in found:
