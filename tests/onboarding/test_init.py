@@ -433,7 +433,7 @@ def test_channels_that_files_name_are_taken_or_chosen_from(init: Any, tmp_path: 
             tifffile.imwrite(path, stack, metadata=names | {"PhysicalSizeY": 0.25})
     said = init("named", tmp_path / "source")
     assert "channels: BF, DAPI (2 images in each file; the files name them)" in said
-    assert "pixel size: 0.25 (tags of all 20 files looked at say so)" in said
+    assert "pixel size: 0.25 (by the tags of 20 files looked at)" in said
     init("named", tmp_path / "source", "--force", "--channel", "BF")
     assert written("named").channels == ("BF",)
     assert ingested("named").images([0])[0].shape[0] == 1

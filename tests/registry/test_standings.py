@@ -61,7 +61,7 @@ def test_findings_name_what_is_missing() -> None:
 
 def test_findings_say_how_many_replicates_are_left_out() -> None:
     (line,) = [line for line in findings(table(replicates=36)) if "replicates" in line]
-    assert line.startswith("36 other versions are replicates")
+    assert line.startswith("36 other versions are left out")
 
 
 def test_findings_say_when_nothing_can_be_significant() -> None:

@@ -155,7 +155,7 @@ def test_replicates_are_left_out_and_counted(tmp_path: Path) -> None:
     table = standing_of(registry, compare_params(), ())
     assert table == {**before, "replicates": 2}
     (line,) = [line for line in findings(table) if "replicates" in line]
-    assert line.startswith("2 other versions are replicates, each trained with one fold held out")
+    assert line.startswith("2 other versions are left out of this table")
     assert not any("replicates" in line for line in findings(before))
 
 

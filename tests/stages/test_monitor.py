@@ -246,7 +246,9 @@ def test_one_acquisition_is_too_few(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.promote()
     _, report = watched.watch(max_cells=1)
-    assert report.notes[0].startswith("whether images have changed cannot be told from 1 new")
+    assert report.notes[0].startswith(
+        "whether images have changed cannot be told from 1 new acquisition:"
+    )
 
 
 def test_nothing_new_is_said(tmp_path: Path) -> None:

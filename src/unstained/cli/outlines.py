@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unstained.wording import counted
+
 
 def outlines(
     frames: Annotated[Path, typer.Argument(help="Folder of numbered frames.")],
@@ -20,4 +22,4 @@ def outlines(
     from unstained.data.outlines import Kinds, movies_from_outlines
 
     count = movies_from_outlines(frames, table, destination, Kinds(column, bound), block)
-    typer.echo(f"{count} movies of {block} frames in {destination}")
+    typer.echo(f"{counted(count, 'movie')} of {counted(block, 'frame')} in {destination}")

@@ -21,12 +21,17 @@ class Units:
 
     Attributes:
         before, after: (N,) unit of each tested cell, and of each new one.
-        word: what a unit is called, in the plural.
+        words: what a unit is called, and what several are.
     """
 
     before: np.ndarray
     after: np.ndarray
-    word: str
+    words: tuple[str, str]
+
+    @property
+    def word(self) -> str:
+        """What units are called, in the plural."""
+        return self.words[1]
 
 
 def recordings(store: CellStore, found: Predictions) -> int:
@@ -42,13 +47,13 @@ def find_units(store: CellStore, before: Predictions, after: Predictions, data: 
     any other recording a change.
     """
     if data.group == "acquisition":
-        return Units(before.group, after.group, "acquisitions")
+        return Units(before.group, after.group, data.group_words)
     table = store.columns("cell_id", "acquisition").set_index("cell_id")["acquisition"]
-    blocks = Units(before.group, after.group, data.group_words[1])
+    blocks = Units(before.group, after.group, data.group_words)
     if not set(before.cell_id) <= set(table.index):
         return blocks
     old, new = (table.loc[found.cell_id].to_numpy(str) for found in (before, after))
-    return blocks if set(old) & set(new) else Units(old, new, "recordings")
+    return blocks if set(old) & set(new) else Units(old, new, ("recording", "recordings"))
 
 
 def how_compared(

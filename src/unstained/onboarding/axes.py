@@ -11,6 +11,7 @@ from unstained.imaging.axes import COLOURS
 from unstained.onboarding.asking import Answer, Choice, Draft, Question, listed, pick
 from unstained.onboarding.options import Options
 from unstained.onboarding.pixels import Seen, bits_used, pixel_words
+from unstained.wording import counted
 
 UNLIKE: Final = 3
 """Bits by which folders' depths differ from where one of them was scaled, not only darker."""
@@ -36,7 +37,7 @@ def image_axes(draft: Draft, seen: Sequence[Seen], files: int, options: Options)
         SourceError: files are of different kinds, or of one that is not read.
     """
     kind = _one_kind(seen)
-    draft.decide("pixels", pixel_words(seen), f"{len(seen)} files looked at")
+    draft.decide("pixels", pixel_words(seen), f"{counted(len(seen), 'file')} looked at")
     if kind.dtype.startswith("float"):
         draft.take("range of numbers", _range(draft, seen, options.float_range))
     colour = kind.colour and files == 1
@@ -85,7 +86,7 @@ def _range(draft: Draft, seen: Sequence[Seen], given: str | None) -> Answer:
     low, high = min(one.low for one in seen), max(one.high for one in seen)
     if given is None:
         text = (
-            f"Pixels are real numbers, {low:g} to {high:g} in the {len(seen)} files looked at. "
+            f"Pixels are real numbers, {low:g} to {high:g} in {counted(len(seen), 'file')} seen. "
             "Which values become 0 and 65535 counts? A value beyond them is refused later."
         )
         margin = (high - low) / 2 or 1.0

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from unstained.errors import ParameterError
 from unstained.onboarding.asking import NONE, Answer, Choice, listed, pick
+from unstained.wording import counted
 
 MOST_CLASSES: Final = 50
 FOLDER, START = "folder", "start"
@@ -120,7 +121,7 @@ def choose(
     if not found and not values and given in (None, NONE):
         raise nothing
     choices = [
-        Choice(name, f"{len(classes)} classes: {listed(list(classes), 6)}")
+        Choice(name, f"{counted(len(classes), 'class', 'classes')}: {listed(list(classes), 6)}")
         for name, classes in found.items()
     ]
     return pick("--label", text, given, choices, optional="stains alone" if values else "")

@@ -15,6 +15,7 @@ from unstained.onboarding.grouping import Outlook, outlook
 from unstained.onboarding.options import Options
 from unstained.onboarding.pixels import Seen
 from unstained.onboarding.tree import IFC_NAME, MONTAGE_NAME, Tree
+from unstained.wording import counted
 
 FILE: Final = "file"
 """Group: each file by itself."""
@@ -61,18 +62,22 @@ def layout(tree: Tree, table: bool, given: str | None) -> Answer:
     montages, beside = tree.channels(MONTAGE_NAME)
     choices = []
     if tree.cif:
-        choices.append(Choice("cif", f"{len(tree.cif)} .cif files of an ImageStream"))
+        choices.append(Choice("cif", f"{counted(len(tree.cif), '.cif file')} of an ImageStream"))
     if ifc:
-        what = f"{ifc.total()} images named <object>_Ch<k>, {other} otherwise"
+        what = f"{counted(ifc.total(), 'image')} named <object>_Ch<k>, {other} otherwise"
         choices.append(Choice("zhu_ifc", what, telling=not other and not table))
     if montages:
-        what = f"{montages.total()} images named Ch<k>_<montage>, {beside} otherwise"
+        what = f"{counted(montages.total(), 'image')} named Ch<k>_<montage>, {beside} otherwise"
         choices.append(Choice("jurkat_montage", what, telling=not beside and not table))
     if any(smears := places(tree.root)):
         what = "blood smears, photographs with boxes" if smears[0] else "blood smears, their copies"
         choices.append(Choice("bccd", what, telling=not table))
     if tree.images:
-        what = "a table with a row a cell" if table else f"{tree.images} images, one or more a cell"
+        what = (
+            "a table with a row a cell"
+            if table
+            else f"{counted(tree.images, 'image')}, one or more a cell"
+        )
         choices.append(Choice("table", what, telling=table))
     return pick(
         "--reader",
@@ -92,7 +97,7 @@ def pixel_size(
     sizes = {f"{one.pixel_size_um:.4g}" for one in seen if one.pixel_size_um}
     silent = sum(one.pixel_size_um is None for one in seen)
     if len(sizes) == 1 and not silent:
-        return sizes.pop(), f"tags of all {len(seen)} files looked at say so"
+        return sizes.pop(), f"by the tags of {counted(len(seen), 'file')} looked at"
     choices = tuple(Choice(size, "as tags of some files say") for size in sorted(sizes))
     why = "Files say different things" if choices else "No file says it"
     text = f"How many micrometres is a pixel? {why}; the microscope or its software does."

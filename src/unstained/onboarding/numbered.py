@@ -16,6 +16,7 @@ from unstained.onboarding.layouts import IMAGESTREAM, Standards, group, pixel_si
 from unstained.onboarding.options import Options
 from unstained.onboarding.pixels import look, pixel_words
 from unstained.onboarding.tree import IFC_NAME, MONTAGE_NAME, Tree, joined, spread
+from unstained.wording import counted
 
 LOOKED_AT: Final = 24
 """Files of each channel that are opened."""
@@ -104,7 +105,7 @@ def _channels(draft: Draft, tree: Tree, options: Options, pattern: re.Pattern[st
         contrast = float(np.median([one.spread for one in seen])) if seen else 0.0
         what = f"{len(files)} images, background {level:.0f}, contrast {contrast:.0%} of it"
         choices.append(Choice(f"Ch{number}", what))
-    draft.decide("pixels", pixel_words(everything), f"{len(everything)} files looked at")
+    draft.decide("pixels", pixel_words(everything), f"{counted(len(everything), 'file')} looked at")
     choose_channels(draft, choices, options)
     size = draft.take("pixel size", pixel_size(everything, options.pixel_size, IMAGESTREAM))
     draft.data["pixel_size_um"] = float(size) if size else 1.0

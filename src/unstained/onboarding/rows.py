@@ -29,6 +29,7 @@ from unstained.onboarding.layouts import Standards, group, pixel_size
 from unstained.onboarding.options import Options
 from unstained.onboarding.tables import Table, with_files
 from unstained.onboarding.tree import Tree, spread
+from unstained.wording import counted
 
 DOUBT: Final = "its numbers have a comma, which may be decimal or stand between thousands"
 
@@ -90,7 +91,9 @@ class _Drafting:
             self.draft.decide("images", ", ".join(options.image), "asked for by --image")
             return list(options.image)
         choices = [
-            Choice(name, f"names {sum(map(bool, files))} images", said(name, IMAGE_WORDS))
+            Choice(
+                name, f"names {counted(sum(map(bool, files)), 'image')}", said(name, IMAGE_WORDS)
+            )
             for name, files in table.files.items()
         ]
         given = options.image[0] if options.image else None
@@ -185,7 +188,7 @@ class _Drafting:
         named = {file for name in images for file in files[name] if file}
         if len(named) < self.tree.images:
             self.draft.untold.append(
-                f"{self.tree.images - len(named)} images are in no row: they are left out."
+                f"{counted(self.tree.images - len(named), 'image')} left out: in no row."
             )
         out = set(self.options.without)
         if not out or self.label is None:

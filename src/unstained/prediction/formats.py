@@ -21,6 +21,7 @@ from unstained.errors import ParameterError, SourceError
 from unstained.files import whole_file
 from unstained.prediction.answers import EMBEDDING
 from unstained.predictions import HIGH, LOW, PROBABILITY
+from unstained.wording import counted
 
 Writer = Callable[[Path, Sequence[Path], Mapping[str, str]], list[str]]
 EXACT: Final = 2**24
@@ -167,10 +168,15 @@ def _range(column: np.ndarray) -> str:
     return str(max(1, int(np.ceil(column.max())) + 1))
 
 
+def unjudged(refused: int) -> str:
+    """How many cells a file leaves out that holds judged cells alone."""
+    return f"without {counted(refused, 'cell')} that could not be judged"
+
+
 def _fcs_notes(refused: int, left_out: Sequence[str]) -> list[str]:
     said = []
     if refused:
-        said.append(f"{refused} cells that could not be judged are not in it; a .csv lists them")
+        said.append(f"{unjudged(refused)}; a .csv tells which")
     if left_out:
         said.append(
             f"{', '.join(left_out)} not in it: not a number for every cell, which FCS cannot say"
@@ -207,7 +213,7 @@ def _h5ad(path: Path, parts: Sequence[Path], notes: Mapping[str, str]) -> list[s
     )
     data.write_h5ad(path)
     refused = len(whole) - len(judged)
-    return [f"{refused} cells that could not be judged are not in it"] if refused else []
+    return [unjudged(refused)] if refused else []
 
 
 def _judged(table: pa.Table) -> pa.Array:

@@ -25,6 +25,7 @@ from unstained.registry.standings import (
     has_classes,
     metric_words,
 )
+from unstained.wording import counted
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,8 @@ def _better(
     )
     if not passed and test["p_floor"] / 2 >= alpha:
         sentence += (
-            f"; the models differ on {test['n_groups']} groups of cells at the most, too few for "
-            "any difference to pass: add acquisitions"
+            f"; the models differ on {counted(test['n_groups'], 'group')} of cells at most, too "
+            "few for any difference to pass: add acquisitions"
         )
     return Criterion("better", passed, p, alpha, sentence)
 

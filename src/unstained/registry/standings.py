@@ -187,10 +187,10 @@ def findings(leaderboard: Leaderboard) -> list[str]:
         others = ", ".join(f"v{e['version']}" for e in leaderboard["not_comparable"])
         lines.append(f"Not comparable, because evaluated on other test cells: {others}.")
     if leaderboard["replicates"]:
+        some = counted(leaderboard["replicates"], "other version is", "other versions are")
         lines.append(
-            f"{leaderboard['replicates']} other versions are replicates, each trained with one "
-            "fold held out for the comparison across folds: no candidates, so this table, its "
-            "adjusted p and promotion leave them out."
+            f"{some} left out of this table, its adjusted p and promotion: replicates, each "
+            "trained with one fold held out for the comparison across folds, and no candidates."
         )
     if leaderboard["simulated"]:
         lines.append("All cells are simulated: the ranking says nothing about real cells.")

@@ -24,6 +24,7 @@ from unstained.config.study import CommonParams, SimulateParams, StudyData
 from unstained.errors import ParameterError, SourceError
 from unstained.files import read_json
 from unstained.pipeline.contract import Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -247,8 +248,7 @@ def _require_cells(refused: Sequence[Refused], tallies: Iterable[Tally], source:
     if refused and not any(tally.cells for tally in tallies):
         first = refused[0].error(source)
         raise SourceError(
-            f"all {len(refused)} files and cells of {source} are quarantined, the first because "
-            f"{first.message}",
+            f"nothing of {source} is left, all is quarantined: {first.message}",
             first.remedy,
         )
 
@@ -306,11 +306,12 @@ def _report(
     notes = []
     if refused:
         notes.append(
-            f"{len(refused)} files or cells are quarantined and left out; quarantine.csv says why"
+            f"{counted(len(refused), 'file or cell is', 'files or cells are')} quarantined and "
+            "left out; quarantine.csv says why"
         )
     notes += others.notes()
     if found.fillers:
-        notes.append(f"{found.fillers} filler tiles of the montages are no cells and left out")
+        notes.append(f"{counted(found.fillers, 'filler tile')} of the montages left out: no cells")
     if found.lossy:
         notes.append(
             f"{found.lossy} of {cells} cells come from files that were compressed with loss "

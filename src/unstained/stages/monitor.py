@@ -21,6 +21,7 @@ from unstained.config.study import CommonParams, StudyData
 from unstained.errors import RegistryError, StageInputError
 from unstained.files import write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -278,10 +279,10 @@ def drift_notes(
         tested = len(set(units.before.tolist()))
         enough = groups_that_would_do(tested, params.monitor.alpha, len(drift.shifts))
         each = " of each class" if basis in ("labels", "groups") else ""
+        new = counted(drift.groups, *(f"new {word}" for word in units.words))
         notes.append(
-            f"whether images have changed cannot be told from {drift.groups} new {units.word}: the "
-            f"smallest adjusted p-value possible is {drift.smallest_p:.3f}; about {enough}{each} "
-            "could tell"
+            f"whether images have changed cannot be told from {new}: the smallest adjusted p-value "
+            f"possible is {drift.smallest_p:.3f}; about {enough}{each} could tell"
         )
     if not notes:
         notes.append("no drift was found")

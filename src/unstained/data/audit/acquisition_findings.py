@@ -11,6 +11,7 @@ from typing import Any, Final
 from unstained.data.audit.acquisition_measures import LEAST_CELLS, UNITS, in_words, kind
 from unstained.data.audit.acquisitions import FEWEST, Comparison, Standing
 from unstained.data.audit.findings import Finding
+from unstained.wording import counted
 
 CHECK: Final = "acquisitions"
 TOLD: Final = 8
@@ -38,7 +39,8 @@ def acquisition_findings(found: Comparison) -> list[Finding]:
     ]
     if len(worst) > TOLD:
         text = (
-            f"{len(worst) - TOLD} more of {found.acquisitions:,} acquisitions stand out; "
+            f"{counted(len(worst) - TOLD, 'acquisition stands', 'acquisitions stand')} out beside "
+            f"these, of {found.acquisitions:,}; "
             "acquisitions.csv lists them."
         )
         findings.append(Finding("warning", CHECK, text, float(len(out))))
@@ -62,7 +64,7 @@ def _compared(found: Comparison) -> str:
     """What was compared, and with what."""
     if not found.standings:
         return (
-            f"The study has {found.acquisitions} acquisition{'s' * (found.acquisitions != 1)} that "
+            f"The study has {counted(found.acquisitions, 'acquisition')} that "
             f"models may learn from; fewer than {FEWEST} cannot be compared with each other."
         )
     measures = list(dict.fromkeys(in_words(one.measure) for one in found.standings))

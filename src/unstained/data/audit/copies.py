@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from unstained.data.audit.findings import Finding
+from unstained.wording import counted
 
 RIGHT: Final = 0.9
 """Accuracy of which the width of an interval is told."""
@@ -72,9 +73,9 @@ def _worth(folder: str, cells: int, images: int, confidence: float) -> Finding:
     where = f"of {folder} " if folder else ""
     wide, narrow = (_half_width(number, confidence) for number in (images, cells))
     text = (
-        f"The {cells:,} cells {where}come from {images:,} images at the most; the others are "
-        f"copies. An accuracy over them is worth one over so many cells: at {RIGHT:.0%} right its "
-        f"{confidence:.0%} interval reaches {100 * wide:.1f} points either way, not "
+        f"The {cells:,} cells {where}come from {counted(images, 'image')} at the most; the others "
+        f"are copies. An accuracy over them is worth one over so many cells: at {RIGHT:.0%} right "
+        f"its {confidence:.0%} interval reaches {100 * wide:.1f} points either way, not "
         f"{100 * narrow:.1f}."
     )
     return Finding("warning", f"copies {where}".strip(), text, float(images))
@@ -83,7 +84,8 @@ def _worth(folder: str, cells: int, images: int, confidence: float) -> Finding:
 def _shared(found: Copies, first: str, second: str, shared: int) -> Finding:
     one, other = (len(found.images[name]) for name in (first, second))
     text = (
-        f"{shared:,} images occur in both {first} ({one:,} images) and {second} ({other:,}): a "
+        f"{counted(shared, 'image occurs', 'images occur')} in both {first} "
+        f"({counted(one, 'image')}) and {second} ({other:,}): a "
         "model that is trained or chosen on one of them and tested on the other is tested on "
         "images that it was made with, and its accuracy there tells nothing of new ones."
     )

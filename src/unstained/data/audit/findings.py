@@ -85,8 +85,9 @@ def balance_finding(cells: dict[str, int]) -> Finding:
     ratio = cells[largest] / max(cells[smallest], 1)
     share = cells[largest] / max(sum(cells.values()), 1)
     text = (
-        f"The largest class, {largest}, has {cells[largest]:,} cells, the smallest, {smallest}, "
-        f"{cells[smallest]:,}: always answering {largest} would be right for {share:.0%} of cells."
+        f"The largest class, {largest}, has {counted(cells[largest], 'cell')}, the smallest, "
+        f"{smallest}, {cells[smallest]:,}: always answering {largest} would be right for "
+        f"{share:.0%} of cells."
     )
     if ratio < IMBALANCE:
         return Finding("ok", "class balance", text, ratio)
@@ -148,7 +149,7 @@ def single_cell_findings(cells: dict[str, int], groups: dict[str, int]) -> list[
     where = "" if every else f" of {', '.join(single)}"
     count = sum(cells[label] for label in single)
     text = (
-        f"Every group{where} is a single cell ({count:,} groups, {count:,} cells), so there the "
+        f"Every group{where} is a single cell ({counted(count, 'group')}), so there the "
         "grouped split is a split by cell: cells of one sample, slide or person may lie on both "
         "sides of it, and scores do not show what a model does on new ones. Name what belongs "
         "together: one directory a sample, or studies.<study>.data.table.acquisition."
@@ -203,7 +204,7 @@ def _pairs(what: tuple[Literal["warning", "failure"], str, int], found: str, non
     severity, check, number = what
     if number == 0:
         return Finding("ok", check, none, 0.0)
-    text = f"{number:,} pair{'' if number == 1 else 's'} of cells {found}"
+    text = f"{counted(number, 'pair')} of cells {found}"
     return Finding(severity, check, text, float(number))
 
 

@@ -342,6 +342,7 @@ def _external_leaks(linked: np.ndarray, external: np.ndarray) -> list[str]:
     if not shared:
         return []
     return [
-        f"{shared} cells that are not external are duplicates of external cells: results on the "
-        "external cells are not fully independent of training."
+        f"{counted(shared, 'cell that is', 'cells that are')} not external "
+        f"{'is a duplicate' if shared == 1 else 'are duplicates'} of external cells: results on "
+        "the external cells are not fully independent of training."
     ]

@@ -12,6 +12,7 @@ from unstained.data.splits.crossed import BETWEEN
 from unstained.data.splits.partition import EXTERNAL
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import MADE_AGAIN, StageInputError
+from unstained.wording import counted
 
 UNLEARNT: Final = "unlearnt"
 """Part of external cells of a kind that no class names, see `unlearnt_cells`."""
@@ -39,7 +40,8 @@ def part_rows(store: CellStore, split: Path, *parts: str) -> np.ndarray:
     foreign = table["cell_id"][found < 0]
     if len(foreign):
         raise StageInputError(
-            f"{split} holds {len(foreign)} cells that the store lacks, e.g. {foreign.iloc[0]}",
+            f"{split} holds {counted(len(foreign), 'cell')} that the store lacks, "
+            f"e.g. {foreign.iloc[0]}",
             MADE_AGAIN,
         )
     return np.sort(found[table["part"].isin(parts).to_numpy(dtype=bool)]).astype(np.int64)

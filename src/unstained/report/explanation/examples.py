@@ -12,6 +12,7 @@ from unstained.report.explanation import plots
 from unstained.report.numbers import listed
 from unstained.report.page import Plots, Section, Text, svg_picture
 from unstained.report.prose import Prose
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -51,7 +52,9 @@ def examples_section(found: Explained, params: ExplainParams, scale: float) -> S
         ]
         width = round(96 * plots.PANEL * (1 + len(names)))
         kind = f"{found.asked.number}: {label}" if found.asked.number else f"True class: {label}"
-        alt = f"{len(cells)} cells of {kind.lower()}, with the evidence of {listed(names)}"
+        alt = (
+            f"{counted(len(cells), 'cell')} of {kind.lower()}, with the evidence of {listed(names)}"
+        )
         picture = svg_picture(plots.example_panel(examples, names), alt, width)
         told = ", ".join(str(sample.cell_id[cell]) for cell in cells)
         blocks.append(Plots(f"{kind}. From top to bottom: {told}.", (picture,)))

@@ -14,6 +14,7 @@ from unstained.config.project import load_params
 from unstained.files import file_sha256, read_json
 from unstained.pipeline.catalogue import replicates_directory, replicates_of
 from unstained.report.prose import Prose
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -92,7 +93,7 @@ def render_folds(found: FoldTable, versions: Mapping[str, tuple[int, ...]] | Non
     from unstained.report.numbers import p_value
 
     table = Table(
-        title=f"across {found.folds} folds, seeds: {found.seeds} ({found.metric})",
+        title=f"across {counted(found.folds, 'fold')}, seeds: {found.seeds} ({found.metric})",
         caption=PROSE("folds_test"),
         box=None,
     )

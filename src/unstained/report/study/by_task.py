@@ -31,6 +31,7 @@ from unstained.report.words import better_sentence, share_sentence
 from unstained.statistics.intervals import Estimate
 from unstained.statistics.metric import Metric
 from unstained.tasks.study import Tasks, task_of
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -85,7 +86,11 @@ def task_verdict(evaluation: Evaluation) -> Verdict:
     beside = control_sentence(evaluation, shortcut)
     tiles = (
         Tile(metric.words, decimal(value.value), f"{best.name}; {estimate_words(value)}"),
-        Tile("Cells with known truth", f"{known:,}", f"of {best.test.scores.cells:,} test cells"),
+        Tile(
+            "Cells with known truth",
+            f"{known:,}",
+            f"of {counted(best.test.scores.cells, 'test cell')}",
+        ),
     )
     return Verdict(tone, answer, (tested, beside), tiles)
 
@@ -158,7 +163,7 @@ def _task_table(evaluation: Evaluation, task: TaskParams) -> Table:
     unit = getattr(task, "unit", "")
     known = best.test.scores.tasks[task.name].known
     return Table(
-        f"{task.name}: {KINDS[task.kind]}, on {known:,} test cells",
+        f"{task.name}: {KINDS[task.kind]}, on {counted(known, 'test cell')}",
         ("", *(_heading(metric) for metric in metrics)),
         tuple(rows),
         f"Below each number its interval over {evaluation.group_word}."

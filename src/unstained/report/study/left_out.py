@@ -10,6 +10,7 @@ from typing import Final
 
 from unstained.report.page import Block, Cell, Section, Table, Text
 from unstained.report.prose import Prose
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -53,7 +54,7 @@ def _reasons(rows: list[tuple[str, str, str]]) -> Table:
     if len(listed) > MOST_REASONS:
         rest = sum(counts[key] for key in listed[MOST_REASONS:])
         more = len(listed) - MOST_REASONS
-        table.append((Cell("others"), Cell(f"{rest:,}"), Cell(f"{more:,} more reasons")))
+        table.append((Cell("others"), Cell(f"{rest:,}"), Cell(counted(more, "more reason"))))
     return Table(
         "Files and cells, by kind and reason",
         ("", "Count", "Reason, with an example"),

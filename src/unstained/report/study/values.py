@@ -14,6 +14,7 @@ from unstained.report.prose import Prose
 from unstained.report.words import needed
 from unstained.statistics.evidence import evidence
 from unstained.statistics.intervals import HALF_A_POINT, Estimate
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -28,7 +29,7 @@ def measures_table(targets: Sequence[TargetScores], caption: str, note: str = ""
     """All measures of each value."""
     rows = tuple(
         (
-            Cell(found.name, ", ".join(filter(None, (f"{found.cells:,} cells", found.unit)))),
+            Cell(found.name, ", ".join(filter(None, (counted(found.cells, "cell"), found.unit)))),
             number(found.r),
             number(found.spearman),
             number(found.r2),
@@ -70,7 +71,7 @@ def class_mean_table(part: PartResult, caption: str) -> Table:
     """What the mean of the predicted and of the true class scores, and what the model gains."""
     rows = tuple(
         (
-            Cell(mean.target, f"{mean.whose} class, {mean.cells:,} cells"),
+            Cell(mean.target, f"{mean.whose} class, {counted(mean.cells, 'cell')}"),
             *(cell for name in BESIDE for cell in (number(mean.scores[name]), _gain(mean, name))),
         )
         for mean in part.class_means

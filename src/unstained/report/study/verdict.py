@@ -27,6 +27,7 @@ from unstained.report.words import beyond_guessing, guessing_sentence, share_sen
 from unstained.statistics.evidence import Evidence
 from unstained.statistics.intervals import Estimate
 from unstained.statistics.paired import PairedResult
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -86,10 +87,10 @@ def _tested(evaluation: Evaluation, balanced: Estimate) -> str:
     cells, groups = evaluation.best.test.scores.cells, evaluation.resampled["test"].groups
     of = evaluation.data.counted_groups(groups)
     where = (
-        f"{cells:,} cells from {of} that it never saw in training"
+        f"{counted(cells, 'cell')} from {of} that it never saw in training"
         + (", within recordings that it knows" if evaluation.data.group == "block" else "")
         if evaluation.grouped
-        else f"{cells:,} cells that it never saw, but of {evaluation.group_word} that it knows"
+        else f"{counted(cells, 'cell')} it never saw, but of {evaluation.group_word} that it knows"
     )
     return PROSE(
         "tested",

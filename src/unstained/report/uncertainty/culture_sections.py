@@ -20,6 +20,7 @@ from unstained.report.page import (
 from unstained.report.prose import Prose
 from unstained.report.uncertainty import plots
 from unstained.report.uncertainty.cell_sections import means, model_cell, share
+from unstained.wording import counted
 
 PROSE = Prose(__name__)
 
@@ -83,7 +84,9 @@ def rare(results: Results) -> Section:
             cells.append(Cell(reached.text, reached.detail, strong=below))
         rows.append(tuple(cells))
     support = {row["class"]: row["cells"] for row in records(results.rare)}
-    groups = [(f"{label} ({support[label]} cells)", 2) for label in results.data.class_names]
+    groups = [
+        (f"{label} ({counted(support[label], 'cell')})", 2) for label in results.data.class_names
+    ]
     table = Table(
         f"Cells found where {percent(wanted)} of predictions shall be right",
         ("model", *("found", "precision") * len(results.data.class_names)),
