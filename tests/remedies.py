@@ -77,11 +77,13 @@ def keys(said: Said) -> Iterator[tuple[str, ...]]:
 def resolves(path: tuple[str, ...]) -> bool:
     """Whether the schema has a key."""
     if path[:1] == ("studies",):
-        return len(path) > 2 and (path[2] in SHAPES or path[2] == "data") and _below(path)
+        return len(path) > 2 and (path[2] in (*SHAPES, "data", "models")) and _below(path)
     return path[0] in ("model", *SHAPES) and _inside(path)
 
 
 def _below(path: tuple[str, ...]) -> bool:
+    if path[2] == "models":
+        return _inside(("model", *path[4:]))
     if path[2] != "data":
         return _inside(path[2:])
     if path[3:4] == ("tasks",) and len(path) > 5:

@@ -183,6 +183,9 @@ def test_changed_or_missing_parts_are_refused(tmp_path: Path) -> None:
     shard.write_bytes(content[: len(content) // 2])
     with pytest.raises(StoreError, match="a_00-0000"):
         CellStore.open(store.path).images([0])
+    shard.write_bytes(b"")  # zarr reads it as zeros
+    with pytest.raises(StoreError, match="lacks its file"):
+        CellStore.open(store.path)
     shard.unlink()
     with pytest.raises(StoreError, match="lacks its file"):
         CellStore.open(store.path)

@@ -145,7 +145,7 @@ def test_a_vision_transformer_has_one_token_a_patch(image, patch, tokens):
 
 def test_a_vision_transformer_refuses_images_of_another_size():
     network = build_model(parse(TINY["vit_b_16"]), 3, 1)
-    with pytest.raises(ParameterError, match="image is 32, but the images have 40 x 32 px"):
+    with pytest.raises(ParameterError, match="images of 32 x 32 px, not 40 x 32"):
         network(torch.zeros(1, 1, 40, 32))
 
 

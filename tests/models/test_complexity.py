@@ -86,5 +86,5 @@ def test_counts_parameters_without_drawing_any(name):
 
 def test_trees_multiply_nothing_and_a_wrong_size_is_refused():
     assert complexity(parse(BOOSTING), 3, 0, 1, 64) is None
-    with pytest.raises(ParameterError, match=r"model\.image is 224"):
+    with pytest.raises(ParameterError, match="built for images of 224 x 224 px"):
         complexity(parse(FULL["vit_b_16"]), 3, 0, 1, 64)

@@ -138,7 +138,7 @@ def test_any_set_of_tasks_works_and_tasks_inform_each_other(classes: int, target
 
 
 def test_another_size_is_refused() -> None:
-    with pytest.raises(ParameterError, match="image is 32, but the images have 40 x 32 px"):
+    with pytest.raises(ParameterError, match="images of 32 x 32 px, not 40 x 32"):
         build_model(parse({"architecture": "hybrid_paper", **HYBRID}), 3, 1)(
             torch.zeros(1, 1, 40, 32)
         )

@@ -119,7 +119,7 @@ def test_absence_is_said_and_nothing_is_built(tmp_path, monkeypatch):
     message = str(caught.value)
     assert str(tmp_path / "resnet50.tv_in1k.safetensors") in message
     assert "timm/resnet50.tv_in1k (not in its cache, and HF_HUB_OFFLINE is set)" in message
-    assert "model.weights to none" in message
+    assert "studies.<study>.models.<model>.weights to none" in message
     monkeypatch.delenv(FOLDER_VARIABLE)
     with pytest.raises(ParameterError, match=r"legacy_xception.* UNSTAINED_WEIGHTS \(not set\)"):
         build_model(parse(FULL["xception"], weights="imagenet"), 3, 1)

@@ -111,7 +111,9 @@ def require(parity: Parity, what: str) -> None:
         f"{what} does not reproduce the trained model: decisions are {decisions}; largest "
         f"differences: {differences}; of a cell alone and in a batch {parity.alone:.2g}; allowed "
         f"{parity.tolerance:.2g}",
-        "use the locked versions of torch and onnxruntime (`make setup`), or another export.opset",
+        "use the locked versions of torch and onnxruntime (`make setup`) or another export.opset; "
+        "where decisions are the same and the differences do not matter, raise "
+        "export.logit_tolerance",
     )
 
 

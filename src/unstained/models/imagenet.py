@@ -77,9 +77,9 @@ def find_weights(name: str) -> Path:
     places = [str(local) if local else f"{FOLDER_VARIABLE} (not set)"]
     places += [f"the hub's {repository} ({reason})"] if repository else []
     raise ParameterError(
-        f"model.weights is imagenet, but {name} is not there; looked in: {'; '.join(places)}",
+        f"weights are to be imagenet, but {name} is not there; looked in: {'; '.join(places)}",
         f"put {name}.safetensors into a directory and name it in {FOLDER_VARIABLE}, or set "
-        "model.weights to none",
+        "studies.<study>.models.<model>.weights to none",
     )
 
 
@@ -140,8 +140,9 @@ def _check_fit(network: Network, state: dict[str, torch.Tensor], path: Path) -> 
     wrong = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
     if wrong:
         raise ParameterError(
-            f"{path} does not fit model.architecture at these sizes: {wrong[0]} is "
+            f"{path} does not fit the architecture at these sizes: {wrong[0]} is "
             f"{given.get(wrong[0], 'missing')} in the file and {own.get(wrong[0], 'missing')} in "
             f"the network, one of {len(wrong)} differences",
-            "set model.width to 1 and model.depth to the published one, or model.weights to none",
+            "below studies.<study>.models.<model> set `width` to 1 and `depth` to the published "
+            "one, or `weights` to none",
         )

@@ -62,8 +62,9 @@ class Network(nn.Module, ABC):
         seen = self.view.channels(channels)
         if params.grey_as == "three" and seen not in (1, 3):
             raise ParameterError(
-                f"model.grey_as is three, but the images have {seen} planes",
-                "set model.grey_as to one; copies are made of single-channel images only",
+                f"grey_as is three, but the images have {seen} planes",
+                "set studies.<study>.models.<model>.grey_as to one; copies are made of "
+                "single-channel images only",
             )
         self.weights = params.weights
         self.images = 3 if params.grey_as == "three" else seen
@@ -86,14 +87,17 @@ class Network(nn.Module, ABC):
         height, width = seen.shape[2:]
         if self.side is not None and (height, width) != (self.side, self.side):
             raise ParameterError(
-                f"model.image is {self.side}, but the images have {height} x {width} px",
-                "leave model.image out: it follows from the canvas, or from input.side",
+                f"{type(self).__name__} is built for images of {self.side} x {self.side} px, not "
+                f"{height} x {width}",
+                "leave `image` out of this model's section: it follows from the canvas, or from "
+                "input.side",
             )
         if min(height, width) < self.smallest:
             raise ParameterError(
                 f"{type(self).__name__} needs images of at least {self.smallest} x {self.smallest} "
                 f"px, not {height} x {width}",
-                "raise studies.<study>.data.canvas, or leave this model out of `models`",
+                "raise studies.<study>.data.canvas (where the model has an input.side, "
+                "studies.<study>.models.<model>.input.side), or leave it out of `models`",
             )
         return seen.expand(-1, self.images, -1, -1)
 

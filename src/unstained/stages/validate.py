@@ -101,7 +101,8 @@ def _check_expectations(store: CellStore, params: ValidateStageParams, docs: Pat
         write_text(kept, validation.html)
         validation.require(
             "correct the files that are named or take them out of the source (of a class with too "
-            "few cells, add some or lower validate.min_cells_per_class), then run `dvc repro`; the "
+            "few cells, add some or lower validate.min_cells_per_class; of a target that no cell "
+            "has, take its task out of studies.<study>.data.tasks), then run `dvc repro`; the "
             f"Data Docs of this run are in {kept}"
         )
     write_text(docs / "index.html", validation.html)

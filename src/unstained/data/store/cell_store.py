@@ -103,7 +103,7 @@ class CellStore:
             raise StoreError(f"{table} is missing or was changed after ingest", INGEST_AGAIN)
         for block in manifest["blocks"]:
             for file in block["files"]:
-                if not (path / "blocks" / block["name"] / file).is_file():
+                if not _holds_bytes(path / "blocks" / block["name"] / file):
                     name = block["name"]
                     raise StoreError(f"block {name} of {path} lacks its file {file}", INGEST_AGAIN)
         return cls(path, manifest)
@@ -242,3 +242,15 @@ class CellStore:
         while held > CACHE_BYTES and len(self._cache) > 1:
             held -= self._cache.popitem(last=False)[1].nbytes
         return values
+
+
+def _holds_bytes(path: Path) -> bool:
+    """Whether a file is there and not empty, as a crash of the machine may leave it.
+
+    An array whose file is empty reads as zeros everywhere; any other end that is cut off breaks
+    the checksum of the array's index.
+    """
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
