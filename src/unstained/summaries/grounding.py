@@ -23,15 +23,19 @@ from unstained.summaries.vocabulary import (
     ATTRIBUTION,
     BECAUSE,
     CELL_KINDS,
+    CLASS_WORDS,
+    CLASSLESS,
     COPULAS,
     ERROR,
     FINITE,
     GIVING,
     HOLDING,
     LEVELS,
+    MEASURED,
     NEGATION,
     OUTCOME,
     OVERCLAIM,
+    OWNING,
     PHRASES,
     PICTURED,
     POOLING,
@@ -190,10 +194,26 @@ def _require_no_reason(sentence: Sequence[Token], facts: Facts) -> None:
     places = [at for at, token in enumerate(sentence) if token.kind == "name"]
     first = min((at for at in places if sentence[at].text in values), default=None)
     last = max((at for at in places if sentence[at].text in classes), default=None)
-    if first is None or last is None:
+    if last is None:
+        return
+    if first is None:
+        _require_class_of_cell(sentence, last)
         return
     tied = BECAUSE & {token.word for token in sentence}
     tied |= GIVING & {token.word for token in sentence[first:last]}
     of = [token.word for token in sentence[:last] if token.word not in ARTICLES][-2:]
     if tied or (of[-1:] in (["of"], ["for"]) and of[0] in LEVELS):
         raise RefusedError("claim", f"{sentence[last].text} is tied to {sentence[first].text}")
+
+
+def _require_class_of_cell(sentence: Sequence[Token], at: int) -> None:
+    """What is predicted to be a class is the cell: no marker, value or set has one."""
+    read = [token.word for token in sentence if token.word not in ARTICLES]
+    owned = [
+        words[2]
+        for words in zip(read, read[1:], read[2:], strict=False)
+        if words[0] in CLASS_WORDS and words[1] in OWNING
+    ]
+    wrong = [word for word in read if word in MEASURED] + [w for w in owned if w in CLASSLESS]
+    if wrong:
+        raise RefusedError("claim", f"{sentence[at].text} is said of {wrong[0]!r}")

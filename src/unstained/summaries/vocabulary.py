@@ -293,5 +293,11 @@ FINITE: Final = frozenset(["is", "are", "was", "were", "has", "have", "does", "d
 BECAUSE: Final = words("as from so compared versus based which")
 """Words that would tie a class to a value in one sentence: no reason for a class was predicted."""
 LEVELS: Final = words("value values level levels signal signals")
+MEASURED: Final = LEVELS | words("marker markers channel channels")
+"""What has a value and no class."""
+CLASS_WORDS: Final = words("class classes label category candidate")
+OWNING: Final = words("of for by from at")
+CLASSLESS: Final = words("set sets coverage probability probabilities share shares")
+"""What no class is of, behind a word of `OWNING`."""
 SETTLING: Final = words("as being so")
 """Words that would settle a class which is told with its number alone, where nothing is decided."""
