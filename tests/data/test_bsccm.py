@@ -19,7 +19,8 @@ from tests.data.bsccm_tree import CHANNELS, FULL, SINGLE, write_bsccm
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.readers import open_reader
-from unstained.data.readers.protocol import Outcome, Refused
+from unstained.data.readers.bsccm.tables import INDEX
+from unstained.data.readers.protocol import Outcome, Refused, passed_over
 from unstained.data.store.blocks import Cell
 from unstained.errors import UnstainedError
 
@@ -172,6 +173,19 @@ def test_antibodies_narrow_what_is_read(source: Path) -> None:
     assert set(cells(source, bsccm={"antibodies": ["CD16"]})) == {31}
     with pytest.raises(UnstainedError, match=r"'CD17'; did you mean CD16\?"):
         outcomes(source, bsccm={"antibodies": ["CD17"]})
+
+
+def test_cells_that_antibodies_leave_out_are_told(source: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(source, home)
+    unknown = edit("index", lambda t: t.assign(antibodies=t["antibodies"].where(t["batch"] == 0)))
+    unknown(home / "BSCCM-tiny")
+    told = passed_over(open_reader(study(bsccm={"antibodies": ["all"]}), home))
+    assert told == [
+        f"1 cell left out: {INDEX} names other antibodies than all (studies.<study>.data.bsccm)",
+        f"1 cell left out: {INDEX} does not tell their antibodies",
+    ]
+    assert passed_over(open_reader(study(), home)) == []
 
 
 def spoil_chunk(home: Path) -> str:

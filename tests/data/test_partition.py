@@ -191,7 +191,7 @@ def test_duplicates_of_external_cells_are_told() -> None:
     cells = population(6, lambda group: 8, external=1)
     clusters = pd.DataFrame({"cell_id": ["a_00/1", "a_06/2"], "cluster": [0, 0]})
     notes = make_split(cells, clusters, params("grouped"), seed=0).notes
-    assert any("duplicates of external cells" in note for note in notes)
+    assert any("1 cell that is not external is a duplicate" in note for note in notes)
     assert make_split(cells, NO_CLUSTERS, params("grouped"), seed=0).notes == ()
 
 

@@ -248,7 +248,8 @@ class ProjectParams:
         recipe = self.studies[study].recipes[self.recipe]
         recipe.sections()
         problems = [
-            f"baselines.folds: {study!r}, recipe {self.recipe!r}, has no fold {fold} (split.folds)"
+            f"baselines.folds: {study!r}, recipe {self.recipe!r}, has no fold {fold}: its "
+            f"split.folds is {recipe.split.folds}, and folds count from 0"
             for fold in self.baselines.folds
             if fold >= recipe.split.folds
         ]

@@ -116,6 +116,7 @@ def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
         ParameterError: the study has no source.
     """
     from unstained.data.readers import open_reader
+    from unstained.data.readers.protocol import passed_over
     from unstained.data.store.fitness import unlike_stains
     from unstained.data.store.inventory import check_inventory
 
@@ -132,7 +133,7 @@ def run(params: IngestStageParams, inputs: Inputs, outputs: Outputs, job: Job) -
     labels = read_json(outputs["store"] / "manifest.json")["labels"]
     report = _report(found, labels, refused, others, size, time.monotonic() - start)
     stains = unlike_stains(found.counts, tuple(params.data.markers.values()))
-    return replace(report, notes=(*report.notes, *stains))
+    return replace(report, notes=(*report.notes, *passed_over(reader), *stains))
 
 
 def _source(params: IngestStageParams, job: Job) -> Path:

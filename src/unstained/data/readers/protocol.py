@@ -8,10 +8,10 @@ and picklable, and import neither torch nor pandas.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from unstained.config.study import StudyData
 from unstained.config.tasks import ClassRule
@@ -19,6 +19,7 @@ from unstained.data.readers.images import EXPORT_AGAIN
 from unstained.data.readers.places import folders, is_image
 from unstained.data.store.blocks import Cell
 from unstained.errors import ParameterError, SourceError
+from unstained.wording import counted
 
 
 class Item(NamedTuple):
@@ -125,6 +126,20 @@ class Reader(Protocol):
 
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
         """Decode some of an acquisition's items, one outcome an item, in order."""
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A reader whose study asks for some of the cells alone that its layout lists."""
+
+    def passed_over(self) -> Mapping[str, int]:
+        """Cells that the study does not ask for: which, and how many."""
+
+
+def passed_over(reader: Reader) -> list[str]:
+    """Sentences on the cells that a study does not ask for."""
+    found = reader.passed_over() if isinstance(reader, Choosing) else {}
+    return [f"{counted(count, 'cell')} left out: {which}" for which, count in found.items()]
 
 
 def relative(acquisition: Acquisition, name: str) -> str:

@@ -315,7 +315,8 @@ def _folds(
         raise SplitError(
             f"{where} consist of {counted(len(dealt), 'independent unit')}, fewer than "
             f"{folds} folds",
-            f"set split.folds to at most {len(dealt)}, or add groups",
+            f"set split.folds to at most {len(dealt)} below studies.<study> and baselines.folds to "
+            f"folds below that number, {list(range(len(dealt)))[:3]}, or add groups",
         )
     counts = units.counts[dealt]
     keys = stable_keys(strings(units.names.take(dealt)), seed, "fold")
@@ -323,7 +324,7 @@ def _folds(
     if len(np.unique(fold[dealt])) < folds:
         raise SplitError(
             f"the units in {where} are too uneven for {folds} folds",
-            "lower split.folds, or add groups",
+            "lower split.folds, and baselines.folds with it, or add groups",
         )
     few = (counts > 0).sum(axis=0)
     notes = [

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from unstained.config.study import BsccmParams, StudyData
 from unstained.data.readers.bsccm.chunks import AGAIN, chunk_name, read_chunk, read_header
 from unstained.data.readers.bsccm.metadata import METADATA, Metadata, read_metadata
-from unstained.data.readers.bsccm.tables import GROUP, INDEX, MARKERS, list_cells
+from unstained.data.readers.bsccm.tables import GROUP, INDEX, MARKERS, list_cells, not_asked
 from unstained.data.readers.images import ImageError
 from unstained.data.readers.places import folders
 from unstained.data.readers.protocol import (
@@ -145,6 +145,10 @@ class Bsccm:
         except ImageError as error:
             return Refused(relative(acquisition, file), str(error), error.remedy)
         return np.stack(found)[None]
+
+    def passed_over(self) -> dict[str, int]:
+        """See `Choosing`. Raises: SourceError, see `not_asked`."""
+        return not_asked(self.source / self.prefix, self.data.bsccm or BsccmParams())
 
     @cached_property
     def _metadata(self) -> Metadata:

@@ -8,6 +8,7 @@ are looked up by `global_index`; what a table leaves empty stays unknown.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -111,6 +112,26 @@ def _with_antibodies(index: pa.Table, params: BsccmParams) -> pa.Table:
     if not params.antibodies:
         return index
     return index.filter(pc.is_in(index["antibodies"], value_set=pa.array(params.antibodies)))
+
+
+def not_asked(home: Path, params: BsccmParams) -> dict[str, int]:
+    """Cells of the index that are left out for their antibodies: which, and how many.
+
+    Raises:
+        SourceError: the index is missing or damaged.
+    """
+    if not params.antibodies:
+        return {}
+    asked = ", ".join(params.antibodies)
+    index = read_tabular(home / INDEX, {"antibodies": Column("antibodies", "string")})
+    counts = Counter(index["antibodies"].to_pylist())
+    unknown = counts.pop(None, 0)
+    others = sum(count for name, count in counts.items() if name not in params.antibodies)
+    found = {
+        f"{INDEX} names other antibodies than {asked} (studies.<study>.data.bsccm)": others,
+        f"{INDEX} does not tell their antibodies": unknown,
+    }
+    return {which: count for which, count in found.items() if count}
 
 
 def _told(home: Path, index: pa.Table, data: StudyData, params: BsccmParams) -> dict[str, pa.Array]:
