@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,15 @@ def test_cells_like_the_validation_cells_are_no_cause_for_alarm() -> None:
     assert items["Cells unlike the training cells have larger errors in size"].startswith("good")
     assert "How narrow intervals of size are" in items
     assert not any(text.startswith("bad") for text in items.values())
-    assert "net knows when it does not know" in page(found)
+    shown = page(found)
+    assert "net knows when it does not know" in shown
+    missed = shown.partition("Strange cells that are missed")[2].partition("</table>")[0]
+    assert re.findall(r"<th[^>]*>(\w+)", missed.partition("<tbody>")[0]) == [
+        "model",
+        "false",
+        "debris",
+    ]
+    assert re.findall(r"<td[^>]*>(\d+)", missed) == ["5", "10"]
     numbers = headline(found)
     assert numbers["size_coverage"] == round(found.held("net", "size")["coverage"], 6)
     assert numbers["auroc_debris_neighbours"] == 0.9

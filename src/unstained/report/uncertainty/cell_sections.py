@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -197,28 +198,7 @@ def answers(results: Results) -> Section:
 def unknown_cells(results: Shared, examples: Gallery) -> Section:
     """Cells that no class covers."""
     table = results.outliers
-    scores = list(dict.fromkeys(table["score"]))
-    kinds = sorted(set(table["kind"]), key=lambda kind: (kind == CONTROL, kind))
-    rows: list[tuple[Cell, ...]] = []
-    lines = []
-    for model in results.models:
-        lines.append(len(rows))
-        for score in scores:
-            own = records(table[(table["model"] == model) & (table["score"] == score)])
-            by_kind = {row["kind"]: row for row in own}
-            head = Cell(model, SCORES[score], strong=model == results.best)
-            cells = [head, Cell(percent(own[0]["false_alarms"]))]
-            for kind in kinds:
-                row = by_kind[kind]
-                limits = f"{decimal(row['auroc_low'])} to {decimal(row['auroc_high'])}"
-                shade = None if kind == CONTROL else max(0.0, 2 * row["auroc"] - 1) * 0.8
-                cells.append(Cell(decimal(row["auroc"]), limits, shade))
-                if kind != CONTROL:
-                    cells.append(share(row, "missed"))
-            rows.append(tuple(cells))
-    columns = [name for kind in kinds if kind != CONTROL for name in ("AUROC", "missed")]
     recorded = table["origin"] == RECORDED
-    cells_a_kind = int(table["cells"][~recorded].iloc[0])
     origin = str(table["origin"][~recorded].iloc[0])
     made = PROSE(
         f"unknown_cells_{origin.replace(' ', '_')}",
@@ -227,19 +207,21 @@ def unknown_cells(results: Shared, examples: Gallery) -> Section:
         debris=f"{DEBRIS:g}",
         group=results.group_word,
     )
-    found = Table(
-        PROSE("unknown_cells_caption", cells_a_kind=cells_a_kind, origin=origin),
-        ("model", "false alarms", *columns, "AUROC"),
-        tuple(rows),
-        PROSE(
-            "unknown_cells_note",
-            replicate=table["replicate"].iloc[0],
-            false_alarms=percent(results.params.false_alarms),
-            confidence=percent(results.confidence),
-            groups_word=results.groups_word,
-        ),
-        (("", 2), *((kind, 1 if kind == CONTROL else 2) for kind in kinds)),
-        tuple(lines[1:]),
+    told = PROSE(
+        "unknown_cells_caption", cells_a_kind=int(table["cells"][~recorded].iloc[0]), origin=origin
+    )
+    note = PROSE(
+        "unknown_cells_note",
+        replicate=table["replicate"].iloc[0],
+        false_alarms=percent(results.params.false_alarms),
+        confidence=percent(results.confidence),
+        groups_word=results.groups_word,
+    )
+    kinds = sorted(set(table["kind"]), key=lambda kind: (kind == CONTROL, kind))
+    strange = [kind for kind in kinds if kind != CONTROL]
+    tables = (
+        _by_kind(results, told, kinds, _separation),
+        _by_kind(results, PROSE("unknown_cells_pass"), strange, _passing, note),
     )
     return Section(
         "unknown_cells",
@@ -250,8 +232,39 @@ def unknown_cells(results: Shared, examples: Gallery) -> Section:
             neighbour=_ordinal(results.params.neighbour),
             classes=bool(results.data.class_names),
         ),
-        (Text((made, *_never_learnt(table[recorded]))), examples, found),
+        (Text((made, *_never_learnt(table[recorded]))), examples, *tables),
     )
+
+
+def _separation(row: Row) -> Cell:
+    """How well a kind is told from test cells, shaded where it is one to notice."""
+    limits = f"{decimal(row['auroc_low'])} to {decimal(row['auroc_high'])}"
+    shade = None if row["kind"] == CONTROL else max(0.0, 2 * row["auroc"] - 1) * 0.8
+    return Cell(decimal(row["auroc"]), limits, shade)
+
+
+def _passing(row: Row) -> Cell:
+    """How much of a kind passes for test cells."""
+    return share(row, "missed")
+
+
+def _by_kind(
+    results: Shared, caption: str, kinds: Sequence[str], tell: Callable[[Row], Cell], note: str = ""
+) -> Table:
+    """A row a model and score, a column a kind of cell."""
+    table = results.outliers
+    rows: list[tuple[Cell, ...]] = []
+    lines = []
+    for model in results.models:
+        lines.append(len(rows))
+        for score in dict.fromkeys(table["score"]):
+            own = records(table[(table["model"] == model) & (table["score"] == score)])
+            by_kind = {row["kind"]: row for row in own}
+            head = Cell(model, SCORES[score], strong=model == results.best)
+            alarms = Cell(percent(own[0]["false_alarms"]))
+            rows.append((head, alarms, *(tell(by_kind[kind]) for kind in kinds)))
+    columns = ("model", "false alarms", *kinds)
+    return Table(caption, columns, tuple(rows), note, separators=tuple(lines[1:]))
 
 
 def _never_learnt(recorded: pd.DataFrame) -> list[str]:
