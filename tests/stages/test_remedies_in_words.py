@@ -292,7 +292,7 @@ CASES = {
         setting("split", "folds", value=40),
         ("split",),
         "fewer than 40 folds",
-        "below studies.<study> and baselines.folds to folds below that number, [0, 1, 2]",
+        "and baselines.folds to folds below that number, [0, 1, 2]",
         lambda project: fewer_folds(project),
     ),
     "no space": Case(
@@ -426,7 +426,7 @@ def fewer_folds(project: Project) -> None:
     """What the message says."""
     with pytest.raises(UnstainedError) as error:
         project.run("split")
-    (most,) = re.findall(r"split.folds to at most (\d+)", error.value.remedy)
+    (most,) = re.findall(r"studies.<study>.split.folds to at most (\d+)", error.value.remedy)
     project.set(*OF_STUDY, "split", value={"folds": int(most)})
     project.set("baselines", "folds", value=[0, 1, 2])
 

@@ -315,8 +315,8 @@ def _folds(
         raise SplitError(
             f"{where} consist of {counted(len(dealt), 'independent unit')}, fewer than "
             f"{folds} folds",
-            f"set split.folds to at most {len(dealt)} below studies.<study> and baselines.folds to "
-            f"folds below that number, {list(range(len(dealt)))[:3]}, or add groups",
+            f"set studies.<study>.split.folds to at most {len(dealt)} and baselines.folds to folds "
+            f"below that number, {list(range(len(dealt)))[:3]}, or add groups",
         )
     counts = units.counts[dealt]
     keys = stable_keys(strings(units.names.take(dealt)), seed, "fold")
