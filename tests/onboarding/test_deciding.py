@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from tests.synthetic import write_image
 from unstained.config.split import SplitParams
 from unstained.onboarding.columns import kind_of, said
 from unstained.onboarding.folders import beginning
@@ -18,8 +19,9 @@ from unstained.onboarding.grouping import outlook
 from unstained.onboarding.labels import start_of, ways
 from unstained.onboarding.pixels import look
 from unstained.onboarding.recipe import canvas, epochs
-from unstained.onboarding.rows import task_name
-from unstained.onboarding.section import render, with_section
+from unstained.onboarding.rows import named_with_unit, task_name
+from unstained.onboarding.section import render, with_active, with_section
+from unstained.onboarding.tables import read_table
 from unstained.onboarding.tree import spread, survey
 
 SPLIT = SplitParams(strategy="grouped", fractions=(0.7, 0.15, 0.15), folds=5)
@@ -170,3 +172,43 @@ def test_many_files_are_surveyed_without_being_opened(tmp_path: Path) -> None:
     tree = survey(tmp_path)
     assert tree.images == 1000
     assert len(tree.sample(96)) == 80
+
+
+@pytest.mark.parametrize(
+    ("field", "file"),
+    [
+        ("D:\\screens\\day1\\c1.PNG", "img/day1/c1.png"),
+        ("/home/lab/day2/c1", "img/day2/c1.png"),
+        ("c2.png", "img/day2/c2.png"),
+        ("c1.png", ""),
+        ("day9\\c1.png", ""),
+        ("img/day1/c1.png", "img/day1/c1.png"),
+    ],
+)
+def test_paths_of_another_computer_name_images_by_their_ends(
+    tmp_path: Path, field: str, file: str
+) -> None:
+    for name in ("day1/c1.png", "day2/c1.png", "day2/c2.png"):
+        write_image(tmp_path / "img" / name, np.zeros((8, 8), np.uint8))
+    (tmp_path / "cells.csv").write_text(f"File;Kind\n{field};a\n")
+    found = read_table("cells.csv", survey(tmp_path)).files
+    assert found.get("File", [""]) == [file]
+
+
+@pytest.mark.parametrize(
+    ("column", "name", "unit"),
+    [
+        ("Area (µm²)", "Area", "µm²"),
+        ("DNA [a.u.]", "DNA", "a.u."),
+        ("CD4", "CD4", ""),
+        ("(x)", "(x)", ""),
+    ],
+)
+def test_a_unit_in_brackets_is_no_part_of_a_name(column: str, name: str, unit: str) -> None:
+    assert named_with_unit(column) == (name, {"unit": unit} if unit else {})
+
+
+def test_active_studies_may_stand_on_lines_of_their_own() -> None:
+    text = "recipe: demo\nactive:\n  - nsc  # simulated\nmodels: [a]\n"
+    assert with_active(text, ["nsc", "new"]) == text.replace("\nmodels", "\n  - new\nmodels")
+    assert with_active("active:\n- nsc", ["nsc", "new"]) == "active:\n- nsc\n- new\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -124,7 +125,13 @@ class _Drafting:
                 "column": self.label,
             }
         for name in self._values([one for one in numbers if one.value != self.label]):
-            tasks[task_name(name)] = {"kind": "value", "column": name}
+            plain, unit = named_with_unit(name)
+            short = task_name(plain)
+            tasks[task_name(name) if short in tasks else short] = {
+                "kind": "value",
+                "column": name,
+                **unit,
+            }
         if not tasks and not self.draft.questions:
             raise ParameterError(
                 "nothing is asked of a cell", "give --label COLUMN or --value COLUMN"
@@ -252,6 +259,12 @@ def _differ(text: pa.Table, number: str, group: str | None) -> bool:
     """Whether the numbers of a column are known, and differ within each group."""
     keys = [number] if group is None else [number, group]
     return text[number].null_count == 0 and len(text.group_by(keys).aggregate([])) == len(text)
+
+
+def named_with_unit(column: str) -> tuple[str, dict[str, str]]:
+    """A column's name without the unit behind it in brackets, and that unit: 'Area (um2)'."""
+    found = re.fullmatch(r"(.*\w)\s*[(\[]([^()\[\]]+)[)\]]", column)
+    return (found[1], {"unit": found[2].strip()}) if found else (column, {})
 
 
 def task_name(column: str) -> str:

@@ -128,9 +128,16 @@ def with_section(text: str, study: str, section: str) -> str:
 
 
 def with_active(text: str, active: list[str]) -> str:
-    """params.yaml with other studies in `active`."""
+    """params.yaml with more studies in `active`, which may be written a line a study."""
     node = _node(text, "active")
     start, end = node.start_mark.index, node.end_mark.index
+    if node.value and not node.flow_style:
+        there = [item.value for item in node.value]
+        dash = " " * node.start_mark.column + "- "
+        end = (text.find("\n", node.value[-1].end_mark.index) + 1) or len(text)
+        before = text[:end] if text[:end].endswith("\n") else text[:end] + "\n"
+        more = [f"{dash}{_scalar(name)}\n" for name in active if name not in there]
+        return before + "".join(more) + text[end:]
     return text[:start] + "[" + ", ".join(map(_scalar, active)) + "]" + text[end:]
 
 

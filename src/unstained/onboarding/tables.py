@@ -89,15 +89,28 @@ def read_text(path: Path) -> pa.Table:
 
 
 def _file(value: str, folder: str, known: set[str], by_name: Mapping[str, Sequence[str]]) -> str:
-    """The one image that a field names: by its path, or by its name or stem where that is one's."""
+    """The one image that a field names: by its path, or by the end of it.
+
+    Paths of another computer end like those here, perhaps in other letters: of the images with the
+    field's name or stem, the one that shares most folders with it, where that is one.
+    """
     if not value:
         return ""
     plain = value.replace("\\", "/")
     for path in (str(PurePosixPath(folder) / plain), plain):
         if path in known:
             return path
-    found = by_name.get(plain.rsplit("/", 1)[-1], ())
-    return found[0] if len(found) == 1 else ""
+    folders = plain.lower().split("/")
+    found = by_name.get(folders.pop(), ())
+    shared = [_shared(folders, path.lower().split("/")[:-1]) for path in found]
+    best = [path for path, count in zip(found, shared, strict=True) if count == max(shared)]
+    return best[0] if len(best) == 1 else ""
+
+
+def _shared(folders: Sequence[str], others: Sequence[str]) -> int:
+    """How many folders two paths have in common at their ends."""
+    alike = [a == b for a, b in zip(folders[::-1], others[::-1], strict=False)]
+    return [*alike, False].index(False)
 
 
 def find_table(draft: Draft, tree: Tree, options: Options) -> str | None:

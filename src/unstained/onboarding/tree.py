@@ -63,12 +63,12 @@ class Tree:
 
     @cached_property
     def by_name(self) -> dict[str, list[str]]:
-        """Name and stem of each image -> its paths relative to the root."""
+        """Name and stem of each image, in lower case -> its paths relative to the root."""
         found: dict[str, list[str]] = {}
         for folder, names in self.folders.items():
             for name in names:
                 path = joined(folder, name)
-                for key in {name, PurePosixPath(name).stem}:
+                for key in {name.lower(), PurePosixPath(name).stem.lower()}:
                     found.setdefault(key, []).append(path)
         return found
 
