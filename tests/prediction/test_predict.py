@@ -14,12 +14,15 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
+from tests.conftest import ROOT
 from tests.prediction.fcs import read_fcs
 from tests.registered import STUDY
 from tests.synthetic import write_ifc, write_image
 from unstained.artifact.abstention import REASONS
 from unstained.artifact.artifact import artifact_digest
 from unstained.cli import app
+from unstained.config.project import load_params
+from unstained.config.study import TableParams
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, RegistryError, SourceError, UnstainedError
 from unstained.prediction import judging, predicting, source
@@ -291,3 +294,24 @@ def test_fcs_names_are_valid_and_numbers_exact(tmp_path: Path) -> None:
     assert list(fcs.labels.values())[-4:-1] == [name for name in numbers if name != "low_x"]
     classes = [fcs.text[f"UNSTAINED_CLASS_{int(number)}"] for number in fcs.events["class"]]
     assert classes == told["predicted"]
+
+
+@pytest.mark.parametrize(
+    ("file", "cells"), [("cells.csv", 1), ("others.csv", 2), ("/elsewhere/cells.csv", 2)]
+)
+def test_a_folder_without_the_study_s_table_holds_what_its_images_show(
+    tmp_path: Path, file: str, cells: int
+) -> None:
+    for name in ("day1/a.png", "day2/b.png"):
+        write_image(tmp_path / name, np.full((20, 20), 100, np.uint8))
+    (tmp_path / "cells.csv").write_text("path\nday2/b.png\n")
+    params = load_params(ROOT / "params.yaml").studies["nsc"]
+    table = TableParams(file=file, image="path")
+    told = {"reader": "table", "markers": {}, "table": table, "source": "/elsewhere"}
+    found = source.open_cells(
+        params.data.model_copy(update=told),
+        tmp_path,
+        None,
+        params.recipes["demo"].sections().ingest,
+    )
+    assert len(found) == cells

@@ -192,7 +192,7 @@ def open_cells(data: StudyData, path: Path, reader: str | None, ingest: IngestPa
         return _of_image(data, path, ingest)
     for name in _readers(data, path, reader):
         try:
-            return _of_files(open_reader(_unasked(data, name), path), ingest)
+            return _of_files(open_reader(_unasked(data, name, path), path), ingest)
         except (SourceError, ParameterError) as error:
             problems.append(error)
     raise problems[0]
@@ -210,20 +210,38 @@ def _readers(data: StudyData, path: Path, reader: str | None) -> tuple[str, ...]
     return (reader,)
 
 
-def _unasked(data: StudyData, reader: str) -> StudyData:
-    """The study, less everything that is asked of a cell beside its image."""
+def _unasked(data: StudyData, reader: str, path: Path) -> StudyData:
+    """The study, less everything that is asked of a cell beside its image.
+
+    Of its table where a folder holds no such one, too: the cells are then those of all images.
+    """
     nothing: dict[str, Any] = {"tasks": (), "markers": {}, "external": (), "expected": None}
     nothing |= {"reader": reader, "bsccm": None, "cif": None}
     if data.group != "block":
         nothing["group"] = "acquisition"
-    if reader != data.reader:
+    if reader != data.reader or not _has_table(data, path):
         nothing["table"] = None
     return data.model_copy(update=nothing)
 
 
+def _has_table(data: StudyData, path: Path) -> bool:
+    """Whether a path is a table, or a folder with the table that the study's section names.
+
+    A table elsewhere lists the study's own cells, and none of another folder.
+    """
+    if path.is_file():
+        return True
+    file = data.table.file if data.table else None
+    if file is None:
+        return False
+    if Path(file).is_absolute():
+        return data.source is not None and path == Path(data.source).expanduser().absolute()
+    return any(path.glob(file)) if "*" in file else (path / file).is_file()
+
+
 def _of_image(data: StudyData, path: Path, ingest: IngestParams) -> Cells:
     """A single image."""
-    reader = open_reader(_unasked(data, FOLDERS), path.parent)
+    reader = open_reader(_unasked(data, FOLDERS, path.parent), path.parent)
     alone = Acquisition(path.parent.name, None, False, ".", path.parent.name)
     part = Part(alone, [Item(0, (path.name,))])
     return Cells([FromFiles(reader, part, ingest.pixel_tags == "check")], (), Leftover())
