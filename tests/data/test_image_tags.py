@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,16 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def png(
-    rows: np.ndarray, bits: int, colour: int, size: tuple[int, int], *more: tuple[bytes, bytes]
+    rows: Iterable[Any],
+    bits: int,
+    colour: int,
+    size: tuple[int, int],
+    *more: tuple[bytes, bytes],
+    interlaced: bool = False,
 ) -> bytes:
     """A PNG of packed rows (h, bytes)."""
     height, width = size
-    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
     pixels = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
     parts = [(b"IHDR", head), *more, (b"IDAT", pixels), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, data) for name, data in parts)
@@ -140,6 +145,16 @@ def test_counts_are_taken_back_from_16_bits_where_a_png_tells_how_many(
     }[how]
     rows = stored.astype(">u2").view(np.uint8).reshape(12, -1)
     (tmp_path / "x.png").write_bytes(png(rows, 16, 0, (12, 17), (b"sBIT", b"\x0c")))
+    np.testing.assert_array_equal(read_grey(tmp_path / "x.png"), GREY)
+
+
+def test_the_seven_passes_of_an_interlaced_png_are_put_together(tmp_path: Path) -> None:
+    """Adam7 (ISO/IEC 15948, 8.2): rows of every pass behind each other, each with its filter."""
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+              (1, 0, 2, 1))  # fmt: skip
+    big = GREY.astype(">u2")
+    rows = [row.tobytes() for y, x, down, right in passes for row in big[y::down, x::right]]
+    (tmp_path / "x.png").write_bytes(png(rows, 16, 0, (12, 17), interlaced=True))
     np.testing.assert_array_equal(read_grey(tmp_path / "x.png"), GREY)
 
 
