@@ -26,7 +26,7 @@ from unstained.artifact.artifact import artifact_digest
 from unstained.serving.codec import HEADER
 
 LIMITS = {
-    "UNSTAINED_LIMIT_CELLS": "600",
+    "UNSTAINED_LIMIT_CELLS": "3000",
     "UNSTAINED_LIMIT_PIXELS": "1000000",
     "UNSTAINED_LIMIT_JSON_BYTES": "1000000",
     "UNSTAINED_LIMIT_ANSWER_BYTES": "200000",
@@ -72,7 +72,7 @@ def described(pixels: np.ndarray, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("shape", "said"),
-    [((1_000_000, 1, 1, 1), "600"), ((2, 1, 800, 800), "1000000 pixels|pixels.*1000000")],
+    [((1_000_000, 1, 1, 1), "3000"), ((2, 1, 800, 800), "1000000 pixels|pixels.*1000000")],
 )
 def test_too_many_cells_or_pixels_are_refused_at_once(
     strict: Running, shape: tuple[int, ...], said: str
@@ -278,6 +278,25 @@ def test_slow_long_and_broken_requests_are_ended(strict: Running, text: bytes, s
     began = time.monotonic()
     assert sent(strict, text)[0] == status
     assert time.monotonic() - began < 10
+
+
+def test_an_answer_that_nobody_reads_is_not_kept(strict: Running) -> None:
+    pixels = np.full((3000, 1, 2, 2), 700, np.uint16)
+    head = json.dumps({"inputs": [described(pixels)]}).encode()
+    told = f"{HEADER}: {len(head)}\r\nContent-Length: {len(head) + pixels.nbytes}"
+    host, port = strict.url.removeprefix("http://").split(":")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect((host, int(port)))
+        request = f"POST {INFER} HTTP/1.1\r\nHost: x\r\n{told}\r\n\r\n".encode()
+        connection.sendall(request + head + pixels.tobytes())
+        time.sleep(2)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, int(answer.headers["Content-Length"]) > 10**6) == (200, True)
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            answer.read()
 
 
 def test_more_connections_than_allowed_are_turned_away(strict: Running) -> None:

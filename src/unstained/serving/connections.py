@@ -20,11 +20,12 @@ def protocol_of(limits: Limits) -> type[HttpToolsProtocol]:
     """Uvicorn's protocol with these limits."""
 
     class Connection(HttpToolsProtocol):
-        """A connection whose requests arrive in time, in a bounded head, among boundedly many."""
+        """One of a bounded number, whose requests arrive and whose answers are read in time."""
 
         def __init__(self, config: Config, *more: Any, **told: Any) -> None:
             super().__init__(config, *more, **told)
             self._timer: asyncio.TimerHandle | None = None
+            self._unread: asyncio.TimerHandle | None = None
             self._head = 0
             self._in_head = True
 
@@ -64,8 +65,17 @@ def protocol_of(limits: Limits) -> type[HttpToolsProtocol]:
             self._expect(None)
             super().on_message_complete()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._unread = self.loop.call_later(limits.body_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._read()
+            super().resume_writing()
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._expect(None)
+            self._read()
             super().connection_lost(exc)
 
         def _expect(self, seconds: int | None) -> None:
@@ -73,6 +83,11 @@ def protocol_of(limits: Limits) -> type[HttpToolsProtocol]:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = None if seconds is None else self.loop.call_later(seconds, self._late)
+
+        def _read(self) -> None:
+            """The client has taken what it was sent, or has left."""
+            if self._unread is not None:
+                self._unread.cancel()
 
         def _late(self) -> None:
             self._refuse("408 Request Timeout", "the request did not arrive in time")

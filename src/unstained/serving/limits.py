@@ -30,7 +30,8 @@ class Limits:
         queue_cells: that wait for the graph; more are told to come later.
         answer_bytes: of an answer over gRPC: what a client takes unless it was told otherwise.
         connections: open at a time.
-        header_seconds, body_seconds: until a request's head and body must be there.
+        header_seconds: until a request's head must be there.
+        body_seconds: until its body must be there, and until a client must have read its answer.
         idle_seconds: that a connection is kept without a request.
         deadline_seconds: that a request may wait and be computed.
         drain_seconds: from SIGTERM on, while requests are still taken and readiness is refused.
