@@ -229,12 +229,12 @@ def _unpack(archive: Path, into: Path, limits: Limits, before: int) -> tuple[int
 def _too_many_bytes(limits: Limits) -> TooMuchError:
     return TooMuchError(
         f"more than {limits.upload_bytes / 2**20:,.0f} MiB were sent at once",
-        "send fewer files at once, or use `unstained predict`, which has no limit",
+        "send fewer files at once, or use `unstained predict STUDY SOURCE`, which has no limit",
     )
 
 
 def _too_many_files(limits: Limits) -> TooMuchError:
     return TooMuchError(
         f"more than {limits.upload_files:,} files were sent at once",
-        "send fewer files at once, or use `unstained predict`, which has no limit",
+        "send fewer files at once, or use `unstained predict STUDY SOURCE`, which has no limit",
     )

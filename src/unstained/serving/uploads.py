@@ -73,7 +73,7 @@ def open_upload(folder: Path, data: StudyData, limits: Limits) -> Cells:
         if len(cells) > limits.upload_cells:
             raise TooMuchError(
                 f"{len(cells):,} cells were sent, at most {limits.upload_cells:,} are taken",
-                "send them in parts, or use `unstained predict`, which has no limit",
+                "send them in parts, or use `unstained predict STUDY SOURCE`, without limit",
             )
         return cells
     raise UploadError(
