@@ -12,7 +12,7 @@ import torch
 from tests.evaluation.evaluations import make_cells, make_evaluation
 from tests.models.test_differential_cnn import DOUBLE, build
 from unstained.models.trained import TrainedModel
-from unstained.report.page import Gallery
+from unstained.report.page import Plots
 from unstained.report.study import first_layer
 from unstained.report.study.first_layer import first_layer_section
 
@@ -35,18 +35,19 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> TrainedModel:
     return cast(TrainedModel, SimpleNamespace(network=build(DOUBLE).eval(), spec=spec))
 
 
-def test_each_stream_has_a_gallery_of_both_ends(trained: TrainedModel) -> None:
+def test_each_stream_is_shown_at_both_ends(trained: TrainedModel) -> None:
     evaluation = make_evaluation(primary="DNA")
     section = first_layer_section(evaluation, "dcnn", trained, cast(Any, None))
     assert section is not None
     test = evaluation.cells.truth["DNA"][evaluation.cells.of("test")]
-    assert [type(block) for block in section.blocks] == [Gallery, Gallery]
     for block, stream in zip(section.blocks, ("raw", "lag1"), strict=True):
-        assert isinstance(block, Gallery)
-        assert f"Stream {stream}" in block.caption
-        titles = [card.title for card in block.cards]
-        assert titles[0] == f"least DNA, {test.min():.2f}".replace("-", "−")
-        assert titles[1] == f"most DNA, {test.max():.2f}"
+        assert isinstance(block, Plots)
+        assert f"Stream {stream}:" in block.caption
+        least, most = (
+            f"least DNA, {test.min():.2f}".replace("-", "−"),
+            f"most DNA, {test.max():.2f}",
+        )
+        assert f"above {least}, below {most}." in block.caption
     assert "24 test cells at each end" in section.lead
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from tests.conftest import ROOT
 from tests.exported import network_params, trained_model
 from tests.learning.cases import STUDY, train_small
-from tests.learning.test_boosted import MODEL as BOOSTING
+from tests.learning.test_head import MODEL as BOOSTING
 from tests.registered import fresh_registry
 from tests.stages.studies import make_job
 from tests.synthetic import make_store

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.learning.cases import NETWORK, STUDY, TRAIN, small_store
-from tests.learning.test_boosted import MODEL as BOOSTING
+from tests.learning.test_head import MODEL as BOOSTING
 from tests.stages.studies import make_job
 from unstained.config.study import CommonParams
 from unstained.errors import ParameterError

@@ -16,7 +16,7 @@ from unstained.imaging.pictures import Picture, grey_picture, grey_range, in_row
 from unstained.models.networks.differential_cnn import Streams
 from unstained.models.trained import TrainedModel
 from unstained.report.numbers import decimal
-from unstained.report.page import Card, Gallery, Section, png_picture
+from unstained.report.page import Plots, Section, png_picture
 from unstained.report.prose import Prose
 from unstained.statistics.metrics import Floats, Labels
 from unstained.tasks.study import task_of
@@ -27,7 +27,9 @@ CELLS: Final = 24
 """Test cells of each end that filters are compared by, at the most."""
 SHOWN: Final = 6
 """Filters of a stream."""
-WIDTH: Final = 100
+WIDTH: Final = 106
+GAP: Final = 1
+"""Pixels of white around each square."""
 
 
 def first_layer_section(
@@ -60,8 +62,8 @@ def first_layer_section(
     ]
     found = first_layers(network, first, second)
     lead = PROSE("first_layer_lead", name=name, words=words, count=len(first))
-    galleries = tuple(_gallery(one, heads) for one in found)
-    return Section("first-layer", "What the first layer answers", "First layer", lead, galleries)
+    blocks = tuple(_plots(one, heads) for one in found)
+    return Section("first-layer", "What the first layer answers", "First layer", lead, blocks)
 
 
 def _numbers(evaluation: Evaluation) -> Floats:
@@ -89,24 +91,26 @@ def _words(data: StudyData) -> str:
     return getattr(task, "parts", (task.name,))[0]
 
 
-def _gallery(one: FirstLayer, heads: list[str]) -> Gallery:
-    """What a stream sees of both examples, and what its filters answer."""
+def _plots(one: FirstLayer, heads: list[str]) -> Plots:
+    """What a stream sees of both examples, one below the other, and what its filters answer."""
     limits = grey_range(one.seen)
     tops = [max(float(maps.max()), 1e-9) for maps in one.maps[:SHOWN]]
-    cards = []
-    for at, head in enumerate(heads):
+    rows = []
+    for at in range(len(heads)):
         squares: list[Picture] = [grey_picture(one.seen[at], limits)]
         squares += [
             grey_picture(maps[at], (0.0, top))
             for maps, top in zip(one.maps[:SHOWN], tops, strict=True)
         ]
-        strip = in_rows(np.stack(squares), len(squares))
-        alt = f"The stream {one.stream} and {len(squares) - 1} of its filters: {head}"
-        picture = png_picture(png(strip), alt, WIDTH * len(squares))
-        cards.append(Card((picture,), head, "", "neutral"))
-    apart = ", ".join(decimal(value, 1) for value in one.apart[:SHOWN])
-    return Gallery(
-        PROSE("first_layer_stream", stream=one.stream),
-        tuple(cards),
-        PROSE("first_layer_note", apart=apart),
+        rows += [np.pad(square, GAP, constant_values=255) for square in squares]
+    columns = len(rows) // len(heads)
+    alt = f"The stream {one.stream} and {columns - 1} of its filters: {'; '.join(heads)}"
+    picture = png_picture(png(in_rows(np.stack(rows), columns)), alt, WIDTH * columns)
+    caption = PROSE(
+        "first_layer_stream",
+        stream=one.stream,
+        above=heads[0],
+        below=heads[1],
+        apart=", ".join(decimal(value, 1) for value in one.apart[:SHOWN]),
     )
+    return Plots(caption, (picture,))
