@@ -31,7 +31,7 @@ from unstained.artifact.quantise import Int8Verdict
 from unstained.errors import StageInputError
 from unstained.files import file_sha256, read_json, write_json
 
-CALIBRATION = Calibration(1.5, (0.5, 0.6, 0.7), 0.1)
+CALIBRATION = Calibration(1.5, (0.5, 0.6, 0.7), 0.1, ((9, 1, 0), (2, 8, 0), (0, 0, 10)))
 
 
 def facts(int8: Int8Verdict) -> CardFacts:
@@ -129,7 +129,7 @@ def test_calibration_is_read_as_evaluation_wrote_it(tmp_path: Path) -> None:
         '{"blob": {"temperature": 1.0, "alpha": 0.1}}',
         '{"blob": {"temperature": "x", "thresholds": [0.1, 0.2, 0.3], "alpha": 0.1}}',
         '{"blob": {"temperature": 1.0, "thresholds": 0.1, "alpha": 0.1}}',
-        '{"blob": {"temperature": 1.0, "thresholds": [0.1, 0.2], "alpha": 0.1}}',
+        '{"blob": {"temperature": 1.0, "thresholds": [0.1, 0.2], "alpha": 0.1, "confusion": []}}',
     ],
 )
 def test_calibration_that_is_none_is_refused(tmp_path: Path, content: str) -> None:

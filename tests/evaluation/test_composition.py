@@ -10,6 +10,7 @@ from scipy import optimize, special
 
 from unstained.evaluation import composition
 from unstained.evaluation.composition import Calibrations, LabelledCells
+from unstained.statistics import mixtures
 
 PRIOR = np.array([0.27, 0.13, 0.60])
 CENTRES = 2.0 * np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -93,7 +94,7 @@ def test_shares_are_of_greatest_likelihood(seed: int) -> None:
     truth = rng.dirichlet([0.5, 0.5, 0.5])
     densities = cells(rng, rng.choice(3, 150, p=truth)) / PRIOR
     weights = rng.integers(0, 3, (2, 150)) * 1.0
-    found, converged = composition.mixture_shares(densities, weights, PRIOR)
+    found, converged = mixtures.mixture_shares(densities, weights, PRIOR)
     assert converged
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert (found >= 0).all()
@@ -109,7 +110,7 @@ def test_shares_are_of_greatest_likelihood(seed: int) -> None:
             constraints={"type": "eq", "fun": lambda q: q.sum() - 1},
             method="SLSQP",
         )
-        assert likelihood(shares, weight) >= -best.fun - 2 * composition.TOLERANCE
+        assert likelihood(shares, weight) >= -best.fun - 2 * mixtures.TOLERANCE
 
 
 def test_one_plain_step_is_that_of_saerens() -> None:
@@ -128,7 +129,7 @@ def test_one_plain_step_is_that_of_saerens() -> None:
 @example(0.5625, 0.1133, 75)
 def test_adjusted_count_of_two_classes_is_formans(tpr: float, fpr: float, called: int) -> None:
     confusion = 1e4 * np.array([[1 - fpr, fpr], [1 - tpr, tpr]])
-    (shares,), converged = composition.adjusted_shares(
+    (shares,), converged = mixtures.adjusted_shares(
         np.array([[500.0 - called, called]]), confusion[None]
     )
     assert converged
@@ -143,13 +144,13 @@ def test_adjusted_count_inverts_the_error_rates(seed: int) -> None:
     rates = 0.6 * np.eye(3) + 0.4 * rng.dirichlet([1, 1, 1], 3)
     truth = 0.1 + 0.7 * rng.dirichlet([1, 1, 1])
     calls = 1e6 * truth @ rates
-    (shares,), _ = composition.adjusted_shares(calls[None], 1e3 * rates[None])
+    (shares,), _ = mixtures.adjusted_shares(calls[None], 1e3 * rates[None])
     np.testing.assert_allclose(shares, truth, atol=1e-3)
 
 
 def test_a_class_missing_from_a_resample_leaves_it_undefined() -> None:
     confusion = np.stack([np.eye(2), np.diag([1.0, 0.0])])
-    shares, _ = composition.adjusted_shares(np.array([[3.0, 1.0], [3.0, 1.0]]), confusion)
+    shares, _ = mixtures.adjusted_shares(np.array([[3.0, 1.0], [3.0, 1.0]]), confusion)
     np.testing.assert_allclose(shares[0], [0.75, 0.25], atol=0.02)
     assert np.isnan(shares[1]).all()
 

@@ -22,7 +22,13 @@ from unstained.registry.registry import CHAMPION
 from unstained.stages.export import ExportSections, run
 
 MODEL = "resnet50"
-CALIBRATION = {"temperature": 1.7, "thresholds": [0.6, 0.7, 0.8], "alpha": 0.1, "n_val": 45}
+CALIBRATION = {
+    "temperature": 1.7,
+    "thresholds": [0.6, 0.7, 0.8],
+    "alpha": 0.1,
+    "confusion": [[12, 2, 1], [3, 11, 1], [0, 4, 11]],
+    "n_val": 45,
+}
 
 
 def export_artifact(folder: Path) -> Path:

@@ -36,7 +36,13 @@ FILES = {
 }
 METRICS = {"macro_f1": {"value": 0.5}, "accuracy": 0.6}
 BAND = {"low": [0.1, 0.8], "high": [0.3, 1.2], "margin": 0.2, "alpha": 0.1, "fitted": 22}
-CALIBRATION = {"temperature": 1.7, "thresholds": [0.6, 0.7, 0.8], "alpha": 0.1, "n_val": 45}
+CALIBRATION = {
+    "temperature": 1.7,
+    "thresholds": [0.6, 0.7, 0.8],
+    "alpha": 0.1,
+    "confusion": [[12, 2, 1], [3, 11, 1], [0, 4, 11]],
+    "n_val": 45,
+}
 PARAMS = ExportSections(
     common=CommonParams(seed=3),
     data=STUDY.model_copy(update={"canvas": CANVAS}),
@@ -143,7 +149,7 @@ def test_card_describes_the_graph_that_travels_with_it(done: Done) -> None:
 
 def test_calibration_and_golden_batch_travel_along(done: Done) -> None:
     content = read_json(done.artifact / "calibration.json")
-    kept = {name: CALIBRATION[name] for name in ("temperature", "thresholds", "alpha")}
+    kept = {name: CALIBRATION[name] for name in ("temperature", "thresholds", "alpha", "confusion")}
     assert content == {"blob": kept, "DNA": {k: v for k, v in BAND.items() if k != "fitted"}}
     session = open_session(done.artifact / "model.onnx")
     tolerance = done.card["golden"]["tolerance"]

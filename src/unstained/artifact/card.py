@@ -76,15 +76,18 @@ class Calibration:
         temperature: softmax temperature.
         thresholds: (K,) a class is in the conformal set where 1 - probability <= its threshold.
         alpha: error rate that the sets are made for.
+        confusion: (K, K) validation cells of each class, by the class that they were called.
     """
 
     temperature: float
     thresholds: tuple[float, ...]
     alpha: float
+    confusion: tuple[tuple[int, ...], ...]
 
     def as_json(self) -> dict[str, Any]:
         """Plain content."""
-        return {**asdict(self), "thresholds": list(self.thresholds)}
+        confusion = [list(row) for row in self.confusion]
+        return {**asdict(self), "thresholds": list(self.thresholds), "confusion": confusion}
 
 
 Calibrations = Mapping[str, Calibration]
@@ -104,6 +107,7 @@ def read_calibrations(path: Path, tasks: Tasks) -> dict[str, Calibration]:
                 float(content[task.name]["temperature"]),
                 tuple(float(value) for value in content[task.name]["thresholds"]),
                 float(content[task.name]["alpha"]),
+                tuple(tuple(int(n) for n in row) for row in content[task.name]["confusion"]),
             )
             for task in tasks.classes
         }

@@ -18,8 +18,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from unstained.evaluation.composition import adjusted_shares
 from unstained.statistics.metrics import Floats, Labels, confusion_matrix
+from unstained.statistics.mixtures import adjusted_shares
 
 Basis = Literal["labels", "groups", "weights", "none"]
 

@@ -68,13 +68,18 @@ class Calibrated:
         task: its name.
         temperature: of softmax.
         thresholds: (K,) of conformal sets.
-        validation_cells: (K,) validation cells of each class, whose class is known.
+        confusion: (K, K) validation cells whose class is known: of class i, called j.
     """
 
     task: str
     temperature: float
     thresholds: Floats
-    validation_cells: Labels
+    confusion: Floats
+
+    @property
+    def validation_cells(self) -> Labels:
+        """(K,) validation cells of each class."""
+        return self.confusion.sum(axis=1).astype(np.int64)
 
 
 @dataclass(frozen=True)

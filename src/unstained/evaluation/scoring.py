@@ -19,7 +19,7 @@ from unstained.evaluation.value_bands import fit_band, held
 from unstained.predictions import ClassPredictions, Predictions
 from unstained.statistics.conformal import prediction_sets
 from unstained.statistics.intervals import Resampling, resample_groups
-from unstained.statistics.metrics import Floats, Labels, log_losses
+from unstained.statistics.metrics import Floats, Labels, confusion_matrix, log_losses
 from unstained.tasks.study import Task, Tasks
 
 
@@ -106,8 +106,9 @@ def _calibrate(
     probabilities = calibration.probabilities(said.logits, temperature)
     thresholds = conformal.class_thresholds(probabilities[known], labels, alpha)
     sets = prediction_sets(probabilities, thresholds)
-    cells = np.bincount(labels, minlength=classes)
-    found = Calibrated(task, temperature, thresholds, cells)
+    called = probabilities[known].argmax(axis=1)
+    confusion = confusion_matrix(labels, called, classes)
+    found = Calibrated(task, temperature, thresholds, confusion)
     return found, replace(said, probabilities=probabilities, sets=sets)
 
 

@@ -103,6 +103,7 @@ def calibration_content(model: ModelResult, params: EvaluateParams) -> Any:
             "alpha": params.conformal_alpha,
             "n_val": int(found.validation_cells.sum()),
             "n_val_per_class": found.validation_cells.tolist(),
+            "confusion": found.confusion.astype(int).tolist(),
             "n_test": model.test.scores.tasks[found.task].known,
         }
         for found in model.calibrated

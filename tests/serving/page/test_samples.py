@@ -29,6 +29,7 @@ from unstained.imaging.background import border_background
 from unstained.imaging.evidence import enlarge, evidence_picture
 from unstained.prediction.answers import Answers
 from unstained.serving.page import facts, samples
+from unstained.serving.page.composition import composition
 from unstained.serving.page.examples import example_cells
 from unstained.serving.page.samples import GONE, Samples
 from unstained.serving.receiving import TooMuchError
@@ -126,13 +127,31 @@ def test_composition_counts_classes_and_resamples_what_was_recorded_together(
     called = column(client.get(sample).json(), "predicted")
     whole = client.post(f"{sample}/composition", json={"question": ""}).json()
     assert whole["cells"] == CELLS
+    assert whole["corrected"]
     for one in whole["shares"]:
         assert one["count"] == called.count(one["name"])
+        assert one["predicted"] == pytest.approx(one["count"] / CELLS)
         assert one["low"] <= one["share"] <= one["high"]
     assert sum(one["share"] for one in whole["shares"]) == pytest.approx(1)
     some = client.post(f"{sample}/composition", json={"question": "", "cells": [0, 1, CELLS]})
     assert some.json()["cells"] == 2
     assert client.post(f"{sample}/composition", json={"question": ":x"}).status_code == 404
+
+
+def test_composition_is_corrected_by_how_validation_cells_were_called() -> None:
+    """Decisions of another mix, made with the known errors, lead back to that mix."""
+    names = ["rare", "common"]
+    confusion = [[80, 20], [10, 90]]
+    cells = 0.5 * np.array([0.8 + 0.1, 0.2 + 0.9])  # what half of each is called
+    called = [name for name, n in zip(names, 1000 * cells, strict=True) for _ in range(int(n))]
+    days = [f"day {n % 20}" for n in range(len(called))]
+    found = composition(names, confusion, called, days)
+    assert [one["predicted"] for one in found["shares"]] == pytest.approx([0.45, 0.55])
+    assert [one["share"] for one in found["shares"]] == pytest.approx([0.5, 0.5], abs=1e-3)
+    assert found["shares"][0]["low"] < 0.45 < 0.55 < found["shares"][0]["high"]
+    plain = composition(names, [[80, 20], [0, 0]], called, days)
+    assert not plain["corrected"]
+    assert [one["share"] for one in plain["shares"]] == pytest.approx([0.45, 0.55])
 
 
 def test_files_hold_the_rows_the_gates_and_the_model(

@@ -25,7 +25,7 @@ from unstained.serving.page import labels, pictures
 from unstained.serving.page.composition import composition
 from unstained.serving.page.examples import example_cells
 from unstained.serving.page.exports import KINDS, export
-from unstained.serving.page.facts import CAM, facts, look_of, maps_of, seen_side
+from unstained.serving.page.facts import CAM, facts, known_confusion, look_of, maps_of, seen_side
 from unstained.serving.page.samples import Sample, Samples
 from unstained.serving.refusals import RequestError
 from unstained.wording import counted
@@ -198,15 +198,14 @@ class PageApi:
         """Shares of classes among some cells."""
         sample, asked = self._sample(request), await _body(request)
         question = str(asked.get("question", ""))
-        questions = facts(self._uploads, self._look)["questions"]
-        known = {one["end"]: one["classes"] for one in questions}
+        known = known_confusion(self._uploads.served.predictor)
         if question not in known:
             raise RequestError(404, f"no question {question!r:.60} is answered by classes")
         rows = sample.rows.select([f"predicted{question}", "acquisition"])
         if (cells := asked.get("cells")) is not None:
             rows = rows.take(_cells(cells, len(rows)))
         columns = (column.to_pylist() for column in rows.columns)
-        return _json(await asyncio.to_thread(composition, known[question], *columns))
+        return _json(await asyncio.to_thread(composition, *known[question], *columns))
 
     async def export(self, request: Request) -> Response:
         """Rows as a file."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from unstained.config.study import StudyData
+from unstained.predictions import OF
 from unstained.serving.judging import Uploads
 from unstained.serving.page.pictures import BLOCK, COLUMNS, STRETCHES, Look
-from unstained.serving.predictor import Tensor
+from unstained.serving.predictor import Predictor, Tensor
 from unstained.summaries.served import ENDS, PROBABILITIES, SETS, SHARES, TARGETS
 
 CAM: Final = "cam"
@@ -41,6 +42,19 @@ def seen_side(card: Mapping[str, Any]) -> int | None:
     """Side of the image that the network sees, where it resizes the canvas."""
     side: int | None = card["params"]["model"].get("input", {}).get("side")
     return side
+
+
+def known_confusion(predictor: Predictor) -> dict[str, tuple[list[str], list[list[int]]]]:
+    """By the end of a question's columns: its classes, and how validation cells were called."""
+    tasks = [task for task in predictor.card["tasks"] if task["kind"] == "classes"]
+    fitted = predictor.card["calibration"]["tasks"]
+    return {
+        f"{OF}{task['name']}" if len(tasks) > 1 else "": (
+            task["classes"],
+            fitted[task["name"]]["confusion"],
+        )
+        for task in tasks
+    }
 
 
 def facts(uploads: Uploads, look: Look) -> dict[str, Any]:
@@ -76,7 +90,7 @@ def facts(uploads: Uploads, look: Look) -> dict[str, Any]:
 
 def _question(tensor: Tensor, sets: Tensor) -> dict[str, Any]:
     task = tensor.notes.get("task")
-    end = f":{task}" if task else ""
+    end = f"{OF}{task}" if task else ""
     return {
         "task": task,
         "end": end,

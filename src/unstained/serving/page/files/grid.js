@@ -106,7 +106,7 @@ export class Grid {
       h("span", { class: "caption" },
         called >= 0 && h("i", { style: { background: colour(called) } }),
         h("span", { class: "name" }, name),
-        h("span", { class: "sure" }, sure)),
+        h("span", { class: "sure" }, sure.replace(" %", ""))),
     );
   }
 

@@ -101,7 +101,7 @@ async function begin() {
     return;
   }
   document.title = `${model.card.title} · unstained`;
-  document.getElementById("study").textContent = model.card.title;
+  fill(document.getElementById("study"), model.card.title, model.card.simulated && h("span", { class: "badge" }, "simulated"));
   fill(document.getElementById("who"), `version ${model.version} `, h("code", { title: `digest ${model.digest}` }, model.digest.slice(0, 8)));
   const store = new Store(model);
   store.addEventListener("problem", (event) => tell(event.detail));

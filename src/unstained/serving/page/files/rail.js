@@ -59,10 +59,10 @@ export function rail(store) {
         h("span", { class: "track", "aria-hidden": "true" },
           h("span", { class: "fill", style: { width: `${100 * one.share}%`, background: colour(at) } }),
           h("span", { class: "whisker", style: { left: `${100 * one.low}%`, width: `${100 * (one.high - one.low)}%` } })),
-        h("small", {}, `${count(one.count)} cells, ${percent(one.low, 0)} to ${percent(one.high, 0)}`)));
+        h("small", {}, `${percent(one.low, 0)} to ${percent(one.high, 0)}; ${count(one.count)} cells called so`)));
     }));
     const of = store.gatesOn.length ? "cells inside the gates" : "cells that could be judged";
-    const corrected = found.corrected ? "corrected for known confusion" : "as predicted, not corrected for known confusion";
+    const corrected = found.corrected ? "corrected for how often validation cells of each class were called another" : "as predicted";
     note.textContent = `Of ${count(found.cells)} ${of}; ${corrected}. ${percent(found.confidence, 0)} intervals${found.caveat ? `: ${found.caveat}.` : "."}`;
     composed = found;
   }
