@@ -79,7 +79,7 @@ class Calibrated:
     @property
     def validation_cells(self) -> Labels:
         """(K,) validation cells of each class."""
-        return self.confusion.sum(axis=1).astype(np.int64)
+        return np.asarray(self.confusion.sum(axis=1), np.int64)
 
 
 @dataclass(frozen=True)
