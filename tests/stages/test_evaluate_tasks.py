@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,12 @@ from tests.stages.evaluated import COMMON, EVALUATE, Evaluated, make_inputs
 from tests.synthetic import asked
 from unstained.config.study import StudyData
 from unstained.evaluation.record import read_evaluation, read_results
+from unstained.evaluation.results import ModelResult
 from unstained.files import read_json
 from unstained.predictions import Predictions
 from unstained.report.page import render
 from unstained.report.study.appendix import build_page
+from unstained.stages.evaluate import _headline
 from unstained.stages.report import _examples
 
 SIZE = {"kind": "value", "column": "marker_DNA", "transform": "log"}
@@ -157,3 +160,12 @@ def test_every_study_has_a_page_that_counts_what_is_missing(
     assert "Truths that are not known" in html
     for task, parts in evaluated[name].metrics["missing"].items():
         assert task in html, parts
+
+
+def test_a_metric_that_is_undefined_is_reported_as_none() -> None:
+    """One answer for all cells has no correlation with the truth."""
+    data = StudyData.model_validate({**STUDY.model_dump(), "tasks": {"mix": MIX}})
+    metrics = {"mae": SimpleNamespace(value=0.25), "r": SimpleNamespace(value=float("nan"))}
+    scores = SimpleNamespace(tasks={"mix": SimpleNamespace(metrics=metrics)})
+    result = cast(ModelResult, SimpleNamespace(test=SimpleNamespace(scores=scores)))
+    assert _headline(result, data) == {"mae": 0.25, "r": None}

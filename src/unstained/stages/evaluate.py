@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
@@ -133,9 +134,10 @@ def _of_training(
 
 
 def _headline(result: ModelResult, data: StudyData) -> dict[str, Any]:
-    """First and last metric of the primary task, on test cells."""
+    """First and last metric of the primary task, on test cells; None where undefined."""
     from unstained.tasks.study import task_of
 
     first, *_, last = task_of(data.primary_task).metrics
     found = result.test.scores.tasks[data.primary_task.name].metrics
-    return {name: round(found[name].value, 6) for name in (first, last)}
+    values = {name: found[name].value for name in (first, last)}
+    return {name: None if math.isnan(value) else round(value, 6) for name, value in values.items()}
