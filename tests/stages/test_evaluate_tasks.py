@@ -15,6 +15,7 @@ from tests.learning.cases import STUDY
 from tests.stages.evaluated import COMMON, EVALUATE, Evaluated, make_inputs
 from tests.synthetic import asked
 from unstained.config.study import StudyData
+from unstained.evaluation.predictions import load_model
 from unstained.evaluation.record import read_evaluation, read_results
 from unstained.evaluation.results import ModelResult
 from unstained.files import read_json
@@ -63,7 +64,11 @@ def page(done: Evaluated) -> str:
         EVALUATE,
         COMMON.seed,
     )
-    cells = _examples(evaluation, done.store, done.inputs["trained"], 2)
+    loaded = {
+        model.name: load_model(done.inputs["trained"] / model.name / "model", done.store, done.data)
+        for model in evaluation.models
+    }
+    cells = _examples(evaluation, loaded, done.store, 2)
     return render(build_page(evaluation, cells, 0))
 
 
