@@ -68,5 +68,6 @@ def with_champion(root: Path, artifact: Path) -> Path:
     registry.set_alias(NAME, CHAMPION, 1)
     small_store(root / "runs" / STUDY_NAME / "ingest" / "store")
     shutil.copy(ROOT / "params.yaml", root)
-    add_toy_study(root / "params.yaml")
+    asked = STUDY.model_copy(update={"markers": {"DNA": "Ch2"}})
+    add_toy_study(root / "params.yaml", asked)
     return root

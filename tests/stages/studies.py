@@ -100,8 +100,8 @@ def write_registrations(directory: Path, *versions: RegisteredVersion) -> Path:
     return directory
 
 
-def add_toy_study(params_file: Path) -> None:
-    """Put the toy study into a params.yaml."""
-    data = study_data().model_dump(mode="json", exclude_none=True)
+def add_toy_study(params_file: Path, study: StudyData | None = None) -> None:
+    """Put the toy study, or another by its name, into a params.yaml."""
+    data = (study or study_data()).model_dump(mode="json", exclude_none=True)
     edit(params_file, "studies", STUDY, value={"data": data})
     assert f"unstained-{STUDY}" == NAME

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from unstained.cli.evaluate_external import evaluate_external
 from unstained.cli.explain_cell import explain_cell
 from unstained.cli.grid import grid
 from unstained.cli.init import init
@@ -37,6 +38,7 @@ app = typer.Typer(
 INTERRUPTED = 128 + signal.SIGINT
 
 app.add_typer(pipeline_app)
+app.command()(evaluate_external)
 app.command()(explain_cell)
 app.command()(grid)
 app.command()(init)

@@ -112,10 +112,31 @@ def artifact_predictions(
     asked = Tasks.of(data.tasks)
     wanted = dict.fromkeys(name for task in asked.all for name in asked.served(task))
     found = predict_cells(artifact, store, rows, wanted, description)
+    return beside_truth(found, store, rows, part, data, read_json(artifact / CALIBRATION_FILE))
+
+
+def beside_truth(
+    found: Mapping[str, np.ndarray],
+    store: CellStore,
+    rows: np.ndarray,
+    part: np.ndarray,
+    data: StudyData,
+    calibration: Mapping[str, Any],
+) -> Predictions:
+    """Outputs of an artifact beside what a store knows of the cells.
+
+    Args:
+        found: (N, ...) float64 by name, of all tasks.
+        store: the cells.
+        rows: (N,) rows.
+        part: (N,) part of each cell.
+        data: the study, for its tasks.
+        calibration: content of the artifact's calibration.json.
+    """
+    asked = Tasks.of(data.tasks)
     names = store.columns("cell_id", "group").iloc[rows]
     table = store.columns(*asked.columns).iloc[rows]
     truth = asked.truths({name: table[name] for name in asked.columns})
-    calibration = read_json(artifact / CALIBRATION_FILE)
     by_class = {}
     for task in asked.classes:
         probabilities, logits = (found[name] for name in asked.served(task))

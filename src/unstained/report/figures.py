@@ -161,7 +161,7 @@ def roc_panel(
 
 
 def reliability_panel(
-    title: str, confidence: Floats, accuracy: Floats, raw: tuple[Floats, Floats]
+    title: str, confidence: Floats, accuracy: Floats, raw: tuple[Floats, Floats] | None
 ) -> str:
     """Accuracy against confidence, after and before temperature scaling.
 
@@ -169,17 +169,20 @@ def reliability_panel(
         title: the model.
         confidence: (B,) mean confidence of each bin after scaling.
         accuracy: (B,) fraction of right predictions.
-        raw: the same pair before scaling.
+        raw: the same pair before scaling; None for the one curve alone.
     """
     with mpl.rc_context(STYLE):
         figure, axes = new_panel(3.1, 3.1)
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
-        axes.plot(*raw, "o--", color=QUIET, mfc="white", markersize=4, linewidth=1, label="before")
+        if raw is not None:
+            (before,) = axes.plot(*raw, "o--", color=QUIET, mfc="white", markersize=4, linewidth=1)
+            before.set_label("before")
         axes.plot(confidence, accuracy, "o-", color=COLOURS[0], markersize=5, label="after scaling")
         axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02), aspect="equal", title=title)
         axes.set_xlabel("stated confidence")
         axes.set_ylabel("fraction right")
-        axes.legend(loc="upper left")
+        if raw is not None:
+            axes.legend(loc="upper left")
         return to_svg(figure)
 
 

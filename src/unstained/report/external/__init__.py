@@ -1,0 +1,1 @@
+"""The page of a finished model on labelled cells of another source."""
