@@ -244,8 +244,9 @@ def _judged(
     told = beside_truth(numbers, store, rows, part, data, calibration)
     if ENDS[0] in numbers:
         bounds = zip(*(numbers[name].T for name in ENDS), strict=True)
-        values = zip(told.values.items(), bounds, strict=True)
-        told = replace(told, values={k: replace(v, bounds=ends) for (k, v), ends in values})
+        ends = dict(zip(told.values, bounds, strict=True))
+        values = {name: replace(v, bounds=ends[name]) for name, v in told.values.items()}
+        told = replace(told, values=values)
     return told, refused
 
 
@@ -291,7 +292,7 @@ def _numbers(external: External, model: Model, drift: tuple[str, ...]) -> dict[s
     tasks = {
         name: {"known": task.known, **task.metrics} for name, task in external.scores.tasks.items()
     }
-    found = {
+    found: dict[str, Any] = {
         "version": model.label or None,
         "artifact_digest": model.digest,
         "cells": external.scores.cells,
