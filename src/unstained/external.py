@@ -245,8 +245,8 @@ def _judged(
     if ENDS[0] in numbers:
         bounds = zip(*(numbers[name].T for name in ENDS), strict=True)
         ends = dict(zip(told.values, bounds, strict=True))
-        values = {name: replace(v, bounds=ends[name]) for name, v in told.values.items()}
-        told = replace(told, values=values)
+        bounded = {name: replace(v, bounds=ends[name]) for name, v in told.values.items()}
+        told = replace(told, values=bounded)
     return told, refused
 
 

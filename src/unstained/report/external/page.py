@@ -102,7 +102,7 @@ def _verdict(found: External) -> Verdict:
     elif not math.isnan(here.value):
         worse = here.high < before.low if metric.higher else here.low > before.high
         tone = "bad" if worse else "caution"
-        sentences.insert(0, PROSE("worse" if worse else "alike"))
+        sentences.insert(0, PROSE("worse") if worse else PROSE("alike"))
     tiles = (
         Tile(metric.words, decimal(here.value), told(here)),
         Tile("Cells", f"{cells:,}", found.data.counted_groups(groups)),
