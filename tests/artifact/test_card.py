@@ -16,14 +16,12 @@ from tests.exported import BOOSTING, trained_model
 from tests.learning.cases import STUDY
 from tests.synthetic import blobs
 from unstained.artifact.abstention import fit_rules
-from unstained.artifact.card import (
+from unstained.artifact.calibrations import (
     Calibration,
-    CardFacts,
-    Origin,
     calibration_content,
-    make_card,
     read_calibrations,
 )
+from unstained.artifact.card import CardFacts, Origin, make_card
 from unstained.artifact.intervals import Interval, read_intervals
 from unstained.artifact.onnx_export import Exported
 from unstained.artifact.parity import Parity

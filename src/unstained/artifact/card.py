@@ -22,6 +22,7 @@ from unstained.artifact.artifact import (
     INT8_FILE,
     MODEL_FILE,
 )
+from unstained.artifact.calibrations import Calibrations, calibration_content
 from unstained.artifact.inference import INPUT_NAME
 from unstained.artifact.intervals import Interval
 from unstained.artifact.onnx_export import Exported
@@ -29,8 +30,7 @@ from unstained.artifact.padding import padding_rule
 from unstained.artifact.parity import BATCHES, Parity
 from unstained.artifact.quantise import METHOD, Int8Verdict
 from unstained.config.study import StudyData
-from unstained.errors import MADE_AGAIN, StageInputError
-from unstained.files import file_sha256, read_json
+from unstained.files import file_sha256
 from unstained.models.trained import ModelSpec
 from unstained.tasks.classes import Classes
 from unstained.tasks.study import Task, Tasks
@@ -42,8 +42,8 @@ INTENDED_USE: Final = (
 )
 
 LIMITS: Final = (
-    "Cells from another instrument, focus, magnification or preparation may be judged wrongly "
-    "without any sign of it in the answer.",
+    "Cells from another instrument, focus, magnification or preparation may be judged wrongly; the "
+    "rules of `abstention` notice some of them, not all.",
     "Background 0 (a black image) carries no contrast and no information.",
 )
 
@@ -66,69 +66,6 @@ LIMITS_OF_INTERVALS: Final = (
     "Intervals of values hold them as often as promised for cells like the validation cells; what "
     "they reach on test and external cells is under `metrics`.",
 )
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What evaluation fitted on validation cells, for one classes task.
-
-    Attributes:
-        temperature: softmax temperature.
-        thresholds: (K,) a class is in the conformal set where 1 - probability <= its threshold.
-        alpha: error rate that the sets are made for.
-        confusion: (K, K) validation cells of each class, by the class that they were called.
-    """
-
-    temperature: float
-    thresholds: tuple[float, ...]
-    alpha: float
-    confusion: tuple[tuple[int, ...], ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain content."""
-        confusion = [list(row) for row in self.confusion]
-        return {**asdict(self), "thresholds": list(self.thresholds), "confusion": confusion}
-
-
-Calibrations = Mapping[str, Calibration]
-"""By classes task."""
-
-
-def read_calibrations(path: Path, tasks: Tasks) -> dict[str, Calibration]:
-    """Read what `evaluate` wrote for one model: content by classes task.
-
-    Raises:
-        StageInputError: the file or a task is missing, or made for another number of classes.
-    """
-    try:
-        content = read_json(path)
-        found = {
-            task.name: Calibration(
-                float(content[task.name]["temperature"]),
-                tuple(float(value) for value in content[task.name]["thresholds"]),
-                float(content[task.name]["alpha"]),
-                tuple(tuple(int(n) for n in row) for row in content[task.name]["confusion"]),
-            )
-            for task in tasks.classes
-        }
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        raise StageInputError(f"{path} is missing or no calibration", MADE_AGAIN) from None
-    for task in tasks.classes:
-        if len(found[task.name].thresholds) != task.width:
-            raise StageInputError(
-                f"{path} holds {len(found[task.name].thresholds)} thresholds for {task.width} "
-                "classes: the model or the study has changed",
-                MADE_AGAIN,
-            )
-    return found
-
-
-def calibration_content(
-    calibrations: Calibrations, intervals: Mapping[str, Interval]
-) -> dict[str, Any]:
-    """Content of the artifact's calibration.json."""
-    classes = {name: calibration.as_json() for name, calibration in calibrations.items()}
-    return classes | {name: interval.as_json() for name, interval in intervals.items()}
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,8 @@ import onnxruntime as ort
 
 from unstained.artifact.abstention import REFERENCE_CELLS, Rules, fit_rules, write_rules
 from unstained.artifact.artifact import CALIBRATION_FILE, CARD_FILE, MODEL_FILE, seal_artifact
-from unstained.artifact.card import (
-    Calibrations,
-    CardFacts,
-    Origin,
-    calibration_content,
-    make_card,
-)
+from unstained.artifact.calibrations import Calibrations, calibration_content
+from unstained.artifact.card import CardFacts, Origin, make_card
 from unstained.artifact.golden import write_golden
 from unstained.artifact.inference import INPUT_NAME, open_session
 from unstained.artifact.intervals import Interval

@@ -61,7 +61,7 @@ def run(params: ExportSections, inputs: Inputs, outputs: Outputs, job: Job) -> R
         StageInputError: the model or its calibration belongs to other cells or classes.
     """
     from unstained.artifact.abstention import REFERENCE_CELLS
-    from unstained.artifact.card import read_calibrations
+    from unstained.artifact.calibrations import read_calibrations
     from unstained.artifact.intervals import read_intervals
     from unstained.artifact.parity import CELLS
     from unstained.artifact.sealing import (
