@@ -11,14 +11,17 @@ import shutil
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+import tifffile
 from safetensors.numpy import load_file
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -156,13 +159,36 @@ def opens_a_page(project: Path, words: list[str]) -> None:
         assert b"<html" in page.read()
 
 
+def golden_of(project: Path, study: str) -> tuple[int, dict[str, np.ndarray]]:
+    """Number of the champion, and its golden batch."""
+    champion = settled_study(project, study).require_champion()
+    assert champion is not None
+    artifacts = (project / "runs" / study / "export").glob("*/artifact")
+    (place,) = (each for each in artifacts if artifact_digest(each) == champion.digest)
+    return champion.version, load_file(place / "golden.safetensors")
+
+
+def sends_files(project: Path, words: list[str]) -> None:
+    """The files that curl would send are answered by a row each."""
+    address, form = words[-1], words[words.index("-F") : -1]
+    version, golden = golden_of(project, "nsc")
+    sent = []
+    for field, cell in zip(form[1::2], golden["pixels"], strict=False):
+        name, _, file = field.partition("=@")
+        path = project.parent / file
+        tifffile.imwrite(path, cell[0])
+        sent.append((name, (file, path.read_bytes())))
+    words = ["unstained", "serve", "nsc", "--grpc-port", str(free_port())]
+    with started(project, *words, answers="/v2/health/ready") as server:
+        path = urllib.parse.urlsplit(address).path
+        found = httpx.post(server + path, files=sent, timeout=60).raise_for_status().json()
+    assert [row["source_file"] for row in found["rows"]] == ["cell1.tif", "cell2.tif"]
+    assert found["model_version"] == str(version)
+
+
 def serves(project: Path, words: list[str]) -> None:
     """The champion answers a request as its golden batch says."""
-    champion = settled_study(project, words[2]).require_champion()
-    assert champion is not None
-    artifacts = (project / "runs" / words[2] / "export").glob("*/artifact")
-    (place,) = (each for each in artifacts if artifact_digest(each) == champion.digest)
-    golden = load_file(place / "golden.safetensors")
+    version, golden = golden_of(project, words[2])
     more = ("--grpc-port", str(free_port()))
     pixels = golden["pixels"]
     tensor = {
@@ -179,7 +205,7 @@ def serves(project: Path, words: list[str]) -> None:
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             content = json.load(answer)
-    assert content["model_version"] == str(champion.version)
+    assert content["model_version"] == str(version)
     outputs = {output["name"]: output for output in content["outputs"]}
     found = np.array(outputs["logits"]["data"]).reshape(outputs["logits"]["shape"])
     np.testing.assert_allclose(found, golden["logits"], rtol=1e-4, atol=1e-4)
@@ -208,6 +234,7 @@ CHECKS: dict[str, Callable[[Path, list[str]], None]] = {
     r"unstained plan": prints("replicates"),
     r"unstained source nsc .*": points_at_images,
     r"unstained serve nsc": serves,
+    r"curl -F .*": sends_files,
     r"unstained .*": parses,
 }
 """Pattern of a command line -> its check; the first that fits."""

@@ -66,7 +66,7 @@ def test_snippets_of_outlined_movies_have_shares_and_speeds(
     made = tmp_path / "made"
     given = ["outlines", *map(str, source), str(made), "--block", "6"]
     answer = CliRunner().invoke(app, given)
-    assert answer.output == f"1 movies of 6 frames in {made}\n"
+    assert answer.output == f"1 movie of 6 frames in {made}\n"
     found = cells(made, study(PARAMS, asked=ASKED), "frames_0001_0006")
     np.testing.assert_array_equal(found[0].pixels[:, 0], STACK[1:6, :16, :16])
     told = found[0].told

@@ -62,7 +62,7 @@ def test_where_all_is_quarantined_the_first_reason_is_said(tmp_path: Path) -> No
     data = study_of(LAYOUTS["folders"], source)
     with pytest.raises(SourceError, match=r"a_1/cell\.png: truncated or corrupt") as error:
         run(tmp_path, source, data=data, on_error="quarantine")
-    assert "all 2 files and cells" in error.value.message
+    assert f"nothing of {source} is left, all is quarantined" in error.value.message
 
 
 def test_a_source_that_is_one_sample_is_named_as_given(tmp_path: Path) -> None:

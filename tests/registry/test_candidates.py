@@ -105,7 +105,7 @@ def test_gate_can_decide_after_data_were_added(tmp_path: Path) -> None:
         ({"classes": ("a", "b", "d")}, "it knows other classes than the study has now"),
         (
             {"card_format": 1},
-            "its card has format 1, this version of unstained reads 2; export and register the "
+            "its card has format 1, this version of unstained reads 3; export and register the "
             "model again",
         ),
     ],

@@ -217,7 +217,7 @@ def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
         for place, value in along_the_range(runs, column).items():
             assert f"{place}: {value:,.2f}".replace("-", "−") in page
     if name == "values":
-        assert names == ["targets", "cam", "embedding"]
+        assert names == ["targets", "cam", "embedding", "abstention"]
         assert served["targets"].shape == (3, 1)
     if name == "films":
         assert store.images([0])[0].shape[0] == 5

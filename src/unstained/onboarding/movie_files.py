@@ -10,6 +10,7 @@ from typing import Final
 import pyarrow as pa
 
 from unstained.data.readers.movies.frames import TIFF, FrameError, Frames, find_frames
+from unstained.errors import SourceError
 from unstained.onboarding.asking import NONE, Answer, Choice, pick
 from unstained.onboarding.columns import kind_of, said
 from unstained.onboarding.options import Options
@@ -75,7 +76,12 @@ def find_movies(tree: Tree, named: Path | None, options: Options) -> Movies | No
         given = options.table if below else str(Path(options.table).expanduser().resolve())
         tables = [] if options.table == NONE else [given]
     for name in tables:
-        found = _listed(tree, name)
+        try:
+            found = _listed(tree, name)
+        except SourceError:
+            if named or options.table is not None:
+                raise
+            continue  # `find_table` says what is wrong with it
         if found is not None:
             return found
     if named or options.table not in (None, NONE):

@@ -129,14 +129,16 @@ class FitTrial:
 def run(params: TuneSections, inputs: Inputs, outputs: Outputs, job: Job) -> Report:
     """Search, write the best parameters and all trials, and show the trials in MLflow.
 
-    With `tune.trials` 1, or nothing to search, best.json is empty and training keeps params.yaml.
+    With `tune.trials` 1, or for a model on measured features that no space names, best.json is
+    empty and training keeps params.yaml.
 
     Raises:
         ParameterError: the search space names an unknown parameter or impossible values.
         TrainingError: a trial failed, or all of them diverged.
     """
-    space = params.tune.space_of(str(job.model), isinstance(params.model, NetworkBase))
-    if params.tune.trials == 1 or not space:
+    is_network = isinstance(params.model, NetworkBase)
+    space = params.tune.space_of(str(job.model), is_network)
+    if params.tune.trials == 1 or not (space or is_network):
         write_json(outputs["best"], {})
         _write_trials(outputs["trials"], ())
         why = "tune.trials is 1" if space else f"tune.spaces says nothing of {job.model}"
