@@ -33,18 +33,24 @@ STUDY = "toy"
 CLASSES = ("a", "b", "c")
 
 
+HALF_MADE = (".mlflow.db.new", ".mlflow.db.new-journal")
+"""What a killed process leaves that was making the database."""
+
+
 @functools.cache
-def _template() -> Path:
+def template_database() -> Path:
     """A migrated, empty database: MLflow takes many seconds to make one."""
     folder = Path(tempfile.mkdtemp(prefix="unstained-mlflow-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for left in HALF_MADE:
+        (folder / left).write_bytes(b"half a database")
     assert Registry(None, folder).versions(NAME) == []
     return folder / "mlflow.db"
 
 
 def fresh_registry(root: Path) -> Registry:
     """An empty SQLite registry in `root`."""
-    shutil.copy(_template(), root / "mlflow.db")
+    shutil.copy(template_database(), root / "mlflow.db")
     return Registry(None, root)
 
 

@@ -106,6 +106,13 @@ def test_an_artifact_alone_has_nothing_to_be_compared_with(
     assert "an artifact alone does not hold them" in (tmp_path / "alone/external.html").read_text()
 
 
+def test_groups_of_the_models_own_data_are_named(artifact: Path, tmp_path: Path) -> None:
+    own = read_json(artifact / "card.json")["groups"][0]
+    source = write_ifc(tmp_path / "again", {own: 4, "b_9": 4})
+    said = run(source, "--out", tmp_path / "out", "--artifact", artifact)
+    assert f"of 2 groups the names of 1 are in the model's own data, such as {own}" in said
+
+
 def test_a_source_without_labels_is_sent_to_predict(images: Path, tmp_path: Path) -> None:
     folder = tmp_path / "unlabelled"
     shutil.copytree(images / "a_1", folder / "zz")

@@ -130,11 +130,12 @@ def evaluate_external(
             params.common.seed,
         )
         drift = _drift(store, before, found, watched.model_copy(update={"data": params.data}))
+        shared = _shared(predictor, external)
         name = predictor.card["name"] + (f", version {model.label}" if model.label else "")
         page = external_page(
             external,
             name,
-            drift,
+            (*shared, *drift),
             (
                 ("Study, recipe", f"{study}, {project.recipe}"),
                 ("Model", name),
@@ -153,7 +154,7 @@ def evaluate_external(
         shutil.copy(work / "quarantine.csv", results)
         write_text(results / "external.html", render(page))
         _put_in_place(results, out)
-    return Evaluated(out, len(found), external, (*packed.notes, *drift))
+    return Evaluated(out, len(found), external, (*shared, *packed.notes, *drift))
 
 
 def _picked(stage: Any, content: Mapping[str, Any]) -> Any:
@@ -264,6 +265,18 @@ def _promises(told: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
         alphas = told[ENDS[0]]["alpha"]
         found |= {name: 1 - float(alpha) for name, alpha in zip(names, alphas, strict=True)}
     return found
+
+
+def _shared(predictor: Predictor, external: External) -> tuple[str, ...]:
+    """A warning where groups of the source are, by their names, of the data the model came from."""
+    common = {group.name for group in external.groups} & set(predictor.card["groups"])
+    if not common:
+        return ()
+    return (
+        f"of {counted(len(external.groups), 'group')} the names of {len(common)} are in the model's "
+        f"own data, such as {min(common)}: if these are the same cells, it learned from some of "
+        "them, and scores here flatter it",
+    )
 
 
 def _drift(

@@ -59,6 +59,7 @@ def wait_for_a_worker(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     raise AssertionError("no worker ever trained")
 
 
+@pytest.mark.minutes
 def test_killed_search_leaves_no_worker_and_resumes(tmp_path: Path) -> None:
     journal, started = tmp_path / "journal.jsonl", tmp_path / "started"
     process = search_process(tmp_path, 5, 0.2)

@@ -79,7 +79,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
             (*RECIPE, "simulate", "cells_per_acquisition"): 8,
             (*RECIPE, "models", "cg_recnet", "width"): 0.125,
             (*RECIPE, "models", "cg_recnet", "depth"): [1, 1, 1, 1],
-            (*RECIPE, "train", "epochs"): 10,
+            (*RECIPE, "train", "epochs"): 4,
         },
     )
     for stage in ("ingest", "validate", "split"):

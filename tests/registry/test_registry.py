@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.registered import (
+    HALF_MADE,
     NAME,
     STUDY,
     fresh_registry,
@@ -22,6 +24,7 @@ from tests.registered import (
     make_predictions,
     register,
     submission,
+    template_database,
 )
 from unstained.artifact.artifact import artifact_digest, verify_artifact
 from unstained.errors import IntegrityError, RegistryError
@@ -47,6 +50,26 @@ def registry(folder: Path) -> Registry:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Registry:
     return fresh_registry(tmp_path)
+
+
+def test_what_a_killed_start_left_is_made_anew() -> None:
+    """The template was made where half a database lay."""
+    made = template_database()
+    assert not [left for left in HALF_MADE if (made.parent / left).exists()]
+    with sqlite3.connect(made) as database:
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+        assert database.execute("select count(*) from registered_models").fetchone() == (0,)
+
+
+@pytest.mark.minutes
+def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from unstained.registry.registry import Registry\n"
+        "print(Registry(None, Path(sys.argv[1])).versions('unstained-toy'))"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path)]
+    started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate()[0].strip() for process in started] == ["[]"] * 3
 
 
 def test_constructing_a_registry_imports_nothing_heavy() -> None:

@@ -23,6 +23,8 @@ DEFAULTS: Final = {
 }
 """Environment variables of MLflow, where the user has set none."""
 
+SQLITE: Final = "sqlite:///"
+
 PROBE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
 """The first request: whether a server is there at all is known within seconds."""
 
@@ -46,14 +48,40 @@ def connect(uri: str) -> MlflowClient:
     probe = {name: v for name, v in PROBE.items() if os.environ[name] == DEFAULTS[name]}
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     with explained(uri):
-        from mlflow import MlflowClient
-
         for library, level in QUIET.items():
             logging.getLogger(library).setLevel(level)
         with environment(probe):
-            client = MlflowClient(uri, uri)
-            client.search_experiments(max_results=1)
+            _create_database(uri)
+            return _asked(uri)
+
+
+def _asked(uri: str) -> MlflowClient:
+    """A client that has had an answer; MLflow makes the tables of an empty database for it."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri, uri)
+    client.search_experiments(max_results=1)
     return client
+
+
+def _create_database(uri: str) -> None:
+    """Make an SQLite database whole or not at all, and once.
+
+    Processes that start together would make its tables at the same time, and one that is killed on
+    the way would leave a half that MLflow cannot go on from.
+    """
+    from filelock import FileLock
+
+    path = Path(uri.removeprefix(SQLITE))
+    if not uri.startswith(SQLITE) or path.exists() or not os.access(path.parent, os.W_OK):
+        return
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            fresh = path.with_name(f".{path.name}.new")
+            for left in path.parent.glob(f"{fresh.name}*"):  # and journals beside it
+                left.unlink()
+            _asked(f"{SQLITE}{fresh}")
+            fresh.rename(path)
 
 
 @contextmanager
@@ -148,7 +176,7 @@ def unless_it_exists(create: Callable[[], object]) -> None:
 
 def database_stamp(uri: str) -> str:
     """Size and time of a database's file, by which a change of it is seen; '' of a server."""
-    database = Path(uri.removeprefix("sqlite:///"))
+    database = Path(uri.removeprefix(SQLITE))
     try:
         found = database.stat()
     except OSError:
