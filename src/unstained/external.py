@@ -273,9 +273,9 @@ def _shared(predictor: Predictor, external: External) -> tuple[str, ...]:
     if not common:
         return ()
     return (
-        f"of {counted(len(external.groups), 'group')} the names of {len(common)} are in the model's "
-        f"own data, such as {min(common)}: if these are the same cells, it learned from some of "
-        "them, and scores here flatter it",
+        f"of {counted(len(external.groups), 'group')} the names of {len(common)} are in the "
+        f"model's own data, such as {min(common)}: if these are the same cells, it learned from "
+        "some of them, and scores here flatter it",
     )
 
 
