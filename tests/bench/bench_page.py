@@ -10,7 +10,6 @@ the sample is opened, walked through, sorted and plotted (PerformanceObserver, f
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 import threading
 import time
@@ -18,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.bench.table import Row, show
-from tests.report.test_browser import ARGUMENTS
+from tests.browser import chromium
 from tests.serving.artifacts import export_artifact
 from tests.serving.conftest import free_ports
 from tests.serving.page.conftest import Shown, shown
@@ -94,14 +93,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, default=20_000)
     count = parser.parse_args().cells
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         ours = shown(export_artifact(Path(folder)))
         server, url = serve(ours)
-        chromium = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         measure(browser, url, ours.sample(FEW))  # starts what starts once
         few, many = (measure(browser, url, ours.sample(n)) for n in (FEW, count))
-        browser.close()
         server.should_exit = True
     rows = [
         Row(f"{name}, {count:,} cells", many[name] / few[name], None, f"{many[name]:,.0f} ms")

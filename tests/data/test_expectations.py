@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.browser import chromium, needs_chromium
 from tests.synthetic import asked, make_store
 from unstained.config.study import StudyData
 from unstained.data.audit import expectations
 from unstained.data.audit.data_docs import Validation
 from unstained.errors import ValidationError
-
-CHROMIUM = shutil.which("chromium")
 
 
 def check_table(table: pd.DataFrame, data: StudyData, min_cells: int) -> Validation:
@@ -179,19 +177,16 @@ def test_page_is_offline_escaped_and_the_same_each_time(
     assert html == check_table(table, data, 5).html
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_chromium
 def test_page_opens_without_a_request(
     faulty: tuple[pd.DataFrame, Validation], tmp_path: Path
 ) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
     file = tmp_path / "index.html"
     file.write_text(faulty[1].html)
     requests: list[str] = []
-    with playwright.sync_playwright() as session:
-        browser = session.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         view = browser.new_page()
         view.on("request", lambda request: requests.append(request.url))
         view.goto(file.as_uri())
         assert "The label is one of a, b, c" in view.inner_text("body")
-        browser.close()
     assert requests == [file.as_uri()]

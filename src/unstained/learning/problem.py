@@ -16,7 +16,6 @@ from unstained.data.canvas import contrast_scale
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import TrainingError
 from unstained.learning.randomness import Purpose, host_generator
-from unstained.tasks.classes import Classes
 from unstained.tasks.study import Tasks
 
 
@@ -162,23 +161,17 @@ def _check_parts(train: np.ndarray, val: np.ndarray) -> None:
 
 def _check_truth(tasks: Tasks, truth: np.ndarray) -> None:
     """Refuse what cannot be learnt: a task or class of which no training cell is known."""
-    for task in tasks.all:
-        known = truth[:, tasks.truth_columns[task.name]]
-        known = known[~np.isnan(known).any(axis=1)]
-        if not len(known):
+    for task, missing in tasks.lacking(truth):
+        if missing:
             raise TrainingError(
-                f"no training cell has a truth of {task.name}",
-                "take the task out of studies.<study>.data.tasks, or add cells that recorded it",
+                f"no training cell belongs to: {', '.join(missing)}",
+                "raise tune.max_cells or split.fractions, add cells of it that are not "
+                "external, or take the class out of studies.<study>.data.tasks",
             )
-        if isinstance(task, Classes):
-            present = np.bincount(known[:, 0].astype(np.int64), minlength=task.width) > 0
-            missing = [name for name, there in zip(task.names, present, strict=True) if not there]
-            if missing:
-                raise TrainingError(
-                    f"no training cell belongs to: {', '.join(missing)}",
-                    "raise tune.max_cells or split.fractions, add cells of it that are not "
-                    "external, or take the class out of studies.<study>.data.tasks",
-                )
+        raise TrainingError(
+            f"no training cell has a truth of {task.name}",
+            "take the task out of studies.<study>.data.tasks, or add cells that recorded it",
+        )
 
 
 def _standardise(

@@ -7,7 +7,7 @@ columns of the table of truths (N, W), where NaN says that the truth is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -98,6 +98,26 @@ class Tasks:
     def truth(self, table: Mapping[str, Any]) -> np.ndarray:
         """Truths (N, W) float64 of a cell table's rows, values transformed, NaN where missing."""
         return np.concatenate([task.truth(table) for task in self.all], axis=1)
+
+    def lacking(self, truth: np.ndarray) -> Iterator[tuple[Task, tuple[str, ...]]]:
+        """Tasks that cannot be learnt from some cells.
+
+        Args:
+            truth: (N, W) of the cells, by `truth_columns`; NaN where missing.
+
+        Yields:
+            A task and its classes that no cell is of; no class where nothing is known of the task.
+        """
+        for task in self.all:
+            known = truth[:, self.truth_columns[task.name]]
+            known = known[~np.isnan(known).any(axis=1)]
+            if not len(known):
+                yield task, ()
+            elif isinstance(task, Classes):
+                cells = np.bincount(known[:, 0].astype(np.int64), minlength=task.width)
+                absent = [name for name, n in zip(task.names, cells, strict=True) if not n]
+                if absent:
+                    yield task, tuple(absent)
 
     def truths(self, table: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Truth by task of a cell table's rows, as the table of predictions holds it.

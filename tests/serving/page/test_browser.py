@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.report.test_browser import ARGUMENTS
+from tests.browser import Watched, chromium, needs_chromium
 from tests.serving.page.conftest import CELLS, Shown
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = needs_chromium
 
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
@@ -30,12 +28,8 @@ MANY = 20_000
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +37,12 @@ def sample(page: Shown) -> str:
     return page.sample()
 
 
-class Visit:
-    """The page, opened, and all that it asked for or complained about."""
+class Visit(Watched):
+    """The page, opened."""
 
     def __init__(self, browser: Browser, page: Shown, sample: str = "", **how: Any) -> None:
-        self.page: Page = browser.new_page(**{"viewport": WIDE, **how})
+        super().__init__(browser, **{"viewport": WIDE, **how})
         self.page.set_default_timeout(10_000)
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(page.url + (f"#{sample}" if sample else ""))
         self.page.locator(".tile" if sample else ".zone").first.wait_for()
 

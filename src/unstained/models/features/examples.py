@@ -7,7 +7,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from unstained.errors import TrainingError
-from unstained.tasks.classes import Classes
 from unstained.tasks.proportion import Proportion
 from unstained.tasks.study import Tasks
 from unstained.tasks.value import Value
@@ -60,19 +59,14 @@ def refuse_empty(truth: Array, tasks: Tasks) -> None:
     Raises:
         TrainingError: naming it.
     """
-    for task in tasks.all:
-        known = truth[:, tasks.truth_columns[task.name]]
-        known = known[~np.isnan(known).any(axis=1)]
-        if not len(known):
+    for task, absent in tasks.lacking(truth):
+        if absent:
             raise TrainingError(
-                f"{task.name} is unknown for every training cell",
-                "take it out of studies.<study>.data.tasks, or correct its column",
+                f"class {absent[0]} of {task.name} has no training cell",
+                "raise split.fractions, add cells of it that are not external, or take it out "
+                "of studies.<study>.data.tasks",
             )
-        if isinstance(task, Classes):
-            absent = set(range(task.width)) - set(known[:, 0].astype(int).tolist())
-            if absent:
-                raise TrainingError(
-                    f"class {task.names[min(absent)]} of {task.name} has no training cell",
-                    "raise split.fractions, add cells of it that are not external, or take it out "
-                    "of studies.<study>.data.tasks",
-                )
+        raise TrainingError(
+            f"{task.name} is unknown for every training cell",
+            "take it out of studies.<study>.data.tasks, or correct its column",
+        )
