@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from unstained.config.document import read_document
+from unstained.config.document import parse_document, read_document
 from unstained.config.project import load_params
 from unstained.config.study import CommonParams
 from unstained.errors import ParameterError, SourceError
@@ -41,8 +46,31 @@ def edit(path: Path, *keys: object, value: object) -> None:
     path.write_text(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
+@given(st.text(alphabet="0123456789abefoxTrueNnl~.+-_:,=< yYsS", max_size=8))
+@example("012")
+@example("0o17")
+@example("1e3")
+@example("12:30:45")
+@example("2024-02-30")
+def test_scalars_mean_what_dvc_reads_in_them(text: str) -> None:
+    try:
+        expected: Any = YAML(typ="safe", pure=True).load(f"k: {text}")
+    except (YAMLError, ValueError):
+        with pytest.raises(ParameterError):
+            parse_document(f"k: {text}", "params.yaml")
+        return
+    if isinstance(expected, dict):
+        found = parse_document(f"k: {text}", "params.yaml").content
+        assert repr(found) == repr(expected)
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines() -> None:
+    with pytest.raises(ParameterError, match=r"a\.b stands in line 2 and in line 4"):
+        parse_document("a:\n  b: 1\n  c: 2\n  b: 3\n", "params.yaml")
+
+
 def test_edits_are_read_back_as_they_were_written(tmp_path: Path) -> None:
-    """Edited by libyaml, read by ruamel: YAML 1.1 and 1.2 differ in what is a number."""
+    """YAML 1.1, in which PyYAML writes, and 1.2 differ in what is a number."""
     path, values = tmp_path / "a.yaml", [1e-5, 1e16, "1e3", "on", "012", "1_0", "ä b", None]
     path.write_text("z: 1e3\na: {b: 1E-4}\n")
     edit(path, "a", "c", value=values)
