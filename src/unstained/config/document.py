@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from unstained.errors import ParameterError
 
@@ -72,6 +72,14 @@ def parse_document(text: str, name: str) -> Document:
     return Document(name, content, lines)
 
 
+def nodes(text: str) -> Any:
+    """Where keys and values of a YAML text stand."""
+    import yaml
+
+    root: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
+    return root  # None of an empty text
+
+
 @cache
 def _loader() -> Any:
     """The C parser with the scalars of YAML 1.2, as DVC reads them.
@@ -82,8 +90,9 @@ def _loader() -> Any:
     from ruamel.yaml.resolver import implicit_resolvers
 
     class Loader(yaml.CSafeLoader):
-        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+        pass
 
+    Loader.yaml_implicit_resolvers = {}
     for versions, tag, pattern, first in implicit_resolvers:
         if (1, 2) in versions:
             Loader.add_implicit_resolver(tag, pattern, first)
