@@ -11,6 +11,7 @@ from kfp.dsl import PipelineTask
 from pipelines.deployment import Deployment, Resources
 
 UID = 10001
+SIGNING_SECRET, TRUST = "unstained-signing", "unstained-trust"
 STATE, LEDGER = "/state", "/ledger"
 
 
@@ -57,6 +58,16 @@ def with_ledger(task: PipelineTask, deployment: Deployment) -> PipelineTask:
         return task
     kubernetes.mount_pvc(task, pvc_name=deployment.ledger_claim, mount_path=LEDGER)
     return task.set_env_variable("UNSTAINED_LEDGER", LEDGER)
+
+
+def with_keys(task: PipelineTask) -> PipelineTask:
+    """Give the one task that promotes the key to sign with, and the public one of the servers."""
+    kubernetes.use_secret_as_env(
+        task, SIGNING_SECRET, {"signing-key.pem": "UNSTAINED_SIGNING_KEY"}, optional=True
+    )
+    return kubernetes.use_config_map_as_env(
+        task, TRUST, {"verify-key.pem": "UNSTAINED_VERIFY_KEY"}, optional=True
+    )
 
 
 def _place(task: PipelineTask, deployment: Deployment, resources: Resources) -> PipelineTask:

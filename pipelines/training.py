@@ -21,7 +21,7 @@ from components.train import train as train_
 from components.tune import tune as tune_
 from components.validate import validate as validate_
 from pipelines.deployment import Deployment
-from pipelines.placement import acting, heavy, pure, with_ledger
+from pipelines.placement import acting, heavy, pure, with_keys, with_ledger
 
 
 def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
@@ -335,7 +335,7 @@ def decision(deployment: Deployment) -> BaseComponent:
             registration=registration,
             code=deployment.code("promote"),
         )
-        with_ledger(acting(decided, deployment), deployment)
+        with_keys(with_ledger(acting(decided, deployment), deployment))
         return Decided(ranking=ranking.outputs["ranking"], decision=decided.outputs["decision"])
 
     made: BaseComponent = decide

@@ -25,7 +25,7 @@ from unstained.config.tasks import ClassesParams, ProportionParams, ValueParams
 HOLE: Final = "HOLE"
 FOLDERS: Final = ("src/unstained", "pipelines")
 PROGRAMS: Final = ("unstained", "dvc", "make", "git", "mlflow", "kubectl", "mv", "convmv")
-FILES: Final = ("html", "json", "csv", "parquet", "safetensors", "j2", "onnx")
+FILES: Final = ("html", "sig", "json", "csv", "parquet", "safetensors", "j2", "onnx")
 """Endings of file names, which look like keys."""
 
 

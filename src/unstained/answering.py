@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from unstained.config.project import load_params
-from unstained.errors import RegistryError, StageInputError
+from unstained.errors import ParameterError, RegistryError, StageInputError
 from unstained.operations import registered_name, registry_of, settled_study
 from unstained.processes import elsewhere
 
@@ -110,7 +110,8 @@ def predict_study(
         SourceError, StoreError: the source cannot be read.
         IntegrityError: the artifact is not what was registered.
     """
-    from unstained.artifact.artifact import verify_artifact
+    from unstained.artifact.artifact import artifact_digest
+    from unstained.artifact.signing import verify_signed
     from unstained.pipeline.catalogue import pick_params
     from unstained.prediction.predicting import predict
     from unstained.prediction.source import open_cells
@@ -122,11 +123,14 @@ def predict_study(
     out = out or root / "runs" / study / "predict" / f"{source.absolute().stem or study}.csv"
     with tempfile.TemporaryDirectory() as temporary:
         if isinstance(which, Path):
-            model = Model(which, verify_artifact(which), "")
+            model = Model(which, artifact_digest(which), "")
         else:
             model = fetched_model(root, study, which, Path(temporary), registry)
+        _, signed = verify_signed(model.artifact, model.digest)
         notes = {"model_version": model.label, "model_digest": model.digest}
-        return predict(cells, model.artifact, model.digest, out, notes, workers)
+        found = predict(cells, model.artifact, model.digest, out, notes, workers)
+    found.notes += [signed.doubt] if signed.doubt else []
+    return found
 
 
 def explain_cell(
@@ -170,6 +174,46 @@ def explain_cell(
     if log:
         log_summary(registry, champion, study, cell, summary)
     return summary
+
+
+def sign_model(
+    root: Path, study: str | None, which: str | Path | None, registry: Registry | None = None
+) -> str:
+    """Sign a registered version, or an artifact's directory, with UNSTAINED_SIGNING_KEY.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`; None for a directory.
+        which: number or alias, or the directory; None: the champion by the ledger.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        ParameterError: study and directory are both given, or neither is.
+        RegistryError: there is no such version, or the registry does not hold it.
+        IntegrityError: the artifact is not what was sealed or registered.
+        UnstainedError: there is no key, or it cannot be read.
+    """
+    from unstained.artifact.keys import required_signing_key
+    from unstained.artifact.signing import sign_artifact
+    from unstained.registry.signatures import sign_version
+
+    if (study is None) != isinstance(which, Path):
+        raise ParameterError(
+            "what is signed is a study's champion or version, or an artifact",
+            "give the study's name, or --artifact and its directory",
+        )
+    key = required_signing_key()
+    if isinstance(which, Path):
+        return f"{which} is signed by key {sign_artifact(which, key)}"
+    registry = registry or registry_of(root)
+    version = _version(root, str(study), which, registry)
+    with tempfile.TemporaryDirectory() as temporary:
+        artifact = registry.download(version, Path(temporary) / "artifact")
+        by = sign_version(registry, version, artifact, key)
+    return f"{version.label} of {study} is signed by key {by}"
 
 
 def _version(root: Path, study: str, which: str | None, registry: Registry) -> RegisteredVersion:

@@ -154,7 +154,8 @@ def evaluate_external(
         shutil.copy(work / "quarantine.csv", results)
         write_text(results / "external.html", render(page))
         _put_in_place(results, out)
-    return Evaluated(out, len(found), external, (*shared, *packed.notes, *drift))
+    doubts = filter(None, (predictor.signed.doubt,))
+    return Evaluated(out, len(found), external, (*shared, *doubts, *packed.notes, *drift))
 
 
 def _picked(stage: Any, content: Mapping[str, Any]) -> Any:

@@ -23,7 +23,7 @@ EXTERNAL = {
         "unstained-serving-s3": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
         "unstained-mlflow-db": {"username", "password", "uri"},
     },
-    "ConfigMap": {"unstained-restore": {"backup"}},
+    "ConfigMap": {"unstained-restore": {"backup"}, "unstained-trust": {"verify-key.pem"}},
 }
 """Objects that an operator creates by hand, with their keys: k8s/RUNBOOK.md says how."""
 

@@ -20,7 +20,8 @@ from unstained.registry.settling import HEAD_TAG
 
 
 def test_promotions_move_the_aliases_and_are_recorded(home: Home) -> None:
-    assert home.promote(1, None) == Outcome(True, 1, "v1")
+    unsigned = "v1 (cg_recnet) is not signed: UNSTAINED_SIGNING_KEY names no key"
+    assert home.promote(1, None) == Outcome(True, 1, "v1", (unsigned,))
     assert home.aliases == {"champion": 1}
     assert home.promote(3, 1).promoted
     assert home.aliases == {"champion": 3, "previous": 1}
@@ -264,7 +265,8 @@ def test_deleted_previous_version_does_not_block_promotion(home: Home) -> None:
     home.promote(1, None)
     home.promote(2, 1)
     home.registry.client.delete_model_version(NAME, "1")
-    assert home.promote(3, 2).notes == ()
+    (unsigned,) = home.promote(3, 2).notes
+    assert "is not signed" in unsigned
     home.promote(4, 3)
     home.rollback()
     assert home.aliases == {"champion": 3, "previous": 2}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -11,8 +12,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.exported import raw_cells
+from tests.signatures import deployment_keys
 from unstained.artifact.artifact import artifact_digest, seal_artifact
+from unstained.artifact.keys import required_signing_key
 from unstained.artifact.padding import pad_batch
+from unstained.artifact.signing import Signed, sign_artifact
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import read_json, write_json
 from unstained.serving.predictor import CHUNK, DIGEST_VARIABLE, Predictor, expected_digest
@@ -31,6 +35,16 @@ def copied(artifact: Path, tmp_path: Path) -> Path:
     return shutil.copytree(artifact, tmp_path / "artifact")
 
 
+def with_interval(artifact: Path, band: dict[str, Any]) -> None:
+    """Seal the artifact again with what makes the interval of its value."""
+    card = read_json(artifact / "card.json")
+    calibrations = card["calibration"]["tasks"]
+    calibrations["DNA"] = band
+    write_json(artifact / "card.json", card)
+    write_json(artifact / "calibration.json", calibrations)
+    seal_artifact(artifact)
+
+
 def test_outputs_are_those_of_the_graph(predictor: Predictor, artifact: Path) -> None:
     cells = raw_cells(7, seed=4)
     found = predictor.predict(cells)
@@ -45,10 +59,7 @@ def test_outputs_are_those_of_the_graph(predictor: Predictor, artifact: Path) ->
 
 
 def test_intervals_of_values_are_those_of_the_calibration(copied: Path) -> None:
-    calibration = read_json(copied / "calibration.json")
-    band = {"low": [-0.5, 0.9], "high": [0.5, 1.2], "margin": 0.25, "alpha": 0.1}
-    write_json(copied / "calibration.json", calibration | {"DNA": band})
-    seal_artifact(copied)
+    with_interval(copied, {"low": [-0.5, 0.9], "high": [0.5, 1.2], "margin": 0.25, "alpha": 0.1})
     predictor = Predictor(copied)
     found = predictor.predict(raw_cells(5), ["targets", "targets_low", "targets_high"])
     said = found["targets"][:, 0].astype(np.float64)
@@ -66,10 +77,7 @@ def test_intervals_of_values_are_those_of_the_calibration(copied: Path) -> None:
 
 
 def test_without_a_margin_no_interval_is_offered(copied: Path) -> None:
-    calibration = read_json(copied / "calibration.json")
-    band = {"low": [0.0, 1.0], "high": [0.0, 1.0], "margin": None, "alpha": 0.1}
-    write_json(copied / "calibration.json", calibration | {"DNA": band})
-    seal_artifact(copied)
+    with_interval(copied, {"low": [0.0, 1.0], "high": [0.0, 1.0], "margin": None, "alpha": 0.1})
     predictor = Predictor(copied)
     assert "targets_low" not in {tensor.name for tensor in predictor.outputs}
     facts = predictor.facts(predictor.predict(raw_cells(1)), 0)
@@ -134,6 +142,27 @@ def test_a_card_of_another_format_is_refused(copied: Path) -> None:
     seal_artifact(copied)
     with pytest.raises(IntegrityError, match="format 1"):
         Predictor(copied)
+
+
+def test_thresholds_that_somebody_sealed_again_are_refused(copied: Path) -> None:
+    card = read_json(copied / "card.json")
+    card["calibration"]["tasks"]["blob"]["thresholds"] = [0.0, 0.0, 0.0]
+    write_json(copied / "card.json", card)
+    write_json(copied / "calibration.json", card["calibration"]["tasks"])
+    seal_artifact(copied)
+    with pytest.raises(IntegrityError, match="thresholds of blob"):
+        Predictor(copied)
+
+
+def test_a_signature_is_asked_for_where_a_key_is_configured(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "not signed" in Predictor(copied).signed.doubt
+    deployment_keys(tmp_path / "keys", monkeypatch)
+    with pytest.raises(IntegrityError, match="is not signed"):
+        Predictor(copied)
+    by = sign_artifact(copied, required_signing_key())
+    assert Predictor(copied).signed == Signed(by, "")
 
 
 def test_no_artifact_is_refused(tmp_path: Path) -> None:

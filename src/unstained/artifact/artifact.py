@@ -1,8 +1,9 @@
 """The artifact directory: what travels with a model, and proof that nothing in it was changed.
 
-digest.json lists every other file with its sha256, and the sha256 of digest.json is the artifact's
-digest: one number that fixes all bytes. Registry, promotion and serving pass it on and check it
-before they load anything. This module needs the standard library only, so a server can use it.
+digest.json lists every other file but a signature with its sha256, and the sha256 of digest.json is
+the artifact's digest: one number that fixes all bytes. Registry, promotion and serving pass it on
+and check it before they load anything. This module needs the standard library
+only, so a server can use it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ GOLDEN_FILE: Final = "golden.safetensors"
 CALIBRATION_FILE: Final = "calibration.json"
 ABSTENTION_FILE: Final = "abstention.safetensors"
 DIGEST_FILE: Final = "digest.json"
+SIGNATURE_FILE: Final = "model.sig"
+"""Signs digest.json and all files that it lists, see `signing`; an artifact may have none."""
+
+BESIDE: Final = (DIGEST_FILE, SIGNATURE_FILE)
+"""Files that digest.json cannot list."""
+
 REQUIRED_FILES: Final = (MODEL_FILE, CARD_FILE, GOLDEN_FILE, CALIBRATION_FILE, ABSTENTION_FILE)
 
 CARD_FORMAT: Final = 3
@@ -80,7 +87,7 @@ def verify_artifact(directory: Path, expected: str | None = None) -> str:
         raise IntegrityError(
             f"the digest of {directory} is {digest}, but {expected} was recorded", REMEDY
         )
-    sealed = _read_digests(directory)
+    sealed = sealed_digests(directory)
     _require_complete(directory, sealed)
     present = set(_files(directory))
     problems = [f"{name} is missing" for name in sorted(set(sealed) - present)]
@@ -96,13 +103,13 @@ def verify_artifact(directory: Path, expected: str | None = None) -> str:
 
 
 def _files(directory: Path) -> list[str]:
-    """Relative names of all files and links but digest.json, sorted."""
+    """Relative names of all files and links that digest.json lists, sorted."""
     names = [
         path.relative_to(directory).as_posix()
         for path in directory.rglob("*")
         if path.is_symlink() or not path.is_dir()
     ]
-    return sorted(name for name in names if name != DIGEST_FILE)
+    return sorted(name for name in names if name not in BESIDE)
 
 
 def _holds(path: Path, digest: str) -> bool:
@@ -110,7 +117,12 @@ def _holds(path: Path, digest: str) -> bool:
     return path.is_file() and file_sha256(path) == digest
 
 
-def _read_digests(directory: Path) -> dict[str, str]:
+def sealed_digests(directory: Path) -> dict[str, str]:
+    """Sha256 of each sealed file by its name, as digest.json says.
+
+    Raises:
+        IntegrityError: digest.json is damaged.
+    """
     path = directory / DIGEST_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -24,6 +24,7 @@ from unstained.cli.pipeline import pipeline_app
 from unstained.cli.predict import predict
 from unstained.cli.project import Study, project_root
 from unstained.cli.serve import serve
+from unstained.cli.signing import make_keys, sign
 from unstained.errors import NoCandidateError, UnstainedError
 from unstained.garbage import search_rarely
 
@@ -45,6 +46,8 @@ app.command()(init)
 app.command()(predict)
 app.command()(outlines)
 app.command()(serve)
+app.command()(make_keys)
+app.command()(sign)
 app.command("params")(show_params)
 
 

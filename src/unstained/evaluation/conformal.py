@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from scipy import stats
@@ -25,6 +26,9 @@ from scipy import stats
 from unstained.statistics.conformal import Sets
 from unstained.statistics.intervals import Estimate
 from unstained.statistics.metrics import Floats, Labels
+
+LEAST: Final = 1e-12
+"""Threshold of a class whose validation cells are all certain: 0 in an artifact means damage."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,14 @@ def class_thresholds(probabilities: Floats, labels: Labels, alpha: float) -> Flo
         alpha: accepted error rate, e.g. 0.1.
 
     Returns:
-        (K,); 1.0, which every cell passes, for a class with fewer than `fewest_cells` cells.
+        (K,) above 0; 1.0, which every cell passes, for a class of fewer than `fewest_cells` cells.
     """
     thresholds = np.ones(probabilities.shape[1])
     for k in range(len(thresholds)):
         scores = np.sort(1.0 - probabilities[labels == k, k])
         rank = math.ceil(round((len(scores) + 1) * (1 - alpha), 9))
         if rank <= len(scores):
-            thresholds[k] = scores[rank - 1]
+            thresholds[k] = max(scores[rank - 1], LEAST)
     return thresholds
 
 

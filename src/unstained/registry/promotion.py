@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from unstained.artifact.signing import trust_of
 from unstained.errors import IntegrityError, RegistryError
 from unstained.registry.gate import Decision
 from unstained.registry.ledger import Action, Event, Ledger
@@ -29,6 +30,7 @@ from unstained.registry.settling import (
     require_candidate,
     settle,
 )
+from unstained.registry.signatures import sign_promoted
 from unstained.registry.submission import RegisteredVersion
 
 Mode = Literal["dry-run", "enforce"]
@@ -76,7 +78,8 @@ def promote(
 
     Raises:
         RegistryError: the champion is no longer the one that the decision was made against.
-        IntegrityError: the challenger's artifact, the ledger or the registry was tampered with.
+        IntegrityError: the challenger's artifact, the ledger or the registry was tampered with, or
+            a signature is required and there is no key to sign with.
     """
     with ledger.locked():
         settled = _settled_here(registry, ledger, study, name)
@@ -105,7 +108,7 @@ def promote(
             sentence = f"dry run, nothing changed; would be: {decision.sentence}"
             return Outcome(False, current, sentence, notes)
         if decision.passed:
-            prove(registry, version)
+            notes = (*notes, *_proven_and_signed(registry, version))
         registry.tag_version(name, version.version, _gate_tags(decision))
         ledger.append(event)
         if not decision.passed:
@@ -176,7 +179,8 @@ def prove(registry: Registry, version: RegisteredVersion, digest: str | None = N
 
     Raises:
         RegistryError: the version is a replicate.
-        IntegrityError: it is not what was registered, or not `digest`.
+        IntegrityError: it is not what was registered, not `digest`, or not signed as the
+            environment asks.
     """
     require_candidate(version)
     if digest is not None and digest != version.digest:
@@ -185,7 +189,17 @@ def prove(registry: Registry, version: RegisteredVersion, digest: str | None = N
             "the registry was changed; restore it from a backup",
         )
     with tempfile.TemporaryDirectory() as temporary:
-        registry.download(version, Path(temporary) / "artifact")
+        artifact = registry.download(version, Path(temporary) / "artifact")
+        trust_of().verify(artifact, version.digest)
+
+
+def _proven_and_signed(registry: Registry, version: RegisteredVersion) -> tuple[str, ...]:
+    """Fetch a version's artifact, check every byte and sign it; notes for people."""
+    require_candidate(version)
+    with tempfile.TemporaryDirectory() as temporary:
+        artifact = registry.download(version, Path(temporary) / "artifact")
+        note = sign_promoted(registry, version, artifact)
+    return (note,) if note else ()
 
 
 def _digests(version: RegisteredVersion) -> dict[str, str]:

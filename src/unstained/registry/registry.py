@@ -23,6 +23,7 @@ from unstained.registry.connection import (
     unless_it_exists,
 )
 from unstained.registry.notes import about_model, about_version
+from unstained.registry.signatures import restore_signature, signed_run
 from unstained.registry.submission import (
     FINISHED,
     STARTED,
@@ -233,7 +234,7 @@ class Registry:
         client = self.client
         with explained(self.uri):
             place = client.get_model_version_download_uri(version.name, str(version.version))
-        self._fetch_artifact(place, version.digest, directory)
+        self._fetch_artifact(place, version.digest, directory, signed_run(version))
         return directory
 
     def predictions(self, version: RegisteredVersion) -> Predictions:
@@ -324,7 +325,7 @@ class Registry:
         )
         return int(version.version)
 
-    def _fetch_artifact(self, place: str, digest: str, directory: Path) -> None:
+    def _fetch_artifact(self, place: str, digest: str, directory: Path, run: str = "") -> None:
         with tempfile.TemporaryDirectory() as temporary, explained(self.uri):
             import mlflow.artifacts
 
@@ -334,6 +335,7 @@ class Registry:
             with whole_directory(directory) as partial:
                 runs.restore_artifact(Path(model), partial)
                 verify_artifact(partial, digest)
+                restore_signature(self.client, run, partial)
 
     def _search_versions(self, name: str) -> list[ModelVersion]:
         found: list[ModelVersion] = []

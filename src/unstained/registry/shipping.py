@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from unstained.artifact.artifact import DIGEST_FILE, verify_artifact
+from unstained.artifact.artifact import DIGEST_FILE, SIGNATURE_FILE
+from unstained.artifact.signing import verify_signed
 from unstained.data.remote.object_store import explained
 from unstained.errors import ParameterError
 
@@ -33,7 +34,7 @@ def model_store() -> str | None:
 
 
 def ship(artifact: Path, store: str, study: str) -> str:
-    """Put an artifact below its digest, unless it is there.
+    """Put an artifact below its digest, unless it is there; its signature in any case.
 
     Args:
         artifact: sealed artifact.
@@ -44,21 +45,22 @@ def ship(artifact: Path, store: str, study: str) -> str:
         Its address: <store>/<study>/<digest>.
 
     Raises:
-        IntegrityError: the artifact is not what was sealed.
+        IntegrityError: the artifact is not what was sealed, or not signed as the environment asks.
         StoreError: the object store refuses or is unreachable.
     """
     import boto3
 
-    digest = verify_artifact(artifact)
+    digest, _ = verify_signed(artifact)
     address = f"{store}/{study}/{digest}"
     place = urlsplit(address)
     bucket, prefix = place.netloc, place.path.lstrip("/")
     with explained(address):
         client = boto3.client("s3")
         found = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/{DIGEST_FILE}")
-        if not found["KeyCount"]:
-            paths = sorted(path for path in artifact.rglob("*") if path.is_file())
-            for path in sorted(paths, key=lambda path: path.name == DIGEST_FILE):
-                key = f"{prefix}/{path.relative_to(artifact).as_posix()}"
-                client.upload_file(str(path), bucket, key)
+        paths = sorted(path for path in artifact.rglob("*") if path.is_file())
+        if found["KeyCount"]:
+            paths = [path for path in paths if path.name == SIGNATURE_FILE]
+        for path in sorted(paths, key=lambda path: path.name == DIGEST_FILE):
+            key = f"{prefix}/{path.relative_to(artifact).as_posix()}"
+            client.upload_file(str(path), bucket, key)
     return address

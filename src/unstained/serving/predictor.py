@@ -26,12 +26,13 @@ from unstained.artifact.artifact import (
     CARD_FORMAT,
     MODEL_FILE,
     REMEDY,
-    verify_artifact,
 )
 from unstained.artifact.golden import check_golden
 from unstained.artifact.inference import INPUT_NAME, open_session
 from unstained.artifact.intervals import read_intervals
 from unstained.artifact.padding import pad_batch
+from unstained.artifact.signing import Trust, verify_signed
+from unstained.artifact.soundness import require_sound
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import read_json
 from unstained.serving.threads import thread_count
@@ -90,21 +91,24 @@ class Predictor:
         expected: its recorded digest; without it only agreement with its own digest.json is shown.
         threads: of the graph; None: as many processors as this process may use.
         int8: whether the INT8 graph answers, which not every artifact has.
+        trust: which signatures are asked for; by default what the environment says.
 
     Attributes:
         directory: the artifact.
         card: content of its card.json.
         name: `unstained-<study>`, also the name of the InferenceService.
         digest: of the artifact.
+        signed: who made it, as far as was shown.
         graph: which one answers, 'float32' or 'int8'.
         lineage: git commit and digests of data, split and parameters, from the card.
         input: the pixels.
         outputs: everything that can be asked for.
 
     Raises:
-        IntegrityError: the artifact is incomplete or changed, has another digest or a card of
-            another format, or answers its golden batch differently here.
-        UnstainedError: it has no INT8 graph.
+        IntegrityError: the artifact is incomplete or changed, has another digest, no signature that
+            is asked for, or a card of another format or that cannot be right, or answers its golden
+            batch differently here.
+        UnstainedError: it has no INT8 graph, or a key cannot be read.
     """
 
     def __init__(
@@ -114,10 +118,13 @@ class Predictor:
         threads: int | None = None,
         *,
         int8: bool = False,
+        trust: Trust | None = None,
     ) -> None:
-        self.digest = verify_artifact(directory, expected)
+        self.digest, self.signed = verify_signed(directory, expected, trust)
         card = _read_card(directory)
         calibrations = read_json(directory / CALIBRATION_FILE)
+        self._rules = read_rules(directory)
+        require_sound(directory, card, calibrations, self._rules)
         self.threads = threads or thread_count()
         self._session = _open(directory, self.threads)
         check_golden(directory, self._session, card["golden"]["tolerance"])
@@ -130,7 +137,6 @@ class Predictor:
         self.input: Tensor = _tensor(card["inputs"][0])
         graph = tuple(_tensor(output) for output in card["outputs"])
         self._made = {**_sets(graph, calibrations), **_ends(graph, calibrations)}
-        self._rules = read_rules(directory)
         made = (one.tensor for one in self._made.values())
         self.outputs = (*graph, *made, _abstention(self._rules))
         self._errors = _mean_absolute_errors(card["metrics"])

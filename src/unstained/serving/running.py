@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -80,6 +81,8 @@ def serve(directory: Path, expected: str | None, serving: Serving) -> None:
             f"{error.filename} cannot be read by user {os.getuid()}",
             "make the artifact's files readable for everybody who may serve it",
         ) from None
+    if predictor.signed.doubt:
+        event("unsigned", logging.WARNING, said=predictor.signed.doubt)
     for number in (serving.port, serving.grpc_port):
         _require_free(serving.host, number)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -111,6 +114,7 @@ async def _serve(predictor: Predictor, serving: Serving) -> None:
         version=served.version,
         digest=predictor.digest,
         graph=predictor.graph,
+        signed_by=predictor.signed.by,
         address=f"{'https' if serving.certificate else 'http'}://{serving.host}:{serving.port}",
         grpc=f"{serving.host}:{serving.grpc_port}",
     )

@@ -1,0 +1,111 @@
+"""Promotion signs, whoever fetches gets the signature, and rollback looks at it again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.registered import NAME
+from tests.registry.homes import Home
+from tests.signatures import deployment_keys
+from tests.stages.studies import add_toy_study
+from unstained.answering import sign_model
+from unstained.artifact.artifact import SIGNATURE_FILE
+from unstained.artifact.keys import SIGN, VERIFY, fingerprint, make_keys, public_keys
+from unstained.artifact.signing import REQUIRE, verify_signed
+from unstained.errors import IntegrityError, ParameterError, UnstainedError
+from unstained.registry.signatures import SIGNED
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    return deployment_keys(tmp_path / "keys", monkeypatch)
+
+
+def fetched(home: Home, version: int, folder: Path) -> Path:
+    return home.registry.download(home.registry.version(NAME, version), folder)
+
+
+def test_promotion_signs_and_a_fetched_artifact_brings_its_signature(
+    home: Home, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    assert home.promote(1, None).notes == ()
+    version = home.registry.version(NAME, 1)
+    assert version.tags[SIGNED] == fingerprint(public_keys()[0])
+    found = verify_signed(fetched(home, 1, tmp_path / "fetched"), version.digest)[1]
+    assert found.by == version.tags[SIGNED]
+    assert not (fetched(home, 2, tmp_path / "other") / SIGNATURE_FILE).exists()
+
+
+def test_promotion_without_a_key_is_told_or_refused(
+    home: Home, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SIGN)
+    with pytest.raises(IntegrityError, match="is not signed, and signatures are required"):
+        home.promote(1, None)
+    assert (home.aliases, home.actions) == ({}, [])
+    monkeypatch.setenv(REQUIRE, "0")
+    assert (
+        home.promote(1, None).notes[0].endswith("is not signed: UNSTAINED_SIGNING_KEY names no key")
+    )
+
+
+def test_promotion_with_a_key_that_servers_do_not_trust_is_refused(
+    home: Home, keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SIGN, str(make_keys(tmp_path / "other", tmp_path / "project")[0]))
+    with pytest.raises(IntegrityError, match="not made by a key that is trusted here"):
+        home.promote(1, None)
+    assert home.aliases == {}
+
+
+def test_rollback_verifies_again(
+    home: Home, keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.promote(1, None)
+    home.promote(3, 1)
+    _, other = make_keys(tmp_path / "other", tmp_path / "project")
+    monkeypatch.setenv(VERIFY, str(other))
+    with pytest.raises(IntegrityError, match="not made by a key that is trusted here"):
+        home.rollback()
+    assert home.aliases["champion"] == 3
+    monkeypatch.setenv(VERIFY, str(keys[1]))
+    home.rollback()
+    assert home.aliases["champion"] == 1
+
+
+def test_what_was_promoted_without_a_key_is_signed_by_hand(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "params.yaml", home.root)
+    add_toy_study(home.root / "params.yaml")
+    assert "is not signed" in home.promote(1, None).notes[0]
+    with pytest.raises(UnstainedError, match="names no key to sign with"):
+        sign_model(home.root, "toy", "1", home.registry)
+    deployment_keys(tmp_path / "keys", monkeypatch)
+    assert "v1 (cg_recnet) of toy is signed by key" in sign_model(
+        home.root, "toy", "1", home.registry
+    )
+    artifact = fetched(home, 1, tmp_path / "fetched")
+    assert verify_signed(artifact)[1].by
+    (artifact / SIGNATURE_FILE).unlink()
+    assert "is signed by key" in sign_model(home.root, None, artifact)
+    assert verify_signed(artifact)[1].by
+    for study, which in ((None, None), ("toy", artifact)):
+        with pytest.raises(ParameterError, match="a study's champion or version"):
+            sign_model(home.root, study, which, home.registry)
+
+
+def test_a_signature_of_another_version_is_found_out(
+    home: Home, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    home.promote(1, None)
+    home.promote(2, 1)
+    first = fetched(home, 1, tmp_path / "first")
+    second = fetched(home, 2, tmp_path / "second")
+    (second / SIGNATURE_FILE).write_bytes((first / SIGNATURE_FILE).read_bytes())
+    with pytest.raises(IntegrityError, match="are not what was signed"):
+        verify_signed(second)
