@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tests.models.sizes import lively, parse
 from unstained.errors import ParameterError
@@ -181,3 +182,26 @@ def test_a_stream_that_looks_too_far_back_is_refused(stream, frames):
 def test_a_view_that_is_not_contrast_is_refused():
     with pytest.raises(ParameterError, match=r"but input\.view is standardised"):
         build(SINGLE, input={"view": "standardised"})
+
+
+@pytest.mark.parametrize(
+    "content", [DOUBLE, {"architecture": "cnn_3d", "width": 1, "frames": 5}], ids=["2d", "3d"]
+)
+def test_features_differ_between_cells_and_outlive_steps_the_same_way(content):
+    """Features that are 0 for every cell teach nothing again: with them all answers are one."""
+    torch.manual_seed(0)
+    network = build_model(parse(content, image=32), 1, 0, 5).train()
+    share = torch.linspace(0, 1, 24)[:, None]
+    cells = torch.randn(24, 5, 32, 32, generator=torch.Generator().manual_seed(2)).cumsum(1)
+    cells *= (0.8 + 0.4 * share)[..., None, None]
+    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
+
+    def silent() -> float:
+        return float((network(cells).embedding.amax(dim=0) == 0).float().mean())
+
+    assert silent() < 0.1
+    for _ in range(5):
+        optimiser.zero_grad()
+        binary_cross_entropy_with_logits(network(cells).logits, share).backward()
+        optimiser.step()
+    assert silent() < 0.4

@@ -1,8 +1,9 @@
 """Convolutions over space and time together, the alternative that the differential network spares.
 
 Of the same depth and filters as a stream of `differential_cnn`, with 3 x 3 x 3 kernels (Tran et al.
-2015), so that both are of like size: for one target, five frames of one channel and 48 px it has
-217,473 parameters. Space is pooled after each layer, time only at the end, by its mean.
+2015), so that both are of like size, and centred like it before its features: for one target, five
+frames of one channel and 48 px it has 217,473 parameters. Space is pooled after each layer, time
+only at the end, by its mean.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class CNN3D(FrameNetwork):
             ]
             size = out
         self.trunk = nn.Sequential(*layers)
+        self.centred = nn.BatchNorm2d(size, affine=False)
         hidden = scaled(HIDDEN, params.width)
         self.hidden = nn.Linear(size * (params.image // 8) ** 2, hidden)
         self.attach_heads(hidden, classes, targets)
@@ -52,4 +54,5 @@ class CNN3D(FrameNetwork):
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:
         """(B, P, S, S) contrast to features (B, D)."""
         volumes = self.frames(self.widen(contrast)).transpose(1, 2)
-        return torch.relu(self.hidden(self.trunk(volumes).mean(dim=2).flatten(1)))
+        maps = self.centred(self.trunk(volumes).mean(dim=2))
+        return torch.relu(self.hidden(maps.flatten(1)))

@@ -4,7 +4,8 @@ A stream is the frames themselves or their differences (models/blocks/difference
 of convolutions of its own. The paper (Pai: mixtures of smooth muscle cells and fibroblasts) prints
 neither filters nor widths; here a stream has three layers of 5 x 5 convolutions with 16, 32 and 64
 filters, each with batch normalisation, ReLU and 2 x 2 max pooling, then 64 fully connected
-features. For one target, five frames of one channel and 48 px, the frames alone make 213,921
+features. Between them each map is normalised once more, without weights: see `DifferentialCNN`. For
+one target, five frames of one channel and 48 px, the frames alone make 213,921
 parameters, frames and differences 427,441.
 """
 
@@ -129,6 +130,11 @@ class Streams(FrameNetwork):
 class DifferentialCNN(Streams):
     """Streams to fully connected features each, side by side before the heads.
 
+    What leaves max pooling is positive and much alike for all cells, so that a fully connected
+    feature is positive for all of them or, behind its ReLU, 0 for all of them: half of the features
+    are, to start with, and a step of Adam, which moves thousands of weights the same way, silences
+    more until every cell gets the same answer. Less its mean over cells, a map leaves both alone.
+
     Args:
         params: see `Streams`.
         classes: K scores, may be 0.
@@ -146,6 +152,9 @@ class DifferentialCNN(Streams):
         self.hidden = nn.ModuleDict(
             {name: nn.Linear(self.filters * points, hidden) for name in self.trunks}
         )
+        self.centred = nn.ModuleDict(
+            {name: nn.BatchNorm2d(self.filters, affine=False) for name in self.trunks}
+        )
         self.attach_heads(hidden * len(self.streams), classes, targets)
 
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:
@@ -153,7 +162,8 @@ class DifferentialCNN(Streams):
         return self.through(self.widen(contrast), self._features)
 
     def _features(self, trunk: str, planes: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = self.hidden[trunk](self.trunks[trunk](planes).flatten(1))
+        maps = self.centred[trunk](self.trunks[trunk](planes))
+        features: torch.Tensor = self.hidden[trunk](maps.flatten(1))
         return torch.relu(features)
 
 
