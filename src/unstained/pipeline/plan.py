@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from unstained.config.project import ProjectParams, load_params
+from unstained.errors import ParameterError
 from unstained.files import read_json
 from unstained.pipeline.catalogue import RUNS, replicates_directory, replicates_of
 from unstained.pipeline.contract import REPORT
@@ -74,9 +75,15 @@ def print_plan(root: Path, teraflops: float) -> None:
 
 
 def plan(root: Path, project: ProjectParams) -> Iterator[Share]:
-    """What is left, model by model."""
+    """What is left, model by model.
+
+    Raises:
+        ParameterError: a study's partition is crossed, which has no folds.
+    """
     grid = project.baselines
     replicates = replicates_of(grid)
+    for study in project.active:
+        _require_folds(project, study)
     for study in project.active:
         folds = project.studies[study].recipes[project.recipe].split.folds
         cells = _training_cells(root / RUNS / study / "split" / "split.parquet", folds)
@@ -96,6 +103,17 @@ def plan(root: Path, project: ProjectParams) -> Iterator[Share]:
             )
 
 
+def _require_folds(project: ProjectParams, study: str) -> None:
+    if project.studies[study].recipes[project.recipe].split.strategy == "crossed":
+        raise ParameterError(
+            f"{study!r} keeps times and places apart at once (split.strategy: crossed): too few "
+            "snippets are left to train on for folds, and a comparison of all models needs them",
+            f"take {study} out of `active` while `make baselines` runs, or set "
+            f"studies.{study}.split.strategy to grouped; the main job (`make repro`) compares its "
+            "`models` as it is",
+        )
+
+
 def _training_cells(split: Path, folds: int) -> int | None:
     """Cells that a replicate is trained on; None before the split is there."""
     import pandas as pd
@@ -109,13 +127,13 @@ def _training_cells(split: Path, folds: int) -> int | None:
 
 def _operations(project: ProjectParams, study: str, model: str, cells: int | None) -> float | None:
     from unstained.models.complexity import complexity
+    from unstained.tasks.study import Tasks
 
     section = project.studies[study]
     recipe = section.recipes[project.recipe]
     data = section.data
-    cost = complexity(
-        recipe.models[model], len(data.class_names), len(data.targets), 1, data.canvas
-    )
+    asked, planes = Tasks.of(data.tasks), data.axes.planes
+    cost = complexity(recipe.models[model], asked.logits, asked.targets, planes, data.canvas)
     if cost is None or cells is None:
         return None
     epochs = recipe.models[model].training(recipe.train).epochs
