@@ -155,6 +155,31 @@ def test_masks_and_cells_tell_shares_numbers_and_means(source: Path) -> None:
     assert np.isnan(np.array(unknown, float)).all()
 
 
+def test_order_is_the_mean_over_pairs_of_the_cells_of_the_middle_frame(source: Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame({
+        "frame": rng.integers(0, 10, 400),
+        "y": rng.uniform(0, 40, 400),
+        "x": rng.uniform(0, 50, 400),
+        "angle": rng.uniform(0, np.pi, 400),
+    })  # fmt: skip
+    rows.loc[rows["frame"] == 7, "y"] = 39.0  # below what is cut
+    rows.to_csv(source / "c.csv", index=False)
+    write_table(source, "a,a.tif,c.csv", header="name,path,points")
+    found = cells(source, study({"cells": "points"}, asked=("order",)))
+    for number, cell in enumerate(found[:6]):
+        y, x = 16 * (number // 3), 16 * (number % 3)
+        inside = rows["y"].between(y, y + 16) & rows["x"].between(x, x + 16) & (rows["frame"] == 2)
+        angle = rows["angle"][inside].to_numpy()
+        pairs = np.cos(2 * np.subtract.outer(angle, angle))[~np.eye(len(angle), dtype=bool)]
+        assert len(angle) > 1
+        assert cell.told["order"] == pytest.approx(pairs.mean())
+    assert all(np.isnan(cell.told["order"]) for cell in found[6:])
+    rows.drop(columns="angle").to_csv(source / "c.csv", index=False)
+    with pytest.raises(SourceError, match="angle"):
+        outcomes(source, study({"cells": "points"}, asked=("order",)))
+
+
 def test_numbers_of_frames_choose_a_part_of_a_folder(source: Path) -> None:
     for number in (*range(1, 8), *range(20, 26)):
         write_image(source / "b" / f"{number:03d}.tif", STACK[number % 13])

@@ -97,11 +97,11 @@ def test_the_page_says_what_follows_from_density(found: Any) -> None:
     assert len(plots.pictures) == 4
     assert isinstance(table, Table)
     assert [row[0].text for row in table.rows[:2]] == [
-        "fibroblast, nematic order",
+        "fibroblast, order of the texture",
         "fibroblast, energy of neighbours",
     ]
     assert isinstance(text, Text)
     said = " ".join(text.paragraphs)
     start = "Snippets of muscle cells are more aligned where they are denser:"
-    assert f"{start} nematic order changes by +0.10" in said
+    assert f"{start} order of the texture changes by +0.10" in said
     assert f"{start} energy of neighbours changes by −0.05" in said

@@ -53,8 +53,8 @@ class MoviesParams(Params):
     also: tuple[str, ...] = Field(
         default=(),
         description="numbers that no task asks for and the cell table keeps, by column: measured, "
-        "or of the table of movies. With `cells`, `alignment` and `energy` among them or among the "
-        "tasks, the report sets order against density",
+        "or of the table of movies. With `cells` or `covered`, and `order`, `alignment` or "
+        "`energy`, among them or among the tasks, the report sets order against density",
     )
     scale: float = Field(
         default=1.0, description="1: full resolution; 0.5: means over 2 x 2 pixels"

@@ -44,7 +44,8 @@ class MonolayersParams(Params):
     side_px: Annotated[int, Field(ge=32, le=4096)] = Field(description="of a frame, as recorded")
     interval_min: Positive = Field(description="minutes from frame to frame")
     density: tuple[Positive, Positive] = Field(
-        description="least and largest area of cells over that of the culture, drawn by movie"
+        description="least and largest area of cells over that of the culture, which movies of a "
+        "mixture share out: the first one is the sparsest"
     )
     difficulty: Annotated[float, Field(ge=0, le=1)] = Field(
         description="0: fibroblasts and muscle cells differ in shape as the kinds do, 1: in motion "

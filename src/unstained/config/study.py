@@ -234,6 +234,8 @@ class StudyData(Params):
     @property
     def group_words(self) -> tuple[str, str]:
         """What a group is called in a sentence, and several."""
+        if self.group == "acquisition" and self.reader == "movies":
+            return ("movie", "movies")
         return GROUP_WORDS[self.group]
 
     def counted_groups(self, number: int) -> str:

@@ -1,9 +1,10 @@
 """Order of cells against their density, kind by kind (Pai, figure 10).
 
-What the reader of movies measured of each snippet is summed up: the nematic order of its texture
-and the energy of neighbouring directors (imaging/alignment.py), over the number of cells in it and
-over the area that they cover. No model is asked. Cells that turn along each other have an order
-that rises, and an energy that falls, where they are crowded; cells that do not have neither.
+What the reader of movies measured of each snippet is summed up: the order of its cells' long axes
+where outlines are known, the nematic order of its texture and the energy of neighbouring directors
+(imaging/alignment.py), over the number of cells in it and over the area that they cover. No model
+is asked. Cells that turn along each other have an order that rises, and an energy that falls, where
+they are crowded; cells that do not have neither.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from unstained.data.store.cell_store import CellStore
 from unstained.statistics.intervals import Estimate, Resampling, estimate, resample_groups
 from unstained.statistics.metrics import Floats
 
-MEASURES: Final = ("alignment", "energy")
+MEASURES: Final = ("order", "alignment", "energy")
 DENSITIES: Final = ("cells", "covered")
 """Columns of the cell table; one of each is enough."""
 SHARE: Final = "share_"

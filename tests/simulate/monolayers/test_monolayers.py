@@ -196,6 +196,15 @@ def test_movies_are_read_as_real_ones_are(images: Path, data: StudyData) -> None
     assert found["mixture_050_0"][0].pixels.shape == (5, 1, 16, 16)
 
 
+def test_movies_of_a_culture_share_out_the_range_of_densities() -> None:
+    params = PARAMS.model_copy(update={"movies_per_proportion": 4, "pluripotent_movies": 2})
+    parts: dict[float | None, list[tuple[float, float]]] = {}
+    for plan in plan_movies(params):
+        parts.setdefault(plan.proportion, []).append(plan.part)
+    quarters = [(0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1)]
+    assert parts == {0.0: quarters, 0.5: quarters, 1.0: quarters, None: [(0, 0.5), (0.5, 1)]}
+
+
 def test_masks_tables_of_cells_and_composition_agree(images: Path) -> None:
     truth = images.parent / "truth" / "composition"
     for movie in pd.read_csv(images / "movies.csv").itertuples():

@@ -17,7 +17,8 @@ from unstained.statistics.intervals import Estimate
 PROSE = Prose(__name__)
 
 WORDS: Final = {
-    "alignment": "nematic order",
+    "order": "order of cells' axes",
+    "alignment": "order of the texture",
     "energy": "energy of neighbours",
     "cells": "cells in a snippet",
     "covered": "area that cells cover",
@@ -50,13 +51,14 @@ def ordering_section(curves: Sequence[Curve], group_word: str) -> Section | None
     )
     told = "covered" if any(curve.density == "covered" for curve in curves) else "cells"
     chosen = [curve for curve in curves if curve.density == told]
+    axes = any(curve.measure == "order" for curve in curves)
     return Section(
         "ordering",
         "Order against density",
         "Order",
-        PROSE("ordering_lead"),
+        PROSE("ordering_lead", axes=axes),
         (
-            Plots(PROSE("ordering_caption", group_word=group_word), pictures),
+            Plots(PROSE("ordering_caption", group_word=group_word, axes=axes), pictures),
             _table(chosen, group_word),
             Text(tuple(_sentence(curve) for curve in chosen if curve.slope.low == curve.slope.low)),
         ),
@@ -106,7 +108,7 @@ def _tends(curve: Curve) -> str:
     low, high = curve.slope.low, curve.slope.high
     if not (low > 0 or high < 0):
         return "open"
-    return "more" if (low > 0) == (curve.measure == "alignment") else "less"
+    return "more" if (low > 0) == (curve.measure != "energy") else "less"
 
 
 def _sentence(curve: Curve) -> str:

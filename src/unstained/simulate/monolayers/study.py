@@ -41,7 +41,7 @@ from unstained.simulate.whole_study import (
     prepare,
 )
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raise it when the same parameters and seed no longer give the same bytes."""
 MARGIN_UM: Final = 52.0
 """Of the culture around what is seen, at least, so that cells come and go on a torus."""
@@ -60,10 +60,17 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Plan:
-    """One movie before any cell: name, share of muscle cells by area, None for pluripotent ones."""
+    """One movie before any cell.
+
+    Attributes:
+        name: of the movie.
+        proportion: share of muscle cells by area, None for pluripotent ones.
+        part: of the range of densities that its own is drawn from, its ends between 0 and 1.
+    """
 
     name: str
     proportion: float | None
+    part: tuple[float, float]
 
     @property
     def population(self) -> str:
@@ -74,14 +81,17 @@ class Plan:
 
 
 def plan_movies(params: MonolayersParams) -> list[Plan]:
-    """All movies in order of name."""
-    top = params.proportions - 1
-    found = [
-        Plan(f"mixture_{100 * step / top:03.0f}_{number}", round(step / top, 6))
+    """All movies in order of name; those of one culture share out the range of densities."""
+    top, many = params.proportions - 1, params.movies_per_proportion
+    cultures = [
+        (f"mixture_{100 * step / top:03.0f}", round(step / top, 6), many)
         for step in range(params.proportions)
-        for number in range(params.movies_per_proportion)
     ]
-    found += [Plan(f"pluripotent_{number}", None) for number in range(params.pluripotent_movies)]
+    found = [
+        Plan(f"{name}_{number}", proportion, (number / count, (number + 1) / count))
+        for name, proportion, count in (*cultures, ("pluripotent", None, params.pluripotent_movies))
+        for number in range(count)
+    ]
     return sorted(found, key=lambda one: one.name)
 
 
@@ -209,7 +219,10 @@ class _Maker:
         """Cells that have settled."""
         rng = stream(self.seed, plan.name, "shape")
         of_kinds = kinds(self.params.difficulty)
-        area = rng.uniform(*self.params.density) * side_um**2
+        low, high = self.params.density
+        least, most = (low + part * (high - low) for part in plan.part)
+        density = rng.uniform(least, most)
+        area = density * side_um**2
         counts = counts_of(plan.proportion, area, of_kinds)
         cells = place_cells(counts, of_kinds, side_um, rng)
         culture = Monolayer(cells, of_kinds, side_um, rng)

@@ -8,9 +8,13 @@
 | share_<kind> | area of the kind over the area of all kinds, by masks, over all frames |
 | frame | number of its first frame, from 0 or as files are numbered |
 | cells | cells whose middle lies in it, a mean over frames |
+| order | of its cells' long axes in the middle frame: mean of cos 2(angle - angle') over pairs |
 | mean_<column> | mean of a column of the table of cells, over these cells and all frames |
 
-Where a movie has no masks or no table of cells, and where a snippet shows no cell, it is NaN.
+Where a movie has no masks or no table of cells, and where a snippet shows no cell, it is NaN; so is
+`order` where it shows but one. Its mean over pairs is the unbiased square of the nematic order: 0
+for cells that lie anyhow, however few, while the order of a texture is also that of one outline.
+It needs a column `angle` in the table of cells, radians from x towards y (down).
 """
 
 from __future__ import annotations
@@ -26,13 +30,16 @@ from unstained.config.movies import MoviesParams
 from unstained.config.nearest import suggestion
 from unstained.data.readers.tabular import Column, read_tabular
 from unstained.errors import ParameterError
-from unstained.imaging.alignment import lattice_energy, nematic_order
+from unstained.imaging.alignment import lattice_energy, nematic_order, order_of
 
 ALIGNMENT: Final = "alignment"
 ENERGY: Final = "energy"
 COVERED: Final = "covered"
 FRAME: Final = "frame"
 CELLS: Final = "cells"
+ORDER: Final = "order"
+ANGLE: Final = "angle"
+"""Column of the table of cells that `order` is of."""
 SHARE: Final = "share_"
 MEAN: Final = "mean_"
 
@@ -51,7 +58,7 @@ def is_measured(column: str, params: MoviesParams) -> bool:
                 "name the kinds of the masks in studies.<study>.data.movies.kinds",
             )
         return True
-    of_cells = column == CELLS or column.startswith(MEAN)
+    of_cells = column in (CELLS, ORDER) or column.startswith(MEAN)
     return (
         column in (ALIGNMENT, ENERGY, FRAME)
         or (column == COVERED and params.masks is not None)
@@ -62,6 +69,13 @@ def is_measured(column: str, params: MoviesParams) -> bool:
 def is_masked(column: str) -> bool:
     """Whether masks tell a measured column."""
     return column == COVERED or column.startswith(SHARE)
+
+
+def columns_of_cells(asked: Sequence[str]) -> list[str] | None:
+    """Columns of the table of cells that measured columns come from; None: the table tells none."""
+    means = [name.removeprefix(MEAN) for name in asked if name.startswith(MEAN)]
+    wanted = list(dict.fromkeys([*means, *([ANGLE] if ORDER in asked else [])]))
+    return wanted if wanted or CELLS in asked else None
 
 
 @dataclass(frozen=True)
@@ -142,6 +156,10 @@ def measured(
     if points is not None and inside is not None:
         if CELLS in found:
             found[CELLS] = float(inside.sum()) / len(pixels)
+        if ORDER in found:
+            middle = inside & (points.frame == first + len(pixels) // 2)
+            angles = points.values[ANGLE][middle]
+            found[ORDER] = order_of(angles[~np.isnan(angles)]).squared
         for name, values in points.values.items():
             known = values[inside & ~np.isnan(values)]
             if MEAN + name in found and len(known):

@@ -21,9 +21,8 @@ from unstained.config.study import StudyData
 from unstained.data.readers.movies.frames import FrameError, Frames, find_frames
 from unstained.data.readers.movies.listing import Movie, list_movies
 from unstained.data.readers.movies.measures import (
-    CELLS,
-    MEAN,
     Points,
+    columns_of_cells,
     is_masked,
     is_measured,
     measured,
@@ -298,9 +297,8 @@ class _Cutter:
 
     @cached_property
     def _points(self) -> Points | None:
-        columns = [name.removeprefix(MEAN) for name in self.reader.asked if name.startswith(MEAN)]
-        wanted = columns or CELLS in self.reader.asked
-        if not self.movie.cells or not wanted:
+        columns = columns_of_cells(self.reader.asked)
+        if not self.movie.cells or columns is None:
             return None
         return Points.read(self.reader.source / self.movie.cells, columns)
 
