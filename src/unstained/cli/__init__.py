@@ -16,6 +16,7 @@ import typer
 
 from unstained.cli.evaluate_external import evaluate_external
 from unstained.cli.explain_cell import explain_cell
+from unstained.cli.export_package import export_package
 from unstained.cli.grid import grid
 from unstained.cli.init import init
 from unstained.cli.outlines import outlines
@@ -41,6 +42,7 @@ INTERRUPTED = 128 + signal.SIGINT
 app.add_typer(pipeline_app)
 app.command()(evaluate_external)
 app.command()(explain_cell)
+app.command()(export_package)
 app.command()(grid)
 app.command()(init)
 app.command()(predict)
