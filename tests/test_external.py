@@ -15,7 +15,7 @@ from tests.registered import STUDY
 from tests.synthetic import write_ifc
 from unstained.artifact.artifact import artifact_digest
 from unstained.cli import app
-from unstained.errors import SourceError
+from unstained.errors import SourceError, UnstainedError
 from unstained.files import read_json, tree_sha256
 from unstained.serving.predictor import Predictor
 
@@ -137,3 +137,11 @@ def test_an_earlier_result_is_replaced_whole(done: Path, images: Path, tmp_path:
         "quarantine.csv",
     ]
     assert (again / "metrics.json").read_text() == (done / "metrics.json").read_text()
+
+
+def test_a_folder_of_something_else_is_kept(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UnstainedError, match="was not written by this command") as error:
+        run(images, "--out", tmp_path)
+    assert error.value.remedy == "name a new folder"
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"

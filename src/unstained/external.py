@@ -13,7 +13,7 @@ from unstained import __version__
 from unstained.answering import Model, fetched_model
 from unstained.config.project import load_params
 from unstained.errors import ParameterError, SourceError
-from unstained.files import write_json, write_text
+from unstained.files import require_replaceable, write_json, write_text
 from unstained.operations import registered_name, registry_of
 from unstained.wording import counted
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from unstained.stages.ingest import IngestStageParams
     from unstained.stages.monitor import MonitorStageParams
 
+PAGE: Final = "external.html"
 BATCH: Final = 64
 """Cells that are read and judged at once."""
 
@@ -80,6 +81,7 @@ def evaluate_external(
         RegistryError: there is no such version, or the registry does not hold it.
         SourceError: the source cannot be read, or tells nothing that the study asks.
         IntegrityError: the artifact is not what was registered.
+        UnstainedError: `out` holds something else.
     """
     from unstained.artifact.artifact import verify_artifact
     from unstained.data.store.cell_store import CellStore
@@ -96,6 +98,7 @@ def evaluate_external(
     scored, watched = _picked(evaluate.STAGE, content), _picked(monitor.STAGE, content)
     registry = registry or registry_of(root)
     out = out or root / "runs" / study / "external" / (source.absolute().stem or study)
+    require_replaceable(out, PAGE)
     place = root / "state"
     place.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place, prefix="external-") as folder:
@@ -152,7 +155,7 @@ def evaluate_external(
         write_predictions(results / "predictions.parquet", found)
         write_json(results / "metrics.json", _numbers(external, model, drift))
         shutil.copy(work / "quarantine.csv", results)
-        write_text(results / "external.html", render(page))
+        write_text(results / PAGE, render(page))
         _put_in_place(results, out)
     doubts = filter(None, (predictor.signed.doubt,))
     return Evaluated(out, len(found), external, (*shared, *doubts, *packed.notes, *drift))

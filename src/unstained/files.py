@@ -56,6 +56,26 @@ def whole_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def require_replaceable(folder: Path, marker: str) -> None:
+    """See that a folder that is to be replaced whole holds nothing of somebody else's.
+
+    Args:
+        folder: may be replaced where it is absent, empty, or an earlier result.
+        marker: a file that every earlier result holds.
+
+    Raises:
+        UnstainedError: it is a file, or a folder of other things.
+    """
+    if not folder.exists() or (folder / marker).is_file():
+        return
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    raise UnstainedError(
+        f"{folder} is there already, and was not written by this command (it holds no {marker})",
+        "name a new folder",
+    )
+
+
 @contextmanager
 def disk_full_explained(path: Path) -> Iterator[None]:
     """Turn 'no space left' and 'quota exceeded' into an error that names the place."""

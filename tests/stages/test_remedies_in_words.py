@@ -24,7 +24,9 @@ from tests.synthetic import asked
 from unstained.errors import UnstainedError
 from unstained.pipeline.catalogue import STAGES, stage_definition
 from unstained.pipeline.configure import configure
-from unstained.pipeline.contract import Report
+from unstained.pipeline.contract import Replicate, Report
+from unstained.pipeline.grid import run_grid
+from unstained.pipeline.grid_tasks import Work
 from unstained.pipeline.runner import run_stage
 from unstained.registry.registry import Registry
 
@@ -412,6 +414,20 @@ CASES = {
         "delete that last, unfinished line",
         lambda project: project.ledger.write_text(whole_lines(project.ledger)),
     ),
+    "not yet compared": Case(
+        lambda project: shutil.rmtree(project.runs / "compare"),
+        ("report",),
+        "stage compare has not finished",
+        "`unstained run compare toy`",
+        lambda project: project.run("compare"),
+    ),
+    "results of a model lost": Case(
+        lambda project: shutil.rmtree(project.runs / "evaluate" / MODEL),
+        ("report",),
+        "stage evaluate has not finished",
+        f"`unstained run evaluate toy --model {MODEL}`",
+        lambda project: project.run("evaluate"),
+    ),
     "a store for models": Case(
         lambda project: project.environment.setenv("UNSTAINED_MODEL_STORE", "/mnt/models"),
         ("promote",),
@@ -431,7 +447,15 @@ def fewer_folds(project: Project) -> None:
     project.set("baselines", "folds", value=[0, 1, 2])
 
 
-SLOW = ("shortcut", "few groups, stratified", "class outside", "tolerance", "three planes")
+SLOW = (
+    "shortcut",
+    "few groups, stratified",
+    "class outside",
+    "tolerance",
+    "three planes",
+    "not yet compared",
+    "results of a model lost",
+)
 """Cases that take seconds."""
 
 
@@ -447,3 +471,80 @@ def test_what_the_remedy_says_helps(project: Project, name: str) -> None:
     assert case.advice in error.value.remedy
     case.do(project)
     project.run(*(case.then or case.stages))
+
+
+class Reached(Exception):  # noqa: N818  (no error: the grid has come as far as training)
+    """Carries the names of the replicates that would be trained."""
+
+
+def grid(project: Project) -> list[str]:
+    """Replicates that `unstained grid` would train, which is not done here."""
+
+    def reached(left: dict[Work, Any], *_: object) -> None:
+        raise Reached([work.name for work in left])
+
+    project.environment.setattr("unstained.pipeline.grid.train_on_ray", reached)
+    with pytest.raises(Reached) as found:
+        run_grid(project.root, STUDY)
+    return list(found.value.args[0])
+
+
+GRID: dict[str, tuple[Callable[[Project], object], Callable[[Project], object], str, str]] = {
+    "not active": (
+        setting("active", value=["nsc"]),
+        setting("active", value=["nsc", STUDY]),
+        "'toy' is not among the active studies",
+        "or add it to params.yaml `active`",
+    ),
+    "another split": (
+        setting("split", "fractions", value=[0.6, 0.2, 0.2]),
+        lambda project: project.run("split"),
+        "was not made with this code and these parameters",
+        "`unstained run split toy`",
+    ),
+    "no store": (
+        lambda project: shutil.rmtree(project.runs / "ingest"),
+        lambda project: project.run("ingest"),
+        "was not made with this code and these parameters",
+        "`unstained run ingest toy`",
+    ),
+}
+
+
+@pytest.fixture
+def copied(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy that reads the source where it was: its results are of its parameters."""
+    shutil.copytree(finished, tmp_path / "copied")
+    return Project(tmp_path / "copied", monkeypatch)
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_what_the_grid_s_remedy_says_helps(copied: Project, name: str) -> None:
+    project = copied
+    project.set("baselines", "folds", value=[0, 1])
+    spoil, do, said, advice = GRID[name]
+    spoil(project)
+    with pytest.raises(UnstainedError) as error:
+        grid(project)
+    assert said in error.value.message
+    assert advice in error.value.remedy
+    do(project)
+    assert grid(project) == [f"toy/{MODEL} fold{fold}-seed42" for fold in (0, 1)]
+
+
+def test_what_a_replicate_s_remedies_say_helps(project: Project) -> None:
+    """The names of its fold and seed, and the stage of the study that is missing."""
+
+    def train(fold: int) -> None:
+        run_stage(
+            "train", STUDY, MODEL, root=project.root, registry=None, replicate=Replicate(fold, 42)
+        )
+
+    with pytest.raises(UnstainedError, match="fold9-seed42 is not in params") as error:
+        train(9)
+    assert error.value.remedy == "folds: 0, 1, 2; seeds: 42"
+    train(2)
+    assert (project.runs / "replicates" / "train" / MODEL / "fold2-seed42").is_dir()
+    with pytest.raises(UnstainedError, match="stage train has not finished") as error:
+        project.run("baselines")
+    assert "`unstained grid`" in error.value.remedy

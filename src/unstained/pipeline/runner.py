@@ -210,7 +210,7 @@ def _recorded_digest(
         raise StageInputError(
             f"{home / producer.outputs[source.output].path} is missing: "
             f"stage {producer.name} has not finished",
-            f"run `dvc repro`, or `{command}`",
+            f"run `{'unstained grid' if replicate else 'dvc repro'}`, or `{command}`",
         )
     return str(read_json(record)["outputs"][source.output])
 

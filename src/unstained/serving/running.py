@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,9 +72,10 @@ def serve(directory: Path, expected: str | None, serving: Serving) -> None:
 
     Raises:
         IntegrityError: see `Predictor`.
-        UnstainedError: a file cannot be read, or a port is taken.
+        UnstainedError: a file cannot be read, certificate and key are no pair, or a port is taken.
     """
     write_lines()
+    _require_pair(serving)
     try:
         predictor = Predictor(directory, expected, threads=1, int8=serving.int8)
     except PermissionError as error:
@@ -181,6 +183,21 @@ def _credentials(serving: Serving) -> grpc.ServerCredentials | None:
         return None
     pair = (serving.key.read_bytes(), serving.certificate.read_bytes())
     return grpc.ssl_server_credentials([pair])
+
+
+def _require_pair(serving: Serving) -> None:
+    """See that certificate and key can be used; gRPC would only say that it has no port."""
+    if serving.certificate is None or serving.key is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            serving.certificate, serving.key, password=""
+        )
+    except (OSError, ValueError) as error:
+        raise UnstainedError(
+            f"{serving.certificate} and {serving.key} cannot be used for TLS: {error}",
+            "give a certificate and its own key, both as PEM and the key without a password",
+        ) from None
 
 
 def _require_free(host: str, port: int) -> None:

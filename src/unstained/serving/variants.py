@@ -40,8 +40,8 @@ def open_int8(directory: Path, card: Mapping[str, Any], threads: int) -> ort.Inf
     if not variant["shipped"]:
         raise UnstainedError(
             f"{directory} has no INT8 graph: {variant['reason']}",
-            "serve the float32 graph, or export with another export.quantise_min_speedup or "
-            "export.quantise_max_loss",
+            "serve the float32 graph, without --int8; or set export.quantise, and "
+            "export.quantise_min_speedup and export.quantise_max_loss to what suffices you",
         )
     session = open_session(directory / variant["file"], threads)
     golden = load_file(directory / GOLDEN_FILE)

@@ -200,7 +200,7 @@ def _existence(wanted: Iterable[str]) -> list[Any]:
 def _cell_expectations(data: StudyData) -> list[Any]:
     """What the cells' columns must hold, those of a column together."""
     markers = [MARKER_PREFIX + name for name in data.markers]
-    return [*_types(), *_identities(data), *_pixels(), *_fluorescence(markers, data)]
+    return [*_types(), *_identities(data), *_pixels(data), *_fluorescence(markers, data)]
 
 
 def _types() -> list[Any]:
@@ -247,7 +247,9 @@ def _between(column: str, description: str, **limits: Any) -> Any:
     return gxe.ExpectColumnValuesToBeBetween(column=column, description=description, **limits)
 
 
-def _pixels() -> list[Any]:
+def _pixels(data: StudyData) -> list[Any]:
+    """Of a cell's statistics. Stained colour is measured against white, and may end in black."""
+    dark = data.normalise == "rgb"
     ordered = [("maximum", "mean"), ("mean", "minimum"), ("maximum", "background")]
     statistics = ("mean", "std", "minimum", "maximum", "background", "background_mad", "saturated")
     return [
@@ -259,7 +261,12 @@ def _pixels() -> list[Any]:
             gxe.ExpectColumnValuesToNotBeNull(column=c, description=f"Every cell has its {c}")
             for c in (*statistics, "sharpness")
         ),
-        _between("background", "The background is above 0 counts", min_value=0, strict_min=True),
+        _between(
+            "background",
+            f"The background is {'not negative' if dark else 'above 0 counts'}",
+            min_value=0,
+            strict_min=not dark,
+        ),
         _between("std", "No image is blank: std is above 0", min_value=0, strict_min=True),
         _between("background_mad", "background_mad is not negative", min_value=0),
         _between("sharpness", "sharpness is finite", min_value=0, max_value=LARGEST),
