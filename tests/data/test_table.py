@@ -287,6 +287,10 @@ def test_rows_without_a_file_of_their_own_are_refused(
         ("path;one;label\na/cell_0.tif;1,500;x\n", "row 1: one is '1,500', which is no number"),
         ("path,one,label\na/cell_0.tif,1e999,x\n", "row 1: one is '1e999', which is no finite"),
         ("path,one,label\na/cell_0.tif,1,z\n", "label is 'z' in 1 rows, which is no class of task"),
+        (
+            "path,one,label\na/cell_0.tif,1,X\n",
+            "no class of task .*; 'x' differs from it in case or encoding alone",
+        ),
         ("path,one,label\na/cell_0.tif,1\n", "Expected 3 columns, got 2"),
     ],
 )
@@ -297,6 +301,8 @@ def test_a_table_that_tells_too_little_is_refused(
     with pytest.raises(SourceError, match=said) as caught:
         open_reader(study(repository, {}, **FRAMES), source).acquisitions()
     assert str(source / "cells.csv") in caught.value.message
+    if "in case" in said:  # to add it to the names would only be refused when they are read
+        assert caught.value.remedy.startswith("write the class alike in the table and in studies.")
 
 
 @pytest.mark.parametrize(

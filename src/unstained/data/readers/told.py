@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from unstained.config.names import alike
 from unstained.config.nearest import suggestion
 from unstained.config.study import StudyData
 from unstained.config.tasks import ClassesParams
@@ -49,9 +50,18 @@ def require_known_classes(
             continue
         found = counts.get(LABEL if task.column == LABEL else task.column, {})
         for label in sorted(set(found) - set(task.class_names)):
+            twin = next((name for name in task.class_names if alike((name, label))), None)
+            names = f"studies.<study>.data.tasks.{task.name}.names"
             raise SourceError(
                 f"{where}: {task.column} is {label!r} in {found[label]} rows, which is no class of "
-                f"task {task.name}; {suggestion(label, task.class_names)}",
-                f"add it to studies.<study>.data.tasks.{task.name}.names, or leave the field empty "
-                "for cells that are to have no class",
+                f"task {task.name}; "
+                + (
+                    f"{twin!r} differs from it in case or encoding alone"
+                    if twin
+                    else suggestion(label, task.class_names)
+                ),
+                f"write the class alike in the table and in {names}"
+                if twin
+                else f"add it to {names}, or leave the field empty for cells that are to have no "
+                "class",
             )
