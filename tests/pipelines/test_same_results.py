@@ -206,6 +206,7 @@ def pipeline_again(
     return place, said
 
 
+@pytest.mark.minutes
 def test_promotion_decides_about_registered_versions(
     by_dvc: Path,
     by_pipeline: tuple[Path, Results],
