@@ -6,7 +6,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+import tifffile
+from skimage.io import imread
+from skimage.measure import regionprops
 
+from tests.conftest import real_images
 from unstained.imaging.alignment import (
     lattice_energy,
     nematic_order,
@@ -143,3 +147,33 @@ def test_the_lattice_energy_is_the_plain_sum_over_neighbours() -> None:
     pairs += [means[r, c] * means[r, c + 1].conj() for r in range(3) for c in range(3)]
     expected = -np.mean(np.real(pairs))
     assert lattice_energy(image, cell, bins) == pytest.approx(expected)
+
+
+def test_real_textures_lie_as_their_outlined_cells_do() -> None:
+    """Phase contrast of T98G cells with tracked masks: the texture's order without finding a cell.
+
+    Four frames in squares of 256 px (0.22 mm), about six cells each.
+    """
+    folder, pairs, turned = real_images("phc_timelapse_t98g"), [], []
+    files = [sorted(folder.glob(f"**/*.{kind}"))[::3] for kind in ("tif", "png")]
+    for picture, masks in zip(*files, strict=True):
+        image, cells = tifffile.imread(picture).astype(float), regionprops(imread(masks))
+        for y, x in product(range(0, 1022 - 255, 256), range(0, 1024 - 255, 256)):
+            middles = [(cell, *cell.centroid) for cell in cells if cell.area > 200]
+            angles = np.array([
+                np.pi / 2 - cell.orientation  # from rows; ours is from columns
+                for cell, row, column in middles
+                if y <= row < y + 256 and x <= column < x + 256
+            ])  # fmt: skip
+            if len(angles) < 3:
+                continue
+            known = order_of(angles)
+            found = nematic_order(image[y : y + 256, x : x + 256], sigma=2.0, rho=4.0)
+            pairs.append((known.squared, found.squared))
+            if known.squared > 0.3:
+                apart = found.director - known.director
+                turned.append(abs((apart + np.pi / 2) % np.pi - np.pi / 2))
+    assert len(pairs) > 30
+    assert np.corrcoef(np.array(pairs).T)[0, 1] > 0.5  # 0.61
+    assert len(turned) > 5
+    assert np.degrees(np.median(turned)) < 20
