@@ -232,10 +232,12 @@ def test_numbers_are_read_where_their_range_is_declared(tmp_path: Path) -> None:
     assert "float_range: [low, high]" in error.value.remedy
     with pytest.raises(ImageError, match=r"values from -\d.* and float_range is 0 to 9"):
         read_image(tmp_path / "x.tif", one, (0.0, 9.0))
-    numbers[3, 3] = np.nan
-    (tmp_path / "x.tif").write_bytes(tiff(numbers))
-    with pytest.raises(ImageError, match="values from nan"):
-        read_image(tmp_path / "x.tif", one, (-10.0, 10.0))
+    for nothing in (np.nan, np.inf, -np.inf):
+        numbers[3, 3] = nothing
+        (tmp_path / "x.tif").write_bytes(tiff(numbers))
+        with pytest.raises(ImageError, match="1 pixel that is no finite number") as error:
+            read_image(tmp_path / "x.tif", one, (-10.0, 10.0))
+        assert "widen" not in error.value.remedy
     (tmp_path / "x.tif").write_bytes(tiff(GREY))
     with pytest.raises(ImageError, match="holds uint16 pixels, not real numbers"):
         read_image(tmp_path / "x.tif", one, (-10.0, 10.0))

@@ -94,6 +94,12 @@ CASES = {
         lambda source: (source / "o_1" / "n_1_7_Ch1.ome.tif").unlink(),
     ),
     "unknown": Case(rename("o_1", "glia"), "matches no class", "rename it", rename("glia", "o_9")),
+    "twins": Case(
+        lambda source: (shutil.rmtree(source / "n_1"), write_ifc(source, {"n_1b": 2, "n_1B": 1})),
+        "the acquisitions 'n_1B' and 'n_1b', which differ in case or encoding alone",
+        "give them names that differ in more",
+        lambda source: (shutil.rmtree(source / "n_1B"), write_ifc(source, {"n_1c": 1})),
+    ),
     "lost": Case(
         rename(FILE, "../kept.tif"),
         "channel Ch1 is missing",

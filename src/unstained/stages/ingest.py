@@ -177,10 +177,12 @@ def _survey(reader: Reader, source: Path, ingest: IngestParams) -> tuple[_Count,
     from unstained.data.readers.external import marked_external
     from unstained.data.readers.leftover import Leftover, Named, leftover
     from unstained.data.store.block_plan import cells_per_block
-    from unstained.data.store.inventory import MANIFEST, Tally
+    from unstained.data.store.inventory import MANIFEST, Tally, require_distinct
 
     named, files = _Count(), Named([MANIFEST])
-    for acquisition in marked_external(reader.acquisitions(), reader.data.external):
+    acquisitions = reader.acquisitions()
+    require_distinct(acquisitions, source)
+    for acquisition in marked_external(acquisitions, reader.data.external):
         listing = reader.items(acquisition)
         if listing.refused and ingest.on_error == "fail":
             raise listing.refused[0].error(reader.source)

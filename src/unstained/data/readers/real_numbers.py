@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from unstained.data.readers.formats.page import AS_COUNTS, ImageError
+from unstained.wording import counted
 
 LARGEST: Final = 65535
 DECLARE_RANGE: Final = (
@@ -45,6 +46,12 @@ def as_counts(pixels: np.ndarray, float_range: Range | None) -> np.ndarray:
         )
     if float_range is None:
         raise ImageError(f"holds {pixels.dtype.name} pixels, not counts", DECLARE_RANGE)
+    if lost := int((~np.isfinite(pixels)).sum()):
+        raise ImageError(
+            f"holds {counted(lost, 'pixel')} that {'is' if lost == 1 else 'are'} no finite number",
+            "export the image again with a number in every pixel, or set ingest.on_error: "
+            "quarantine to go on without it",
+        )
     low, high = float_range
     smallest, largest = float(pixels.min()), float(pixels.max())
     if not (low <= smallest and largest <= high):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
 
+from unstained.config.names import alike
 from unstained.config.study import StudyData
 from unstained.data.readers.protocol import Acquisition
 from unstained.errors import SourceError
@@ -29,6 +30,23 @@ class Tally:
 
     cells: int = 0
     refused: int = 0
+
+
+def require_distinct(acquisitions: Iterable[Acquisition], source: Path) -> None:
+    """Refuse acquisitions whose names are one but for case or how letters are encoded.
+
+    A split would take them for independent, and tear apart what was recorded together.
+
+    Raises:
+        SourceError: names two of them.
+    """
+    if twins := alike(one.name for one in acquisitions):
+        raise SourceError(
+            f"{source} has the acquisitions {twins[0]!r} and {twins[1]!r}, which differ in case or "
+            "encoding alone: a split could tear one apart",
+            "where they are one, write them alike (in the table, or the names of folders and "
+            "files); where they are two, give them names that differ in more",
+        )
 
 
 def check_inventory(data: StudyData, source: Path, tallies: Mapping[Acquisition, Tally]) -> None:
