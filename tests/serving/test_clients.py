@@ -66,6 +66,17 @@ def test_the_examples_of_the_readme(
         assert len(done.stdout.split()) >= 3
 
 
+def test_the_python_example_of_the_readme(artifact: Path, repository: Path) -> None:
+    text = (repository / "README.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (example,) = (block for block in blocks if "Predictor(" in block)
+    own = example.replace("runs/nsc/export/cg_recnet/artifact", str(artifact))
+    done = subprocess.run([sys.executable, "-c", own], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"0\.\d+|1\. ", done.stdout)) == 6, done.stdout
+    assert done.stdout.count("True") >= 2, "blank images are refused"
+
+
 def test_kserve_over_grpc(server: Running, expected: dict[str, np.ndarray]) -> None:  # noqa: F811
     async def ask() -> None:
         async with InferenceGRPCClient(server.grpc) as client:
