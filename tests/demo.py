@@ -49,7 +49,7 @@ def make_project(path: Path) -> Path:
     edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
     edit(params, *RECIPE, "models", "resnet50", "depth", value=[1, 1, 1, 1])
     edit(params, *RECIPE, "models", "features_boosting", "iterations", value=20)
-    edit(params, *RECIPE, "models", "features_boosting", "measures", value=["gabor"])  # the cheapest
+    edit(params, *RECIPE, "models", "features_boosting", "measures", value=["gabor"])  # cheapest
     edit(params, *RECIPE, "tune", "executor", value="inline")
     edit(params, *RECIPE, "tune", "trials", value=2)
     edit(params, *RECIPE, "tune", "epochs", value=1)

@@ -34,7 +34,7 @@ def make_replicates(root: Path) -> None:
     edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
     edit(params, *RECIPE, "models", "resnet50", "depth", value=[1, 1, 1, 1])
     edit(params, *RECIPE, "models", "features_boosting", "iterations", value=10)
-    edit(params, *RECIPE, "models", "features_boosting", "measures", value=["gabor"])  # the cheapest
+    edit(params, *RECIPE, "models", "features_boosting", "measures", value=["gabor"])  # cheapest
     edit(params, *RECIPE, "train", "epochs", value=2)
     edit(params, "evaluate", "bootstrap", value=20)
     edit(params, "export", "latency_batches", value=[1])
