@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unstained.prediction.predicting import Predicted
     from unstained.registry.registry import Registry
     from unstained.registry.submission import RegisteredVersion
+    from unstained.serving.following import Target
     from unstained.serving.running import Serving
     from unstained.stages.ingest import IngestStageParams
     from unstained.summaries.telling import Summary
@@ -77,8 +78,46 @@ def serve_study(root: Path, study: str, which: str | None, serving: Serving) -> 
     from unstained.serving.running import serve
 
     with tempfile.TemporaryDirectory() as temporary:
-        model = elsewhere(fetched_model, root, study, which, Path(temporary))
-        serve(model.artifact, model.digest, replace(serving, version=model.label))
+        champions = Champions(root, study, which, Path(temporary))
+        serve(champions.fetch(), serving, champions)
+
+
+@dataclass
+class Champions:
+    """The champion of a study, for a server that follows it.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        which: number or alias; None: the champion by the ledger.
+        folder: artifacts are put into it, one after the other.
+
+    Attributes:
+        last: the artifact that was fetched last.
+    """
+
+    root: Path
+    study: str
+    which: str | None
+    folder: Path
+    last: str = ""
+
+    def digest(self) -> str:
+        """Of the ledger's champion; nobody else is asked. Raises: IntegrityError: it is damaged."""
+        from unstained.registry.ledger import known_ledger
+
+        ledger = known_ledger(self.root, self.study)
+        champions = ledger.standing().champions if ledger else ()
+        return champions[-1].digests["artifact"] if champions else self.last
+
+    def fetch(self) -> Target:
+        """The version, fetched in a process of its own. Raises: see `fetched_model`."""
+        from unstained.serving.following import Target
+
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        model = elsewhere(fetched_model, self.root, self.study, self.which, folder)
+        self.last = model.digest
+        return Target(model.artifact, model.digest, model.label)
 
 
 def predict_study(

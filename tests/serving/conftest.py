@@ -57,17 +57,18 @@ class Running:
 def start_server(
     artifact: Path,
     log: Path,
-    told: Mapping[str, str] = MappingProxyType({}),
+    told: Mapping[str, str | None] = MappingProxyType({}),
     more: Sequence[str] = (),
     trusted: Path | None = None,
 ) -> Running:
-    """A server that says that it is ready, with what environment and command line tell it.
+    """A server that says that it is ready, with what environment (None: not set) and
+    command line tell it.
 
     With TLS, `trusted` is the certificate to trust.
     """
     port, grpc_port = free_ports(2)
     digest = {"UNSTAINED_ARTIFACT_DIGEST": artifact_digest(artifact)}
-    environment = {**os.environ, **digest, **DRAIN, **told}
+    environment = {k: v for k, v in {**os.environ, **digest, **DRAIN, **told}.items() if v}
     command = serve_command(artifact, port, grpc_port, *more)
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)

@@ -58,7 +58,7 @@ def test_sigterm_under_load_resets_nobody(ending: Running) -> None:
     assert set(seen) == {200}
     assert answers == [200]
     events = [json.loads(line)["event"] for line in ending.log.read_text().splitlines()]
-    assert events == ["ready", "draining", "stopped"]
+    assert events == ["unsigned", "ready", "draining", "stopped"]
 
 
 def test_a_second_signal_shortens_the_drain(artifact: Path, tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from unstained.cli.project import chosen_model, project_root
 from unstained.errors import ParameterError, UnstainedError
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="For REST and the page.")]
+FOLLOW_SECONDS = 2.0
+"""Between looks at the ledger, or at the link."""
+
 GrpcPort = Annotated[int, typer.Option("--grpc-port", min=1, max=65535, help="For gRPC.")]
 
 
@@ -32,6 +35,13 @@ def serve(
     int8: Annotated[
         bool, typer.Option("--int8", help="Answer by the INT8 graph, where one was exported.")
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Exchange the model when the champion, or the link --artifact, changes.",
+        ),
+    ] = False,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file, for TLS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
 ) -> None:
@@ -41,6 +51,7 @@ def serve(
     """
     try:
         from unstained.serving.access import token_of
+        from unstained.serving.following import LinkedDirectory, Target
         from unstained.serving.limits import limits_of
         from unstained.serving.predictor import expected_digest
         from unstained.serving.running import Serving
@@ -57,6 +68,11 @@ def serve(
             "what is served is a study's champion or version, or an artifact",
             "give the study's name, or --artifact and its directory",
         )
+    if follow and (version or alias or expected_digest()):
+        raise ParameterError(
+            "--follow goes by the ledger or by a link, and something else is named",
+            "leave --version and --alias away, and unset UNSTAINED_ARTIFACT_DIGEST",
+        )
     if (tls_certificate is None) != (tls_key is None):
         raise ParameterError(
             "TLS needs a certificate and its key", "give --tls-certificate and --tls-key"
@@ -70,6 +86,7 @@ def serve(
         certificate=tls_certificate,
         key=tls_key,
         int8=int8,
+        follow_seconds=FOLLOW_SECONDS if follow else None,
     )
     root = project_root()
     if isinstance(which, Path):
@@ -77,7 +94,8 @@ def serve(
 
         if said := beside_the_ledger(root, which):
             typer.echo(f"note: {said}", err=True)
-        serve_artifact(which, expected_digest(), serving)
+        target = Target(which.resolve(), expected_digest())
+        serve_artifact(target, serving, LinkedDirectory(which))
     elif study is not None:
         from unstained.answering import serve_study
 

@@ -105,6 +105,10 @@ class Batcher:
         limits: of the queue and of waiting.
         lanes: batches that are computed at a time; None: the predictor's threads.
         watch: is told of batches.
+
+    Attributes:
+        queued: cells that wait.
+        computed, failed: batches that came back, and those of them that the graph failed.
     """
 
     def __init__(
@@ -123,7 +127,7 @@ class Batcher:
             tensor.name for tensor in predictor.outputs if tensor.name.startswith("probabilities")
         )
         self._all = frozenset(tensor.name for tensor in predictor.outputs)
-        self.queued = 0
+        self.queued = self.computed = self.failed = 0
 
     @property
     def stuck(self) -> bool:
@@ -250,6 +254,8 @@ class Batcher:
     ) -> None:
         """Hand a batch's answers out, and begin the next."""
         seconds = time.monotonic() - self._running.pop(number)
+        self.computed += 1
+        self.failed += isinstance(found, Exception)
         self._dispatch(loop)
         row = 0
         for piece in pieces:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 
@@ -26,7 +26,7 @@ from unstained.serving.messages import METHODS, SERVICE, message
 from unstained.serving.pixels import checked_shape, datatype, pixels_of_bytes, pixels_of_numbers
 from unstained.serving.predictor import Tensor
 from unstained.serving.refusals import CODES, RequestError, invalid
-from unstained.serving.served import Served, server_metadata
+from unstained.serving.served import Model, Served, server_metadata
 
 OPEN: Final = ("ServerLive", "ServerReady")
 """Probes, which need no token."""
@@ -36,6 +36,46 @@ CONTENTS: Final = "uint_contents"
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler = Callable[[Any, Context], Awaitable[Any]]
+
+
+class Words:
+    """Answers of one model.
+
+    Args:
+        model: that gives them.
+
+    Attributes:
+        outputs: of the model by name.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.outputs = {tensor.name: tensor for tensor in model.predictor.outputs}
+        self._constant = lru_cache(maxsize=256)(self._said)
+
+    def answer(self, told: str, wanted: list[str], found: Mapping[str, np.ndarray]) -> bytes:
+        """A serialised answer: two messages, one after the other, are their merger."""
+        arrays = [found[name] for name in wanted]
+        kinds = tuple((n, a.dtype, a.shape) for n, a in zip(wanted, arrays, strict=True))
+        raw = [raw_bytes(array) for array in arrays]
+        own = message("ModelInferResponse")(id=told, raw_output_contents=raw)
+        return self._constant(kinds) + _bytes(own)
+
+    def _said(self, outputs: tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]) -> bytes:
+        """An answer but for what is new each time, for outputs of some types and shapes."""
+        predictor = self.model.predictor
+        answer = message("ModelInferResponse")(
+            model_name=predictor.name, model_version=self.model.version
+        )
+        for key, value in said_of(predictor).items():
+            kind = "bool_param" if isinstance(value, bool) else "string_param"
+            setattr(answer.parameters[key], kind, value)
+        for name, dtype, shape in outputs:
+            output = answer.outputs.add(name=name, datatype=datatype(dtype))
+            output.shape.extend(shape)
+            for key, note in scalar_notes(self.outputs[name]).items():
+                output.parameters[key].string_param = note
+        return _bytes(answer)
 
 
 class Service:
@@ -49,8 +89,7 @@ class Service:
     def __init__(self, served: Served, access: Access) -> None:
         self._served = served
         self._access = access
-        self._outputs = {tensor.name: tensor for tensor in served.predictor.outputs}
-        self._constant = lru_cache(maxsize=256)(self._said)
+        self._words = Words(served.model)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """All methods, for a server."""
@@ -102,11 +141,14 @@ class Service:
         began = time.perf_counter()
         self._served.require(request.model_name, request.model_version)
         told = require_id(request.id)
-        names = [known_output(output.name, self._outputs) for output in request.outputs]
-        wanted = list(dict.fromkeys(names)) or list(self._outputs)
-        pixels = self._pixels(request, wanted)
-        found = await self._served.batcher.judge(pixels, wanted, context.time_remaining())
-        answer = self._answer(told, wanted, found)
+        if self._words.model is not self._served.model:
+            self._words = Words(self._served.model)
+        words = self._words
+        names = [known_output(output.name, words.outputs) for output in request.outputs]
+        wanted = list(dict.fromkeys(names)) or list(words.outputs)
+        pixels = self._pixels(request, [words.outputs[name] for name in wanted])
+        found = await words.model.batcher.judge(pixels, wanted, context.time_remaining())
+        answer = words.answer(told, wanted, found)
         self._served.metrics.answered("grpc", time.perf_counter() - began)
         return answer
 
@@ -140,7 +182,7 @@ class Service:
         self._served.metrics.request("grpc", status)
         request_event("grpc", status, id=told, method=name, said=said)
 
-    def _pixels(self, request: Any, wanted: list[str]) -> np.ndarray:
+    def _pixels(self, request: Any, wanted: Sequence[Tensor]) -> np.ndarray:
         """A request's pixels, after it was found to be neither too large to read nor to answer."""
         expected, limits = self._served.predictor.input, self._served.limits
         if len(request.inputs) != 1:
@@ -155,41 +197,17 @@ class Service:
             raise invalid(f"{expected.name}: raw_input_contents holds its bytes once, or contents")
         return pixels_of_bytes(raw[0], shape, expected)
 
-    def _require_answer(self, cells: int, wanted: list[str]) -> None:
+    def _require_answer(self, cells: int, wanted: Sequence[Tensor]) -> None:
         """Refuse what could be computed and then not be sent."""
         most = self._served.limits.answer_bytes - HEAD_BYTES // 16
-        each = sum(_row_bytes(self._outputs[name]) for name in wanted)
+        each = sum(map(_row_bytes, wanted))
         if cells * each > most:
             raise RequestError(
                 413,
-                f"{cells} cells with {', '.join(wanted)} would be {cells * each} bytes, more than "
-                f"the {most} that an answer may have: send at most {max(1, most // each)} cells, "
-                "or ask for fewer outputs",
+                f"{cells} cells with {', '.join(output.name for output in wanted)} would be "
+                f"{cells * each} bytes, more than the {most} that an answer may have: send at most "
+                f"{max(1, most // each)} cells, or ask for fewer outputs",
             )
-
-    def _said(self, outputs: tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]) -> bytes:
-        """An answer but for what is new each time, for outputs of some types and shapes."""
-        predictor = self._served.predictor
-        answer = message("ModelInferResponse")(
-            model_name=predictor.name, model_version=self._served.version
-        )
-        for key, value in said_of(predictor).items():
-            kind = "bool_param" if isinstance(value, bool) else "string_param"
-            setattr(answer.parameters[key], kind, value)
-        for name, dtype, shape in outputs:
-            output = answer.outputs.add(name=name, datatype=datatype(dtype))
-            output.shape.extend(shape)
-            for key, note in scalar_notes(self._outputs[name]).items():
-                output.parameters[key].string_param = note
-        return _bytes(answer)
-
-    def _answer(self, told: str, wanted: list[str], found: Mapping[str, np.ndarray]) -> bytes:
-        """A serialised answer: two messages, one after the other, are their merger."""
-        arrays = [found[name] for name in wanted]
-        kinds = tuple((n, a.dtype, a.shape) for n, a in zip(wanted, arrays, strict=True))
-        raw = [raw_bytes(array) for array in arrays]
-        own = message("ModelInferResponse")(id=told, raw_output_contents=raw)
-        return self._constant(kinds) + _bytes(own)
 
 
 def grpc_server(

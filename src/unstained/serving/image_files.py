@@ -28,16 +28,18 @@ from unstained.serving.refusals import RequestError
 
 def images_of(uploads: Uploads) -> ASGIApp:
     """What answers the route: rows of the files that a request holds."""
-    predictor, version = uploads.served.predictor, uploads.served.version
 
     async def images(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        request, model = Request(scope, receive), uploads.served.model
         with uploads.room() as folder, as_refusals():
             await take(request, folder, uploads)
-            work = uploads.run(lambda answers: _rows(uploads, folder, answers), threading.Event())
+            work = uploads.run(
+                lambda answers: _rows(uploads, folder, answers), threading.Event(), model
+            )
             rows = await unless_gone(request, work)
+        predictor = model.predictor
         told = {"artifact_digest": predictor.digest, **predictor.lineage}
-        answer = {"model_name": predictor.name, "model_version": version, "parameters": told}
+        answer = {"model_name": predictor.name, "model_version": model.version, "parameters": told}
         await JSONResponse({**answer, "rows": rows})(scope, receive, send)
 
     return images

@@ -23,7 +23,7 @@ from unstained.prediction.source import Cells, Seen
 from unstained.serving.predictor import Tensor
 from unstained.serving.receiving import TooMuchError
 from unstained.serving.refusals import RequestError
-from unstained.serving.served import Served
+from unstained.serving.served import Model, Served
 from unstained.serving.uploads import open_upload, seen, study_of, upload_folder
 
 AT_ONCE: Final = 2
@@ -40,27 +40,27 @@ class SharedPredictor:
     """A predictor for a thread, whose cells take turns with those of all requests.
 
     Args:
-        served: what is served.
+        model: that answers.
         loop: the event loop that the batcher belongs to.
         stop: set when nobody waits for the answers any more.
     """
 
     def __init__(
-        self, served: Served, loop: asyncio.AbstractEventLoop, stop: threading.Event
+        self, model: Model, loop: asyncio.AbstractEventLoop, stop: threading.Event
     ) -> None:
-        self._served = served
+        self._model = model
         self._loop = loop
         self._stop = stop
 
     @property
     def input(self) -> Tensor:
         """The pixels."""
-        return self._served.predictor.input
+        return self._model.predictor.input
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """Everything that can be asked for."""
-        return self._served.predictor.outputs
+        return self._model.predictor.outputs
 
     def predict(
         self, images: Sequence[np.ndarray], wanted: Collection[str] | None = None
@@ -84,7 +84,7 @@ class SharedPredictor:
         while True:
             if self._stop.is_set():
                 raise CancelledError
-            asked = self._served.batcher.judge(pixels, wanted)
+            asked = self._model.batcher.judge(pixels, wanted)
             try:
                 return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
             except RequestError as error:
@@ -123,15 +123,18 @@ class Uploads:
         finally:
             self._held -= 1
 
-    async def run(self, work: Callable[[Answers], Result], stop: threading.Event) -> Result:
+    async def run(
+        self, work: Callable[[Answers], Result], stop: threading.Event, model: Model
+    ) -> Result:
         """Do what needs answers in a thread.
 
         Args:
             work: what to do; it ends soon after `stop` is set.
             stop: is set when the caller is cancelled.
+            model: that answers, from the first cell to the last.
         """
         loop = asyncio.get_running_loop()
-        answers = Answers(SharedPredictor(self.served, loop, stop), embedding=False)
+        answers = Answers(SharedPredictor(model, loop, stop), embedding=False)
         done = loop.run_in_executor(self._pool, work, answers)
         done.add_done_callback(_forgive)
         try:

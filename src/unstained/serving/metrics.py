@@ -6,7 +6,7 @@ Nothing here holds pixels, ids or names that a client chose, so the number of se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from prometheus_client import (
@@ -30,15 +30,19 @@ SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 CELLS: Final = (1, 2, 4, 8, 16, 32, 64)
 
 
+Outcome = Literal["changed", "refused", "returned"]
+"""Of a change of the model: it answers; the one before was kept; it failed and the one before is
+back."""
+
+
 class Metrics:
     """Counts of one process.
 
     Args:
-        predictor: whose answers are counted.
-        version: of the model.
+        predictor: whose answers are counted; those that follow it tell the same classes.
     """
 
-    def __init__(self, predictor: Predictor, version: str) -> None:
+    def __init__(self, predictor: Predictor) -> None:
         self._registry = place = CollectorRegistry()
         by = ["transport", "status"]
         told = "Requests by transport and HTTP status (of gRPC: what it stands for)."
@@ -63,13 +67,24 @@ class Metrics:
         )
         told = "Cells that speak against an answer, by reason, where this was asked for."
         self._abstained = Counter("unstained_abstained_cells", told, ["reason"], registry=place)
-        model = Info("unstained_model", "What is served.", registry=place)
-        model.info({"model": predictor.name, "version": version, "digest": predictor.digest})
+        self._model = Info("unstained_model", "What is served.", registry=place)
+        told = "Changes of the model that were asked for, by what became of them."
+        self._changes = Counter("unstained_model_changes", told, ["outcome"], registry=place)
         self._labels = {
             tensor.name: (tensor.notes.get("task", ""), tuple(tensor.notes["classes"]))
             for tensor in predictor.outputs
             if tensor.name.startswith(PROBABILITIES)
         }
+
+    def serves(self, predictor: Predictor, version: str) -> None:
+        """Say which model answers from now on."""
+        signed = predictor.signed.by or ""
+        told = {"model": predictor.name, "version": version, "digest": predictor.digest}
+        self._model.info({**told, "signed_by": signed})
+
+    def change(self, outcome: Outcome) -> None:
+        """Count a change of the model."""
+        self._changes.labels(outcome).inc()
 
     def request(self, transport: str, status: int) -> None:
         """Count a request."""

@@ -17,7 +17,7 @@ from unstained.serving.codec import HEADER, ID, Asked
 from unstained.serving.intake import Intake, unless_gone
 from unstained.serving.limits import HEAD_BYTES
 from unstained.serving.refusals import RequestError, invalid
-from unstained.serving.served import Served, server_metadata
+from unstained.serving.served import Model, Served, server_metadata
 from unstained.serving.summaries import MOST
 
 
@@ -56,20 +56,20 @@ class Inference:
     async def infer(self, request: Request) -> Response:
         """Answer with the outputs that are asked for."""
         began = time.perf_counter()
-        async with self._asked(request) as asked:
-            work = self._served.batcher.judge(asked.pixels, asked.wanted)
-            answer = self._served.codec.write(asked, await unless_gone(request, work))
+        async with self._asked(request) as (model, asked):
+            work = model.batcher.judge(asked.pixels, asked.wanted)
+            answer = model.codec.write(asked, await unless_gone(request, work))
         self._served.metrics.answered("rest", time.perf_counter() - began)
         return Response(answer.body, headers=answer.headers)
 
     async def explain(self, request: Request) -> Response:
         """Answer as `infer`, always as JSON, with a summary of each cell."""
-        async with self._asked(request) as asked:
+        async with self._asked(request) as (model, asked):
             if len(asked.pixels) > MOST:
                 raise invalid(f"{len(asked.pixels)} cells were sent; at most {MOST} are summarised")
-            found, summaries = await unless_gone(request, self._told(asked))
+            found, summaries = await unless_gone(request, self._told(model, asked))
             plain = replace(asked, binary=frozenset())
-            answer = self._served.codec.write(plain, found, {"summaries": summaries})
+            answer = model.codec.write(plain, found, {"summaries": summaries})
         return Response(answer.body, headers=answer.headers)
 
     async def metadata(self, request: Request) -> Response:
@@ -113,18 +113,21 @@ class Inference:
         self._served.require(told["name"], told.get("version", ""))
 
     @asynccontextmanager
-    async def _asked(self, request: Request) -> AsyncIterator[Asked]:
-        """What a request asks, whose pixels are held within the limits."""
+    async def _asked(self, request: Request) -> AsyncIterator[tuple[Model, Asked]]:
+        """Who answers, and what is asked, whose pixels are held within the limits."""
         self._require_model(request)
         header = request.headers.get(HEADER)
         most = self._served.limits.json_bytes if header is None else self._most_binary
         async with self._intake.body(request, most) as body:
-            yield self._served.codec.read(body, header, request.scope["state"][ID])
+            model = self._served.model
+            yield model, model.codec.read(body, header, request.scope["state"][ID])
 
-    async def _told(self, asked: Asked) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    async def _told(
+        self, model: Model, asked: Asked
+    ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
         """All outputs, and a summary of each cell."""
-        found = await self._served.batcher.judge(asked.pixels)
+        found = await model.batcher.judge(asked.pixels)
         rows = range(len(asked.pixels))
-        facts = [self._served.predictor.facts(found, row) for row in rows]
+        facts = [model.predictor.facts(found, row) for row in rows]
         summaries = await self._served.narrator.tell(facts)
         return found, [summary.as_json() for summary in summaries]

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from unstained.errors import UnstainedError
 from unstained.serving.access import Access
 from unstained.serving.app import application
 from unstained.serving.connections import protocol_of
+from unstained.serving.following import Follower, Source, Target
 from unstained.serving.grpc_service import grpc_server
 from unstained.serving.limits import Limits
 from unstained.serving.logs import event, write_lines
@@ -45,8 +47,8 @@ class Serving:
         limits: of requests and connections.
         token: that every request must bring; None: none.
         certificate, key: PEM files for TLS, both or none.
-        version: of the model in the registry, where it is known.
         int8: whether the artifact's INT8 graph answers.
+        follow_seconds: between looks at what should be served; None: it never changes.
     """
 
     host: str = "127.0.0.1"
@@ -56,19 +58,19 @@ class Serving:
     token: str | None = None
     certificate: Path | None = None
     key: Path | None = None
-    version: str | None = None
     int8: bool = False
+    follow_seconds: float | None = None
 
 
-def serve(directory: Path, expected: str | None, serving: Serving) -> None:
+def serve(target: Target, serving: Serving, source: Source | None = None) -> None:
     """Serve an artifact until SIGTERM or Ctrl-C.
 
     Nothing listens before the artifact has passed its self-test, so whatever answers is ready.
 
     Args:
-        directory: the artifact.
-        expected: its recorded digest, see `Predictor`.
+        target: the artifact.
         serving: how.
+        source: tells what should be served later on, where that may change.
 
     Raises:
         IntegrityError: see `Predictor`.
@@ -76,8 +78,17 @@ def serve(directory: Path, expected: str | None, serving: Serving) -> None:
     """
     write_lines()
     _require_pair(serving)
+    predictor = _opened(target, int8=serving.int8)
+    for number in (serving.port, serving.grpc_port):
+        _require_free(serving.host, number)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(predictor, target.version, serving, source))
+
+
+def _opened(target: Target, *, int8: bool) -> Predictor:
+    """A model that has shown that it answers as it did; who made it is told."""
     try:
-        predictor = Predictor(directory, expected, threads=1, int8=serving.int8)
+        predictor = Predictor(target.artifact, target.digest, threads=1, int8=int8)
     except PermissionError as error:
         raise UnstainedError(
             f"{error.filename} cannot be read by user {os.getuid()}",
@@ -85,20 +96,19 @@ def serve(directory: Path, expected: str | None, serving: Serving) -> None:
         ) from None
     if predictor.signed.doubt:
         event("unsigned", logging.WARNING, said=predictor.signed.doubt)
-    for number in (serving.port, serving.grpc_port):
-        _require_free(serving.host, number)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(predictor, serving))
+    return predictor
 
 
-async def _serve(predictor: Predictor, serving: Serving) -> None:
+async def _serve(
+    predictor: Predictor, version: str | None, serving: Serving, source: Source | None
+) -> None:
     """Both servers, from the start to the end of draining."""
     served = serve_predictor(
         predictor,
         serving.limits,
         Narrator(endpoint_or_none()),
         lanes=thread_count(),
-        version=serving.version,
+        version=version,
     )
     access = Access(serving.token)
     http = _Http(_config(served, access, serving))
@@ -120,12 +130,22 @@ async def _serve(predictor: Predictor, serving: Serving) -> None:
         address=f"{'https' if serving.certificate else 'http'}://{serving.host}:{serving.port}",
         grpc=f"{serving.host}:{serving.grpc_port}",
     )
+    following = asyncio.create_task(_follow(served, serving, source))
     await asyncio.wait({running, asyncio.create_task(stop.wait())}, return_when="FIRST_COMPLETED")
+    following.cancel()
     await _drain(served, stop)
     http.should_exit = True
     await asyncio.gather(over_grpc.stop(serving.limits.deadline_seconds), running)
     served.batcher.close()
     event("stopped")
+
+
+async def _follow(served: Served, serving: Serving, source: Source | None) -> None:
+    """Exchange the model whenever another one should be served."""
+    if source is None or serving.follow_seconds is None:
+        return
+    follower = Follower(served, source, partial(_opened, int8=serving.int8))
+    await follower.run(serving.follow_seconds)
 
 
 async def _drain(served: Served, stop: asyncio.Event) -> None:

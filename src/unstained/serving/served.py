@@ -24,29 +24,77 @@ SHORT: Final = 12
 """Digits of a digest that name a version which has no number."""
 
 
-@dataclass
-class Served:
-    """A model that is served.
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model with the way to its graph.
 
     Attributes:
         predictor: the model.
         batcher: the way to the graph, for coroutines.
-        limits: of requests.
-        narrator: writes summaries.
-        metrics: what is counted.
         codec: requests and answers over REST.
         version: number in the registry, or the digest's beginning where none is known.
-        draining: whether the server is about to stop: it still answers, but is not ready.
     """
 
     predictor: Predictor
     batcher: Batcher
+    codec: Codec
+    version: str
+
+
+@dataclass
+class Served:
+    """What is served. Belongs to one event loop.
+
+    Attributes:
+        model: that answers new requests. One that has begun is answered by the model that it began
+            with, which whoever answers it holds on to.
+        limits: of requests.
+        narrator: writes summaries.
+        metrics: what is counted.
+        lanes: batches of a model that are computed at a time.
+        draining: whether the server is about to stop: it still answers, but is not ready.
+    """
+
+    model: Model
     limits: Limits
     narrator: Narrator
     metrics: Metrics
-    codec: Codec
-    version: str
+    lanes: int
     draining: bool = field(default=False)
+
+    @property
+    def predictor(self) -> Predictor:
+        """Of the model."""
+        return self.model.predictor
+
+    @property
+    def batcher(self) -> Batcher:
+        """Of the model."""
+        return self.model.batcher
+
+    @property
+    def version(self) -> str:
+        """Of the model."""
+        return self.model.version
+
+    def model_of(self, predictor: Predictor, version: str | None) -> Model:
+        """A predictor behind a queue of its own.
+
+        Args:
+            predictor: opened with one thread.
+            version: number in the registry, where it is known.
+        """
+        return model_of(predictor, version, self.limits, self.lanes, self.metrics)
+
+    def exchange(self, model: Model) -> Model:
+        """Let another model answer from now on.
+
+        Returns:
+            The one before, which goes on with what it was asked.
+        """
+        before, self.model = self.model, model
+        self.metrics.serves(model.predictor, model.version)
+        return before
 
     @property
     def ready(self) -> bool:
@@ -105,12 +153,21 @@ def serve_predictor(
         lanes: batches that are computed at a time.
         version: number in the registry, where it is known.
     """
+    metrics = Metrics(predictor)
+    model = model_of(predictor, version, limits, lanes, metrics)
+    served = Served(model, limits, narrator, metrics, lanes)
+    metrics.serves(predictor, model.version)
+    metrics.queue.set_function(lambda: served.batcher.queued)
+    return served
+
+
+def model_of(
+    predictor: Predictor, version: str | None, limits: Limits, lanes: int, metrics: Metrics
+) -> Model:
+    """A predictor behind a queue of its own; see `serve_predictor`."""
     version = version or predictor.digest[:SHORT]
-    metrics = Metrics(predictor, version)
     batcher = Batcher(predictor, limits, lanes, metrics)
-    metrics.queue.set_function(lambda: batcher.queued)
-    codec = Codec(predictor, version, limits)
-    return Served(predictor, batcher, limits, narrator, metrics, codec, version)
+    return Model(predictor, batcher, Codec(predictor, version, limits), version)
 
 
 def server_metadata() -> dict[str, Any]:

@@ -27,7 +27,7 @@ from unstained.serving.limits import Limits
 from unstained.serving.page.api import PageApi
 from unstained.serving.page.routes import page_routes
 from unstained.serving.predictor import Predictor
-from unstained.serving.served import serve_predictor
+from unstained.serving.served import Served, serve_predictor
 from unstained.summaries.telling import Narrator
 
 CELLS = 24
@@ -46,14 +46,18 @@ class Shown:
 
     app: Starlette
     api: PageApi
-    predictor: Predictor
+    served: Served
     url: str = ""
+
+    @property
+    def predictor(self) -> Predictor:
+        return self.served.predictor
 
     def sample(self, count: int = CELLS) -> str:
         """A sample of `count` cells, of which few are different."""
         cells = [Seen(f"day {n % 3}", n, f"{n}.tif", image) for n, image in enumerate(images())]
         rows = Answers(self.predictor, embedding=False).rows(cells)
-        with self.api.samples.new(rows.schema) as (name, writer):
+        with self.api.samples.new(rows.schema, self.served.model) as (name, writer):
             for start in range(0, count, CELLS):
                 some = min(CELLS, count - start)
                 objects = pa.array(np.arange(start, start + some))
@@ -73,7 +77,7 @@ def shown(artifact: Path, **limits: int) -> Shown:
     api = PageApi(Uploads(served))
     app = Starlette(routes=[Mount("/ui", routes=page_routes(api))])
     app.add_middleware(Gate, served=served, access=Access(None))
-    return Shown(app, api, predictor)
+    return Shown(app, api, served)
 
 
 @pytest.fixture(scope="package")
@@ -87,7 +91,7 @@ def page(artifact: Path) -> Iterator[Shown]:
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.02)
-    yield Shown(found.app, found.api, found.predictor, f"http://127.0.0.1:{port}/ui/")
+    yield Shown(found.app, found.api, found.served, f"http://127.0.0.1:{port}/ui/")
     server.should_exit = True
     thread.join(20)
 

@@ -281,7 +281,7 @@ def test_a_sample_that_fails_leaves_nothing(page: Shown) -> None:
     kept = Samples("uint16", 1, most_bytes=10)
     cells = list(example_cells(page.predictor))
     rows = Answers(page.predictor, embedding=False).rows(cells)
-    with pytest.raises(TooMuchError), kept.new(rows.schema) as (_, writer):
+    with pytest.raises(TooMuchError), kept.new(rows.schema, page.served.model) as (_, writer):
         writer.add(cells, rows)
     assert list(Path(kept._root.name).iterdir()) == []
 

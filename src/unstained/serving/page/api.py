@@ -28,6 +28,7 @@ from unstained.serving.page.exports import KINDS, export
 from unstained.serving.page.facts import CAM, facts, known_confusion, look_of, maps_of, seen_side
 from unstained.serving.page.samples import Sample, Samples
 from unstained.serving.refusals import RequestError
+from unstained.serving.served import Model
 from unstained.wording import counted
 
 MOST_JSON: Final = 16 * 2**20
@@ -48,7 +49,6 @@ class PageApi:
     def __init__(self, uploads: Uploads) -> None:
         predictor = uploads.served.predictor
         self._uploads = uploads
-        self._version = uploads.served.version
         self._look = look_of(predictor.card, uploads.study)
         most = uploads.limits.sample_bytes
         self.samples = Samples(predictor.input.dtype, predictor.input.shape[1], most)
@@ -88,9 +88,11 @@ class PageApi:
             stack.close()
             raise
 
+        model = self._uploads.served.model
+
         def work(answers: Answers, tell: Tell) -> str:
             cells = self._uploads.open(folder)
-            with self.samples.new(answers.schema) as (name, writer):
+            with self.samples.new(answers.schema, model) as (name, writer):
                 done = 0
                 for some, rows in self._uploads.judged(cells, answers):
                     writer.add(some, rows)
@@ -99,21 +101,24 @@ class PageApi:
                 writer.finish(counted(files, "file"), tuple(cells.others.notes(listed="")))
             return name
 
-        return self._progress(work, stack)
+        return self._progress(work, stack, model)
 
     async def examples(self, request: Request) -> Response:
         """Judge the example cells, answered as `create` does."""
+        model = self._uploads.served.model
 
         def work(answers: Answers, tell: Tell) -> str:
-            cells = list(example_cells(self._uploads.served.predictor))
-            with self.samples.new(answers.schema) as (name, writer):
+            cells = list(example_cells(model.predictor))
+            with self.samples.new(answers.schema, model) as (name, writer):
                 writer.add(cells, answers.rows(cells))
                 writer.finish("example cells", ())
             return name
 
-        return self._progress(work, ExitStack())
+        return self._progress(work, ExitStack(), model)
 
-    def _progress(self, work: Callable[[Answers, Tell], str], held: ExitStack) -> Response:
+    def _progress(
+        self, work: Callable[[Answers, Tell], str], held: ExitStack, model: Model
+    ) -> Response:
         """Lines of JSON while work goes on in a thread; it is stopped when the client leaves."""
         stop = threading.Event()
 
@@ -126,7 +131,7 @@ class PageApi:
                 loop.call_soon_threadsafe(told.put_nowait, step)
 
             with held:
-                task = asyncio.create_task(self._uploads.run(lambda a: work(a, tell), stop))
+                task = asyncio.create_task(self._uploads.run(lambda a: work(a, tell), stop, model))
                 task.add_done_callback(lambda _: told.put_nowait(None))
                 try:
                     while (step := await told.get()) is not None:
@@ -172,33 +177,35 @@ class PageApi:
         """One cell as PNG, with the evidence of a map over it where one is asked for."""
         sample, cell = self._sample(request), request.path_params["cell"]
         view, stretch = self._shown(request)
-        points = await self._evidence(sample.require(cell), request.query_params.get("map"))
+        asked = request.query_params.get("map")
+        points = await self._evidence(sample.model, sample.require(cell), asked)
 
         def draw() -> bytes:
             limits = pictures.limits_of(sample, self._look, view, stretch)
             shown = pictures.picture(sample, self._look, cell, view, limits)
             if points is not None:
-                side = seen_side(self._uploads.served.predictor.card)
+                side = seen_side(sample.model.predictor.card)
                 shown = pictures.with_evidence(shown, points, side)
             return png(shown)
 
         return _png(await asyncio.to_thread(draw))
 
-    async def _evidence(self, pixels: np.ndarray, asked: str | None) -> np.ndarray | None:
+    async def _evidence(
+        self, model: Model, pixels: np.ndarray, asked: str | None
+    ) -> np.ndarray | None:
         """The activation map (h, w) that is asked for by number."""
         if asked is None:
             return None
-        served = self._uploads.served
-        if not asked.isdecimal() or int(asked) >= len(maps_of(served.predictor.outputs)):
+        if not asked.isdecimal() or int(asked) >= len(maps_of(model.predictor.outputs)):
             raise RequestError(404, f"there is no map {asked!r:.20}")
-        found = await served.batcher.judge(np.ascontiguousarray(pixels[None]), [CAM])
+        found = await model.batcher.judge(np.ascontiguousarray(pixels[None]), [CAM])
         return np.asarray(found[CAM][0, int(asked)])
 
     async def composition(self, request: Request) -> Response:
         """Shares of classes among some cells."""
         sample, asked = self._sample(request), await _body(request)
         question = str(asked.get("question", ""))
-        known = known_confusion(self._uploads.served.predictor)
+        known = known_confusion(sample.model.predictor)
         if question not in known:
             raise RequestError(404, f"no question {question!r:.60} is answered by classes")
         rows = sample.rows.select([f"predicted{question}", "acquisition"])
@@ -217,14 +224,10 @@ class PageApi:
         checked = None if cells is None else _cells(cells, len(sample.rows))
         inside = {str(name): _cells(some, len(sample.rows)) for name, some in gates.items()}
         try:
-            content = await asyncio.to_thread(export, sample, kind, checked, inside, self._notes())
+            content = await asyncio.to_thread(export, sample, kind, checked, inside, _notes(sample))
         except UnstainedError as error:
             raise refusal(error) from None
         return Response(content, media_type=KINDS[kind])
-
-    def _notes(self) -> dict[str, str]:
-        predictor = self._uploads.served.predictor
-        return {"model_version": self._version, "model_digest": predictor.digest}
 
     async def labels(self, request: Request) -> Response:
         """Which cells are asked about, what was said, and how far people agree."""
@@ -276,6 +279,12 @@ class PageApi:
         if not known or stretch not in pictures.STRETCHES:
             raise RequestError(404, f"cells are not shown in {view!r:.20}, {stretch!r:.20}")
         return int(view), stretch
+
+
+def _notes(sample: Sample) -> dict[str, str]:
+    """Which model judged a sample."""
+    model = sample.model
+    return {"model_version": model.version, "model_digest": model.predictor.digest}
 
 
 def _columns(table: pa.Table) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from unstained.files import read_json, write_json
 from unstained.prediction.source import Seen
 from unstained.serving.receiving import TooMuchError
 from unstained.serving.refusals import RequestError
+from unstained.serving.served import Model
 
 IDLE_SECONDS: Final = 12 * 3600
 """After which a sample is forgotten that nobody asked for: a day's labelling has pauses."""
@@ -65,11 +66,13 @@ class Sample:
     Attributes:
         folder: of its files; its name is the sample's.
         dtype, planes: of the pixels.
+        model: that judged its cells.
     """
 
     folder: Path
     dtype: str
     planes: int
+    model: Model
 
     @cached_property
     def told(self) -> dict[str, Any]:
@@ -161,10 +164,16 @@ class Samples:
         self._planes = planes
         self._most = most_bytes
         self._open: dict[str, Sample] = {}
+        self._models: dict[str, Model] = {}
 
     @contextmanager
-    def new(self, schema: pa.Schema) -> Iterator[tuple[str, Writer]]:
-        """A sample to be written, with its name; without `finish` nothing is left of it."""
+    def new(self, schema: pa.Schema, model: Model) -> Iterator[tuple[str, Writer]]:
+        """A sample to be written, with its name; without `finish` nothing is left of it.
+
+        Args:
+            schema: of its rows.
+            model: that judges its cells, and is asked about them later.
+        """
         self.make_room()
         name = secrets.token_urlsafe(16)
         folder = Path(self._root.name, f".{name}")
@@ -173,6 +182,7 @@ class Samples:
         try:
             yield name, writer
             if (folder / TOLD).exists():
+                self._models[name] = model
                 folder.rename(folder.with_name(name))
         finally:
             writer.close()
@@ -185,13 +195,14 @@ class Samples:
             raise RequestError(404, GONE)
         os.utime(folder)
         if name not in self._open:
-            self._open[name] = Sample(folder, self._dtype, self._planes)
+            self._open[name] = Sample(folder, self._dtype, self._planes, self._models[name])
         return self._open[name]
 
     def forget(self, name: str) -> None:
         """Remove a sample. Raises: RequestError: it is not here (404)."""
         folder = self.find(name).folder
         self._open.pop(name, None)
+        self._models.pop(name, None)
         shutil.rmtree(folder, ignore_errors=True)
 
     def make_room(self) -> None:

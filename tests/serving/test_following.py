@@ -1,0 +1,243 @@
+"""A served model is exchanged under load, or kept, or taken back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.exported import raw_cells
+from tests.servers.process import wait_until
+from tests.serving.conftest import start_server
+from unstained.artifact.artifact import artifact_digest, seal_artifact
+from unstained.errors import RegistryError
+from unstained.files import read_json, write_json
+from unstained.serving.following import (
+    FEWEST_FAILURES,
+    Follower,
+    LinkedDirectory,
+    Target,
+    require_alike,
+)
+from unstained.serving.limits import Limits
+from unstained.serving.predictor import Predictor
+from unstained.serving.served import Served, serve_predictor
+from unstained.summaries.telling import Narrator
+
+CELLS = np.stack(raw_cells(2, sizes=(32, 32)))
+
+
+def variant(artifact: Path, folder: Path, change: Callable[[dict], object]) -> Path:
+    """The artifact sealed again with another card."""
+    copied = shutil.copytree(artifact, folder)
+    card = read_json(copied / "card.json")
+    change(card)
+    write_json(copied / "card.json", card)
+    write_json(copied / "calibration.json", card["calibration"]["tasks"])
+    seal_artifact(copied)
+    return copied
+
+
+def later(card: dict) -> None:
+    card["git_commit"] = "later"
+
+
+def at_zero(card: dict) -> None:
+    card["calibration"]["tasks"]["blob"]["thresholds"] = [0.0, 0.0, 0.0]
+
+
+def renamed(card: dict) -> None:
+    card["data"]["tasks"][0]["rules"][0]["name"] = "astrocyte"
+    for entry in (*card["outputs"], *card["tasks"]):
+        if "classes" in entry:
+            entry["classes"] = ["astrocyte", "b", "c"]
+
+
+@pytest.fixture(scope="module")
+def newer(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return variant(artifact, tmp_path_factory.mktemp("newer") / "artifact", later)
+
+
+class Told:
+    """A source that a test changes."""
+
+    def __init__(self, target: Target) -> None:
+        self.target, self.fails = target, False
+
+    def digest(self) -> str:
+        if self.fails:
+            raise RegistryError("the registry is away", "wait")
+        return artifact_digest(self.target.artifact)
+
+    def fetch(self) -> Target:
+        return self.target
+
+
+def opened(target: Target) -> Predictor:
+    return Predictor(target.artifact, target.digest, threads=1)
+
+
+def follower(artifact: Path) -> tuple[Served, Told, Follower]:
+    served = serve_predictor(
+        opened(Target(artifact, None)), Limits(), Narrator(None), lanes=1, version="1"
+    )
+    told = Told(Target(artifact, None, "1"))
+    return served, told, Follower(served, told, opened)
+
+
+def changes(served: Served, outcome: str) -> float:
+    sample = f'unstained_model_changes_total{{outcome="{outcome}"}} '
+    lines = served.metrics.text().decode().splitlines()
+    return sum(float(line.removeprefix(sample)) for line in lines if line.startswith(sample))
+
+
+def test_another_champion_answers_and_what_had_begun_keeps_its_model(
+    artifact: Path, newer: Path
+) -> None:
+    async def play() -> None:
+        served, told, following = follower(artifact)
+        await following.step()
+        assert (served.version, changes(served, "changed")) == ("1", 0)
+        began = served.model
+        told.target = Target(newer, artifact_digest(newer), "2")
+        await following.step()
+        assert (served.version, served.predictor.digest) == ("2", artifact_digest(newer))
+        assert changes(served, "changed") == 1
+        assert f'digest="{artifact_digest(newer)}"' in served.metrics.text().decode()
+        found = await began.batcher.judge(CELLS, ["logits"])
+        again = await served.batcher.judge(CELLS, ["logits"])
+        np.testing.assert_allclose(found["logits"], again["logits"], rtol=1e-5)
+        assert (began.version, began.predictor.lineage["git_commit"]) == ("1", "0123abc")
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("change", "digest", "said"),
+    [
+        (at_zero, None, "thresholds of blob"),
+        (renamed, None, "another cam, conformal_set, logits, probabilities"),
+        (later, "0" * 64, "was recorded"),
+    ],
+)
+def test_a_model_that_is_not_sound_or_another_interface_never_answers(
+    artifact: Path,
+    tmp_path: Path,
+    change: Callable[[dict], object],
+    digest: str | None,
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def play() -> None:
+        served, told, following = follower(artifact)
+        told.target = Target(variant(artifact, tmp_path / "next", change), digest, "2")
+        await following.step()
+        await following.step()
+        assert (served.version, changes(served, "refused")) == ("1", 1)
+        assert following.refused == artifact_digest(told.target.artifact)
+
+    with caplog.at_level("WARNING", logger="unstained.serving"):
+        asyncio.run(play())
+    (record,) = [one for one in caplog.records if one.said["event"] == "refused"]
+    assert said in record.said["said"]
+    assert record.said["kept"] == "1"
+
+
+def test_a_source_that_is_away_is_asked_again(artifact: Path, newer: Path) -> None:
+    async def play() -> None:
+        served, told, following = follower(artifact)
+        told.target, told.fails = Target(newer, None, "2"), True
+        await following.step()
+        assert served.version == "1"
+        told.fails = False
+        await following.step()
+        assert served.version == "2"
+
+    asyncio.run(play())
+
+
+def test_a_model_whose_batches_fail_is_taken_back(
+    artifact: Path, newer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    async def play() -> None:
+        served, told, following = follower(artifact)
+        told.target = Target(newer, None, "2")
+        await following.step()
+        monkeypatch.setattr(served.predictor, "predict_batch", fail)
+        for _ in range(FEWEST_FAILURES):
+            await following.step()
+            assert served.version == "2"
+            with pytest.raises(RuntimeError):
+                await served.batcher.judge(CELLS)
+        await following.step()
+        assert (served.version, changes(served, "returned")) == ("1", 1)
+        await following.step()
+        assert served.version == "1"
+        assert len((await served.batcher.judge(CELLS))["logits"]) == 2
+
+    asyncio.run(play())
+
+
+def test_networks_may_differ_in_what_is_their_own(artifact: Path) -> None:
+    now, new = opened(Target(artifact, None)), opened(Target(artifact, None))
+    sizes = {"embedding": (-1, 64), "cam": (-1, 3, 8, 8)}
+    new.outputs = tuple(replace(o, shape=sizes.get(o.name, o.shape)) for o in new.outputs)
+    require_alike(now, new)
+
+
+def test_no_request_is_lost_while_a_link_moves(artifact: Path, newer: Path, tmp_path: Path) -> None:
+    link, following = tmp_path / "current", tmp_path / "next"
+    link.symlink_to(artifact)
+    assert LinkedDirectory(link).fetch() == Target(artifact.resolve(), None)
+    log, counts, lost, stop = tmp_path / "log", Counter(), [], threading.Event()
+    running = start_server(link, log, {"UNSTAINED_ARTIFACT_DIGEST": None}, ("--follow",))
+    tensor = {"name": "pixels", "shape": list(CELLS.shape), "datatype": "UINT16"}
+    tensor["data"] = CELLS.ravel().tolist()
+    asked = {"inputs": [tensor], "outputs": [{"name": "probabilities"}]}
+    body = json.dumps(asked).encode()
+
+    def ask() -> None:
+        address = f"{running.url}/v2/models/unstained-toy/infer"
+        while not stop.is_set():
+            try:
+                with urllib.request.urlopen(address, body, timeout=30) as answer:
+                    content = json.load(answer)
+            except OSError as error:
+                lost.append(error)
+                return
+            told = (content["model_version"], content["parameters"]["artifact_digest"])
+            counts[told] += 1
+
+    def changed() -> bool:
+        return (artifact_digest(newer)[:12], artifact_digest(newer)) in counts
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    try:
+        for thread in threads:
+            thread.start()
+        following.symlink_to(newer)
+        following.rename(link)
+        wait_until(changed, running.process, log)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        running.stop()
+    digests = {artifact_digest(one)[:12]: artifact_digest(one) for one in (artifact, newer)}
+    assert (lost, dict(counts.keys())) == ([], digests)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [one["event"] for one in lines] == [
+        *("unsigned", "ready", "unsigned", "changed", "draining", "stopped")
+    ]
