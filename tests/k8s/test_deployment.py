@@ -63,6 +63,15 @@ def test_the_same_arguments_give_the_same_bytes_and_yaml_that_says_the_same() ->
     assert texts[0].startswith("apiVersion: serving.kserve.io/v1beta1\n")
 
 
+@pytest.mark.parametrize("name", ["no", "on", "y", "null"])
+def test_labels_are_text_in_yaml_1_1_too(name: str) -> None:
+    """`study: no` would be false to Kubernetes, which refuses labels that are no text."""
+    text = render_inference_service(name, S3, DIGEST, version="3", model=name)
+    assert f'unstained/study: "{name}"\n' in text
+    assert f'unstained/model: "{name}"\n' in text
+    assert 'unstained/version: "3"\n' in text
+
+
 @pytest.mark.parametrize(
     "address",
     [

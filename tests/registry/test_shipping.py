@@ -83,7 +83,13 @@ def test_the_manifest_names_the_champion_for_good(
     assert text == deployment(registry, STUDY, champion)
 
 
-def test_a_place_that_is_no_object_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNSTAINED_MODEL_STORE", "/models")
+@pytest.mark.parametrize(
+    "address", ["/models", "s3:///models", "s3://bucket/my models", "s3://Bucket/m", "s3://b/m?v=1"]
+)
+def test_a_place_whose_address_no_manifest_could_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """Before anything is promoted, not when the manifest is written."""
+    monkeypatch.setenv("UNSTAINED_MODEL_STORE", address)
     with pytest.raises(ParameterError, match="s3://bucket/prefix"):
         model_store()

@@ -86,11 +86,16 @@ def render_inference_service(
         ParameterError: see `inference_service`.
     """
     from ruamel.yaml import YAML
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     yaml = YAML()
     yaml.width = 4096
+    service = inference_service(study, storage_uri, digest, version=version, model=model)
+    labels = service["metadata"]["labels"]
+    # Kubernetes reads YAML 1.1, where a study called `no` would be false, and no label.
+    service["metadata"]["labels"] = {k: DoubleQuotedScalarString(v) for k, v in labels.items()}
     text = StringIO()
-    yaml.dump(inference_service(study, storage_uri, digest, version=version, model=model), text)
+    yaml.dump(service, text)
     return text.getvalue()
 
 

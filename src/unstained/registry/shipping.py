@@ -15,6 +15,7 @@ from unstained.artifact.artifact import DIGEST_FILE, SIGNATURE_FILE
 from unstained.artifact.signing import verify_signed
 from unstained.data.remote.object_store import explained
 from unstained.errors import ParameterError
+from unstained.registry.deployment import S3
 
 STORE: Final = "UNSTAINED_MODEL_STORE"
 
@@ -26,9 +27,10 @@ def model_store() -> str | None:
         ParameterError: UNSTAINED_MODEL_STORE is no such address.
     """
     address = os.environ.get(STORE)
-    if address and not (address.startswith("s3://") and urlsplit(address).netloc):
+    if address and not S3.fullmatch(f"{address.rstrip('/')}/study"):
         raise ParameterError(
-            f"{STORE}={address!r} is no place for models", "set it to s3://bucket/prefix"
+            f"{STORE}={address!r} is no place for models",
+            "set it to s3://bucket/prefix, the bucket in lower case, without spaces, '?' and '#'",
         )
     return address.rstrip("/") if address else None
 
