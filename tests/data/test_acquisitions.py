@@ -15,6 +15,7 @@ from unstained.data.audit.acquisition_findings import acquisition_findings, comp
 from unstained.data.audit.acquisition_measures import LEAST_CELLS, MOST_CELLS, drawn
 from unstained.data.audit.acquisitions import Comparison, compare_acquisitions
 from unstained.data.audit.findings import single_cell_findings
+from unstained.data.audit.values import value_findings
 from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
@@ -100,6 +101,7 @@ def turned(planes: np.ndarray) -> np.ndarray:
         (lambda x: x + 2000, {"background", "contrast"}, "an offset added", "a_01"),
         (lambda x: x % 256, {"background", "contrast"}, "", "a_01"),
         (binned, {"size"}, "binned or enlarged pixels", "a_01"),
+        (lambda x: np.tile(x, (1, 2, 2)), {"side"}, "tiles or montages in place of cells", "a_01"),
         (enlarged, {"size"}, "binned or enlarged pixels", "a_01"),
         (blurred, {"focus"}, "another focus", "a_01"),
         (turned, {"polarity"}, "light and dark exchanged", "a_01"),
@@ -150,7 +152,7 @@ def test_a_class_of_few_acquisitions_is_compared_with_the_study(
 ) -> None:
     store = rewritten(ordinary, tmp_path / "s", {"b_03": binned}, labels={"b_03": "c"})
     found = compare(store)
-    assert out(found) == {"b_03": {"size"}}
+    assert out(found) == {"b_03": {"size", "side"}}
     assert {one.among for one in found.standings if one.acquisition == "b_03"} == {()}
     (finding,) = acquisition_findings(found)
     assert "stands out from the study's other acquisitions" in finding.sentence
@@ -180,15 +182,57 @@ def test_a_channel_of_another_unit_is_seen_among_others(
     assert "background of Ch2" in acquisition_findings(found)[0].sentence
 
 
-def test_single_cells_are_compared_by_background_alone(ordinary: CellStore, tmp_path: Path) -> None:
+def test_single_cells_are_compared_by_background_and_side_alone(
+    ordinary: CellStore, tmp_path: Path
+) -> None:
     with StoreWriter(tmp_path / "s", study="s", axes=Axes(("Ch1",))) as writer:
         for number, image in enumerate(ordinary.images(range(20))):
             pixels = (image // 8 if number == 7 else image)[None]
             writer.write(Origin(f"a{number:02}", "a"), [Cell(0, "f.tif", f"a{number:02}", pixels)])
     found = compare(CellStore.open(tmp_path / "s"))
     assert out(found) == {"a07": {"background"}}
-    assert {one.measure for one in found.standings} == {"background"}
+    assert {one.measure for one in found.standings} == {"background", "side"}
     assert found.compared == 0
+
+
+def with_numbers(store: CellStore, path: Path, numbers: np.ndarray) -> CellStore:
+    """The same cells, with a number that a table tells of each."""
+    writer = StoreWriter(
+        path, study="s", axes=Axes(("Ch1",)), markers=store.markers, told={"area": "float64"}
+    )
+    images = store.images(range(len(store)))
+    with writer:
+        for name, part in store.table.groupby("acquisition"):
+            cells = [
+                Cell(
+                    part["object_index"][row], "f.tif", str(name), images[row][None],
+                    (part["marker_DNA"][row],), told={"area": numbers[row]},
+                )
+                for row in part.index
+            ]  # fmt: skip
+            label, external = part["label"].iloc[0], bool(part["external"].iloc[0])
+            writer.write(Origin(str(name), label, external), cells)
+    return CellStore.open(path)
+
+
+def test_numbers_of_a_table_in_another_unit_stand_out(ordinary: CellStore, tmp_path: Path) -> None:
+    areas = np.random.default_rng(0).uniform(40, 90, len(ordinary))
+    other = ordinary.table["acquisition"].isin(["a_01", "b_02"]).to_numpy()
+    store = with_numbers(ordinary, tmp_path / "s", np.where(other, areas * 1000, areas))
+    found = compare(store)
+    assert out(found) == {"a_01": {"value_area"}, "b_02": {"value_area"}}
+    assert "another unit of what the table tells" in acquisition_findings(found)[0].sentence
+    assert value_findings(store) == []
+
+
+@pytest.mark.parametrize("code", [-9999.0, -1.0, 99999.0])
+def test_a_code_for_not_measured_is_told(ordinary: CellStore, tmp_path: Path, code: float) -> None:
+    areas = np.random.default_rng(0).uniform(40, 90, len(ordinary))
+    areas[::9] = code
+    (finding,) = value_findings(with_numbers(ordinary, tmp_path / "s", areas))
+    assert f"area is {code:g} in {len(areas[::9])} cells and 4" in finding.sentence
+    areas[::9] = 0.0  # nothing far away: a cell may have none of it
+    assert value_findings(with_numbers(ordinary, tmp_path / "zero", areas)) == []
 
 
 def test_the_stain_of_a_single_cell_is_no_staining(tmp_path: Path) -> None:

@@ -134,10 +134,14 @@ def _cause_of(one: Standing, level: float, contrast: float) -> str:
     what = kind(one.measure)
     if what == "size":
         return "binned or enlarged pixels, another objective, or other cells"
+    if what == "side":
+        return "tiles or montages in place of cells, another cropping, or enlarged pixels"
     if what == "focus":
         return "another focus, smoothing or compression"
     if what == "polarity":
         return "light and dark exchanged, or another focus"
+    if what == "value":
+        return "another unit of what the table tells, or another measurement"
     if what == "marker":
         return "another gain or another staining"
     if 1 / NEAR < contrast < NEAR:

@@ -2,7 +2,7 @@
 
 Measured inside each cell's mask against the border of its image, channel by channel, so that a
 channel of its own unit is seen among others. Of several frames the mean counts. A few cells of each
-acquisition are read, and no more than MOST_CELLS in all; the level of every cell and the stains
+acquisition are read, and no more than MOST_CELLS in all; level, image size and stains of every cell
 stand in the cell table already.
 
 Shapes: n cells, P planes of T frames and C channels, S canvas side.
@@ -37,9 +37,15 @@ WORDS: Final[Mapping[str, str]] = {
     "focus": "sharpness",
     "polarity": "light against dark",
     "size": "diameter of the cell",
+    "side": "side of the image",
     "marker": "integrated stain",
+    "value": "value",
 }
-UNITS: Final[Mapping[str, str]] = {"background": "counts", "size": "pixels"}
+UNITS: Final[Mapping[str, str]] = {
+    "background": "counts",
+    "size": "pixels",
+    "side": "pixels",
+}
 
 
 def kind(measure: str) -> str:

@@ -28,6 +28,7 @@ from unstained.data.audit.acquisition_measures import (
     measure_cells,
     polarity_along,
 )
+from unstained.data.audit.values import measured_columns
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.schema import MARKER_PREFIX
 
@@ -48,7 +49,9 @@ LEAST_FACTOR: Final[Mapping[str, float]] = {
     "contrast": 1.4,
     "focus": 2.0,
     "size": 1.3,
+    "side": 1.5,
     "marker": 2.5,
+    "value": 2.5,
 }
 LEAST_TURN: Final = 1.3
 """Of polarity, which is 1 as usual and -1 where light and dark are exchanged."""
@@ -136,11 +139,16 @@ def compare_acquisitions(store: CellStore, cells: pd.DataFrame, canvas: int) -> 
     found = {"background": (every, cells["background"].to_numpy(np.float64))}
     for measure, values in measure_cells(store, rows, _side(store, rows, canvas)).items():
         found.setdefault(measure, (rows, values))
+    sides = store.columns("height", "width").to_numpy(np.float64)
+    found["side"] = (every, np.sqrt(sides.prod(axis=1)))
     sizes = cells.groupby("acquisition", observed=True)["background"].transform("size")
     many = np.flatnonzero(sizes >= LEAST_CELLS)
-    for marker in store.markers:
-        column = MARKER_PREFIX + marker
-        found[column] = (many, store.columns(column)[column].to_numpy(np.float64)[many])
+    for column in measured_columns(store):
+        values = store.columns(column)[column].to_numpy(np.float64)[many]
+        if column.startswith(MARKER_PREFIX):
+            found[column] = (many, values)
+        elif not (values <= 0).any():  # numbers of a table compare by factors where all are above 0
+            found[f"value_{column}"] = (many, values)
     standings = [
         one
         for measure, (at, values) in found.items()
@@ -237,7 +245,7 @@ def _against_usual(
     own = frame[~frame["external"]]
     if own["acquisition"].nunique() < FEWEST:
         return
-    usual = _largest_sets(own) if kind(measure) in ("background", "size") else own
+    usual = _largest_sets(own) if kind(measure) in ("background", "size", "side") else own
     by_class, of_all = _usual(usual, "value")
     if not upper:
         by_class, of_all = by_class * 0 + 1.0, 1.0

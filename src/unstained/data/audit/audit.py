@@ -27,6 +27,7 @@ from unstained.data.audit.findings import (
 from unstained.data.audit.per_channel import one_of_channels
 from unstained.data.audit.probes import read_probes
 from unstained.data.audit.shortcuts import ProbeResult, audit_shortcuts, sample_rows
+from unstained.data.audit.values import value_findings
 from unstained.data.splits.units import joined
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.columns import encode, numbers, read_columns, strings
@@ -98,6 +99,7 @@ def audit_store(
     compared = compare_acquisitions(store, cells, canvas)
     findings = [
         *acquisition_findings(compared),
+        *value_findings(store),
         *_single_cells(overview),
         *duplicate_findings(_duplicate_counts(cells, duplicates)),
         *copy_findings(
