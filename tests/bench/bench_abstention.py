@@ -4,7 +4,8 @@
 
 Test cells of the study's store tell false alarms; the kinds are simulated where the study has a
 simulator of its own (imaging flow cytometry), and made from test cells in any case. Shares of cells
-refused, in all and for each reason.
+refused, in all and for each reason, and how often a window of a server would ring
+(`unstained_drift`) whose cells are refused as often, independently of each other.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from unstained.data.splits.parts import part_rows
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.uncertainty.unknown_cells import unknown_cells_from
 from unstained.serving.predictor import ABSTENTION_NAME, Predictor
+from unstained.serving.watching import WINDOW, binomial_tail, most_by_chance
 from unstained.simulate.unknown_cells import simulate_unknown_cells
 
 
@@ -71,7 +73,10 @@ def _row(name: str, predictor: Predictor, images: Sequence[np.ndarray]) -> Row:
     found = predictor.predict(images, [ABSTENTION_NAME])[ABSTENTION_NAME]
     shares = zip(REASONS, found.mean(axis=0), strict=True)
     why = ", ".join(f"{reason} {share:.2f}" for reason, share in shares if share)
-    return Row(name, float(found.any(axis=1).mean()), None, f"{len(images)} cells: {why}")
+    refused = float(found.any(axis=1).mean())
+    promised = predictor.card["abstention"]["false_alarms"]
+    rings = binomial_tail(WINDOW, most_by_chance(WINDOW, promised) + 1, refused)
+    return Row(name, refused, None, f"rings {rings:.2g}; {len(images)} cells: {why}")
 
 
 if __name__ == "__main__":

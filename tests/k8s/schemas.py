@@ -54,6 +54,24 @@ _ENDPOINT = {
 }
 
 
+_RULE = {
+    "type": "object",
+    "required": ["alert", "expr"],
+    "properties": {
+        "alert": {"type": "string", "pattern": "^[A-Z][A-Za-z]+$"},
+        "expr": _TEXT,
+        "for": _DURATION,
+        "labels": _LABELS,
+        "annotations": _LABELS,
+    },
+}
+_RULES = {
+    "type": "object",
+    "required": ["name", "rules"],
+    "properties": {"name": _TEXT, "rules": {"type": "array", "items": _RULE}},
+}
+
+
 def _monitor(endpoints: str, **more: Any) -> Object:
     spec = {
         "type": "object",
@@ -65,6 +83,10 @@ def _monitor(endpoints: str, **more: Any) -> Object:
             **more,
         },
     }
+    return _object(spec)
+
+
+def _object(spec: Object) -> Object:
     return {
         "type": "object",
         "required": ["spec"],
@@ -80,6 +102,13 @@ def _monitor(endpoints: str, **more: Any) -> Object:
 MONITORING = {
     "ServiceMonitor": _monitor("endpoints", targetLabels={"type": "array", "items": _TEXT}),
     "PodMonitor": _monitor("podMetricsEndpoints"),
+    "PrometheusRule": _object(
+        {
+            "type": "object",
+            "required": ["groups"],
+            "properties": {"groups": {"type": "array", "items": _RULES}},
+        }
+    ),
 }
 
 

@@ -21,7 +21,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from unstained.serving.limits import Limits
-from unstained.serving.predictor import CHUNK, Predictor
+from unstained.serving.predictor import ABSTENTION_NAME, CHUNK, Predictor
 from unstained.serving.refusals import RequestError
 
 PIECE: Final = 16
@@ -38,6 +38,9 @@ Found = dict[str, np.ndarray]
 
 class Watch(Protocol):
     """Who is told of batches."""
+
+    def due(self) -> bool:
+        """Whether rules of abstention should be asked about the next batch."""
 
     def batch(self, found: Found, cells: int, seconds: float) -> None:
         """A batch was computed."""
@@ -237,7 +240,8 @@ class Batcher:
         try:
             arrays = [piece.pixels for piece in pieces]
             pixels = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-            names = self._mix.union(*(piece.job.names for piece in pieces))
+            watched = {ABSTENTION_NAME} if self._watch is not None and self._watch.due() else ()
+            names = self._mix.union(watched, *(piece.job.names for piece in pieces))
             found = self._predictor.predict_batch(pixels, names)
             if self._watch is not None:
                 self._watch.batch(found, len(pixels), time.monotonic() - began)

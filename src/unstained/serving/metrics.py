@@ -5,6 +5,7 @@ Nothing here holds pixels, ids or names that a client chose, so the number of se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -21,6 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_late
 
 from unstained.artifact.abstention import REASONS
 from unstained.serving.predictor import ABSTENTION_NAME, Predictor
+from unstained.serving.watching import Watch
 from unstained.summaries.served import PROBABILITIES
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -65,11 +67,22 @@ class Metrics:
         self._classes = Counter(
             "unstained_predicted_cells", told, ["task", "label"], registry=place
         )
-        told = "Cells that speak against an answer, by reason, where this was asked for."
+        told = "Cells that rules of abstention were asked about."
+        self._watched = Counter("unstained_watched_cells", told, registry=place)
+        told = "Cells that speak against an answer, by reason, among those that were watched."
         self._abstained = Counter("unstained_abstained_cells", told, ["reason"], registry=place)
         self._model = Info("unstained_model", "What is served.", registry=place)
+        told = "Share of refused cells in the newest window; NaN before the first one."
+        refused = Gauge("unstained_refused_share", told, registry=place)
+        refused.set_function(lambda: self._watch.seen.refused if self._watch.seen else math.nan)
+        told = "1 where the newest window holds too many refused cells, see serving/watching.py."
+        drift = Gauge("unstained_drift", told, registry=place)
+        drift.set_function(lambda: bool(self._watch.seen and self._watch.seen.rings))
+        told = "Share of cells like the validation cells that are refused, at most."
+        self._promised = Gauge("unstained_promised_refused_share", told, registry=place)
         told = "Changes of the model that were asked for, by what became of them."
         self._changes = Counter("unstained_model_changes", told, ["outcome"], registry=place)
+        self._watch = Watch(0.0)
         self._labels = {
             tensor.name: (tensor.notes.get("task", ""), tuple(tensor.notes["classes"]))
             for tensor in predictor.outputs
@@ -81,10 +94,17 @@ class Metrics:
         signed = predictor.signed.by or ""
         told = {"model": predictor.name, "version": version, "digest": predictor.digest}
         self._model.info({**told, "signed_by": signed})
+        promised = float(predictor.card["abstention"]["false_alarms"])
+        self._promised.set(promised)
+        self._watch = Watch(promised)
 
     def change(self, outcome: Outcome) -> None:
         """Count a change of the model."""
         self._changes.labels(outcome).inc()
+
+    def due(self) -> bool:
+        """Whether rules of abstention should be asked about the next batch."""
+        return self._watch.due()
 
     def request(self, transport: str, status: int) -> None:
         """Count a request."""
@@ -105,6 +125,8 @@ class Metrics:
                 if number:
                     self._classes.labels(task, label).inc(number)
         if ABSTENTION_NAME in found:
+            self._watched.inc(cells)
+            self._watch.add(found[ABSTENTION_NAME])
             numbers = np.count_nonzero(found[ABSTENTION_NAME], axis=0).tolist()
             for reason, number in zip(REASONS, numbers, strict=True):
                 if number:

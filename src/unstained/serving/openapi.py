@@ -61,6 +61,10 @@ def openapi(served: Served) -> Content:
                 "post": _post(served, "Judge cells, and tell each in words", "Explanation"),
             },
         }
+    paths["/v2/models/{name}/images"] = {
+        "parameters": [_in_path("name", name)],
+        "post": _images(),
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": served.predictor.name, "version": __version__},
@@ -79,6 +83,18 @@ def _post(served: Served, summary: str, answer: str) -> Content:
         "summary": summary,
         "requestBody": {"required": True, "content": content},
         "responses": _responses(answer),
+    }
+
+
+def _images() -> Content:
+    """Files as a form; what they may be is for the readers to say."""
+    file = {"type": "string", "contentMediaType": "application/octet-stream", "minLength": 1}
+    several = {"type": "array", "items": file, "minItems": 1}
+    form = {"type": "object", "required": ["file"], "properties": {"file": several}}
+    return {
+        "summary": "Judge the cells of image files, .cif, tables with their images, or .zip",
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
+        "responses": _responses("Rows"),
     }
 
 
@@ -125,6 +141,12 @@ def _schemas(served: Served) -> Content:
         ),
         "Request": _request(served),
         "Answer": answer,
+        "Rows": _object(
+            model_name=text,
+            model_version=text,
+            parameters={"type": "object"},
+            rows={"type": "array", "items": {"type": "object"}},
+        ),
         "Explanation": _object(**explained),
     }
 
