@@ -77,8 +77,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name bytes by their argument: written files hold random ids, and workers must agree."""
-    return argname if isinstance(val, bytes) else None
+    """Name bytes and keys by their argument: they are made anew, and workers must agree."""
+    made = isinstance(val, bytes) or (isinstance(val, str) and val.startswith("-----BEGIN"))
+    return argname if made else None
 
 
 @pytest.fixture(scope="session")
