@@ -13,6 +13,7 @@ from unstained.operations import registered_name, registry_of, settled_study
 from unstained.processes import elsewhere
 
 if TYPE_CHECKING:
+    from unstained.config.study import TableParams
     from unstained.data.store.cell_store import CellStore
     from unstained.prediction.predicting import Predicted
     from unstained.registry.registry import Registry
@@ -144,7 +145,8 @@ def predict_study(
         registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
 
     Raises:
-        ParameterError: there is no such study or reader, or the file's end says no format.
+        ParameterError: there is no such study or reader, the file's end says no format, or it is
+            the source's own table.
         RegistryError: there is no such version, or the registry does not hold it.
         SourceError, StoreError: the source cannot be read.
         IntegrityError: the artifact is not what was registered.
@@ -158,8 +160,9 @@ def predict_study(
 
     content = load_params(root / "params.yaml").content(study, ())
     params = cast("IngestStageParams", pick_params(STAGE, content, None))
-    cells = open_cells(params.data, source, reader, params.ingest)
     out = out or root / "runs" / study / "predict" / f"{source.absolute().stem or study}.csv"
+    _require_another(out, source, params.data.table)
+    cells = open_cells(params.data, source, reader, params.ingest)
     with tempfile.TemporaryDirectory() as temporary:
         if isinstance(which, Path):
             model = Model(which, artifact_digest(which), "")
@@ -253,6 +256,15 @@ def sign_model(
         artifact = registry.download(version, Path(temporary) / "artifact")
         by = sign_version(registry, version, artifact, key)
     return f"{version.label} of {study} is signed by key {by}"
+
+
+def _require_another(out: Path, source: Path, table: TableParams | None) -> None:
+    """See that answers do not replace what they are answers to."""
+    names = ("", table.file) if table is not None and table.file else ("",)
+    if out.exists() and any(out.samefile(each) for n in names if (each := source / n).exists()):
+        raise ParameterError(
+            f"{out} is the source, or its table", "name another file with --out to write to"
+        )
 
 
 def _version(root: Path, study: str, which: str | None, registry: Registry) -> RegisteredVersion:

@@ -264,6 +264,17 @@ def test_what_cannot_be_done_is_said(
         run(place, *words[1:])
 
 
+def test_answers_do_not_replace_the_table_they_are_about(images: Path, tmp_path: Path) -> None:
+    table = tmp_path / "cells.csv"
+    files = [path.relative_to(tmp_path).as_posix() for path in images.rglob("*.tif")]
+    text = "\n".join(["path", *files])
+    table.write_text(text)
+    with pytest.raises(ParameterError, match=r"cells\.csv is the source, or its table") as error:
+        run(table, "--reader", "table", "--out", table)
+    assert error.value.remedy == "name another file with --out to write to"
+    assert table.read_text() == text
+
+
 def test_fcs_names_are_valid_and_numbers_exact(tmp_path: Path) -> None:
     """Names of any kind, objects that a 32-bit float cannot tell apart, a value that is missing."""
     part = tmp_path / "part.parquet"
