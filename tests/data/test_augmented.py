@@ -20,7 +20,7 @@ from tests.data.test_reader_conformance import Layout, write_photographs
 from unstained.data.audit.augmented import augmented_pairs
 from unstained.data.audit.copies import copies_by_folder, copy_findings
 from unstained.data.audit.duplicates import find_duplicates
-from unstained.data.audit.turned import best_turn, view
+from unstained.data.audit.turned import best_turn, filled, view
 from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
@@ -45,10 +45,12 @@ def smear(seed: int, side: int = 110) -> np.ndarray:
     return np.clip(ndimage.gaussian_filter(image, (1, 1, 0)) + grain, 0, 255).astype(np.uint8)
 
 
-def augmented(image: np.ndarray, rng: np.random.Generator, crop: float = 0.08) -> np.ndarray:
+def augmented(
+    image: np.ndarray, rng: np.random.Generator, crop: float = 0.08, fill: str = "nearest"
+) -> np.ndarray:
     """A copy turned by any angle, perhaps mirrored, cropped, and of another brightness and hue."""
     angle = rng.uniform(-180, 180)
-    values = ndimage.rotate(image.astype(np.float32), angle, reshape=False, order=1, mode="nearest")
+    values = ndimage.rotate(image.astype(np.float32), angle, reshape=False, order=1, mode=fill)
     if rng.random() < 0.5:
         values = values[:, ::-1]
     cut = rng.integers(0, int(image.shape[0] * crop) + 1, 4)
@@ -68,31 +70,48 @@ def pack(path: Path, images: list[np.ndarray]) -> CellStore:
     return CellStore.open(path)
 
 
-def found_copies(path: Path, originals: list[np.ndarray]) -> tuple[float, set[Any]]:
+def found_copies(
+    path: Path, originals: list[np.ndarray], fill: str = "nearest"
+) -> tuple[float, set[Any]]:
     """Share of originals whose copy is found, and pairs of what are no copies."""
     rng = np.random.default_rng(0)
     count = len(originals)
-    store = pack(path, [*originals, *(augmented(image, rng) for image in originals)])
+    store = pack(path, [*originals, *(augmented(image, rng, fill=fill) for image in originals)])
     pairs, likeness = augmented_pairs(store, np.arange(len(store)))
     assert (likeness <= 1).all()
     right = {(first, second) for first, second in pairs.tolist() if second - first == count}
     return len(right) / count, {tuple(pair) for pair in pairs.tolist()} - right
 
 
-def test_copies_of_pictures_are_found_and_nothing_else(tmp_path: Path, smears: Path) -> None:
-    recall, wrong = found_copies(tmp_path / "s", [smear(seed) for seed in range(24)])
+@pytest.mark.parametrize("fill", ["nearest", "constant"])
+def test_copies_of_pictures_are_found_and_nothing_else(tmp_path: Path, fill: str) -> None:
+    """Whether corners that a turn leaves empty were filled with pixels nearby, or black."""
+    recall, wrong = found_copies(tmp_path / "s", [smear(seed) for seed in range(24)], fill)
     assert recall >= 0.8
     assert wrong == set()
 
 
+def test_what_was_filled_in_is_told_from_dark_pictures() -> None:
+    light = np.full((40, 50), 200.0, np.float32)
+    light[:6] = 3.0
+    light[20, 20] = 0.0  # a dark spot inside is of the picture
+    empty = filled(light)
+    assert empty[:9].all()
+    assert not empty[9:].any()
+    for dark in (np.zeros((40, 50)), np.abs(np.random.default_rng(0).normal(0, 9, (40, 50)))):
+        assert not filled(dark.astype(np.float32)).any()
+
+
+@pytest.mark.parametrize("fill", ["nearest", "constant"])
 def test_copies_of_real_photographs_are_found_and_nothing_else(
-    tmp_path: Path, smears: Path
+    tmp_path: Path, smears: Path, fill: str
 ) -> None:
     reader = Layout(write_photographs, 0, "blood", {}).reader(smears)
     some = reader.acquisitions()[::8]
     cells = [o for one in some for o in reader.decode(one, reader.items(one).items)]
     images = [one.pixels[0, :, ::2, ::2] for one in cells if isinstance(one, Cell)]
-    recall, wrong = found_copies(tmp_path / "s", [one.transpose(1, 2, 0) for one in images])
+    pictures = [one.transpose(1, 2, 0) for one in images]
+    recall, wrong = found_copies(tmp_path / "s", pictures, fill)
     assert len(images) > 35
     assert recall >= 0.8
     assert wrong == set()

@@ -40,6 +40,13 @@ BAND: Final = (1 / 120, 1 / 16)
 DETAIL: Final = (0.6, 1.2)
 """Standard deviations in pixels of the small image of the band that holds its finest detail."""
 
+BLACK: Final = 0.06
+"""Share of an image's median below which pixels at its border are no light, but filled in."""
+
+SOLID: Final = np.ones((3, 3), np.bool_)
+MARGIN: Final = 3
+"""Pixels around what was filled in."""
+
 LEVEL: Final = 0.5
 """How much of a ring's mean is taken away: what is alike in all round cells."""
 
@@ -49,7 +56,7 @@ class View:
     """What is compared of one image.
 
     Attributes:
-        image: (2, h, w) float32, band-passed, and its finest detail.
+        image: (2, h, w) float32, band-passed, and its finest detail; NaN where it was filled in.
         points: (P, 2) row and column.
         rings: (P, R, A) float32, of length 1.
     """
@@ -76,6 +83,10 @@ def view(pixels: np.ndarray, scale: float, side: float) -> View:
         side: typical shorter side of the small images.
     """
     grey = pixels.astype(np.float32).mean(axis=0)
+    empty = filled(grey)
+    if empty.any():  # as if it had been filled with the nearest pixels
+        nearest = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
+        grey = grey[tuple(nearest)]
     if scale < 1:
         grey = ndimage.zoom(ndimage.gaussian_filter(grey, 0.4 / scale), scale, order=1)
     bands = [[share * side for share in BAND], DETAIL]
@@ -83,7 +94,30 @@ def view(pixels: np.ndarray, scale: float, side: float) -> View:
         [ndimage.gaussian_filter(grey, a) - ndimage.gaussian_filter(grey, b) for a, b in bands]
     )
     points = _points(np.abs(grey - np.median(grey)), side)
-    return View(image, points, _rings(image[0], points, RADIUS * side))
+    rings = _rings(image[0], points, RADIUS * side)
+    if empty.any():
+        shares = [small / own for small, own in zip(grey.shape, empty.shape, strict=True)]
+        image[:, ndimage.zoom(empty.astype(np.float32), shares, order=1) > 0] = np.nan
+    return View(image, points, rings)
+
+
+def filled(grey: np.ndarray) -> np.ndarray:
+    """Where a program left an image black that it turned or shifted: dark, from the border inwards.
+
+    Args:
+        grey: (H, W) counts.
+
+    Returns:
+        (H, W) bool, with a margin in which such an edge was blurred or compressed.
+    """
+    dark = grey < BLACK * np.median(grey)
+    edge = np.zeros_like(dark)
+    edge[[0, -1]], edge[:, [0, -1]] = True, True
+    if not (dark & edge).any():
+        return np.zeros_like(dark)
+    solid = ndimage.binary_erosion(dark, SOLID, border_value=1)  # dark grains are of the picture
+    black = ndimage.binary_propagation(solid & edge, mask=solid)
+    return np.asarray(ndimage.binary_dilation(black, SOLID, iterations=1 + MARGIN))
 
 
 def _points(contrast: np.ndarray, side: float) -> np.ndarray:
