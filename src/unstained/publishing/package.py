@@ -12,7 +12,8 @@ import yaml
 from safetensors.numpy import load_file
 
 from unstained.answering import Model, fetched_model
-from unstained.artifact.artifact import CARD_FILE, GOLDEN_FILE, verify_artifact
+from unstained.artifact.artifact import CARD_FILE, GOLDEN_FILE, artifact_digest
+from unstained.artifact.signing import verify_signed
 from unstained.config.project import load_params
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import StoreError
@@ -54,16 +55,18 @@ def export_package(
     Raises:
         ParameterError: there is no such study.
         RegistryError: there is no such version, or the registry does not hold it.
-        IntegrityError: the artifact is not what was registered.
+        IntegrityError: the artifact is not what was registered, or not signed as the environment
+            asks.
         UnstainedError: `out` holds something else.
     """
     load_params(root / "params.yaml").require_study(study)
     require_replaceable(out, bioimage.FILE)
     with tempfile.TemporaryDirectory() as temporary:
         if isinstance(which, Path):
-            model = Model(which, verify_artifact(which), "")
+            model = Model(which, artifact_digest(which), "")
         else:
             model = fetched_model(root, study, which, Path(temporary), registry)
+        _, signed = verify_signed(model.artifact, model.digest)
         card = read_json(model.artifact / CARD_FILE)
         store, notes = _store(root, study, card)
         with whole_directory(out.absolute()) as folder:
@@ -79,7 +82,8 @@ def export_package(
             told = bioimage.description(folder, card, tensors, people)
             content = yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
             write_text(folder / bioimage.FILE, content)
-    return (*notes, *people.missing())
+    doubts = (signed.doubt,) if signed.doubt else ()
+    return (*doubts, *notes, *people.missing())
 
 
 def _test_tensors(folder: Path) -> dict[str, Path]:
