@@ -61,7 +61,9 @@ def fetched_model(
     return Model(artifact, version.digest, str(version.version))
 
 
-def serve_study(root: Path, study: str, which: str | None, serving: Serving) -> None:
+def serve_study(
+    root: Path, study: str, which: str | None, serving: Serving, challenger: str | None = None
+) -> None:
     """Serve a registered version until SIGTERM or Ctrl-C.
 
     Registry and MLflow are asked by a process that ends before anything is served.
@@ -71,6 +73,7 @@ def serve_study(root: Path, study: str, which: str | None, serving: Serving) -> 
         study: key of params.yaml `studies`.
         which: number or alias; None: the champion by the ledger.
         serving: how.
+        challenger: number or alias of a version beside it.
 
     Raises:
         ParameterError, RegistryError, IntegrityError: see `fetched_model`.
@@ -80,7 +83,8 @@ def serve_study(root: Path, study: str, which: str | None, serving: Serving) -> 
 
     with tempfile.TemporaryDirectory() as temporary:
         champions = Champions(root, study, which, Path(temporary))
-        serve(champions.fetch(), serving, champions)
+        beside = challenger and Champions(root, study, challenger, Path(temporary)).fetch()
+        serve(champions.fetch(), serving, champions, beside or None)
 
 
 @dataclass

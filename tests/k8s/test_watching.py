@@ -44,6 +44,9 @@ def exported(artifact: Path) -> dict[str, set[str]]:
     metrics.request("rest", 200)
     metrics.answered("rest", 0.1)
     metrics.change("changed")
+    metrics.challenged(predictor, "2", 0.1)
+    metrics.taken()
+    metrics.compared(2, 1)
     found = predictor.predict(raw_cells(3))
     found["abstention"][:] = True
     metrics.batch(found, len(found["abstention"]), 0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,18 +11,22 @@ import numpy as np
 import pandas as pd
 
 from tests.conftest import ROOT
-from tests.exported import CANVAS, export_params, network_params, trained_model
+from tests.exported import CANVAS, export_params, network_params, raw_cells, trained_model
 from tests.learning.cases import STUDY, TRAIN, small_store
 from tests.registered import NAME, fresh_registry, submission
 from tests.registered import STUDY as STUDY_NAME
 from tests.stages.studies import add_toy_study, make_job
+from unstained.artifact.artifact import seal_artifact
 from unstained.config.study import CommonParams
-from unstained.files import write_json
+from unstained.files import read_json, write_json
 from unstained.models.trained import save_trained
 from unstained.registry.registry import CHAMPION
+from unstained.serving.following import Target
+from unstained.serving.predictor import Predictor
 from unstained.stages.export import ExportSections, run
 
 MODEL = "resnet50"
+CELLS = np.stack(raw_cells(2, sizes=(32, 32)))
 CALIBRATION = {
     "temperature": 1.7,
     "thresholds": [0.6, 0.7, 0.8],
@@ -71,3 +76,22 @@ def with_champion(root: Path, artifact: Path) -> Path:
     asked = STUDY.model_copy(update={"markers": {"DNA": "Ch2"}})
     add_toy_study(root / "params.yaml", asked)
     return root
+
+
+def variant(artifact: Path, folder: Path, change: Callable[[dict], object]) -> Path:
+    """The artifact sealed again with another card."""
+    copied = shutil.copytree(artifact, folder)
+    card = read_json(copied / "card.json")
+    change(card)
+    write_json(copied / "card.json", card)
+    write_json(copied / "calibration.json", card["calibration"]["tasks"])
+    seal_artifact(copied)
+    return copied
+
+
+def later(card: dict) -> None:
+    card["git_commit"] = "later"
+
+
+def opened(target: Target) -> Predictor:
+    return Predictor(target.artifact, target.digest, threads=1)

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 import pytest
 
+from tests.serving.artifacts import later, variant
 from unstained.artifact.artifact import artifact_digest
 
 DRAIN = MappingProxyType({"UNSTAINED_LIMIT_DRAIN_SECONDS": "0"})
@@ -96,3 +97,8 @@ def server(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     running = start_server(artifact, tmp_path_factory.mktemp("server") / "log")
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def newer(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return variant(artifact, tmp_path_factory.mktemp("newer") / "artifact", later)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import threading
 import urllib.request
 from collections import Counter
@@ -15,40 +14,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.exported import raw_cells
 from tests.servers.process import wait_until
+from tests.serving.artifacts import CELLS, later, opened, variant
 from tests.serving.conftest import start_server
-from unstained.artifact.artifact import artifact_digest, seal_artifact
+from unstained.artifact.artifact import artifact_digest
 from unstained.errors import RegistryError
-from unstained.files import read_json, write_json
+from unstained.serving.batching import FEWEST_FAILURES
 from unstained.serving.following import (
-    FEWEST_FAILURES,
     Follower,
     LinkedDirectory,
     Target,
     require_alike,
 )
 from unstained.serving.limits import Limits
-from unstained.serving.predictor import Predictor
 from unstained.serving.served import Served, serve_predictor
 from unstained.summaries.telling import Narrator
-
-CELLS = np.stack(raw_cells(2, sizes=(32, 32)))
-
-
-def variant(artifact: Path, folder: Path, change: Callable[[dict], object]) -> Path:
-    """The artifact sealed again with another card."""
-    copied = shutil.copytree(artifact, folder)
-    card = read_json(copied / "card.json")
-    change(card)
-    write_json(copied / "card.json", card)
-    write_json(copied / "calibration.json", card["calibration"]["tasks"])
-    seal_artifact(copied)
-    return copied
-
-
-def later(card: dict) -> None:
-    card["git_commit"] = "later"
 
 
 def at_zero(card: dict) -> None:
@@ -60,11 +40,6 @@ def renamed(card: dict) -> None:
     for entry in (*card["outputs"], *card["tasks"]):
         if "classes" in entry:
             entry["classes"] = ["astrocyte", "b", "c"]
-
-
-@pytest.fixture(scope="module")
-def newer(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return variant(artifact, tmp_path_factory.mktemp("newer") / "artifact", later)
 
 
 class Told:
@@ -80,10 +55,6 @@ class Told:
 
     def fetch(self) -> Target:
         return self.target
-
-
-def opened(target: Target) -> Predictor:
-    return Predictor(target.artifact, target.digest, threads=1)
 
 
 def follower(artifact: Path) -> tuple[Served, Told, Follower]:

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage, stats
 
 from tests.learning.cases import small_store
-from tests.serving.test_following import opened
+from tests.serving.artifacts import opened
 from unstained.serving import watching
 from unstained.serving.following import Target
 from unstained.serving.limits import Limits

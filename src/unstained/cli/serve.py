@@ -35,6 +35,13 @@ def serve(
     int8: Annotated[
         bool, typer.Option("--int8", help="Answer by the INT8 graph, where one was exported.")
     ] = False,
+    challenger: Annotated[
+        str | None,
+        typer.Option(help="Version or alias (with --artifact: directory) to compare it with ..."),
+    ] = None,
+    challenger_share: Annotated[
+        float, typer.Option(min=0, max=1, help="... and to answer this share of requests.")
+    ] = 0.0,
     follow: Annotated[
         bool,
         typer.Option(
@@ -73,6 +80,8 @@ def serve(
             "--follow goes by the ledger or by a link, and something else is named",
             "leave --version and --alias away, and unset UNSTAINED_ARTIFACT_DIGEST",
         )
+    if challenger_share and challenger is None:
+        raise ParameterError("nobody takes the share of a challenger", "give --challenger, too")
     if (tls_certificate is None) != (tls_key is None):
         raise ParameterError(
             "TLS needs a certificate and its key", "give --tls-certificate and --tls-key"
@@ -86,6 +95,7 @@ def serve(
         certificate=tls_certificate,
         key=tls_key,
         int8=int8,
+        challenger_share=challenger_share,
         follow_seconds=FOLLOW_SECONDS if follow else None,
     )
     root = project_root()
@@ -95,8 +105,9 @@ def serve(
         if said := beside_the_ledger(root, which):
             typer.echo(f"note: {said}", err=True)
         target = Target(which.resolve(), expected_digest())
-        serve_artifact(target, serving, LinkedDirectory(which))
+        beside = None if challenger is None else Target(Path(challenger).resolve(), None)
+        serve_artifact(target, serving, LinkedDirectory(which), beside)
     elif study is not None:
         from unstained.answering import serve_study
 
-        serve_study(root, study, which, serving)
+        serve_study(root, study, which, serving, challenger)

@@ -13,7 +13,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -32,6 +32,12 @@ SMALLEST: Final = 4
 
 STUCK_SECONDS: Final = 60.0
 """A batch that takes longer means that its lane is lost."""
+
+BUDGET: Final = 0.05
+"""Share of a model's batches that may fail."""
+
+FEWEST_FAILURES: Final = 3
+"""From which on that share tells something."""
 
 Found = dict[str, np.ndarray]
 
@@ -112,6 +118,7 @@ class Batcher:
     Attributes:
         queued: cells that wait.
         computed, failed: batches that came back, and those of them that the graph failed.
+        shadow: is shown every batch with its answers, in a lane; None: nobody is.
     """
 
     def __init__(
@@ -131,6 +138,12 @@ class Batcher:
         )
         self._all = frozenset(tensor.name for tensor in predictor.outputs)
         self.queued = self.computed = self.failed = 0
+        self.shadow: Callable[[np.ndarray, Found], None] | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Whether more batches fail than may, and not one or two alone."""
+        return self.failed >= max(FEWEST_FAILURES, BUDGET * self.computed)
 
     @property
     def stuck(self) -> bool:
@@ -245,6 +258,8 @@ class Batcher:
             found = self._predictor.predict_batch(pixels, names)
             if self._watch is not None:
                 self._watch.batch(found, len(pixels), time.monotonic() - began)
+            if self.shadow is not None:
+                self.shadow(pixels, found)
         except Exception as error:  # whatever the runtime raises is each request's answer
             found = error
         loop.call_soon_threadsafe(self._finished, loop, number, pieces, found)

@@ -23,10 +23,6 @@ from unstained.serving.served import Model, Served
 
 PROBATION_SECONDS: Final = 600.0
 """For which the model before is kept to return to."""
-BUDGET: Final = 0.05
-"""Share of a new model's batches that may fail."""
-FEWEST_FAILURES: Final = 3
-"""From which on that share tells something."""
 OF_SHAPES: Final = (EMBEDDING_NAME, "cam")
 """Outputs whose sizes are each network's own."""
 
@@ -142,7 +138,7 @@ class Follower:
             return
         before, until = self.before
         batcher = self.served.batcher
-        if batcher.failed >= max(FEWEST_FAILURES, BUDGET * batcher.computed):
+        if batcher.failing:
             gone = self.served.exchange(before)
             self.refused, self.before = gone.predictor.digest, None
             self.served.metrics.change("returned")

@@ -89,7 +89,7 @@ class Service:
     def __init__(self, served: Served, access: Access) -> None:
         self._served = served
         self._access = access
-        self._words = Words(served.model)
+        self._words: dict[Model, Words] = {}
 
     def handler(self) -> grpc.GenericRpcHandler:
         """All methods, for a server."""
@@ -141,9 +141,7 @@ class Service:
         began = time.perf_counter()
         self._served.require(request.model_name, request.model_version)
         told = require_id(request.id)
-        if self._words.model is not self._served.model:
-            self._words = Words(self._served.model)
-        words = self._words
+        words = self._words_of(self._served.chosen(request.model_version))
         names = [known_output(output.name, words.outputs) for output in request.outputs]
         wanted = list(dict.fromkeys(names)) or list(words.outputs)
         pixels = self._pixels(request, [words.outputs[name] for name in wanted])
@@ -151,6 +149,15 @@ class Service:
         answer = words.answer(told, wanted, found)
         self._served.metrics.answered("grpc", time.perf_counter() - began)
         return answer
+
+    def _words_of(self, model: Model) -> Words:
+        """Answers of a model; those of a model that answers no more are forgotten."""
+        if model not in self._words:
+            beside = self._served.challenger
+            kept = {self._served.model, *(() if beside is None else (beside.model,))}
+            self._words = {key: words for key, words in self._words.items() if key in kept}
+            self._words[model] = Words(model)
+        return self._words[model]
 
     async def fixed(self, request: Any, context: Context) -> Any:
         """Refuse to load or unload models."""

@@ -72,6 +72,12 @@ class Metrics:
         told = "Cells that speak against an answer, by reason, among those that were watched."
         self._abstained = Counter("unstained_abstained_cells", told, ["reason"], registry=place)
         self._model = Info("unstained_model", "What is served.", registry=place)
+        told = "What stands beside the model that answers."
+        self._challenger = Info("unstained_challenger", told, registry=place)
+        told = "Requests that the challenger answers."
+        self._taken = Counter("unstained_challenger_requests", told, registry=place)
+        told = "Cells that the challenger was compared on, by whether it calls them the same."
+        self._compared = Counter("unstained_shadow_cells", told, ["outcome"], registry=place)
         told = "Share of refused cells in the newest window; NaN before the first one."
         refused = Gauge("unstained_refused_share", told, registry=place)
         refused.set_function(lambda: self._watch.seen.refused if self._watch.seen else math.nan)
@@ -101,6 +107,20 @@ class Metrics:
     def change(self, outcome: Outcome) -> None:
         """Count a change of the model."""
         self._changes.labels(outcome).inc()
+
+    def challenged(self, predictor: Predictor, version: str, share: float) -> None:
+        """Say which model stands beside the one that answers."""
+        told = {"version": version, "digest": predictor.digest, "share": f"{share:g}"}
+        self._challenger.info(told)
+
+    def taken(self) -> None:
+        """Count a request that the challenger answers."""
+        self._taken.inc()
+
+    def compared(self, same: int, other: int) -> None:
+        """Count cells that the challenger calls the same, and by another class."""
+        self._compared.labels("same").inc(same)
+        self._compared.labels("other").inc(other)
 
     def due(self) -> bool:
         """Whether rules of abstention should be asked about the next batch."""

@@ -119,7 +119,7 @@ class Inference:
         header = request.headers.get(HEADER)
         most = self._served.limits.json_bytes if header is None else self._most_binary
         async with self._intake.body(request, most) as body:
-            model = self._served.model
+            model = self._served.chosen(request.path_params.get("version", ""))
             yield model, model.codec.read(body, header, request.scope["state"][ID])
 
     async def _told(

@@ -22,8 +22,9 @@ import uvloop
 from unstained.errors import UnstainedError
 from unstained.serving.access import Access
 from unstained.serving.app import application
+from unstained.serving.challenging import Challenger
 from unstained.serving.connections import protocol_of
-from unstained.serving.following import Follower, Source, Target
+from unstained.serving.following import Follower, Source, Target, require_alike
 from unstained.serving.grpc_service import grpc_server
 from unstained.serving.limits import Limits
 from unstained.serving.logs import event, write_lines
@@ -48,6 +49,7 @@ class Serving:
         token: that every request must bring; None: none.
         certificate, key: PEM files for TLS, both or none.
         int8: whether the artifact's INT8 graph answers.
+        challenger_share: of requests that the challenger answers.
         follow_seconds: between looks at what should be served; None: it never changes.
     """
 
@@ -59,10 +61,16 @@ class Serving:
     certificate: Path | None = None
     key: Path | None = None
     int8: bool = False
+    challenger_share: float = 0.0
     follow_seconds: float | None = None
 
 
-def serve(target: Target, serving: Serving, source: Source | None = None) -> None:
+def serve(
+    target: Target,
+    serving: Serving,
+    source: Source | None = None,
+    challenger: Target | None = None,
+) -> None:
     """Serve an artifact until SIGTERM or Ctrl-C.
 
     Nothing listens before the artifact has passed its self-test, so whatever answers is ready.
@@ -71,6 +79,7 @@ def serve(target: Target, serving: Serving, source: Source | None = None) -> Non
         target: the artifact.
         serving: how.
         source: tells what should be served later on, where that may change.
+        challenger: artifact beside it.
 
     Raises:
         IntegrityError: see `Predictor`.
@@ -79,10 +88,14 @@ def serve(target: Target, serving: Serving, source: Source | None = None) -> Non
     write_lines()
     _require_pair(serving)
     predictor = _opened(target, int8=serving.int8)
+    beside = None if challenger is None else _opened(challenger, int8=serving.int8)
+    if beside is not None:
+        require_alike(predictor, beside)
     for number in (serving.port, serving.grpc_port):
         _require_free(serving.host, number)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(predictor, target.version, serving, source))
+        versions = target.version, challenger.version if challenger else None
+        runner.run(_serve((predictor, beside), versions, serving, source))
 
 
 def _opened(target: Target, *, int8: bool) -> Predictor:
@@ -100,16 +113,23 @@ def _opened(target: Target, *, int8: bool) -> Predictor:
 
 
 async def _serve(
-    predictor: Predictor, version: str | None, serving: Serving, source: Source | None
+    predictors: tuple[Predictor, Predictor | None],
+    versions: tuple[str | None, str | None],
+    serving: Serving,
+    source: Source | None,
 ) -> None:
     """Both servers, from the start to the end of draining."""
+    predictor, beside = predictors
     served = serve_predictor(
         predictor,
         serving.limits,
         Narrator(endpoint_or_none()),
         lanes=thread_count(),
-        version=version,
+        version=versions[0],
     )
+    if beside is not None:
+        model = served.model_of(beside, versions[1])
+        served.challenge(Challenger(model, serving.challenger_share, served.metrics))
     access = Access(serving.token)
     http = _Http(_config(served, access, serving))
     over_grpc = grpc_server(
@@ -137,6 +157,9 @@ async def _serve(
     http.should_exit = True
     await asyncio.gather(over_grpc.stop(serving.limits.deadline_seconds), running)
     served.batcher.close()
+    if served.challenger is not None:
+        served.challenger.close()
+        served.challenger.model.batcher.close()
     event("stopped")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -41,6 +41,23 @@ class Model:
     version: str
 
 
+class Beside(Protocol):
+    """A model beside the one that answers."""
+
+    @property
+    def model(self) -> Model:
+        """That model."""
+
+    def takes(self) -> bool:
+        """Whether it answers the next request."""
+
+    def see(self, pixels: np.ndarray, found: dict[str, np.ndarray]) -> None:
+        """Is shown a batch and what was answered."""
+
+    def close(self) -> None:
+        """Take no more."""
+
+
 @dataclass
 class Served:
     """What is served. Belongs to one event loop.
@@ -52,6 +69,7 @@ class Served:
         narrator: writes summaries.
         metrics: what is counted.
         lanes: batches of a model that are computed at a time.
+        challenger: a second model beside it, see `challenging.Challenger`.
         draining: whether the server is about to stop: it still answers, but is not ready.
     """
 
@@ -60,6 +78,7 @@ class Served:
     narrator: Narrator
     metrics: Metrics
     lanes: int
+    challenger: Beside | None = None
     draining: bool = field(default=False)
 
     @property
@@ -76,6 +95,23 @@ class Served:
     def version(self) -> str:
         """Of the model."""
         return self.model.version
+
+    def chosen(self, version: str = "") -> Model:
+        """Who answers the next request.
+
+        Args:
+            version: of a model; '' where any will do.
+        """
+        beside = self.challenger
+        if beside is None or version in (self.version, self.predictor.digest):
+            return self.model
+        named = version in (beside.model.version, beside.model.predictor.digest)
+        return beside.model if named or beside.takes() else self.model
+
+    def challenge(self, challenger: Beside) -> None:
+        """Let a challenger stand beside the model that answers."""
+        self.challenger = challenger
+        self.batcher.shadow = challenger.see
 
     def model_of(self, predictor: Predictor, version: str | None) -> Model:
         """A predictor behind a queue of its own.
@@ -94,6 +130,13 @@ class Served:
         """
         before, self.model = self.model, model
         self.metrics.serves(model.predictor, model.version)
+        before.batcher.shadow = None
+        if (beside := self.challenger) is not None:
+            if beside.model.predictor.digest == model.predictor.digest:
+                beside.close()
+                self.challenger = None
+            else:
+                model.batcher.shadow = beside.see
         return before
 
     @property
@@ -120,7 +163,10 @@ class Served:
             raise RequestError(
                 404, f"there is no model {name!r:.80}; this server has {self.predictor.name!r}"
             )
-        if version not in ("", self.version, self.predictor.digest):
+        known = {"", self.version, self.predictor.digest}
+        if (beside := self.challenger) is not None:
+            known |= {beside.model.version, beside.model.predictor.digest}
+        if version not in known:
             raise RequestError(
                 404, f"{name} has no version {version!r:.80} here; served is {self.version!r}"
             )
