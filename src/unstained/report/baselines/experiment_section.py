@@ -40,7 +40,9 @@ def experiment_section(
     blocks = (
         Table(caption, COLUMNS, tuple(_row(outcome) for outcome in found)),
         *((other,) if other else ()),
-        Text(tuple(sentence for outcome in found for sentence in _said(grid, outcome, hidden))),
+        Text(
+            tuple(sentence for outcome in found for sentence in _said(grid, outcome, hidden, words))
+        ),
     )
     lead = PROSE("experiment_lead")
     return Section("experiments", "What one change does", "Experiments", lead, blocks)
@@ -70,14 +72,14 @@ def _mean(scores: np.ndarray) -> Cell:
     return Cell(decimal(float(scores.mean())), spread)
 
 
-def _said(grid: Grid, outcome: Outcome, hidden: Mapping[str, Hidden]) -> list[str]:
+def _said(grid: Grid, outcome: Outcome, hidden: Mapping[str, Hidden], words: str) -> list[str]:
     """What a reader should take from an experiment that its row does not say."""
     name = outcome.experiment.changed
     if name in hidden:
         return [_background(grid, name, hidden[name])]
     if not outcome.same_cells:
         gap = outcome.changed.mean() - outcome.usual.mean()
-        return [PROSE("other_partition", name=name, gap=f"{gap:+.3f}")]
+        return [PROSE("other_partition", name=name, gap=f"{gap:+.3f}", words=words)]
     return []
 
 
