@@ -167,3 +167,5 @@ def test_what_a_score_over_copies_is_worth_is_told() -> None:
     assert shared.severity == "failure"
     assert "10 images occur in both TEST (10 images) and TEST_SIMPLE (10)" in shared.sentence
     assert copy_findings(copies_by_folder(["a", "b"], np.array([-1, -1])), 0.95) == []
+    (shared,) = copy_findings(copies_by_folder(["a", "b", "x/a"], np.array([0, -1, 0])), 0.95)
+    assert "1 image occurs in both samples in no folder (2 images) and x (1)" in shared.sentence

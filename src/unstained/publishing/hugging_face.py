@@ -57,10 +57,11 @@ def front_matter(card: Mapping[str, Any], people: People) -> dict[str, Any]:
     dataset = {"type": card["study"], "name": f"{card['title']}, test cells"}
     result = {"task": {"type": "image-classification"}, "dataset": dataset, "metrics": metrics}
     simulated = ["simulated"] if card["simulated"] else []
+    classes = any(task["kind"] == "classes" for task in card["tasks"])
     front = {
         "license": people.licence.lower() if people.licence else None,
         "library_name": "onnx",
-        "pipeline_tag": "image-classification",
+        "pipeline_tag": "image-classification" if classes else None,
         "tags": ["cytometry", "microscopy", "label-free", "single-cell", "onnx", *simulated],
         "model-index": [{"name": card["name"], "results": [result]}] if metrics else None,
     }

@@ -19,6 +19,9 @@ RIGHT: Final = 0.9
 MANY: Final = 0.9
 """Images for each cell, below which cells are copies for the most part of what matters."""
 
+OUTSIDE: Final = "samples in no folder"
+"""What is told of acquisitions beside those that lie in folders."""
+
 
 @dataclass(frozen=True)
 class Copies:
@@ -83,6 +86,7 @@ def _worth(folder: str, cells: int, images: int, confidence: float) -> Finding:
 
 def _shared(found: Copies, first: str, second: str, shared: int) -> Finding:
     one, other = (len(found.images[name]) for name in (first, second))
+    first, second = first or OUTSIDE, second or OUTSIDE
     text = (
         f"{counted(shared, 'image occurs', 'images occur')} in both {first} "
         f"({counted(one, 'image')}) and {second} ({other:,}): a "
