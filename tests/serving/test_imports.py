@@ -10,8 +10,8 @@ import pytest
 
 FORBIDDEN = (
     "kserve pandas torch ray kfp mlflow great_expectations dvc sklearn scipy skimage boto3 optuna "
-    "matplotlib onnx unstained.models unstained.learning unstained.evaluation unstained.stages "
-    "unstained.data"
+    "matplotlib onnx opentelemetry unstained.models unstained.learning unstained.evaluation "
+    "unstained.stages unstained.data"
 )
 REPORT = (
     "import sys; found = set(sys.argv[1].split()) & set(sys.modules); "

@@ -22,17 +22,19 @@ from unstained.serving.openapi import openapi
 from unstained.serving.refusals import RequestError
 from unstained.serving.rest import Inference
 from unstained.serving.served import Served
+from unstained.serving.tracing import Said, Tracing
 
 GONE: Final = 499
 """What is written down where the client left; nobody is answered."""
 
 
-def application(served: Served, access: Access) -> Starlette:
+def application(served: Served, access: Access, tracing: Tracing | None = None) -> Starlette:
     """Everything that answers over HTTP.
 
     Args:
         served: the model.
         access: who may ask.
+        tracing: makes a span of each request; by default nothing does.
     """
 
     async def metrics(request: Request) -> Response:
@@ -50,7 +52,7 @@ def application(served: Served, access: Access) -> Starlette:
         ],
         exception_handlers={HTTPException: _unknown},
     )
-    app.add_middleware(Gate, served=served, access=access)
+    app.add_middleware(Gate, served=served, access=access, tracing=tracing or Tracing())
     return app
 
 
@@ -61,15 +63,26 @@ class Gate:
         app: the routes.
         served: whose requests are counted.
         access: who may ask.
+        tracing: makes a span of each request.
     """
 
-    def __init__(self, app: ASGIApp, served: Served, access: Access) -> None:
+    def __init__(self, app: ASGIApp, served: Served, access: Access, tracing: Tracing) -> None:
         self._app = app
+        self._tracing = tracing
         self._served = served
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever happens within."""
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await self._answer(scope, receive, send, {})
+            return
+        headers = Headers(scope=scope)
+        with self._tracing.span(scope["method"], headers) as said:
+            await self._answer(scope, receive, send, said)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: Said) -> None:
+        """Answer a request, and say in its span what became of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -102,6 +115,12 @@ class Gate:
             answer = JSONResponse({"error": "the server failed; its log says why"}, 500)
         if answer is not None and status == 0:
             await answer(scope, receive, noted)
+        span |= {
+            "http.request.method": scope["method"],
+            "url.path": scope["path"],
+            "http.response.status_code": status,
+            "unstained.request.id": told,
+        }
         if scope["path"] not in PROBES:  # asked every few seconds
             what = {"method": scope["method"], "path": scope["path"]}
             request_event("rest", status, id=told, **what, said=said)

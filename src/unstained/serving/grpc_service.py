@@ -27,6 +27,7 @@ from unstained.serving.pixels import checked_shape, datatype, pixels_of_bytes, p
 from unstained.serving.predictor import Tensor
 from unstained.serving.refusals import CODES, RequestError, invalid
 from unstained.serving.served import Model, Served, server_metadata
+from unstained.serving.tracing import Said, Tracing
 
 OPEN: Final = ("ServerLive", "ServerReady")
 """Probes, which need no token."""
@@ -84,10 +85,12 @@ class Service:
     Args:
         served: the model.
         access: who may ask.
+        tracing: makes a span of each call.
     """
 
-    def __init__(self, served: Served, access: Access) -> None:
+    def __init__(self, served: Served, access: Access, tracing: Tracing) -> None:
         self._served = served
+        self._tracing = tracing
         self._access = access
         self._words: dict[Model, Words] = {}
 
@@ -165,7 +168,18 @@ class Service:
 
     async def _guarded(self, name: str, method: Handler, raw: bytes, context: Context) -> Any:
         """A method's answer, or a status and a sentence."""
+        if name in OPEN:
+            return await self._answered(name, method, raw, context, {})
+        metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
+        with self._tracing.span(name, metadata) as span:
+            return await self._answered(name, method, raw, context, span)
+
+    async def _answered(
+        self, name: str, method: Handler, raw: bytes, context: Context, span: Said
+    ) -> Any:
+        """As `_guarded`; says in its span what became of it."""
         told = new_id()
+        span |= {"rpc.system": "grpc", "rpc.method": name, "unstained.request.id": told}
         try:
             if name not in OPEN:
                 metadata = dict(context.invocation_metadata() or ())
@@ -173,11 +187,14 @@ class Service:
             request = _read(f"{name}Request", raw)
             if name == "ModelInfer":
                 told = request.id = request.id or told
+                span["unstained.request.id"] = told
             answer = await method(request, context)
         except RequestError as error:
+            span["http.response.status_code"] = error.status
             self._note(name, told, error.status, error.message)
             await context.abort(CODES[error.status], error.message, _trailing(error))
         except Exception as error:  # a defect: one line, and no traceback for the client
+            span["http.response.status_code"] = 500
             self._note(name, told, 500, f"{type(error).__name__}: {error}")
             await context.abort(CODES[500], "the server failed; its log says why")
         else:
@@ -222,6 +239,7 @@ def grpc_server(
     access: Access,
     address: str,
     credentials: grpc.ServerCredentials | None = None,
+    tracing: Tracing | None = None,
 ) -> grpc.aio.Server:
     """A server that does not listen yet; belongs to the running event loop.
 
@@ -230,12 +248,13 @@ def grpc_server(
         access: who may ask.
         address: host and port.
         credentials: for TLS.
+        tracing: makes a span of each call; by default nothing does.
     """
     server = grpc.aio.server(
         options=_options(served.limits, np.dtype(served.predictor.input.dtype).itemsize),
         maximum_concurrent_rpcs=served.limits.connections,
     )
-    server.add_generic_rpc_handlers((Service(served, access).handler(),))
+    server.add_generic_rpc_handlers((Service(served, access, tracing or Tracing()).handler(),))
     if credentials is None:
         server.add_insecure_port(address)
     else:

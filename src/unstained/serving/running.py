@@ -32,6 +32,7 @@ from unstained.serving.predictor import Predictor
 from unstained.serving.served import Served, serve_predictor
 from unstained.serving.summaries import endpoint_or_none
 from unstained.serving.threads import thread_count
+from unstained.serving.tracing import Tracing, tracing_of
 from unstained.summaries.telling import Narrator
 
 BACKLOG: Final = 2048
@@ -131,9 +132,10 @@ async def _serve(
         model = served.model_of(beside, versions[1])
         served.challenge(Challenger(model, serving.challenger_share, served.metrics))
     access = Access(serving.token)
-    http = _Http(_config(served, access, serving))
+    tracing = tracing_of()
+    http = _Http(_config(served, access, serving, tracing))
     over_grpc = grpc_server(
-        served, access, f"{serving.host}:{serving.grpc_port}", _credentials(serving)
+        served, access, f"{serving.host}:{serving.grpc_port}", _credentials(serving), tracing
     )
     stop = _stopped()
     await over_grpc.start()
@@ -160,6 +162,7 @@ async def _serve(
     if served.challenger is not None:
         served.challenger.close()
         served.challenger.model.batcher.close()
+    await asyncio.to_thread(tracing.close)
     event("stopped")
 
 
@@ -200,10 +203,10 @@ class _Http(uvicorn.Server):
         yield
 
 
-def _config(served: Served, access: Access, serving: Serving) -> uvicorn.Config:
+def _config(served: Served, access: Access, serving: Serving, tracing: Tracing) -> uvicorn.Config:
     limits = serving.limits
     return uvicorn.Config(
-        application(served, access),
+        application(served, access, tracing),
         host=serving.host,
         port=serving.port,
         http=protocol_of(limits),

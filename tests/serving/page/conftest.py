@@ -28,6 +28,7 @@ from unstained.serving.page.api import PageApi
 from unstained.serving.page.routes import page_routes
 from unstained.serving.predictor import Predictor
 from unstained.serving.served import Served, serve_predictor
+from unstained.serving.tracing import Tracing
 from unstained.summaries.telling import Narrator
 
 CELLS = 24
@@ -76,7 +77,7 @@ def shown(artifact: Path, **limits: int) -> Shown:
     served = serve_predictor(predictor, Limits(**limits), Narrator(None), lanes=1, version="7")
     api = PageApi(Uploads(served))
     app = Starlette(routes=[Mount("/ui", routes=page_routes(api))])
-    app.add_middleware(Gate, served=served, access=Access(None))
+    app.add_middleware(Gate, served=served, access=Access(None), tracing=Tracing())
     return Shown(app, api, served)
 
 
