@@ -82,7 +82,9 @@ def disk_full_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        full = errno.ENOSPC, errno.EDQUOT
+        # shutil tells of many files in one error without a number.
+        if error.errno in full or any(f"[Errno {number}]" in str(error) for number in full):
             raise UnstainedError(
                 f"the disk that holds {path.parent} is full; nothing half-written was kept",
                 "free some space there and run the same command again",

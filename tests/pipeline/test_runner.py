@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -96,6 +97,27 @@ def test_runs_may_lie_on_another_disk(project: Path, toy: Toy) -> None:
         assert (Path(other) / "nsc/ingest/store/cells").read_text() == "42"
         assert [path.name for path in (Path(other) / "nsc").iterdir()] == ["ingest"]
     assert not list((project / "state/partial").iterdir())
+
+
+def test_another_disk_that_is_full_keeps_nothing_half_written(
+    project: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`shutil` tells of hundreds of files in one error; a person is told of the disk."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == project.stat().st_dev:
+        pytest.skip("this machine has no second file system to write to")
+
+    def fills(_: Path, place: Path) -> Path:
+        (place / "half").mkdir(parents=True)
+        raise shutil.Error([("a", "b", "[Errno 28] No space left on device: 'a' -> 'b'")] * 300)
+
+    monkeypatch.setattr(shutil, "copytree", fills)
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        (project / "runs").symlink_to(other, target_is_directory=True)
+        with pytest.raises(UnstainedError, match=r"disk that holds .*runs/nsc is full") as error:
+            run_stage("ingest", "nsc", root=project)
+        assert len(str(error.value)) < 500
+        assert list((Path(other) / "nsc").iterdir()) == []
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("x"), KeyboardInterrupt()])

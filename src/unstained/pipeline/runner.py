@@ -251,7 +251,11 @@ def _put_in_place(partial: Path, home: Path) -> None:
     if partial.stat().st_dev != home.parent.stat().st_dev:
         beside = home.with_name(f".{home.name}.partial")
         shutil.rmtree(beside, ignore_errors=True)
-        partial = Path(shutil.copytree(partial, beside))
+        try:
+            partial = Path(shutil.copytree(partial, beside))
+        except OSError:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
     replaced = partial.with_name(partial.name + ".replaced")
     shutil.rmtree(replaced, ignore_errors=True)
     if home.exists():
