@@ -270,6 +270,7 @@ def test_rows_without_a_file_of_their_own_are_refused(
     ("text", "said"),
     [
         ("path,label\na/cell_0.tif,x\n", "has no column 'one'; known are: path, label"),
+        ("path|one|label\na/cell_0.tif|1|x\n", r"is read as one column, 'path\|one\|label'"),
         ("Path,one,label\n", "has no column 'path'; did you mean Path"),
         ("path,one,label,one\n", "has the column 'one' 2 times"),
         ("path,one,label\n", "has no row below its header"),

@@ -136,6 +136,12 @@ def _header(path: Path, columns: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _require(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    if len(header) == 1 < len(columns) and any(name in header[0] for name in columns):
+        raise SourceError(
+            f"{path}: is read as one column, {header[0]!r}: something else than a comma, semicolon "
+            "or tab (in .tsv, a tab) lies between its fields",
+            "save it as .csv with commas",
+        )
     for name in columns:
         if name not in header:
             raise SourceError(
