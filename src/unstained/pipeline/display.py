@@ -53,7 +53,10 @@ def _write(place: Path, text: str) -> None:
 
 
 def _show_curves(home: Path, curves: Any) -> None:
-    """Confusion matrix and pooled one-vs-rest ROC curve of the best model on test cells."""
+    """Confusion matrix and pooled one-vs-rest ROC curve of the best model on test cells.
+
+    A study without classes has neither.
+    """
     import numpy as np
     import pandas as pd
     from sklearn.metrics import confusion_matrix, roc_curve
@@ -61,6 +64,8 @@ def _show_curves(home: Path, curves: Any) -> None:
     from unstained.predictions import read_predictions
 
     calls = pd.read_csv(home / "confusion.csv")
+    if calls.empty:
+        return
     names = [str(name) for name in pd.unique(calls[["actual", "predicted"]].to_numpy().ravel())]
     table = confusion_matrix(
         calls["actual"].astype(str), calls["predicted"].astype(str), labels=names
