@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from unstained.config.study import TableParams
     from unstained.data.store.cell_store import CellStore
     from unstained.prediction.predicting import Predicted
+    from unstained.registry.ledger import Standing
     from unstained.registry.registry import Registry
     from unstained.registry.submission import RegisteredVersion
     from unstained.serving.following import Target
     from unstained.serving.running import Serving
+    from unstained.serving.served import Promotion
     from unstained.stages.ingest import IngestStageParams
     from unstained.summaries.telling import Summary
 
@@ -109,11 +111,28 @@ class Champions:
 
     def digest(self) -> str:
         """Of the ledger's champion; nobody else is asked. Raises: IntegrityError: it is damaged."""
-        from unstained.registry.ledger import known_ledger
+        champions = self._standing().champions
+        return champions[-1].digests["artifact"] if champions else self.last
+
+    def _standing(self) -> Standing:
+        """Who is champion by the ledger."""
+        from unstained.registry.ledger import Standing, known_ledger
 
         ledger = known_ledger(self.root, self.study)
-        champions = ledger.standing().champions if ledger else ()
-        return champions[-1].digests["artifact"] if champions else self.last
+        return ledger.standing() if ledger else Standing()
+
+    def _promotion(self, digest: str) -> Promotion | None:
+        """How an artifact became champion, the last time."""
+        from unstained.serving.served import Promotion
+
+        standing = self._standing()
+        won = [one for one in standing.champions if one.digests.get("artifact") == digest]
+        if not won:
+            return None
+        head = standing.head
+        last = head if head and head.digests.get("artifact") == digest else won[-1]
+        told = last.action, last.time, last.actor, last.reason, last.replaced
+        return Promotion(*told, gate=tuple(won[-1].gate))
 
     def fetch(self) -> Target:
         """The version, fetched in a process of its own. Raises: see `fetched_model`."""
@@ -122,7 +141,7 @@ class Champions:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         model = elsewhere(fetched_model, self.root, self.study, self.which, folder)
         self.last = model.digest
-        return Target(model.artifact, model.digest, model.label)
+        return Target(model.artifact, model.digest, model.label, self._promotion(model.digest))
 
 
 def predict_study(

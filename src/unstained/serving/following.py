@@ -19,7 +19,7 @@ from unstained.artifact.artifact import artifact_digest
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.serving.logs import event
 from unstained.serving.predictor import EMBEDDING_NAME, Predictor
-from unstained.serving.served import Model, Served
+from unstained.serving.served import Model, Promotion, Served
 
 PROBATION_SECONDS: Final = 600.0
 """For which the model before is kept to return to."""
@@ -35,11 +35,13 @@ class Target:
         artifact: its directory, whose content does not change any more.
         digest: recorded of it; None where nobody recorded one.
         version: number in the registry, where it is known.
+        promotion: how it became champion, where that is known.
     """
 
     artifact: Path
     digest: str | None
     version: str | None = None
+    promotion: Promotion | None = None
 
 
 class Source(Protocol):
@@ -114,7 +116,7 @@ class Follower:
         except (UnstainedError, OSError) as error:
             self._refuse(wanted, target, str(error))
             return
-        self._exchange(self.served.model_of(predictor, target.version))
+        self._exchange(self.served.model_of(predictor, target.version, target.promotion))
 
     def _exchange(self, model: Model) -> None:
         before = self.served.exchange(model)

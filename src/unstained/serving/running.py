@@ -95,8 +95,7 @@ def serve(
     for number in (serving.port, serving.grpc_port):
         _require_free(serving.host, number)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        versions = target.version, challenger.version if challenger else None
-        runner.run(_serve((predictor, beside), versions, serving, source))
+        runner.run(_serve((predictor, target), (beside, challenger), serving, source))
 
 
 def _opened(target: Target, *, int8: bool) -> Predictor:
@@ -114,22 +113,23 @@ def _opened(target: Target, *, int8: bool) -> Predictor:
 
 
 async def _serve(
-    predictors: tuple[Predictor, Predictor | None],
-    versions: tuple[str | None, str | None],
+    first: tuple[Predictor, Target],
+    second: tuple[Predictor | None, Target | None],
     serving: Serving,
     source: Source | None,
 ) -> None:
     """Both servers, from the start to the end of draining."""
-    predictor, beside = predictors
+    (predictor, target), (beside, challenger) = first, second
     served = serve_predictor(
         predictor,
         serving.limits,
         Narrator(endpoint_or_none()),
         lanes=thread_count(),
-        version=versions[0],
+        version=target.version,
+        promotion=target.promotion,
     )
-    if beside is not None:
-        model = served.model_of(beside, versions[1])
+    if beside is not None and challenger is not None:
+        model = served.model_of(beside, challenger.version)
         served.challenge(Challenger(model, serving.challenger_share, served.metrics))
     access = Access(serving.token)
     tracing = tracing_of()

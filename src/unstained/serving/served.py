@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -24,6 +25,27 @@ SHORT: Final = 12
 """Digits of a digest that name a version which has no number."""
 
 
+@dataclass(frozen=True)
+class Promotion:
+    """What the ledger says of a champion.
+
+    Attributes:
+        action: what made it champion: promote, rollback, adopt ...
+        time: UTC, ISO 8601.
+        actor: who acted.
+        reason: in a sentence.
+        replaced: version that was champion before; None: nobody was.
+        gate: criteria of the gate: `name`, `passed` and `sentence` each.
+    """
+
+    action: str
+    time: str
+    actor: str
+    reason: str
+    replaced: int | None
+    gate: tuple[Mapping[str, Any], ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A model with the way to its graph.
@@ -33,12 +55,14 @@ class Model:
         batcher: the way to the graph, for coroutines.
         codec: requests and answers over REST.
         version: number in the registry, or the digest's beginning where none is known.
+        promotion: how it became champion, where that is known.
     """
 
     predictor: Predictor
     batcher: Batcher
     codec: Codec
     version: str
+    promotion: Promotion | None = None
 
 
 class Beside(Protocol):
@@ -113,14 +137,18 @@ class Served:
         self.challenger = challenger
         self.batcher.shadow = challenger.see
 
-    def model_of(self, predictor: Predictor, version: str | None) -> Model:
+    def model_of(
+        self, predictor: Predictor, version: str | None, promotion: Promotion | None = None
+    ) -> Model:
         """A predictor behind a queue of its own.
 
         Args:
             predictor: opened with one thread.
             version: number in the registry, where it is known.
+            promotion: how it became champion, where that is known.
         """
-        return model_of(predictor, version, self.limits, self.lanes, self.metrics)
+        limits, lanes, metrics = self.limits, self.lanes, self.metrics
+        return model_of(predictor, version, promotion, limits, lanes, metrics)
 
     def exchange(self, model: Model) -> Model:
         """Let another model answer from now on.
@@ -189,6 +217,7 @@ def serve_predictor(
     *,
     lanes: int,
     version: str | None = None,
+    promotion: Promotion | None = None,
 ) -> Served:
     """Put a predictor behind a queue.
 
@@ -198,9 +227,10 @@ def serve_predictor(
         narrator: writes summaries.
         lanes: batches that are computed at a time.
         version: number in the registry, where it is known.
+        promotion: how it became champion, where that is known.
     """
     metrics = Metrics(predictor)
-    model = model_of(predictor, version, limits, lanes, metrics)
+    model = model_of(predictor, version, promotion, limits, lanes, metrics)
     served = Served(model, limits, narrator, metrics, lanes)
     metrics.serves(predictor, model.version)
     metrics.queue.set_function(lambda: served.batcher.queued)
@@ -208,12 +238,18 @@ def serve_predictor(
 
 
 def model_of(
-    predictor: Predictor, version: str | None, limits: Limits, lanes: int, metrics: Metrics
+    predictor: Predictor,
+    version: str | None,
+    promotion: Promotion | None,
+    limits: Limits,
+    lanes: int,
+    metrics: Metrics,
 ) -> Model:
     """A predictor behind a queue of its own; see `serve_predictor`."""
     version = version or predictor.digest[:SHORT]
     batcher = Batcher(predictor, limits, lanes, metrics)
-    return Model(predictor, batcher, Codec(predictor, version, limits), version)
+    codec = Codec(predictor, version, limits)
+    return Model(predictor, batcher, codec, version, promotion)
 
 
 def server_metadata() -> dict[str, Any]:

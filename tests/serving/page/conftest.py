@@ -27,7 +27,7 @@ from unstained.serving.limits import Limits
 from unstained.serving.page.api import PageApi
 from unstained.serving.page.routes import page_routes
 from unstained.serving.predictor import Predictor
-from unstained.serving.served import Served, serve_predictor
+from unstained.serving.served import Promotion, Served, serve_predictor
 from unstained.serving.tracing import Tracing
 from unstained.summaries.telling import Narrator
 
@@ -68,13 +68,28 @@ class Shown:
         return name
 
 
+PROMOTION = Promotion(
+    action="promote",
+    time="2026-11-03T02:17:04+00:00",
+    actor="ada@lab",
+    reason="v7 is better in balanced accuracy by 0.031",
+    replaced=5,
+    gate=(
+        {"name": "better", "passed": True, "sentence": "balanced accuracy 0.912 against 0.881"},
+        {"name": "parity", "passed": True, "sentence": "its graph decides as the network"},
+    ),
+)
+
+
 def images() -> list[np.ndarray]:
     return raw_cells(CELLS, seed=4)
 
 
 def shown(artifact: Path, **limits: int) -> Shown:
     predictor = Predictor(artifact, threads=1)
-    served = serve_predictor(predictor, Limits(**limits), Narrator(None), lanes=1, version="7")
+    served = serve_predictor(
+        predictor, Limits(**limits), Narrator(None), lanes=1, version="7", promotion=PROMOTION
+    )
     api = PageApi(Uploads(served))
     app = Starlette(routes=[Mount("/ui", routes=page_routes(api))])
     app.add_middleware(Gate, served=served, access=Access(None), tracing=Tracing())

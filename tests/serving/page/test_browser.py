@@ -270,3 +270,14 @@ def test_gates_hold_what_lies_inside_a_polygon(visit: Visit) -> None:
     }"""
     found = visit.page.evaluate(script, [corners.tolist(), points.tolist()])
     assert found == Polygon(corners).contains_points(points).tolist()
+
+
+def test_the_card_tells_how_it_was_promoted(browser: Browser, page: Shown, sample: str) -> None:
+    visit = Visit(browser, page, sample)
+    visit.page.get_by_role("tab", name="Model").click()
+    card = visit.page.locator("article.card")
+    said = "Promoted on 2026-11-03 02:17 UTC by ada@lab in place of version 5: v7 is better"
+    card.get_by_text(said).wait_for()
+    card.get_by_text("balanced accuracy 0.912 against 0.881").wait_for()
+    assert "Not signed, or not verified here." in card.inner_text()
+    visit.page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from unstained.config.study import StudyData
@@ -59,12 +60,14 @@ def known_confusion(predictor: Predictor) -> dict[str, tuple[list[str], list[lis
 
 def facts(uploads: Uploads, look: Look) -> dict[str, Any]:
     """Everything that the page shows before there is a sample."""
-    predictor = uploads.served.predictor
+    predictor, promotion = uploads.served.predictor, uploads.served.model.promotion
     outputs = {tensor.name: tensor for tensor in predictor.outputs}
     return {
         "name": predictor.name,
         "version": uploads.served.version,
         "digest": predictor.digest,
+        "signed_by": predictor.signed.by,
+        "promotion": None if promotion is None else asdict(promotion),
         "card": {key: predictor.card[key] for key in TOLD if key in predictor.card},
         "questions": [
             _question(tensor, outputs[name.replace(PROBABILITIES, SETS, 1)])

@@ -52,6 +52,20 @@ export function summary(model) {
     card.simulated && h("span", { class: "badge" }, "learned from simulated cells"));
 }
 
+const DEEDS = { promote: "Promoted", rollback: "Made champion again", adopt: "Found as champion", restore: "Restored", repair: "Set back" };
+
+/** How it became champion, by the ledger. */
+function promoted({ promotion, signed_by: key }) {
+  const signed = key ? `Signed by key ${key}.` : "Not signed, or not verified here.";
+  if (!promotion) return h("p", {}, "The registry’s ledger says against whom it won its place: ", h("code", {}, "unstained history"), `. ${signed}`);
+  const over = promotion.replaced ? ` in place of version ${promotion.replaced}` : "";
+  const when = promotion.time.slice(0, 16).replace("T", " ");
+  return [
+    h("p", {}, `${DEEDS[promotion.action] ?? promotion.action} on ${when} UTC by ${promotion.actor}${over}: ${promotion.reason}. ${signed}`),
+    promotion.gate.length > 0 && h("ul", {}, promotion.gate.map((one) => h("li", {}, `${one.passed ? "" : "not passed: "}${one.sentence}`))),
+  ];
+}
+
 export function cardPage(model) {
   const { card } = model;
   const fact = (name, value, full) => value !== undefined && value !== null && value !== "" && [h("dt", {}, name), h("dd", { title: full ?? null }, String(value))];
@@ -65,7 +79,8 @@ export function cardPage(model) {
     h("h3", {}, "How well it does, on cells that it never saw"),
     metrics(card.metrics),
     h("h3", {}, "How it became what is served"),
-    h("p", {}, `Architecture ${card.model}, recipe ${card.recipe}. Exported to ONNX (opset ${card.opset}) and held equal to the trained network within ${card.parity.tolerance} at batches of ${card.parity.batches.join(", ")}${card.parity.passed ? "" : ": NOT equal"}; its golden batch was replayed on this machine before the first request. The registry’s ledger says against whom it won its place: `, h("code", {}, "unstained history"), "."),
+    h("p", {}, `Architecture ${card.model}, recipe ${card.recipe}. Exported to ONNX (opset ${card.opset}) and held equal to the trained network within ${card.parity.tolerance} at batches of ${card.parity.batches.join(", ")}${card.parity.passed ? "" : ": NOT equal"}; its golden batch was replayed on this machine before the first request.`),
+    promoted(model),
     h("dl", { class: "facts" },
       fact("version", model.version), fact("digest", short(model.digest), model.digest),
       fact("code", short(card.git_commit), card.git_commit), fact("data", short(card.data_digest), card.data_digest),
