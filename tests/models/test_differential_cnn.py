@@ -205,3 +205,12 @@ def test_features_differ_between_cells_and_outlive_steps_the_same_way(content):
         binary_cross_entropy_with_logits(network(cells).logits, share).backward()
         optimiser.step()
     assert silent() < 0.4
+
+
+def test_its_own_training_is_written_alike_however_json_wrote_its_numbers():
+    """Kubeflow hands parameters to pods as JSON in which 0.0 is 0; model files keep them."""
+    given = {"weight_decay": 0.0, "epochs": 3, "augment": {"noise": 0.0, "shift_px": 1}}
+    sent = {"weight_decay": 0, "epochs": 3, "augment": {"noise": 0, "shift_px": 1}}
+    one, other = (parse(SINGLE, image=48, train=train) for train in (given, sent))
+    assert one.model_dump_json() == other.model_dump_json()
+    assert '"epochs":3,' in other.model_dump_json()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from unstained.config.base import Count, Partial, Positive
+from unstained.config.base import Count, Params, Partial, Positive
 from unstained.config.feature_models import BoostingParams, LinearParams
 from unstained.config.learning import TrainParams
 from unstained.config.model_base import ModelBase
@@ -38,6 +38,11 @@ class NetworkBase(ModelBase):
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
+    @field_validator("train")
+    @classmethod
+    def _real_where_real(cls, train: dict[str, Any]) -> dict[str, Any]:
+        return real_where_real(TrainParams, train)
+
     def training(self, common: TrainParams) -> TrainParams:
         """The recipe's training with what this model wants otherwise.
 
@@ -47,6 +52,25 @@ class NetworkBase(ModelBase):
         content = common.model_dump()
         augment = content["augment"] | self.train.get("augment", {})
         return TrainParams.model_validate(content | self.train | {"augment": augment})
+
+
+def real_where_real(kind: type[Params], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Whole numbers as real ones where a section's field is real.
+
+    A model's own file keeps what was given, and the JSON on the way to a pod makes 0 of 0.0.
+
+    Args:
+        kind: the section.
+        given: some of its keys; keys that it lacks stay as they are, for others to refuse.
+    """
+    found = dict(given)
+    for name in found.keys() & kind.model_fields.keys():
+        wanted, value = kind.model_fields[name].annotation, found[name]
+        if wanted is float and type(value) is int:
+            found[name] = float(value)
+        elif isinstance(value, dict) and isinstance(wanted, type) and issubclass(wanted, Params):
+            found[name] = real_where_real(wanted, value)
+    return found
 
 
 def refuse_stride(stride: int | None, least: int, published: int) -> None:
