@@ -44,7 +44,7 @@ def test_acquisitions_that_stand_out_are_shown_beside_ordinary_ones(spoiled: Cel
     assert section.lead.endswith("2 stand out.")
     strips, table, *galleries = section.blocks
     assert isinstance(strips, Plots)
-    assert len(strips.pictures) == 6
+    assert len(strips.pictures) == 7
     assert strips.pictures[0].alt.endswith("8 acquisitions. Standing out: a_01.")
     assert isinstance(table, Table)
     assert [row[0].text for row in table.rows] == ["a_01", "b_02"]

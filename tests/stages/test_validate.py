@@ -83,7 +83,7 @@ def test_outputs_and_report(tmp_path: Path) -> None:
     assert all(float(row["low"]) <= float(row["balanced_accuracy"]) for row in rows)
     with (out / "acquisitions.csv").open() as file:
         compared = list(csv.DictReader(file))
-    assert len(compared) == 15 * 6  # a row an acquisition and measure
+    assert len(compared) == 15 * 7  # a row an acquisition and measure
     assert {row["compared_with"] for row in compared} == {"a", "b", "c"}
     assert {row["stands_out"] for row in compared} == {"false"}
     assert report.metrics["outlying_acquisitions"] == 0
