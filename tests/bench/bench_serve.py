@@ -134,11 +134,11 @@ def measure(artifact: Path, folder: Path, server: Server, given: argparse.Namesp
             for clients in given.clients:
                 before = direct.rates(cells, given.seconds / 4)
                 used = server.cpu_seconds()
-                found = load(way, server.addresses[way], request, clients, given.seconds)
+                found, took = load(way, server.addresses[way], request, clients, given.seconds)
                 used = server.cpu_seconds() - used
                 after = direct.rates(cells, given.seconds / 4)
                 rate, per_cpu = np.mean([before, after], axis=0)
-                mine = batch * len(found) / given.seconds
+                mine = batch * len(found) / took
                 share = batch * (len(found) + clients) / used / per_cpu
                 p50, p95 = np.percentile(found, [50, 95])
                 best[kind] = max(best.get(kind, 0), mine / rate)
@@ -167,10 +167,10 @@ def compare(
             theirs, ours = folder / "theirs", folder / "ours"
             theirs.write_bytes(posted("/invocations", body, "application/json"))
             ours.write_bytes(requests(predictor, cells)["rest binary"])
-            rates = [
-                batch * len(load("rest", where, request, clients, given.seconds)) / given.seconds
-                for where, request in ((address, theirs), (server.addresses["rest"], ours))
-            ]
+            rates = []
+            for where, request in ((address, theirs), (server.addresses["rest"], ours)):
+                found, took = load("rest", where, request, clients, given.seconds)
+                rates.append(batch * len(found) / took)
             how = f"{rates[1]:,.0f} against {rates[0]:,.0f} cells/s"
             rows.append(Row(f"batch {batch}, {clients} clients", rates[1] / rates[0], 10, how))
     show("serving against mlflow models serve", rows)

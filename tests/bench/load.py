@@ -2,8 +2,8 @@
 
     python -m tests.bench.load rest 127.0.0.1:8080 REQUEST 16 3
 
-prints as JSON the latencies in ms of all requests that 16 clients made in 3 s, each with the bytes
-of the file REQUEST, one after the other.
+prints as JSON the latencies in ms of all requests that 16 clients began within 3 s, each with the
+bytes of the file REQUEST, one after the other, and the seconds until the last was answered.
 """
 
 from __future__ import annotations
@@ -80,32 +80,35 @@ async def over_grpc(address: str, request: bytes) -> Ask:
 
 async def measured(
     kind: str, address: str, request: bytes, clients: int, seconds: float
-) -> list[float]:
-    """Latencies in ms of all requests but each client's first."""
+) -> tuple[list[float], float]:
+    """Latencies in ms of all requests but each client's first, and the seconds that all took."""
     connect = {"rest": over_rest, "grpc": over_grpc}[kind]
     asks = [await connect(address, request) for _ in range(clients)]
     await asyncio.gather(*(ask() for ask in asks))
     found: list[float] = []
-    end = time.perf_counter() + seconds
+    start = time.perf_counter()
 
     async def client(ask: Ask) -> None:
-        while (began := time.perf_counter()) < end:
+        while (began := time.perf_counter()) < start + seconds:
             await ask()
             found.append(1e3 * (time.perf_counter() - began))
 
     await asyncio.gather(*map(client, asks))
-    return found
+    return found, time.perf_counter() - start
 
 
-def load(kind: str, address: str, request: Path, clients: int, seconds: float) -> np.ndarray:
-    """Latencies in ms, from a process of its own."""
+def load(
+    kind: str, address: str, request: Path, clients: int, seconds: float
+) -> tuple[np.ndarray, float]:
+    """Latencies in ms and the seconds that all requests took, from a process of its own."""
     command = [sys.executable, "-m", "tests.bench.load", kind, address, str(request)]
     done = subprocess.run(
         [*command, str(clients), str(seconds)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return np.array(json.loads(done.stdout))
+    latencies, took = json.loads(done.stdout)
+    return np.array(latencies), float(took)
 
 
 if __name__ == "__main__":
