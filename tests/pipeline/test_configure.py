@@ -41,6 +41,16 @@ def both(project: Path) -> Path:
     return project
 
 
+def test_results_behind_a_link_are_refused_where_dvc_would_fail(project: Path) -> None:
+    (project / "elsewhere").mkdir()
+    (project / "runs").symlink_to(project / "elsewhere")
+    configure(project)
+    (project / ".dvc").mkdir()
+    with pytest.raises(ParameterError, match=r"is a link to .*elsewhere") as caught:
+        configure(project)
+    assert "dvc cache dir --local" in caught.value.remedy
+
+
 def test_one_models_width_reaches_that_model_alone(project: Path) -> None:
     of_all_models = {
         f"nsc/{name}.json"

@@ -59,9 +59,10 @@ def configure(root: Path, tell: Callable[[str], None] = lambda _: None) -> int:
         How many files are new, changed or gone.
 
     Raises:
-        ParameterError: params.yaml is wrong.
+        ParameterError: params.yaml is wrong, or runs is a link, which DVC does not follow.
         SourceError: a source is away that was never seen, or cannot be read.
     """
+    _require_own_runs(root)
     project = load_params(root / "params.yaml")
     wanted = dict(_files(project)) | dict(_sources(root, project, tell))
     found = {
@@ -77,6 +78,16 @@ def configure(root: Path, tell: Callable[[str], None] = lambda _: None) -> int:
     for name in changed:
         write_text(root / name, wanted[name])
     return len(changed) + len(gone)
+
+
+def _require_own_runs(root: Path) -> None:
+    runs = root / RUNS
+    if runs.is_symlink() and (root / ".dvc").is_dir():
+        raise ParameterError(
+            f"{runs} is a link to {runs.resolve()}, and DVC takes no outputs that lie elsewhere",
+            "put DVC's cache on the other disk in its place (`dvc cache dir --local FOLDER`), or "
+            "mount a directory of that disk at runs",
+        )
 
 
 def require_current(root: Path, task: Task) -> None:
