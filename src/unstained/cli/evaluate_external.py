@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unstained.cli.project import Study, chosen_model, project_root
+from unstained.cli.project import Alias, Artifact, Study, Version, chosen_model, project_root
 
 
 def evaluate_external(
@@ -16,9 +16,9 @@ def evaluate_external(
         Path, typer.Argument(help="Labelled cells, in a layout that a reader reads.")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
-    version: Annotated[int | None, typer.Option(help="A version, not the champion.")] = None,
-    alias: Annotated[str | None, typer.Option(help="A version by its alias.")] = None,
-    artifact: Annotated[Path | None, typer.Option(help="Directory of a sealed artifact.")] = None,
+    version: Version = None,
+    alias: Alias = None,
+    artifact: Artifact = None,
     reader: Annotated[str | None, typer.Option(help="Layout, where it is not the study's.")] = None,
 ) -> None:
     """Score the champion on labelled cells that it never saw: a page, metrics, predictions.

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from unstained.cli.project import Study, chosen_model, project_root
+from unstained.cli.project import Alias, Artifact, Study, Version, chosen_model, project_root
 
 
 def export_package(
     study: Study,
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
-    version: Annotated[int | None, typer.Option(help="A version, not the champion.")] = None,
-    alias: Annotated[str | None, typer.Option(help="A version by its alias.")] = None,
-    artifact: Annotated[Path | None, typer.Option(help="Directory of a sealed artifact.")] = None,
+    version: Version = None,
+    alias: Alias = None,
+    artifact: Artifact = None,
     author: Annotated[
         list[str] | None, typer.Option(help="Name of an author; again for others.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unstained.cli.project import Study, chosen_model, project_root
+from unstained.cli.project import Alias, Artifact, Study, Version, chosen_model, project_root
 from unstained.wording import counted
 
 
@@ -19,9 +19,9 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="File to write: .csv, .parquet, .fcs or .h5ad.")
     ] = None,
-    version: Annotated[int | None, typer.Option(help="A version, not the champion.")] = None,
-    alias: Annotated[str | None, typer.Option(help="A version by its alias.")] = None,
-    artifact: Annotated[Path | None, typer.Option(help="Directory of a sealed artifact.")] = None,
+    version: Version = None,
+    alias: Alias = None,
+    artifact: Artifact = None,
     reader: Annotated[str | None, typer.Option(help="Layout, where it is not the study's.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; else all cores.")] = None,
 ) -> None:

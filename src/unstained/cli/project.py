@@ -10,6 +10,9 @@ import typer
 from unstained.errors import ParameterError
 
 Study = Annotated[str, typer.Argument(help="Key of `studies` in params.yaml.")]
+Version = Annotated[int | None, typer.Option(help="A version, not the champion.")]
+Alias = Annotated[str | None, typer.Option(help="A version by its alias.")]
+Artifact = Annotated[Path | None, typer.Option(help="Instead: directory of a sealed artifact.")]
 
 
 def project_root() -> Path:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from unstained.cli.project import chosen_model, project_root
+from unstained.cli.project import Alias, Artifact, Version, chosen_model, project_root
 from unstained.errors import ParameterError, UnstainedError
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="For REST and the page.")]
-FOLLOW_SECONDS = 2.0
-"""Between looks at the ledger, or at the link."""
-
 GrpcPort = Annotated[int, typer.Option("--grpc-port", min=1, max=65535, help="For gRPC.")]
+
+FOLLOW_SECONDS: Final = 2.0
+"""Between looks at the ledger, or at the link."""
 
 
 def serve(
     study: Annotated[
         str | None, typer.Argument(help="Key of `studies` in params.yaml: its champion is served.")
     ] = None,
-    artifact: Annotated[
-        Path | None, typer.Option(help="Instead: directory of a sealed artifact.")
-    ] = None,
-    version: Annotated[int | None, typer.Option(help="A version, not the champion.")] = None,
-    alias: Annotated[str | None, typer.Option(help="A version by its alias.")] = None,
+    artifact: Artifact = None,
+    version: Version = None,
+    alias: Alias = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
     port: Port = 8080,
     grpc_port: GrpcPort = 8081,

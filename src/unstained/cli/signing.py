@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unstained.cli.project import chosen_model, project_root
+from unstained.cli.project import Alias, Artifact, Version, chosen_model, project_root
 
 
 def make_keys(
@@ -26,11 +26,9 @@ def sign(
     study: Annotated[
         str | None, typer.Argument(help="Key of `studies`: its champion is signed.")
     ] = None,
-    artifact: Annotated[
-        Path | None, typer.Option(help="Instead: directory of a sealed artifact.")
-    ] = None,
-    version: Annotated[int | None, typer.Option(help="A version, not the champion.")] = None,
-    alias: Annotated[str | None, typer.Option(help="A version by its alias.")] = None,
+    artifact: Artifact = None,
+    version: Version = None,
+    alias: Alias = None,
 ) -> None:
     """Sign by hand what promotion did not: a challenger, or what was promoted without a key."""
     from unstained.answering import sign_model
