@@ -7,7 +7,7 @@
 | KFP_NAMESPACE | profile namespace; needed where Kubeflow serves several users |
 | KFP_TOKEN, KFP_TOKEN_FILE | bearer token, or a file that holds one and may be renewed |
 | KFP_CA_CERT | certificates to trust instead of the public ones |
-| KFP_SERVICE_ACCOUNT | service account of the pods; without it, the cluster's default |
+| KFP_SERVICE_ACCOUNT | service account of the pods; without it that of k8s/, `unstained-pipeline` |
 | KFP_TIMEOUT_S | seconds to wait for each answer, 30 |
 """
 
@@ -21,6 +21,8 @@ from pathlib import Path
 from unstained.errors import ParameterError
 
 TIMEOUT_S = 30.0
+SERVICE_ACCOUNT = "unstained-pipeline"
+"""May do what tasks need. Kubeflow's own default, pipeline-runner, reads every Secret."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Settings:
     host: str
     ui: str
     namespace: str | None
-    service_account: str | None
+    service_account: str
     token: str | None = field(repr=False)
     token_file: Path | None
     ca_cert: Path | None
@@ -61,7 +63,7 @@ def from_environment() -> Settings:
         host=host,
         ui=_address("KFP_UI_HOST") or host,
         namespace=_value("KFP_NAMESPACE"),
-        service_account=_value("KFP_SERVICE_ACCOUNT"),
+        service_account=_value("KFP_SERVICE_ACCOUNT") or SERVICE_ACCOUNT,
         token=token,
         token_file=token_file,
         ca_cert=_file("KFP_CA_CERT"),

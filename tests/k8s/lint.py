@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple
 
+from tests.k8s.capacity import most
 from tests.k8s.cron import fault
 from tests.k8s.manifests import Object, Pod, pods, title
+from tests.k8s.network import blocked, flows
+from tests.k8s.quantities import quantity
 
-QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(m|[kMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
-FACTORS = {"": Decimal(1), "m": Decimal("0.001")}
-FACTORS |= {s: Decimal(1000) ** n for n, s in enumerate("kMGTPE", 1)}
-FACTORS |= {f"{s}i": Decimal(1024) ** n for n, s in enumerate("KMGTPE", 1)}
 IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
@@ -32,28 +30,21 @@ class World(NamedTuple):
     """What is applied together, and what is there already.
 
     Attributes:
-        objects: the manifests.
+        objects: the manifests, an overlay's and those of a job.
         external: kind -> name -> keys of objects that others create.
         ray: version of Ray in the image.
+        once: titles of objects that are created anew each time, never applied over old ones.
     """
 
     objects: Sequence[Object]
     external: Mapping[str, Mapping[str, set[str]]]
     ray: str
+    once: frozenset[str] = frozenset()
 
 
 def lint(world: World) -> list[Finding]:
     """All findings of all rules."""
     return [Finding(name, *found) for name, rule in RULES.items() for found in rule(world)]
-
-
-def quantity(text: Any) -> Decimal | None:
-    """A Kubernetes quantity as a number; None where it is none."""
-    match = QUANTITY.fullmatch(str(text))
-    if match is None:
-        return None
-    number, unit = Decimal(match[1]), match[2] or ""
-    return number * (FACTORS[unit] if unit in FACTORS else Decimal(f"1{unit}"))
 
 
 def _pods(world: World) -> Iterator[Pod]:
@@ -246,6 +237,47 @@ def _named(node: Object) -> Iterator[tuple[str, str, str | None]]:
         yield target["kind"], target["name"], None
 
 
+def _unreachable(world: World) -> Iterator[tuple[str, str]]:
+    for flow in flows(world.objects):
+        if blocked(flow, world.objects):
+            target = "the outside" if flow.target is None else flow.target
+            why = f"port {flow.port} of {target} ({flow.why})"
+            yield flow.source.where, f"no network policy lets it reach {why}"
+
+
+def _quota(world: World) -> Iterator[tuple[str, str]]:
+    asked = most(world.objects)
+    for item in world.objects:
+        if item["kind"] == "ResourceQuota":
+            for name, text in item["spec"]["hard"].items():
+                if asked[name] > (quantity(text) or 0):
+                    yield title(item), f"{name}: {asked[name]} may be asked for, {text} are allowed"
+
+
+def _autoscaled(world: World) -> Iterator[tuple[str, str]]:
+    scaled = {
+        (i["spec"]["scaleTargetRef"]["kind"], i["spec"]["scaleTargetRef"]["name"])
+        for i in world.objects
+        if i["kind"] == "HorizontalPodAutoscaler"
+    }
+    for item in world.objects:
+        spec = item.get("spec") or {}
+        if (item["kind"], item["metadata"]["name"]) in scaled and "replicas" in spec:
+            yield title(item), "replicas are its autoscaler's: each apply would reset them"
+        cluster = spec.get("rayClusterSpec", spec)
+        if cluster.get("enableInTreeAutoscaling"):
+            for group in cluster["workerGroupSpecs"]:
+                if "replicas" in group:
+                    name = group["groupName"]
+                    yield title(item), f"replicas of {name} are Ray's: each apply would reset them"
+
+
+def _immutable(world: World) -> Iterator[tuple[str, str]]:
+    for item in world.objects:
+        if item["kind"] in ("Job", "RayJob", "TrainJob") and title(item) not in world.once:
+            yield title(item), "its template cannot be changed: the next apply would be refused"
+
+
 RULES: dict[str, Callable[[World], Iterator[tuple[str, str]]]] = {
     "selector": _selector,
     "restart-policy": _restart_policy,
@@ -260,4 +292,8 @@ RULES: dict[str, Callable[[World], Iterator[tuple[str, str]]]] = {
     "latest": _latest,
     "digest": _digest,
     "reference": _references,
+    "unreachable": _unreachable,
+    "quota": _quota,
+    "autoscaled": _autoscaled,
+    "immutable": _immutable,
 }

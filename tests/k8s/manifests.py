@@ -15,7 +15,11 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = ("local", "gpu", "prod")
-JOBS = ("tune", "train", "restore")
+JOBS = ("tune/cpu", "tune/gpu", "train/cpu", "train/gpu", "restore")
+OFFERED = [
+    (name, job) for name in OVERLAYS for job in JOBS if name != "local" or not job.endswith("/gpu")
+]
+"""Overlays, and the jobs that are offered on each: all, but no GPUs where there are none."""
 
 EXTERNAL = {
     "Secret": {

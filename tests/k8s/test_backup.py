@@ -159,7 +159,7 @@ def test_no_backup_without_a_database(place: Place) -> None:
 
 
 def test_buckets_are_created_once(s3: S3Server) -> None:
-    script = ROOT / "k8s" / "overlays" / "local" / "buckets.py"
+    script = ROOT / "k8s" / "overlays" / "local" / "buckets" / "buckets.py"
     environment = {"PATH": os.environ["PATH"], **s3.environment}
     command = [sys.executable, str(script), "overlay-one", "overlay-two"]
     outputs = [

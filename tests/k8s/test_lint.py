@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.k8s.cron import fault
-from tests.k8s.lint import RULES, World, lint, quantity
-from tests.k8s.manifests import EXTERNAL, JOBS, OVERLAYS, ROOT, Object, job, overlay
+from tests.k8s.lint import RULES, World, lint
+from tests.k8s.manifests import EXTERNAL, OFFERED, OVERLAYS, ROOT, Object, job, overlay, title
+from tests.k8s.quantities import quantity
 
 Break = Callable[[dict[str, Object]], None]
 
@@ -24,19 +25,20 @@ def ray_version() -> str:
     return found[1]
 
 
-def findings(objects: list[Object]) -> list[Any]:
-    return lint(World(objects, EXTERNAL, ray_version()))
+def findings(objects: list[Object], once: list[Object]) -> list[Any]:
+    created = frozenset(map(title, once))
+    return lint(World([*objects, *once], EXTERNAL, ray_version(), created))
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_overlays_are_clean(name: str) -> None:
-    assert findings(overlay(name)) == []
+    assert findings(overlay(name), []) == []
 
 
-@pytest.mark.parametrize("name", JOBS)
-@pytest.mark.parametrize("base", OVERLAYS)
-def test_jobs_are_clean_beside_each_overlay(name: str, base: str) -> None:
-    assert findings([*overlay(base), *job(name)]) == []
+@pytest.mark.parametrize(("base", "name"), OFFERED)
+def test_jobs_are_clean_beside_each_overlay(base: str, name: str) -> None:
+    """References, policies and quota too: a job's pods reach what they need, and all fit."""
+    assert findings(overlay(base), job(name)) == []
 
 
 def pod(item: Object) -> Object:
@@ -144,6 +146,45 @@ def scaled(o: dict[str, Object]) -> None:
     o["HorizontalPodAutoscaler/unstained-mlflow"]["spec"]["scaleTargetRef"]["name"] = "mlflow"
 
 
+def submitter(o: dict[str, Object]) -> None:
+    template = o["RayJob/unstained-tune"]["spec"]["submitterPodTemplate"]
+    template["metadata"]["labels"]["app.kubernetes.io/name"] = "unstained-train"
+
+
+def lonely_training(o: dict[str, Object]) -> None:
+    del o["NetworkPolicy/training"]
+
+
+def database(o: dict[str, Object]) -> None:
+    rule = o["NetworkPolicy/postgres"]["spec"]["ingress"][0]
+    rule["from"][0]["podSelector"]["matchExpressions"][0]["values"].remove("unstained-backup")
+
+
+def blocked_store(o: dict[str, Object]) -> None:
+    o["ConfigMap/unstained-platform"]["data"]["AWS_ENDPOINT_URL"] = "http://s3.lab:9000"
+
+
+def ninth_gpu(o: dict[str, Object]) -> None:
+    o["RayCluster/unstained-ray"]["spec"]["workerGroupSpecs"][1]["maxReplicas"] = 5
+
+
+def many_nodes(o: dict[str, Object]) -> None:
+    o["TrainJob/unstained-train"]["spec"]["trainer"]["numNodes"] = 9
+
+
+def replicas(o: dict[str, Object]) -> None:
+    o["Deployment/unstained-mlflow"]["spec"]["replicas"] = 2
+
+
+def ray_replicas(o: dict[str, Object]) -> None:
+    o["RayCluster/unstained-ray"]["spec"]["workerGroupSpecs"][0]["replicas"] = 0
+
+
+def applied_job(o: dict[str, Object]) -> None:
+    backup = o["CronJob/unstained-backup"]["spec"]["jobTemplate"]
+    o["Job/x"] = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, **backup}
+
+
 BROKEN: list[tuple[str, Break]] = [
     ("selector", selector),
     ("selector", service),
@@ -167,15 +208,26 @@ BROKEN: list[tuple[str, Break]] = [
     ("reference", claim),
     ("reference", account),
     ("reference", scaled),
+    ("unreachable", submitter),
+    ("unreachable", lonely_training),
+    ("unreachable", database),
+    ("unreachable", blocked_store),
+    ("quota", ninth_gpu),
+    ("quota", many_nodes),
+    ("autoscaled", replicas),
+    ("autoscaled", ray_replicas),
+    ("immutable", applied_job),
 ]
 
 
 @pytest.mark.parametrize(("rule", "damage"), BROKEN, ids=lambda v: getattr(v, "__name__", v))
 def test_each_fault_is_found_by_its_rule(rule: str, damage: Break) -> None:
-    items = copy.deepcopy([*overlay("prod"), *job("tune")])
-    objects = {f"{item['kind']}/{item['metadata']['name']}": item for item in items}
+    jobs = [*job("tune/gpu"), *job("train/gpu")]
+    objects = {title(item): item for item in copy.deepcopy([*overlay("prod"), *jobs])}
     damage(objects)
-    assert rule in {found.rule for found in findings(list(objects.values()))}
+    applied = [item for name, item in objects.items() if name not in map(title, jobs)]
+    created = [objects[name] for name in map(title, jobs)]
+    assert rule in {found.rule for found in findings(applied, created)}
 
 
 def test_every_rule_is_tried() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.k8s.manifests import EXTERNAL, JOBS, OVERLAYS, ROOT, Object, Pod, job, overlay, pods
+from tests.k8s.network import reaches
 
 SECRET_NAMES = re.compile(
     r"SECRET|PASSWORD|TOKEN|ACCESS_KEY|BACKEND_STORE_URI|PGUSER|POSTGRES_USER"
@@ -147,38 +147,11 @@ def test_networks_are_denied_first(whole: Part) -> None:
             assert not outside or (ports and ports <= {443, 6443}), name
 
 
-def reaches(whole: Part, labels: dict[str, str], target: dict[str, str], port: int) -> bool:
-    """Do the policies let a pod of the namespace reach another one's port?"""
-    for item in whole:
-        if item["kind"] != "NetworkPolicy" or not selected(item["spec"]["podSelector"], target):
-            continue
-        for rule in item["spec"].get("ingress", []):
-            peers = [p for p in rule["from"] if "namespaceSelector" not in p]
-            ports = {entry["port"] for entry in rule.get("ports", [])}
-            if any(selected(p["podSelector"], labels) for p in peers) and port in (ports or {port}):
-                return True
-    return False
-
-
-def selected(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    if not selector.get("matchLabels", {}).items() <= labels.items():
-        return False
-    for test in selector.get("matchExpressions", []):
-        value, names = labels.get(test["key"]), test.get("values", [])
-        truth = {
-            "Exists": value is not None,
-            "In": value in names,
-            "NotIn": value not in names,
-        }[test["operator"]]
-        if not truth:
-            return False
-    return True
-
-
 NAME = "app.kubernetes.io/name"
 TASK = {"workflows.argoproj.io/workflow": "run-1"}
 RAY = {"ray.io/cluster": "unstained-ray"}
 MODEL = {"serving.kserve.io/inferenceservice": "unstained-nsc", NAME: "unstained-nsc"}
+TRAINING = {NAME: "unstained-train"}
 POSTGRES, MLFLOW = {NAME: "unstained-postgres"}, {NAME: "unstained-mlflow"}
 
 
@@ -196,6 +169,10 @@ POSTGRES, MLFLOW = {NAME: "unstained-postgres"}, {NAME: "unstained-mlflow"}
         ({NAME: "unstained-tune"}, RAY, 8265, True),
         ({NAME: "unstained-tune"}, RAY, 6379, False),
         (TASK, RAY, 8265, False),
+        (TRAINING, TRAINING, 29500, True),
+        (TRAINING, TRAINING, 41234, True),
+        (TASK, TRAINING, 29500, False),
+        (TRAINING, RAY, 8265, False),
         (MODEL, RAY, 8265, False),
         (TASK, MODEL, 8080, False),
     ],
@@ -228,20 +205,13 @@ def test_gpus_only_where_there_are_some() -> None:
         assert cluster["spec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
 
 
-@pytest.mark.parametrize("name", ["tune", "train"])
-def test_ray_jobs_run_on_the_standing_clusters_description(name: str) -> None:
-    cluster = next(item for item in overlay("gpu") if item["kind"] == "RayCluster")
+@pytest.mark.parametrize(("name", "like"), [("tune/cpu", "local"), ("tune/gpu", "gpu")])
+def test_searches_run_on_the_standing_clusters_description(name: str, like: str) -> None:
+    cluster = next(item for item in overlay(like) if item["kind"] == "RayCluster")
     (found,) = job(name)
     assert found["kind"] == "RayJob"
-    assert found["metadata"]["name"] == f"unstained-{name}"
-    assert f"unstained run {name} " in found["spec"]["entrypoint"]
+    assert "unstained run tune " in found["spec"]["entrypoint"]
     assert found["spec"]["rayClusterSpec"] == cluster["spec"]
-
-
-def test_training_starts_on_a_worker_with_a_gpu() -> None:
-    """A search's driver asks for none: its trials do."""
-    assert job("train")[0]["spec"]["entrypointNumGpus"] == 1
-    assert "entrypointNumGpus" not in job("tune")[0]["spec"]
 
 
 def test_the_runbook_creates_every_secret_and_names_every_image() -> None:

@@ -117,14 +117,20 @@ def test_what_the_environment_says_reaches_the_server(
     (tmp_path / "token").write_text("fresh\n")
     environment.setenv("KFP_TOKEN_FILE", str(tmp_path / "token"))
     environment.setenv("KFP_NAMESPACE", "lab")
-    environment.setenv("KFP_SERVICE_ACCOUNT", "unstained-pipeline")
+    environment.setenv("KFP_SERVICE_ACCOUNT", "default-editor")
     environment.setenv("KFP_UI_HOST", "https://kubeflow.example.org/pipeline/")
     outcome = go()
     (run,) = server.state.runs.values()
-    assert run["service_account"] == "unstained-pipeline"
+    assert run["service_account"] == "default-editor"
     assert outcome.url == f"https://kubeflow.example.org/pipeline/#/runs/details/{run['run_id']}"
     for made in (server.state.pipelines, server.state.experiments):
         assert [entry["namespace"] for entry in made.values()] == ["lab"]
+
+
+def test_tasks_run_as_the_account_with_few_rights(go: Submit, server: ContractServer) -> None:
+    go(wait=False)
+    (run,) = server.state.runs.values()
+    assert run["service_account"] == "unstained-pipeline"
 
 
 def test_not_waiting_returns_at_once(go: Submit, server: ContractServer) -> None:
