@@ -52,10 +52,12 @@ $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 .PHONY: setup
 setup: $(RUN_STAMP) ## Install the locked environment into .venv.
 
-# DVC without git, for a copy of the project that is no repository (`git archive`).
+# DVC without git, for a copy of the project that is no repository (`git archive`), and with what a
+# kill left mended.
 .PHONY: project
 project: setup
 	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
+	@unstained mend
 
 .PHONY: repro
 repro: project ## Run every stage that is out of date, then print who is champion and why.

@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,6 @@ import ray
 from tests.learning.tuning_process import DEFAULTS, bowl_search
 from unstained.errors import TrainingError
 from unstained.learning.journal import TrialRecord
-from unstained.learning.ray_session import private_folder
 from unstained.learning.search import Report
 from unstained.learning.tuning import best_trial, search
 
@@ -62,13 +62,16 @@ def wait_for_a_worker(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 @pytest.mark.minutes
 def test_killed_search_leaves_no_worker_and_resumes(tmp_path: Path) -> None:
     journal, started = tmp_path / "journal.jsonl", tmp_path / "started"
-    process = search_process(tmp_path, 5, 0.2)
+    short = Path(tempfile.mkdtemp(prefix="u", dir="/tmp"))  # a path that sockets fit in
+    process = search_process(tmp_path, 5, 0.2, TMPDIR=str(short))
     wait_for_lines(journal, 1, process)
     names = wait_for_a_worker(process)
     process.kill()
     process.wait()
     _, alive = psutil.wait_procs(names, timeout=SECONDS)
     assert not alive
+    while list(short.iterdir()):  # the guard is at it
+        time.sleep(0.01)
     finished = [record.params["train.x"] for record in journaled(tmp_path, 5).values()]
     before = started.read_text().splitlines()
 
@@ -80,7 +83,7 @@ def test_killed_search_leaves_no_worker_and_resumes(tmp_path: Path) -> None:
     repeated = started.read_text().splitlines()[len(before) :]
     assert not {repr(value) for value in finished} & set(repeated)
     assert len(repeated) == 5 - len(finished)
-    assert not private_folder(journal).exists()
+    short.rmdir()
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +103,6 @@ def test_existing_cluster_is_used_and_left_running(cluster: str, tmp_path: Path)
     assert sorted(records) == [0, 1, 2]
     assert best_trial(tuple(records.values())).epochs == 4
     assert ray.cluster_resources()["CPU"] == 2
-    assert not private_folder(tmp_path / "journal.jsonl").exists()
 
 
 @dataclass(frozen=True)
@@ -134,24 +136,52 @@ def test_addresses_that_cannot_work_are_explained(
 
 
 SPACES = """
-import os, pathlib, ray, sys
+import grpc, os, pathlib, psutil, ray, sys
 from unstained.learning.ray_session import ray_session
-with ray_session(pathlib.Path(sys.argv[1])):
+
+def answer(server, *metadata):  # of Ray's own protocol
+    with grpc.insecure_channel(server) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
+        try:
+            ask(b"", metadata=metadata, timeout=30)
+            return "OK"
+        except grpc.RpcError as error:
+            return error.code().name
+
+with ray_session() as folder:
     asked = ray.remote(runtime_env={"env_vars": {"ASKED": "yes"}})(lambda: os.environ["ASKED"])
     print(ray.get(asked.remote(), timeout=120))
+    own = psutil.Process()
+    family = [one for process in (own, *own.children(recursive=True))
+              for one in process.connections("inet") if one.status == psutil.CONN_LISTEN]
+    print(len(family), {one.laddr.ip.removeprefix("::ffff:") for one in family})
+    print(oct(folder.stat().st_mode & 0o777), (folder / "ray").is_dir())
+    server = ray.get_runtime_context().gcs_address
+    bearer = ("authorization", "Bearer " + os.environ["RAY_AUTH_TOKEN"])
+    print(answer(server), answer(server, bearer))
+left = folder, pathlib.Path.home() / ".ray"
+print(*(path.exists() for path in left), "RAY_AUTH_TOKEN" in os.environ)
 """
 
 
-def test_the_interpreter_may_lie_in_a_path_with_spaces_and_parentheses(tmp_path: Path) -> None:
-    """Ray has a shell start workers that have an environment of their own."""
+def test_a_private_ray_answers_this_user_on_this_machine_and_leaves_nothing(tmp_path: Path) -> None:
+    """From an interpreter in a path with spaces and parentheses, which Ray hands to a shell."""
     prefix, place = Path(sys.prefix), tmp_path / "my project (1)" / ".venv"
     (place / "bin").mkdir(parents=True)
     (place / "bin" / "python").symlink_to(Path(sys.executable).resolve())
     (place / "lib").symlink_to(prefix / "lib")
     (place / "pyvenv.cfg").write_text((prefix / "pyvenv.cfg").read_text())
-    words = [str(place / "bin" / "python"), "-c", SPACES, str(tmp_path)]
+    words = [str(place / "bin" / "python"), "-c", SPACES]
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(
-        words, env=inherited, capture_output=True, text=True, check=False, timeout=SECONDS
-    )
-    assert done.stdout.split() == ["yes"], done.stderr
+        words, env=inherited | {"HOME": str(tmp_path)}, capture_output=True, text=True,
+        check=False, timeout=SECONDS,
+    )  # fmt: skip
+    assert not done.returncode, done.stderr
+    works, listening, private, answers, left = done.stdout.splitlines()
+    assert works == "yes"
+    assert int(listening.partition(" ")[0]) >= 5
+    assert listening.partition(" ")[2] == "{'127.0.0.1'}"
+    assert private == "0o700 True"
+    assert answers == "UNAUTHENTICATED OK"
+    assert left == "False False False"

@@ -104,6 +104,15 @@ def holdings(study: Study) -> None:
 
 
 @app.command()
+def mend() -> None:
+    """Mend what a killed command left and what stops DVC; `make repro` begins with it."""
+    from unstained.pipeline.mending import mend as mend_project
+
+    if done := mend_project(project_root()):
+        typer.echo(done, err=True)
+
+
+@app.command()
 def summary() -> None:
     """Print leaderboards, champions and where the reports are."""
     from unstained.summary import print_summary

@@ -36,7 +36,7 @@ def run_on_ray(
     Raises:
         TrainingError: a trial failed, or RAY_ADDRESS cannot be reached.
     """
-    with ray_session(problem.journal) as folder:
+    with ray_session() as folder:
         recorder = _Recorder(problem, finished, keep)
         tuner = ray_tune.Tuner(
             _trainable(problem),

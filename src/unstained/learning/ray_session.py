@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
 import ray
 
 from unstained.errors import TrainingError
 from unstained.learning.orphans import no_orphans
-
-LONGEST_SOCKET_FOLDER: Final = 40
-"""Ray puts sockets about 65 characters below its folder; a socket's path has 107 at most."""
+from unstained.learning.ray_folder import ray_folder
+from unstained.learning.ray_privacy import for_this_user_alone
 
 OBJECT_STORE_BYTES: Final = 80_000_000
 """Ray's smallest object store: workers exchange numbers, never cells."""
@@ -45,13 +40,10 @@ ENVIRONMENT: Final = {
 
 
 @contextmanager
-def ray_session(owner: Path) -> Iterator[Path]:
+def ray_session() -> Iterator[Path]:
     """Ray while the block runs: the one in this process, that of RAY_ADDRESS, or a private one.
 
-    A private one ends with this process, however it ends.
-
-    Args:
-        owner: a path that belongs to what is run, see `private_folder`.
+    A private one ends with this process, however it ends, and answers this user on this machine.
 
     Yields:
         An empty folder for the block's own files; it goes when the block ends.
@@ -59,19 +51,8 @@ def ray_session(owner: Path) -> Iterator[Path]:
     Raises:
         TrainingError: RAY_ADDRESS cannot be reached.
     """
-    with _environment(), _own_folder(owner) as folder, _cluster(folder):
+    with _environment(), ray_folder() as folder, _cluster(folder):
         yield folder
-
-
-def private_folder(owner: Path) -> Path:
-    """Folder for the sockets and files of a Ray that is started for `owner`.
-
-    The same for the same path, so that what a killed run left there is removed by the next one.
-    """
-    name = "unstained-ray-" + hashlib.sha256(str(owner.resolve()).encode()).hexdigest()[:8]
-    place = tempfile.gettempdir()
-    short = len(place) + len(name) < LONGEST_SOCKET_FOLDER
-    return Path(place if short else "/tmp") / name  # noqa: S108
 
 
 def last_line(error: BaseException) -> str:
@@ -86,29 +67,27 @@ def _cluster(folder: Path) -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
-    others = set(psutil.Process().children(recursive=True))
     with ExitStack() as ending:
+        if not address:
+            ending.enter_context(for_this_user_alone())
+            ending.enter_context(no_orphans(folder))
         ending.callback(ray.shutdown)
         with _own_signals():
             if address:
                 _connect(address)
             else:
                 _start(folder)
-        if not address:
-            started = set(psutil.Process().children(recursive=True)) - others
-            ending.enter_context(no_orphans(started))
-            ending.callback(ray.shutdown)  # in peace, before the others are killed
         yield
 
 
 def _start(folder: Path) -> None:
-    """A private Ray. Its children ask the kernel to be killed with this process."""
+    """A private Ray."""
     ray.init(
         address="local",
         num_cpus=len(os.sched_getaffinity(0)),
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
-        _temp_dir=str(folder),
+        _temp_dir=str(folder / "ray"),
         runtime_env=_quoted_interpreter(),
         **QUIET,
     )
@@ -152,18 +131,6 @@ def _connect(address: str) -> None:
             f"no Ray cluster answers at RAY_ADDRESS={address}: {last_line(error)}",
             "start the cluster, correct RAY_ADDRESS, or unset it to start Ray here",
         ) from error
-
-
-@contextmanager
-def _own_folder(owner: Path) -> Iterator[Path]:
-    """`private_folder`, empty, for this user alone, while the block runs."""
-    folder = private_folder(owner)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

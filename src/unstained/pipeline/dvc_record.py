@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unstained.errors import UnstainedError
 from unstained.pipeline.configure import configure
+from unstained.pipeline.mending import mend
 
 
 def record(root: Path, file: str, names: Iterable[str]) -> int | None:
@@ -36,6 +37,7 @@ def record(root: Path, file: str, names: Iterable[str]) -> int | None:
     if not (root / file).is_file():
         return None
     configure(root)
+    mend(root)
     try:
         with chdir(root), Repo() as repo, lock_repo(repo):  # DVC takes paths from where it is
             here = Path(file).resolve()

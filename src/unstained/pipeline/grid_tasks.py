@@ -18,7 +18,7 @@ from unstained.config.models import NetworkBase
 from unstained.errors import UnstainedError
 from unstained.files import file_sha256
 from unstained.learning.ray_session import last_line, ray_session
-from unstained.pipeline.catalogue import STATE, stage_directory
+from unstained.pipeline.catalogue import stage_directory
 from unstained.pipeline.contract import Replicate
 from unstained.pipeline.done import remaining
 from unstained.pipeline.runner import run_stage
@@ -75,7 +75,7 @@ def train_on_ray(
     """
     waiting = iter(tasks)
     running: dict[Any, Work] = {}
-    with ray_session(next(iter(tasks)).root / STATE):
+    with ray_session():
         try:
             while True:
                 room = None if concurrent is None else concurrent - len(running)
