@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unstained.config.study import TableParams
     from unstained.data.store.cell_store import CellStore
     from unstained.prediction.predicting import Predicted
-    from unstained.registry.ledger import Standing
+    from unstained.registry.entries import Standing
     from unstained.registry.registry import Registry
     from unstained.registry.submission import RegisteredVersion
     from unstained.serving.following import Target
@@ -116,7 +116,8 @@ class Champions:
 
     def _standing(self) -> Standing:
         """Who is champion by the ledger."""
-        from unstained.registry.ledger import Standing, known_ledger
+        from unstained.registry.entries import Standing
+        from unstained.registry.ledger import known_ledger
 
         ledger = known_ledger(self.root, self.study)
         return ledger.standing() if ledger else Standing()
@@ -297,6 +298,9 @@ def _version(root: Path, study: str, which: str | None, registry: Registry) -> R
     name = registered_name(root, study)
     if which.isdecimal():
         return registry.version(name, int(which))
+    if which == "champion":
+        return _champion(root, study, registry)
+    settled_study(root, study, registry)  # by which the alias `previous` follows the ledger
     known = registry.aliases(name)
     if which not in known:
         raise RegistryError(

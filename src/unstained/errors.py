@@ -84,6 +84,10 @@ class NoCandidateError(RegistryError):
     """No version is a candidate; there may be replicates."""
 
 
+class OvertakenError(RegistryError):
+    """Somebody else decided while this process was about to; nothing of it was kept."""
+
+
 class IntegrityError(RegistryError):
     """An artifact's digest is not the recorded one."""
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from unstained.config.project import load_params
-from unstained.errors import RegistryError
+from unstained.errors import IntegrityError, RegistryError
 from unstained.files import read_json, write_text
+from unstained.wording import counted
 
 if TYPE_CHECKING:
     from unstained.config.compare import CompareStageParams
-    from unstained.registry.ledger import Entry
+    from unstained.registry.entries import Entry
     from unstained.registry.registry import Registry
     from unstained.registry.settling import Settled
     from unstained.registry.standings import Leaderboard
@@ -93,36 +94,82 @@ def settled_study(root: Path, study: str, registry: Registry | None = None) -> S
     return settled_champion(registry, Ledger(ledger_path(root, study)), study, name)
 
 
-def history_of(
-    root: Path, study: str, registry: Registry | None = None
-) -> tuple[list[Entry], list[str]]:
+class History(NamedTuple):
+    """A study's ledger, and what is said of it.
+
+    Attributes:
+        entries: of the file, oldest first, after the registry was made to agree.
+        notes: for people.
+        broken: why the ledger is not to be trusted as it is, or None.
+    """
+
+    entries: list[Entry]
+    notes: list[str]
+    broken: IntegrityError | None = None
+
+
+def history_of(root: Path, study: str, registry: Registry | None = None) -> History:
     """A study's ledger, and what the registry says against it.
 
     Args:
         root: the project's root.
         study: key of params.yaml `studies`.
-        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`; a study that
-            was never promoted in does not ask it.
-
-    Returns:
-        (entries, oldest first, after the registry was made to agree; notes for people).
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`; a database
+            that is not there yet is not made.
 
     Raises:
         ParameterError: there is no such study.
-        IntegrityError: the ledger is damaged.
+        IntegrityError: a line of the ledger is damaged, or its signature is of nobody trusted.
     """
+    from unstained.artifact.signing import trust_of
+    from unstained.registry.agreement import out_of_order, trusted
+    from unstained.registry.connection import is_there
     from unstained.registry.ledger import Ledger, ledger_path
 
     registered_name(root, study)
+    ledger, registry = Ledger(ledger_path(root, study)), registry or registry_of(root)
+    notes, broken = [], None
+    if ledger.entries() or is_there(registry.uri):
+        try:
+            settled = settled_study(root, study, registry)
+            now = settled.champion.label if settled.champion else "nobody"
+            notes = [*settled.notes]
+            if settled.ledger.entries or settled.champion:
+                notes += [f"champion of {study} now: {now}"]
+        except IntegrityError as error:
+            broken = error
+        except RegistryError as error:
+            notes = [str(error)]
+    entries = ledger.entries()
+    if not (entries or notes or broken):
+        notes = [f"nothing was decided about {study} yet: `dvc repro` compares and promotes"]
+    signed = "" if broken else trusted(entries, trust_of())
+    return History(entries, [*out_of_order(entries), *filter(None, (signed,)), *notes], broken)
+
+
+def pull_ledger(root: Path, study: str, registry: Registry | None = None) -> str:
+    """Take into a study's ledger what the registry recorded of other projects' decisions.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        ParameterError: there is no such study.
+        RegistryError, IntegrityError: see `registry.agreement.pull`.
+    """
+    from unstained.registry.agreement import pull
+    from unstained.registry.ledger import Ledger, ledger_path
+
     ledger = Ledger(ledger_path(root, study))
-    if not ledger.entries():
-        return [], [f"nothing was decided about {study} yet: `dvc repro` compares and promotes"]
-    try:
-        settled = settled_study(root, study, registry)
-    except RegistryError as error:
-        return ledger.entries(), [str(error)]
-    now = settled.champion.label if settled.champion else "nobody"
-    return ledger.entries(), [*settled.notes, f"champion of {study} now: {now}"]
+    new = pull(registry or registry_of(root), ledger, registered_name(root, study))
+    if not new:
+        return f"the registry recorded nothing that {ledger.path} lacks"
+    return f"{counted(len(new), 'entry', 'entries')} added to {ledger.path}"
 
 
 def look_at_holdings(root: Path, study: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +56,7 @@ DEEDS = [
     (delete_version, "the version was deleted", "nobody"),
     (delete_run, "the run of v2 (cg_recnet) was deleted in MLflow; restored", "v2 (cg_recnet)"),
     (delete_experiment, "the experiment of v2 (cg_recnet) was deleted", "v2 (cg_recnet)"),
-    (delete_model, "it is another registry than before, or its models were deleted", "nobody"),
+    (delete_model, "the version was deleted", "nobody"),
 ]
 
 
@@ -64,9 +65,11 @@ def test_history_says_what_was_changed_by_hand(
     project: Home, deed: Callable[[Registry], None], said: str, champion: str
 ) -> None:
     deed(project.registry)
-    entries, notes = history_of(project.root, STUDY, project.registry)
+    entries, notes, broken = history_of(project.root, STUDY, project.registry)
+    assert broken is None
     assert [(e.action, e.version) for e in entries][:2] == [("promote", 1), ("promote", 2)]
-    assert said in notes[0]
+    assert notes[0] == "no entry of the ledger is signed"
+    assert said in notes[1]
     assert notes[-1] == f"champion of toy now: {champion}"
     assert entries == project.ledger.entries()
 
@@ -75,16 +78,26 @@ def test_history_without_a_registry_is_the_ledger_and_a_note(project: Home) -> N
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         away = Registry(f"http://127.0.0.1:{probe.getsockname()[1]}", project.root)
-    entries, notes = history_of(project.root, STUDY, away)
+    entries, notes, broken = history_of(project.root, STUDY, away)
     assert len(entries) == 2
-    assert f"MLflow at {away.uri}" in notes[0]
+    assert f"MLflow at {away.uri}" in notes[1]
+    assert broken is None
     with pytest.raises(ParameterError, match="no study 'nope'"):
         history_of(project.root, "nope", away)
     project.ledger.path.unlink()
-    assert history_of(project.root, STUDY, away) == (
+    assert f"MLflow at {away.uri}" in history_of(project.root, STUDY, away).notes[0]
+
+
+def test_history_of_a_fresh_project_makes_no_database(project: Home, tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    shutil.copy(project.root / "params.yaml", fresh)
+    assert history_of(fresh, STUDY, Registry(None, fresh)) == (
         [],
         ["nothing was decided about toy yet: `dvc repro` compares and promotes"],
+        None,
     )
+    assert [path.name for path in fresh.iterdir()] == ["params.yaml"]
 
 
 def test_a_deployment_is_of_the_champion_by_the_ledger(project: Home) -> None:

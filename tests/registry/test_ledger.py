@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unstained.errors import IntegrityError
-from unstained.registry.ledger import Action, Event, Ledger
+from unstained.registry.entries import Action, Event
+from unstained.registry.ledger import Ledger
 
 
 def event(action: Action, version: int, replaced: int | None = None, reason: str = "r") -> Event:

@@ -9,8 +9,10 @@ import pytest
 
 from tests.registered import NAME, STUDY, fresh_registry, register
 from tests.registry.homes import Home
-from unstained.errors import RegistryError
+from unstained.errors import IntegrityError, RegistryError
+from unstained.registry.agreement import pull
 from unstained.registry.promotion import settled_champion
+from unstained.registry.records import SUFFIX
 from unstained.registry.settling import HEAD_TAG, Settled, look
 
 
@@ -130,6 +132,19 @@ def test_the_remedy_of_a_lost_registry_helps(promoted: Home, tmp_path: Path) -> 
 
 
 def test_the_remedy_of_a_lost_ledger_helps(promoted: Home) -> None:
+    lines = promoted.ledger.path.read_text()
+    promoted.ledger.path.unlink()
+    with pytest.raises(IntegrityError, match="lacks entries 1 to 2") as error:
+        settled(promoted)
+    assert "`unstained history toy --pull` takes it into the ledger" in error.value.remedy
+    assert [entry.version for entry in pull(promoted.registry, promoted.ledger, NAME)] == [1, 2]
+    assert promoted.ledger.path.read_text() == lines
+    assert settled(promoted).number == 2
+
+
+def test_the_remedy_of_a_lost_ledger_that_was_never_recorded_helps(promoted: Home) -> None:
+    """As versions before the record left it."""
+    promoted.registry.client.delete_registered_model(NAME + SUFFIX)
     promoted.ledger.path.unlink()
     with pytest.raises(RegistryError, match="a ledger that is not") as error:
         settled(promoted)

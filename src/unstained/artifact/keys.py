@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -133,6 +134,31 @@ def fingerprint(key: PublicKey) -> str:
     """The beginning of the sha256 of a public key, by which people tell keys apart."""
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()[:SHORT]
+
+
+def signature_of(key: SigningKey, kind: str, payload: bytes) -> bytes:
+    """Sign a payload of a kind, a media type (ECDSA, SHA-256; DSSE's encoding of both)."""
+    return key.sign(_encoded(kind, payload), ec.ECDSA(hashes.SHA256()))
+
+
+def signer_among(
+    keys: Sequence[PublicKey], signature: bytes, kind: str, payload: bytes
+) -> PublicKey | None:
+    """The key of some whose signature of a payload of a kind this is; None where it is nobody's."""
+    encoded = _encoded(kind, payload)
+    for key in keys:
+        try:
+            key.verify(signature, encoded, ec.ECDSA(hashes.SHA256()))
+        except (InvalidSignature, UnsupportedAlgorithm):
+            continue
+        return key
+    return None
+
+
+def _encoded(kind: str, payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding of type and payload (secure-systems-lab/dsse, v1)."""
+    name = kind.encode()
+    return b" ".join([b"DSSEv1", b"%d" % len(name), name, b"%d" % len(payload), payload])
 
 
 def _read(environment: Mapping[str, str], variable: str) -> tuple[bytes, str]:

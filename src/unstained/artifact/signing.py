@@ -21,9 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from unstained.artifact.artifact import (
@@ -39,6 +36,8 @@ from unstained.artifact.keys import (
     SigningKey,
     fingerprint,
     public_keys,
+    signature_of,
+    signer_among,
 )
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.files import write_json
@@ -171,7 +170,7 @@ def sign_artifact(directory: Path, key: SigningKey) -> str:
     """
     files = {DIGEST_FILE: verify_artifact(directory), **sealed_digests(directory)}
     payload = json.dumps(_statement(files), sort_keys=True).encode()
-    signature = key.sign(_encoded(payload), ec.ECDSA(hashes.SHA256()))
+    signature = signature_of(key, PAYLOAD, payload)
     public = key.public_key()
     write_json(
         directory / SIGNATURE_FILE,
@@ -227,7 +226,7 @@ def _signer(path: Path, files: Mapping[str, str], keys: tuple[PublicKey, ...]) -
         raise IntegrityError(f"{path} is no signature: {error!r:.80}", MADE_AGAIN) from None
     if kind != PAYLOAD:
         raise IntegrityError(f"{path} holds {kind!r:.60}, not {PAYLOAD}", MADE_AGAIN)
-    signer = next((key for key in keys if _verifies(key, signature, payload)), None)
+    signer = signer_among(keys, signature, PAYLOAD, payload)
     if signer is None:
         trusted = ", ".join(fingerprint(key) for key in keys)
         raise IntegrityError(
@@ -259,20 +258,6 @@ def _signed_files(statement: Any) -> dict[str, str]:
         for each in statement["predicate"]["resources"]
         if each["algorithm"] == "sha256"
     }
-
-
-def _verifies(key: PublicKey, signature: bytes, payload: bytes) -> bool:
-    try:
-        key.verify(signature, _encoded(payload), ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
-
-
-def _encoded(payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding of type and payload (secure-systems-lab/dsse, v1)."""
-    kind = PAYLOAD.encode()
-    return b" ".join([b"DSSEv1", b"%d" % len(kind), kind, b"%d" % len(payload), payload])
 
 
 def _hint(key: PublicKey) -> str:

@@ -195,17 +195,30 @@ def deployment(study: Study) -> None:
 
 
 @app.command()
-def history(study: Study) -> None:
+def history(
+    study: Study,
+    pull: Annotated[
+        bool,
+        typer.Option(
+            "--pull", help="First add what other projects decided, as the registry recorded it."
+        ),
+    ] = False,
+) -> None:
     """Print the promotion ledger: who was champion when, why, and what the registry says to it."""
-    from unstained.operations import history_of
+    from unstained.operations import history_of, pull_ledger
 
-    entries, notes = history_of(project_root(), study)
-    for entry in entries:
+    root = project_root()
+    if pull:
+        typer.echo(pull_ledger(root, study), err=True)
+    found = history_of(root, study)
+    for entry in found.entries:
         typer.echo(
             f"{entry.time}  {entry.action:9}  v{entry.version}  {entry.actor}  {entry.reason}"
         )
-    for note in notes:
+    for note in found.notes:
         typer.echo(f"note: {note}", err=True)
+    if found.broken:
+        raise found.broken
 
 
 def main() -> None:

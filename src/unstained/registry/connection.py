@@ -174,6 +174,11 @@ def unless_it_exists(create: Callable[[], object]) -> None:
             raise
 
 
+def is_there(uri: str) -> bool:
+    """Whether there is anybody to ask: a database that nobody has made yet is not made for it."""
+    return not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).exists()
+
+
 def database_stamp(uri: str) -> str:
     """Size and time of a database's file, by which a change of it is seen; '' of a server."""
     database = Path(uri.removeprefix(SQLITE))

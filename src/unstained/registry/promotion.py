@@ -1,10 +1,11 @@
 """Moving the alias `champion`: promote and roll back.
 
 The ledger is written first, then the aliases follow, then the registered model is tagged with the
-digest of the ledger's newest effective entry. Whoever comes next compares the two (`settling`). All
-of it happens inside the study's lock, and a promotion holds only if the champion is still the one
-it was decided against. The lock covers one project directory; two directories that share a server
-must share the ledger too, and one that does not is found out by the tag.
+digest of the ledger's newest effective entry. Whoever comes next completes what was interrupted
+(`settling`). All of it happens inside the study's lock, which covers one project directory, and a
+promotion holds only if the champion is still the one it was decided against. Of several directories
+that share a registry, the one that records the ledger's next entry first wins (`records`); others
+are told who that was, and keep nothing of their promotion.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from typing import Any, Literal
 
 from unstained.artifact.signing import trust_of
 from unstained.errors import IntegrityError, RegistryError
+from unstained.registry.agreement import write
+from unstained.registry.entries import Action, Event
 from unstained.registry.gate import Decision
-from unstained.registry.ledger import Action, Event, Ledger
+from unstained.registry.ledger import Ledger
 from unstained.registry.registry import CHALLENGER, Registry
 from unstained.registry.settling import (
     Settled,
@@ -78,6 +81,7 @@ def promote(
 
     Raises:
         RegistryError: the champion is no longer the one that the decision was made against.
+        OvertakenError: another project decided first; nothing was changed.
         IntegrityError: the challenger's artifact, the ledger or the registry was tampered with, or
             a signature is required and there is no key to sign with.
     """
@@ -104,13 +108,13 @@ def promote(
             gate=decision.as_json()["criteria"],
         )
         if mode == "dry-run":
-            ledger.append(event)
+            write(registry, ledger, event)
             sentence = f"dry run, nothing changed; would be: {decision.sentence}"
             return Outcome(False, current, sentence, notes)
         if decision.passed:
             notes = (*notes, *_proven_and_signed(registry, version))
         registry.tag_version(name, version.version, _gate_tags(decision))
-        ledger.append(event)
+        write(registry, ledger, event)
         if not decision.passed:
             registry.set_alias(name, CHALLENGER, version.version)
             return Outcome(False, current, decision.sentence, notes)
@@ -146,17 +150,16 @@ def rollback(registry: Registry, ledger: Ledger, study: str, name: str, reason: 
                 "promote a new version: `dvc repro`",
             )
         prove(registry, target, promoted.digests["artifact"])
-        ledger.append(
-            Event(
-                action="rollback",
-                study=study,
-                name=name,
-                version=target.version,
-                replaced=standing.champion,
-                reason=reason,
-                digests=promoted.digests,
-            )
+        event = Event(
+            action="rollback",
+            study=study,
+            name=name,
+            version=target.version,
+            replaced=standing.champion,
+            reason=reason,
+            digests=promoted.digests,
         )
+        write(registry, ledger, event)
         enact(registry, name, look(registry, ledger, study, name))
     said = f"{target.label} is champion of {study} again in place of v{standing.champion}: {reason}"
     return "\n".join((*settled.notes, said))
@@ -200,15 +203,6 @@ def _proven_and_signed(registry: Registry, version: RegisteredVersion) -> tuple[
         artifact = registry.download(version, Path(temporary) / "artifact")
         note = sign_promoted(registry, version, artifact)
     return (note,) if note else ()
-
-
-def _digests(version: RegisteredVersion) -> dict[str, str]:
-    return {
-        "artifact": version.digest,
-        "data": version.data_digest,
-        "split": version.split_digest,
-        "params": version.tags.get("params_digest", ""),
-    }
 
 
 def _gate_tags(decision: Decision) -> dict[str, str]:

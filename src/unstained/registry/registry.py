@@ -147,14 +147,28 @@ class Registry:
 
     def versions(self, name: str) -> list[RegisteredVersion]:
         """All versions of a registered model, oldest first; empty where there is no such model."""
-        client = self.client
         with explained(self.uri):
-            found = self._search_versions(name)
+            found = self.mlflow_versions(name)
             if not found:
                 return []
-            aliases = client.get_registered_model(name).aliases
-        versions = [RegisteredVersion.of(version, aliases) for version in found]
-        return sorted(versions, key=lambda version: version.version)
+            aliases = self.client.get_registered_model(name).aliases
+        return [RegisteredVersion.of(version, aliases) for version in found]
+
+    def mlflow_versions(self, name: str) -> list[ModelVersion]:
+        """`versions` as MLflow answers them; what it raises is left as it is."""
+        found: list[ModelVersion] = []
+        token: str | None = None
+        while True:
+            page = self.client.search_model_versions(
+                f"name='{name}'",
+                max_results=PAGE,
+                order_by=["version_number ASC"],
+                page_token=token,
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
 
     def version(self, name: str, number: int) -> RegisteredVersion:
         """One version.
@@ -200,16 +214,14 @@ class Registry:
 
     def set_model_tag(self, name: str, key: str, value: str) -> None:
         """Tag the registered model."""
-        client = self.client
         with explained(self.uri):
-            client.set_registered_model_tag(name, key, value)
+            self.client.set_registered_model_tag(name, key, value)
 
     def tag_version(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Tag a version."""
-        client = self.client
         with explained(self.uri):
             for key, value in tags.items():
-                client.set_model_version_tag(name, str(version), key, value)
+                self.client.set_model_version_tag(name, str(version), key, value)
 
     def attach(self, version: RegisteredVersion, file: Path, folder: str) -> None:
         """Add a file to the artifacts of a version's run."""
@@ -336,15 +348,3 @@ class Registry:
                 runs.restore_artifact(Path(model), partial)
                 verify_artifact(partial, digest)
                 restore_signature(self.client, run, partial)
-
-    def _search_versions(self, name: str) -> list[ModelVersion]:
-        found: list[ModelVersion] = []
-        token: str | None = None
-        while True:
-            page = self.client.search_model_versions(
-                f"name='{name}'", max_results=PAGE, page_token=token
-            )
-            found += page
-            token = page.token
-            if not token:
-                return found

@@ -2,10 +2,12 @@
 
 What people do by hand in MLflow (move an alias, delete a version, a run, a model, an experiment),
 what an interrupted promotion left, and a registry that was lost and filled anew are all settled in
-one place, `settle`; `look` says the same and changes nothing. A version is known by the digest of
-its artifact: the ledger's number is looked at first, and another version with that artifact is as
-good. The registered model carries the digest of the ledger's newest effective entry, so that a
-registry in which another ledger promoted is refused.
+one place, `settle`; `look` says the same and changes nothing. Both begin with what file and
+registry agree on (`agreement`), so a ledger that was cut, rewritten or overtaken is refused
+wherever somebody asks for the champion. A version is known by the digest of its artifact: the
+ledger's number is looked at first, and another version with that artifact is as good. Aliases and
+the tag of the registered model, the digest of the ledger's newest effective entry, follow: where
+the tag differs, a promotion was interrupted after it was recorded, and is completed.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from unstained.errors import RegistryError
-from unstained.registry.ledger import Entry, Event, Ledger, Standing
+from unstained.errors import IntegrityError, RegistryError
+from unstained.registry.agreement import Agreement, agreed, mend, write
+from unstained.registry.entries import Entry, Event, Standing
+from unstained.registry.ledger import Ledger
 from unstained.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from unstained.registry.submission import RegisteredVersion
 
@@ -36,6 +40,7 @@ class Settled:
         lost: what to do about a champion that the registry does not hold, or None.
         elsewhere: `lost`, and nothing shows that this is the registry that was promoted in.
         notes: what deviates from the ledger, or had to be done, for people.
+        ledger: what file and registry agree on.
     """
 
     standing: Standing = field(default_factory=Standing)
@@ -45,6 +50,7 @@ class Settled:
     lost: RegistryError | None = None
     elsewhere: bool = False
     notes: tuple[str, ...] = ()
+    ledger: Agreement = field(default_factory=Agreement)
 
     @property
     def number(self) -> int | None:
@@ -76,38 +82,43 @@ def look(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
     Before the first promotion it is the version with the alias.
 
     Raises:
-        IntegrityError: the ledger is damaged.
+        IntegrityError: the ledger is damaged, or the registry's record of it is another, see
+            `agreed`.
         RegistryError: the registry was promoted in by another ledger.
     """
-    versions = registry.versions(name)
-    standing, entries = ledger.standing(), ledger.entries()
+    found = agreed(registry, ledger, name)
+    versions, standing = registry.versions(name), Standing.of(found.entries)
     tag = registry.model_tag(name, HEAD_TAG)
-    if tag is not None and tag not in {entry.sha256 for entry in entries}:
+    if tag is not None and tag not in {entry.sha256 for entry in found.entries}:
         raise _other_ledger(ledger, name)
     if not standing.champions:
         number = registry.alias(name, CHAMPION)
-        return Settled(standing, next((v for v in versions if v.version == number), None))
+        known = next((v for v in versions if v.version == number), None)
+        return Settled(standing, known, ledger=found)
     champion = _holder(versions, standing.champions[-1])
     previous = _holder(versions, standing.champions[-2]) if standing.previous else None
-    settled = Settled(standing, champion, previous, _withdrawn(versions, entries, standing))
+    withdrawn = _withdrawn(versions, found.entries, standing)
+    settled = Settled(standing, champion, previous, withdrawn, ledger=found)
     if champion is not None:
         return settled
-    error = _lost(ledger, study, standing, previous, here=tag is not None)
-    return replace(settled, lost=error, elsewhere=tag is None, notes=(error.message,))
+    here = tag is not None or found.recorded > 0
+    error = _lost(ledger, study, standing, previous, versions if here else None)
+    return replace(settled, lost=error, elsewhere=not here, notes=(error.message,))
 
 
 def settle(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
     """Make aliases and ledger agree; the ledger is the truth. Call it inside the lock.
 
     Raises:
-        IntegrityError: the ledger is damaged.
-        RegistryError: the registry was promoted in by another ledger.
+        IntegrityError, RegistryError: see `look`.
+        OvertakenError: another project wrote the ledger's next entry meanwhile.
     """
     found = look(registry, ledger, study, name)
-    if not found.standing.champions:
-        return _adopt(registry, ledger, study, name, found)
     if found.elsewhere:
         return found
+    found = replace(found, notes=(*found.notes, *mend(registry, ledger, name, found.ledger)))
+    if not found.standing.champions:
+        return _adopt(registry, ledger, study, name, found)
     restored = _restore_runs(registry, found)
     promoted, champion = found.standing.champions[-1], found.champion
     if champion is not None and champion.version != promoted.version:
@@ -118,9 +129,9 @@ def settle(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled
         change = Event(
             "restore", study, name, champion.version, promoted.version, reason, promoted.digests
         )
-        ledger.append(change)
+        write(registry, ledger, change)
         notes: tuple[str, ...] = (reason,)
-        found = look(registry, ledger, study, name)
+        found = replace(look(registry, ledger, study, name), notes=found.notes)
     else:
         notes = _deviation(registry, ledger, study, name, found)
     if notes:
@@ -189,12 +200,12 @@ def _withdrawn(
     versions: Sequence[RegisteredVersion], entries: Sequence[Entry], standing: Standing
 ) -> dict[int, str]:
     """Versions that hold an artifact that was rolled back."""
-    digests = {e.version: e.digests["artifact"] for e in entries if e.action in EFFECTIVE}
+    digests = {e.version: e.digests["artifact"] for e in entries if e.action in CROWNING}
     why = {digests[number]: entry.reason for number, entry in standing.withdrawn.items()}
     return {v.version: why[v.digest] for v in versions if v.digest in why}
 
 
-EFFECTIVE: Final = ("promote", "adopt", "restore")
+CROWNING: Final = ("promote", "adopt", "restore")
 """Actions whose entry names the artifact that became champion."""
 
 
@@ -217,7 +228,7 @@ def _deviation(
         f"{called(champion)}); set back to {called(found.number)}"
     )
     version = found.standing.champions[-1].version
-    ledger.append(Event("repair", study, name, version, champion, reason))
+    write(registry, ledger, Event("repair", study, name, version, champion, reason))
     return (reason,)
 
 
@@ -238,13 +249,15 @@ def _adopt(registry: Registry, ledger: Ledger, study: str, name: str, found: Set
         return found
     if found.champion is None:
         registry.set_alias(name, CHAMPION, None)
-        return replace(found, notes=(f"the alias champion pointed to v{number}, which is gone",))
+        gone = f"the alias champion pointed to v{number}, which is gone"
+        return replace(found, notes=(*found.notes, gone))
     require_candidate(found.champion)
     reason = f"v{number} was champion before the ledger began"
-    ledger.append(Event("adopt", study, name, number, None, reason, digests_of(found.champion)))
+    event = Event("adopt", study, name, number, None, reason, digests_of(found.champion))
+    write(registry, ledger, event)
     adopted = look(registry, ledger, study, name)
     enact(registry, name, adopted)
-    return replace(adopted, notes=(reason,))
+    return replace(adopted, notes=(*found.notes, reason))
 
 
 def digests_of(version: RegisteredVersion) -> dict[str, str]:
@@ -262,25 +275,34 @@ def _lost(
     study: str,
     standing: Standing,
     previous: RegisteredVersion | None,
-    *,
-    here: bool,
+    versions: Sequence[RegisteredVersion] | None,
 ) -> RegistryError:
-    """The champion by the ledger is not in the registry."""
+    """The champion by the ledger is not in the registry.
+
+    Without `versions` nothing shows that the registry is the one that was promoted in.
+    """
     promoted = standing.champions[-1]
+    digest = promoted.digests["artifact"][:12]
     what = (
-        f"the registry does not hold the artifact {promoted.digests['artifact'][:12]} of "
-        f"v{promoted.version}, champion of {study} by {ledger.path}"
+        f"the registry does not hold the artifact {digest} of v{promoted.version}, champion of "
+        f"{study} by {ledger.path}"
     )
     again = f"`dvc repro` registers it again where runs/{study}/export still holds it"
-    if here:
-        back = f", `unstained rollback {study}` goes back to {previous.label}" if previous else ""
+    if versions is None:
         return RegistryError(
-            f"{what}: the version was deleted", f"{again}, and promotes anew where not{back}"
+            f"{what}: it is another registry than before, or its models were deleted",
+            f"set MLFLOW_TRACKING_URI to the registry used before; {again}; or begin anew: "
+            f"`mv {ledger.path} {ledger.path}.old`, then `dvc repro`",
         )
-    return RegistryError(
-        f"{what}: it is another registry than before, or its models were deleted",
-        f"set MLFLOW_TRACKING_URI to the registry used before; {again}; or begin anew: "
-        f"`mv {ledger.path} {ledger.path}.old`, then `dvc repro`",
+    back = f", `unstained rollback {study}` goes back to {previous.label}" if previous else ""
+    remedy = f"{again}, and promotes anew where not{back}"
+    changed = next((v for v in versions if v.version == promoted.version), None)
+    if changed is None:
+        return RegistryError(f"{what}: the version was deleted", remedy)
+    return IntegrityError(
+        f"{what}: v{changed.version} says now that its artifact is {changed.digest[:12]}, so it "
+        "was rewritten",
+        f"do not use it, and see who changes the registry; {remedy}",
     )
 
 
