@@ -35,6 +35,8 @@ LABEL: Final = "label"
 LOGIT, PROBABILITY, SET = "logit_", "probability_", "set_"
 TARGET, PREDICTED, SHARE = "target_", "predicted_", "share_"
 LOW, HIGH = "low_", "high_"
+CHALLENGER: Final = "challenger_"
+"""Before the name of a column that another model than the champion says."""
 OF: Final = ":"
 """Between a column's name and the task that it belongs to; no task's name holds it."""
 

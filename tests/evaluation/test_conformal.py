@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from unstained.evaluation import conformal
 from unstained.statistics.conformal import prediction_sets
@@ -80,21 +79,6 @@ def test_absent_class_has_no_coverage() -> None:
     found = conformal.coverage(sets, np.array([0, 0]))
     assert found[0] == 0.5
     assert np.isnan(found[1])
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(1, 5000), st.floats(0, 1), st.sampled_from([0.8, 0.95, 0.999]))
-def test_wilson_equals_that_of_scipy(trials: int, share: float, confidence: float) -> None:
-    successes = round(share * trials)
-    found = conformal.wilson(successes, trials, confidence)
-    wanted = stats.binomtest(successes, trials).proportion_ci(confidence, "wilson")
-    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
-    assert 0 <= found.low <= found.value == successes / trials <= found.high <= 1
-
-
-def test_wilson_of_nothing_is_undefined() -> None:
-    found = conformal.wilson(0, 0, 0.95)
-    assert np.isnan([found.value, found.low, found.high]).all()
 
 
 @settings(max_examples=40, deadline=None)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from unstained.statistics.intervals import (
     CELL_BINS,
@@ -14,6 +15,7 @@ from unstained.statistics.intervals import (
     estimate,
     percentile_interval,
     resample_groups,
+    wilson,
 )
 from unstained.statistics.metrics import Floats, accuracy, unit_confusions
 
@@ -149,3 +151,18 @@ def test_a_difference_recovers_the_variances_of_its_parts() -> None:
     assert found.value == pytest.approx(0.3)
     assert (found.low, found.high) == pytest.approx((0.25, 0.35))
     assert np.isnan(difference(Estimate(0.9, np.nan, np.nan), Estimate(0.6, 0.5, 0.7)).low)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 5000), st.floats(0, 1), st.sampled_from([0.8, 0.95, 0.999]))
+def test_wilson_equals_that_of_scipy(trials: int, share: float, confidence: float) -> None:
+    successes = round(share * trials)
+    found = wilson(successes, trials, confidence)
+    wanted = stats.binomtest(successes, trials).proportion_ci(confidence, "wilson")
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+    assert 0 <= found.low <= found.value == successes / trials <= found.high <= 1
+
+
+def test_wilson_of_nothing_is_undefined() -> None:
+    found = wilson(0, 0, 0.95)
+    assert np.isnan([found.value, found.low, found.high]).all()

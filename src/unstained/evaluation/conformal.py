@@ -24,7 +24,7 @@ import numpy as np
 from scipy import stats
 
 from unstained.statistics.conformal import Sets
-from unstained.statistics.intervals import Estimate
+from unstained.statistics.intervals import Estimate, wilson
 from unstained.statistics.metrics import Floats, Labels
 
 LEAST: Final = 1e-12
@@ -99,17 +99,6 @@ def coverage(sets: Sets, labels: Labels) -> Floats:
             for k in range(sets.shape[1])
         ]
     )
-
-
-def wilson(successes: float, trials: int, confidence: float) -> Estimate:
-    """A fraction with the interval of Wilson (1927, JASA 22:209); NaN without trials."""
-    if not trials:
-        return Estimate(math.nan, math.nan, math.nan)
-    from statsmodels.stats.proportion import proportion_confint
-
-    rate = successes / trials
-    low, high = proportion_confint(successes, trials, 1 - confidence, method="wilson")
-    return Estimate(rate, max(0.0, min(rate, low)), min(1.0, max(rate, high)))
 
 
 def coverage_by_group(

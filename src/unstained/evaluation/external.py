@@ -11,12 +11,12 @@ import numpy as np
 from unstained.config.evaluate import EvaluateParams
 from unstained.config.study import StudyData
 from unstained.evaluation.calibration import Reliability, error_estimate, reliability
-from unstained.evaluation.conformal import coverage_by_group, held_by_group, wilson
+from unstained.evaluation.conformal import coverage_by_group, held_by_group
 from unstained.evaluation.results import primary_metric
 from unstained.evaluation.scores import Scores
 from unstained.evaluation.scoring import score_predictions
 from unstained.predictions import Predictions
-from unstained.statistics.intervals import Estimate, Resampling, resample_groups
+from unstained.statistics.intervals import Estimate, Resampling, resample_groups, wilson
 from unstained.statistics.metric import Metric
 
 ALL: Final = "all"

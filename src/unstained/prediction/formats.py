@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 from unstained.errors import ParameterError, SourceError
 from unstained.files import whole_file
 from unstained.prediction.answers import EMBEDDING
-from unstained.predictions import HIGH, LOW, PROBABILITY
+from unstained.predictions import CHALLENGER, HIGH, LOW, OF, PROBABILITY
 from unstained.wording import counted
 
 Writer = Callable[[Path, Sequence[Path], Mapping[str, str]], list[str]]
 EXACT: Final = 2**24
 """From here on a 32-bit float, which FCS holds, does not tell whole numbers apart."""
+STARTS: Final = ("", CHALLENGER)
+"""Before the names of columns of one model, and of another that was asked too."""
 NOTE: Final = "UNSTAINED_"
 """Beginning of the keywords of FCS that say which model made the numbers."""
 
@@ -99,7 +101,9 @@ def _fcs(path: Path, parts: Sequence[Path], notes: Mapping[str, str]) -> list[st
     if columns["Object"].max() >= EXACT:
         high, low = np.divmod(columns.pop("Object"), EXACT)
         columns |= {"Object": low, "Object high": high}
-    columns["Abstains"] = judged["abstains"].to_numpy().astype(np.float32)
+    for start in (start for start in STARTS if f"{start}abstains" in judged.schema.names):
+        column = judged[f"{start}abstains"].to_numpy().astype(np.float32)
+        columns[f"{start}abstains".capitalize()] = column
     left_out = []
     for name in judged.schema.names:
         if not pa.types.is_floating(judged.schema.field(name).type):
@@ -134,19 +138,20 @@ class _Told:
 
 def _class_numbers(table: pa.Table) -> _Told:
     found = _Told()
-    for name in table.schema.names:
-        if name != "predicted" and not name.startswith("predicted:"):
+    for start, name in product(STARTS, table.schema.names):
+        before = f"{start}predicted"
+        if name != before and not name.startswith(f"{before}{OF}"):
             continue
-        end = name.removeprefix("predicted")
+        end = name.removeprefix(before)
         classes = [
-            column.removeprefix(PROBABILITY).removesuffix(end)
+            column.removeprefix(f"{start}{PROBABILITY}").removesuffix(end)
             for column in table.schema.names
-            if column.startswith(PROBABILITY) and column.endswith(end)
+            if column.startswith(f"{start}{PROBABILITY}") and column.endswith(end)
         ]
         numbers = pc.index_in(table[name], value_set=pa.array(classes)).to_numpy()
-        found.columns[f"class{end}"] = numbers.astype(np.float32) + 1
+        found.columns[f"{start}class{end}"] = numbers.astype(np.float32) + 1
         for number, known in enumerate(classes, start=1):
-            found.keywords[f"{NOTE}CLASS{end}_{number}".upper()] = known
+            found.keywords[f"{NOTE}{start}CLASS{end}_{number}".upper()] = known
     return found
 
 

@@ -72,6 +72,10 @@ class Beside(Protocol):
     def model(self) -> Model:
         """That model."""
 
+    @property
+    def out(self) -> bool:
+        """Whether it was taken out because it failed."""
+
     def takes(self) -> bool:
         """Whether it answers the next request."""
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -54,6 +55,20 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     below = math.hypot(first.value - first.low, second.high - second.value)
     above = math.hypot(first.high - first.value, second.value - second.low)
     return Estimate(value, value - below, value + above)
+
+
+def wilson(successes: float, trials: int, confidence: float) -> Estimate:
+    """A fraction with the interval of Wilson (1927, JASA 22:209); NaN without trials.
+
+    Written out because the serving image holds neither scipy nor statsmodels.
+    """
+    if not trials:
+        return Estimate(math.nan, math.nan, math.nan)
+    z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    rate = successes / trials
+    middle = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = math.sqrt(z2 * (rate * (1 - rate) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
+    return Estimate(rate, max(0.0, min(rate, middle - half)), min(1.0, max(rate, middle + half)))
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +24,7 @@ from unstained.prediction.answers import Answers
 from unstained.prediction.source import Seen
 from unstained.serving.access import Access
 from unstained.serving.app import Gate
+from unstained.serving.challenging import Challenger
 from unstained.serving.judging import Uploads
 from unstained.serving.limits import Limits
 from unstained.serving.page.api import PageApi
@@ -54,6 +57,12 @@ class Shown:
     def predictor(self) -> Predictor:
         return self.served.predictor
 
+    @property
+    def both(self) -> tuple[Predictor, Predictor]:
+        """Champion and challenger."""
+        assert self.served.challenger is not None
+        return self.predictor, self.served.challenger.model.predictor
+
     def sample(self, count: int = CELLS) -> str:
         """A sample of `count` cells, of which few are different."""
         cells = [Seen(f"day {n % 3}", n, f"{n}.tif", image) for n, image in enumerate(images())]
@@ -85,11 +94,38 @@ def images() -> list[np.ndarray]:
     return raw_cells(CELLS, seed=4)
 
 
-def shown(artifact: Path, **limits: int) -> Shown:
+class Turned:
+    """A graph that names the next class for cells of an even maximum, and values 1 more for all."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As onnxruntime's session."""
+        (pixels,) = feed.values()
+        even = pixels.max(axis=(1, 2, 3)) % 2 == 0
+        found = dict(zip(names, self._session.run(names, feed), strict=True))
+        for name in {"probabilities", "logits"} & found.keys():
+            found[name] = np.where(even[:, None], np.roll(found[name], 1, axis=1), found[name])
+        if "targets" in found:
+            found["targets"] = found["targets"] + np.float32(1)
+        return [found[name] for name in names]
+
+
+def challenger_of(artifact: Path, served: Served) -> Challenger:
+    """One that disagrees with an artifact on some cells."""
+    predictor = Predictor(artifact, threads=1)
+    predictor._session = Turned(predictor._session)
+    return Challenger(served.model_of(predictor, "8"), 0.0, served.metrics)
+
+
+def shown(artifact: Path, challenger: Path | None = None, **limits: int) -> Shown:
     predictor = Predictor(artifact, threads=1)
     served = serve_predictor(
         predictor, Limits(**limits), Narrator(None), lanes=1, version="7", promotion=PROMOTION
     )
+    if challenger is not None:
+        served.challenge(challenger_of(challenger, served))
     api = PageApi(Uploads(served))
     app = Starlette(routes=[Mount("/ui", routes=page_routes(api))])
     app.add_middleware(Gate, served=served, access=Access(None), tracing=Tracing())
@@ -99,7 +135,20 @@ def shown(artifact: Path, **limits: int) -> Shown:
 @pytest.fixture(scope="package")
 def page(artifact: Path) -> Iterator[Shown]:
     """The page with a server."""
-    found = shown(artifact)
+    with online(shown(artifact)) as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def two(artifact: Path, newer: Path) -> Iterator[Shown]:
+    """The page of a server with a challenger."""
+    with online(shown(artifact, newer)) as found:
+        yield found
+
+
+@contextmanager
+def online(found: Shown) -> Iterator[Shown]:
+    """Answered by a thread."""
     (port,) = free_ports(1)
     config = uvicorn.Config(found.app, port=port, log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)

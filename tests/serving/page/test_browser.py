@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.browser import Watched, chromium, needs_chromium
-from tests.serving.page.conftest import CELLS, Shown
+from tests.serving.page.conftest import CELLS, Shown, images
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -229,19 +229,64 @@ def test_on_a_phone_nothing_is_too_wide_and_a_cell_opens(
     visit.page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_view_is_accessible(browser: Browser, page: Shown, sample: str, scheme: str) -> None:
-    """By axe-core's rules of WCAG 2.2 AA."""
+def test_the_challenger_is_shown_beside_the_champion(browser: Browser, two: Shown) -> None:
+    """It is asked when somebody wants to compare; cells where both disagree come first."""
+    visit = Visit(browser, two, two.sample())
+    assert not visit.page.get_by_role("radio", name="disagree").is_visible()
+    visit.page.locator("#tab-compare").click()
+    visit.page.locator(".agreement strong").wait_for()
+    one, other = (judge.predict(images())["probabilities"] for judge in two.both)
+    called = [found.argmax(axis=1) for found in (one, other)]
+    apart = called[0] != called[1]
+    sure = np.where(apart, 1 + np.minimum(one.max(axis=1), other.max(axis=1)), 0)
+    first = visit.page.locator('.tile[aria-posinset="1"]')
+    assert first.get_attribute("id") == f"cell-{sure.argmax()}"
+    said = [text.split("\n")[:2] for text in first.locator(".says").all_inner_texts()]
+    names = ["abc"[of[sure.argmax()]] for of in called]
+    assert said == [["champion", names[0]], ["challenger", names[1]]]
+    same = int((~apart).sum())
+    assert f"They agree on {100 * same / CELLS:.1f} %" in visit.page.locator(".sum").inner_text()
+    visit.page.get_by_role("radio", name="disagree").check()
+    assert visit.words() == f"{CELLS - same} of {CELLS} cells"
+    visit.page.get_by_role("button", name="Show all cells").click()
+    visit.page.locator(".crossed summary").click()
+    pair = visit.page.locator(".confusion td:not(.same) button").first
+    count = int(pair.inner_text())
+    pair.press("Enter")
+    assert visit.words() == f"{count} of {CELLS} cells"
+    assert visit.page.locator(".confusion button:focus").get_attribute("aria-pressed") == "true"
+    visit.page.locator(".tile").first.click()
+    assert visit.page.locator(".detail .verdict h3").all_inner_texts() == ["Champion", "Challenger"]
+    visit.page.locator(".menu summary").click()
+    frame = pd.read_csv(io.BytesIO(visit.saved("CSV")))
+    assert (frame["predicted"] != frame["challenger_predicted"]).sum() == CELLS - same
+    assert violations(visit) == []
+    visit.page.locator("#tab-model").click()
+    assert visit.page.locator("article.card").count() == 2
+    assert violations(visit) == []
+    visit.page.set_viewport_size(PHONE)
+    visit.page.reload()
+    visit.page.locator("#tab-compare").click()
+    visit.page.locator(".agreement strong").wait_for()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert visit.page.locator("#tab-model").bounding_box()["x"] < PHONE["width"]
+    assert visit.complaints == []
+    visit.page.close()
+
+
+def violations(visit: Visit) -> list[str]:
+    """What axe-core's rules of WCAG 2.2 AA find wrong."""
     from axe_playwright_python.sync_playwright import Axe
 
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     options = {"runOnly": {"type": "tag", "values": tags}, "resultTypes": ["violations"]}
+    found = Axe().run(visit.page, options=options).response["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_view_is_accessible(browser: Browser, page: Shown, sample: str, scheme: str) -> None:
     size = WIDE if scheme == "light" else PHONE
-
-    def violations(visit: Visit) -> list[str]:
-        found = Axe().run(visit.page, options=options).response["violations"]
-        return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
-
     front = Visit(browser, page, color_scheme=scheme, viewport=size)
     front.page.locator(".about summary").click()
     assert violations(front) == []

@@ -14,7 +14,6 @@ import pandas as pd
 
 from unstained.evaluation.baselines.grid import ReplicateResult
 from unstained.evaluation.calibration import probabilities, reliability
-from unstained.evaluation.conformal import wilson
 from unstained.evaluation.rare import threshold_for_precision
 from unstained.evaluation.selective import aurc, choose_threshold, excess_aurc, risk_coverage
 from unstained.evaluation.uncertainty.predictions import (
@@ -27,7 +26,7 @@ from unstained.evaluation.uncertainty.predictions import (
     over_replicas,
 )
 from unstained.predictions import ClassPredictions
-from unstained.statistics.intervals import Resampling
+from unstained.statistics.intervals import Resampling, wilson
 from unstained.statistics.metrics import Floats, brier_scores, log_losses
 
 GRID = np.round(np.arange(0.02, 1.001, 0.02), 2)

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from unstained.evaluation.baselines.grid import ReplicateResult
-from unstained.evaluation.conformal import marginal, wilson
+from unstained.evaluation.conformal import marginal
 from unstained.evaluation.out_of_distribution import alarm_threshold
 from unstained.evaluation.uncertainty.predictions import (
     Replicas,
@@ -36,7 +36,7 @@ from unstained.evaluation.uncertainty.predictions import (
 )
 from unstained.evaluation.uncertainty.quantities import Quantity
 from unstained.evaluation.uncertainty.tables import widened
-from unstained.statistics.intervals import Resampling
+from unstained.statistics.intervals import Resampling, wilson
 from unstained.statistics.metrics import Floats
 
 ABSOLUTE: Final = "absolute"

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import CancelledError
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import orjson
-import pyarrow as pa
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from unstained.errors import UnstainedError
@@ -22,18 +17,24 @@ from unstained.prediction.answers import Answers
 from unstained.serving.image_files import refusal, take
 from unstained.serving.judging import Uploads
 from unstained.serving.page import labels, pictures
+from unstained.serving.page.beside import ChallengerApi
 from unstained.serving.page.composition import composition
 from unstained.serving.page.examples import example_cells
 from unstained.serving.page.exports import KINDS, export
 from unstained.serving.page.facts import CAM, facts, known_confusion, look_of, maps_of, seen_side
+from unstained.serving.page.messages import (
+    Tell,
+    body_of,
+    cells_of,
+    columns_of,
+    followed,
+    json_of,
+    png_of,
+)
 from unstained.serving.page.samples import Sample, Samples
 from unstained.serving.refusals import RequestError
 from unstained.serving.served import Model
 from unstained.wording import counted
-
-MOST_JSON: Final = 16 * 2**20
-"""Bytes of a request that is JSON: the cells of some gates."""
-Tell = Callable[[dict[str, Any]], None]
 
 
 class PageApi:
@@ -69,11 +70,12 @@ class PageApi:
             Route(f"{one}/labels", self.labels, methods=["GET"]),
             Route(f"{one}/labels", self.label, methods=["PUT"]),
             Route(f"{one}/labels.zip", self.labelled, methods=["GET"]),
+            *ChallengerApi(self._uploads, self.samples).routes(),
         ]
 
     async def model(self, request: Request) -> Response:
         """The model's card and what its rows hold."""
-        return _json(facts(self._uploads, self._look))
+        return json_of(facts(self._uploads, self._look))
 
     async def create(self, request: Request) -> Response:
         """Judge uploaded files; a line of JSON for each step, the last one names the sample."""
@@ -101,7 +103,7 @@ class PageApi:
                 writer.finish(counted(files, "file"), tuple(cells.others.notes(listed="")))
             return name
 
-        return self._progress(work, stack, model)
+        return followed(self._uploads, work, stack, model)
 
     async def examples(self, request: Request) -> Response:
         """Judge the example cells, answered as `create` does."""
@@ -114,46 +116,15 @@ class PageApi:
                 writer.finish("example cells", ())
             return name
 
-        return self._progress(work, ExitStack(), model)
-
-    def _progress(
-        self, work: Callable[[Answers, Tell], str], held: ExitStack, model: Model
-    ) -> Response:
-        """Lines of JSON while work goes on in a thread; it is stopped when the client leaves."""
-        stop = threading.Event()
-
-        async def lines() -> AsyncIterator[bytes]:
-            loop, told = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any] | None]()
-
-            def tell(step: dict[str, Any]) -> None:
-                if stop.is_set():
-                    raise CancelledError
-                loop.call_soon_threadsafe(told.put_nowait, step)
-
-            with held:
-                task = asyncio.create_task(self._uploads.run(lambda a: work(a, tell), stop, model))
-                task.add_done_callback(lambda _: told.put_nowait(None))
-                try:
-                    while (step := await told.get()) is not None:
-                        yield _line(step)
-                    yield _line({"sample": task.result()})
-                except UnstainedError as error:
-                    yield _line({"error": error.message, "remedy": error.remedy})
-                except RequestError as error:
-                    yield _line({"error": error.message, "remedy": ""})
-                finally:
-                    stop.set()
-                    task.cancel()
-
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        return followed(self._uploads, work, ExitStack(), model)
 
     async def rows(self, request: Request) -> Response:
         """Everything that is known of a sample's cells, by columns."""
         sample = self._sample(request)
-        content = await asyncio.to_thread(_columns, sample.rows)
+        content = await asyncio.to_thread(columns_of, sample.rows)
         there = np.flatnonzero(sample.places[:, 1] == 0)
         told = {**sample.told, "blocks": pictures.block_count(sample), "unseen": there}
-        return _json({**told, "columns": content})
+        return json_of({**told, "compared": sample.challenger is not None, "columns": content})
 
     async def forget(self, request: Request) -> Response:
         """Remove a sample."""
@@ -171,7 +142,7 @@ class PageApi:
             limits = pictures.limits_of(sample, self._look, view, stretch)
             return pictures.atlas(sample, self._look, block, view, limits)
 
-        return _png(await asyncio.to_thread(draw))
+        return png_of(await asyncio.to_thread(draw))
 
     async def cell(self, request: Request) -> Response:
         """One cell as PNG, with the evidence of a map over it where one is asked for."""
@@ -188,7 +159,7 @@ class PageApi:
                 shown = pictures.with_evidence(shown, points, side)
             return png(shown)
 
-        return _png(await asyncio.to_thread(draw))
+        return png_of(await asyncio.to_thread(draw))
 
     async def _evidence(
         self, model: Model, pixels: np.ndarray, asked: str | None
@@ -203,26 +174,26 @@ class PageApi:
 
     async def composition(self, request: Request) -> Response:
         """Shares of classes among some cells."""
-        sample, asked = self._sample(request), await _body(request)
+        sample, asked = self._sample(request), await body_of(request)
         question = str(asked.get("question", ""))
         known = known_confusion(sample.model.predictor)
         if question not in known:
             raise RequestError(404, f"no question {question!r:.60} is answered by classes")
         rows = sample.rows.select([f"predicted{question}", "acquisition"])
         if (cells := asked.get("cells")) is not None:
-            rows = rows.take(_cells(cells, len(rows)))
+            rows = rows.take(cells_of(cells, len(rows)))
         columns = (column.to_pylist() for column in rows.columns)
-        return _json(await asyncio.to_thread(composition, *known[question], *columns))
+        return json_of(await asyncio.to_thread(composition, *known[question], *columns))
 
     async def export(self, request: Request) -> Response:
         """Rows as a file."""
-        sample, asked = self._sample(request), await _body(request)
+        sample, asked = self._sample(request), await body_of(request)
         kind, gates = str(asked.get("kind")), asked.get("gates", {})
         cells = asked.get("cells")
         if not isinstance(gates, dict):
             raise RequestError(400, "`gates` says cells by name")
-        checked = None if cells is None else _cells(cells, len(sample.rows))
-        inside = {str(name): _cells(some, len(sample.rows)) for name, some in gates.items()}
+        checked = None if cells is None else cells_of(cells, len(sample.rows))
+        inside = {str(name): cells_of(some, len(sample.rows)) for name, some in gates.items()}
         try:
             content = await asyncio.to_thread(export, sample, kind, checked, inside, _notes(sample))
         except UnstainedError as error:
@@ -231,16 +202,16 @@ class PageApi:
 
     async def labels(self, request: Request) -> Response:
         """Which cells are asked about, what was said, and how far people agree."""
-        return _json(self._said(self._sample(request)))
+        return json_of(self._said(self._sample(request)))
 
     async def label(self, request: Request) -> Response:
         """Keep what a person says, then answer as `labels` does."""
-        sample, asked = self._sample(request), await _body(request)
+        sample, asked = self._sample(request), await body_of(request)
         given = asked.get("labels")
         if not isinstance(given, dict):
             raise RequestError(400, "`labels` says a class by cell")
         labels.say(sample, str(asked.get("person", "")), given, self._classes())
-        return _json(self._said(sample))
+        return json_of(self._said(sample))
 
     def _said(self, sample: Sample) -> dict[str, Any]:
         found = labels.said(sample)
@@ -283,61 +254,10 @@ class PageApi:
 
 def _notes(sample: Sample) -> dict[str, str]:
     """Which model judged a sample."""
-    model = sample.model
-    return {"model_version": model.version, "model_digest": model.predictor.digest}
-
-
-def _columns(table: pa.Table) -> dict[str, Any]:
-    """Columns as JSON: numbers as they are, text as its different values and their places."""
-    found: dict[str, Any] = {}
-    for name in table.schema.names:
-        column = table[name].combine_chunks()
-        if pa.types.is_string(column.type):
-            coded = column.dictionary_encode()
-            codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-            found[name] = {"texts": coded.dictionary.to_pylist(), "codes": codes}
-        else:
-            found[name] = column.to_numpy(zero_copy_only=False)
-    return found
-
-
-def _cells(given: Any, count: int) -> np.ndarray:
-    """Cells that a request names. Raises: RequestError: there are no such cells."""
-    try:
-        found = np.array(given, np.int64)
-    except (TypeError, ValueError, OverflowError):
-        raise RequestError(400, "cells are whole numbers") from None
-    if found.ndim != 1 or (len(found) and not (found.min() >= 0 and found.max() < count)):
-        raise RequestError(400, f"cells are whole numbers below {count}")
-    return found
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    """A request's JSON object. Raises: RequestError: it is none, or too large."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MOST_JSON:
-            raise RequestError(413, f"more than {MOST_JSON / 2**20:.0f} MiB of JSON were sent")
-    try:
-        found = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"the request is no JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise RequestError(400, "the request is no JSON object")
-    return found
-
-
-def _line(step: dict[str, Any]) -> bytes:
-    return orjson.dumps(step) + b"\n"
-
-
-def _json(content: Any) -> Response:
-    told = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(told, media_type="application/json", headers={"Cache-Control": "no-store"})
-
-
-def _png(content: bytes) -> Response:
-    return Response(
-        content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"}
-    )
+    models = {"model": sample.model, "challenger": sample.challenger}
+    return {
+        f"{name}_{what}": said
+        for name, model in models.items()
+        if model is not None
+        for what, said in (("version", model.version), ("digest", model.predictor.digest))
+    }

@@ -1,4 +1,4 @@
-"""A sample's rows as a file, with the gates that a person drew."""
+"""A sample's rows as a file, the challenger's beside them, with the gates that a person drew."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from unstained.prediction.answers import WHERE
 from unstained.prediction.formats import write_table
+from unstained.predictions import CHALLENGER
 from unstained.serving.page.samples import Sample
 from unstained.serving.refusals import RequestError
 
@@ -48,7 +50,7 @@ def export(
     """
     if kind not in KINDS:
         raise RequestError(400, f"{kind!r:.20} is none of {', '.join(KINDS)}")
-    rows = sample.rows
+    rows = _rows(sample)
     for name, inside in gates.items():
         rows = rows.append_column(f"{GATE}{name}", pa.array(_inside(inside, len(rows))))
     if len(set(rows.schema.names)) < len(rows.schema.names):
@@ -62,6 +64,16 @@ def export(
         pq.write_table(rows, part)
         write_table(out, [part], notes)
         return out.read_bytes()
+
+
+def _rows(sample: Sample) -> pa.Table:
+    """Rows of a sample, with the challenger's columns beside them where it was asked."""
+    rows = sample.rows
+    if sample.challenger is not None:
+        second = sample.challenger_rows
+        for name in (name for name in second.schema.names if name not in WHERE):
+            rows = rows.append_column(f"{CHALLENGER}{name}", second[name])
+    return rows
 
 
 def _inside(cells: np.ndarray, count: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from unstained.predictions import OF
 from unstained.serving.judging import Uploads
 from unstained.serving.page.pictures import BLOCK, COLUMNS, STRETCHES, Look
 from unstained.serving.predictor import Predictor, Tensor
+from unstained.serving.served import Model
 from unstained.summaries.served import ENDS, PROBABILITIES, SETS, SHARES, TARGETS
 
 CAM: Final = "cam"
@@ -60,11 +61,28 @@ def known_confusion(predictor: Predictor) -> dict[str, tuple[list[str], list[lis
 
 def facts(uploads: Uploads, look: Look) -> dict[str, Any]:
     """Everything that the page shows before there is a sample."""
-    predictor, promotion = uploads.served.predictor, uploads.served.model.promotion
+    served = uploads.served
+    beside = None if served.challenger is None else model_facts(served.challenger.model)
+    return {
+        **model_facts(served.model),
+        "challenger": beside,
+        "views": look.views,
+        "look": {"canvas": look.canvas, "tile": look.tile, "block": BLOCK, "columns": COLUMNS},
+        "stretches": list(STRETCHES),
+        "images": f"{look.axes}, {served.predictor.input.dtype}",
+        "pixel_size_um": uploads.study.pixel_size_um,
+        "examples": len(served.predictor.card["golden"]["cells"]),
+        "limits": {"bytes": uploads.limits.upload_bytes, "files": uploads.limits.upload_files},
+    }
+
+
+def model_facts(model: Model) -> dict[str, Any]:
+    """What the page shows of a model: its card, and what its rows hold."""
+    predictor, promotion = model.predictor, model.promotion
     outputs = {tensor.name: tensor for tensor in predictor.outputs}
     return {
         "name": predictor.name,
-        "version": uploads.served.version,
+        "version": model.version,
         "digest": predictor.digest,
         "signed_by": predictor.signed.by,
         "promotion": None if promotion is None else asdict(promotion),
@@ -81,13 +99,6 @@ def facts(uploads: Uploads, look: Look) -> dict[str, Any]:
             if name.startswith(SHARES)
         ],
         "maps": maps_of(predictor.outputs),
-        "views": look.views,
-        "look": {"canvas": look.canvas, "tile": look.tile, "block": BLOCK, "columns": COLUMNS},
-        "stretches": list(STRETCHES),
-        "images": f"{look.axes}, {predictor.input.dtype}",
-        "pixel_size_um": uploads.study.pixel_size_um,
-        "examples": len(predictor.card["golden"]["cells"]),
-        "limits": {"bytes": uploads.limits.upload_bytes, "files": uploads.limits.upload_files},
     }
 
 

@@ -8,6 +8,7 @@ A sample is a folder:
 | rows.parquet | a row a cell, as `prediction.answers` tells them |
 | pixels.bin, places.npy | raw counts of cell after cell; (N, 3) offset in bytes, height, width |
 | labels/ | what people said of the cells (labels.py) |
+| challenger.parquet | what the challenger says, where it was asked (comparing.py) |
 
 Its name is a secret of 128 bits: who has it may see the sample. Samples are forgotten when nobody
 asked for them for hours, when newer ones need their room, and when the server ends.
@@ -20,10 +21,11 @@ import re
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +34,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unstained.files import read_json, write_json
+from unstained.files import read_json, whole_file, write_json
 from unstained.prediction.source import Seen
 from unstained.serving.receiving import TooMuchError
 from unstained.serving.refusals import RequestError
@@ -41,6 +43,7 @@ from unstained.serving.served import Model
 IDLE_SECONDS: Final = 12 * 3600
 """After which a sample is forgotten that nobody asked for: a day's labelling has pauses."""
 TOLD, ROWS, PIXELS, PLACES = "sample.json", "rows.parquet", "pixels.bin", "places.npy"
+CHALLENGER_ROWS: Final = "challenger.parquet"
 GONE: Final = "these cells are not here any more: choose the files again"
 
 
@@ -67,12 +70,14 @@ class Sample:
         folder: of its files; its name is the sample's.
         dtype, planes: of the pixels.
         model: that judged its cells.
+        challenger: that judged them, too; None: it was not asked.
     """
 
     folder: Path
     dtype: str
     planes: int
     model: Model
+    challenger: Model | None = None
 
     @cached_property
     def told(self) -> dict[str, Any]:
@@ -84,6 +89,13 @@ class Sample:
     def rows(self) -> pa.Table:
         """A row a cell."""
         return pq.read_table(self.folder / ROWS)
+
+    @cached_property
+    def challenger_rows(self) -> pa.Table:
+        """As `rows`, of the challenger. Raises: RequestError: it was not asked (409)."""
+        if self.challenger is None:
+            raise RequestError(409, "the challenger was not asked about these cells")
+        return pq.read_table(self.folder / CHALLENGER_ROWS)
 
     @cached_property
     def places(self) -> np.ndarray:
@@ -165,6 +177,7 @@ class Samples:
         self._most = most_bytes
         self._open: dict[str, Sample] = {}
         self._models: dict[str, Model] = {}
+        self._writing = threading.Lock()
 
     @contextmanager
     def new(self, schema: pa.Schema, model: Model) -> Iterator[tuple[str, Writer]]:
@@ -197,6 +210,22 @@ class Samples:
         if name not in self._open:
             self._open[name] = Sample(folder, self._dtype, self._planes, self._models[name])
         return self._open[name]
+
+    def challenge(self, name: str, challenger: Model, rows: Path) -> None:
+        """Keep what the challenger says of a sample.
+
+        Args:
+            name: of the sample.
+            challenger: that was asked.
+            rows: the table.
+
+        Raises:
+            RequestError: the sample was forgotten meanwhile (404).
+        """
+        sample = self.find(name)
+        with self._writing, whole_file(sample.folder / CHALLENGER_ROWS) as part:
+            shutil.copyfile(rows, part)
+        self._open[name] = replace(sample, challenger=challenger)
 
     def forget(self, name: str) -> None:
         """Remove a sample. Raises: RequestError: it is not here (404)."""

@@ -32,6 +32,8 @@ export const model = async () => (await ask("model")).json();
 export const sample = async (id) => (await ask(`samples/${id}`)).json();
 export const forget = (id) => ask(`samples/${id}`, { method: "DELETE" });
 export const composition = async (id, asked) => (await ask(`samples/${id}/composition`, json("POST", asked))).json();
+export const challenger = async (id) => (await ask(`samples/${id}/challenger`)).json();
+export const comparison = async (id, asked) => (await ask(`samples/${id}/comparison`, json("POST", asked))).json();
 export const labels = async (id) => (await ask(`samples/${id}/labels`)).json();
 export const say = async (id, said) => (await ask(`samples/${id}/labels`, json("PUT", said))).json();
 
@@ -73,6 +75,16 @@ export async function labelled(id, name) {
  * @returns {Promise<string>} the sample's name
  */
 export function judge(files, tell, signal) {
+  if (!files) return followed("api/examples", null, tell, signal);
+  const form = new FormData();
+  for (const file of files) form.append("file", file, file.path ?? (file.webkitRelativePath || file.name));
+  return followed("api/samples", form, tell, signal);
+}
+
+/** Have the challenger judge a sample too; as `judge`. */
+export const challenge = (id, tell, signal) => followed(`api/samples/${id}/challenger`, null, tell, signal);
+
+function followed(path, body, tell, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     let read = 0;
@@ -85,7 +97,7 @@ export function judge(files, tell, signal) {
       }
       read = Math.max(read, end);
     };
-    request.open("POST", files ? "api/samples" : "api/examples");
+    request.open("POST", path);
     request.upload.onprogress = (event) => tell({ sent: event.loaded, of: event.total });
     request.onprogress = () => request.status === 200 && steps();
     request.onerror = () => reject(new Problem(...AWAY));
@@ -103,15 +115,9 @@ export function judge(files, tell, signal) {
       }
       steps();
       if (last?.sample) resolve(last.sample);
-      else reject(new Problem(last?.error ?? "the server stopped in the middle", last?.remedy ?? "send the files again"));
+      else reject(new Problem(last?.error ?? "the server stopped in the middle", last?.remedy ?? "try again"));
     };
     signal.addEventListener("abort", () => request.abort());
-    if (!files) {
-      request.send();
-      return;
-    }
-    const form = new FormData();
-    for (const file of files) form.append("file", file, file.path ?? (file.webkitRelativePath || file.name));
-    request.send(form);
+    request.send(body);
   });
 }

@@ -55,8 +55,9 @@ export function summary(model) {
 const DEEDS = { promote: "Promoted", rollback: "Made champion again", adopt: "Found as champion", restore: "Restored", repair: "Set back" };
 
 /** How it became champion, by the ledger. */
-function promoted({ promotion, signed_by: key }) {
+function promoted({ promotion, signed_by: key }, who) {
   const signed = key ? `Signed by key ${key}.` : "Not signed, or not verified here.";
+  if (!promotion && who === "Challenger") return h("p", {}, `It answers beside the champion and was not promoted. ${signed}`);
   if (!promotion) return h("p", {}, "The registry’s ledger says against whom it won its place: ", h("code", {}, "unstained history"), `. ${signed}`);
   const over = promotion.replaced ? ` in place of version ${promotion.replaced}` : "";
   const when = promotion.time.slice(0, 16).replace("T", " ");
@@ -66,11 +67,19 @@ function promoted({ promotion, signed_by: key }) {
   ];
 }
 
-export function cardPage(model) {
+/** The card, or those of champion and challenger side by side. */
+export function cards(model) {
+  if (!model.challenger) return cardPage(model);
+  return h("div", { class: "cards" },
+    cardPage(model, "Champion"), cardPage({ ...model, ...model.challenger, challenger: null }, "Challenger"));
+}
+
+function cardPage(model, who = "") {
   const { card } = model;
   const fact = (name, value, full) => value !== undefined && value !== null && value !== "" && [h("dt", {}, name), h("dd", { title: full ?? null }, String(value))];
   const short = (digest) => digest && String(digest).slice(0, 12);
-  return h("article", { class: "card" },
+  return h("article", { class: "card", "aria-label": who || null },
+    who && h("p", { class: "place" }, `${who}, version ${model.version}`),
     h("h2", { class: "question" }, card.question),
     summary(model),
     h("p", {}, card.intended_use),
@@ -80,7 +89,7 @@ export function cardPage(model) {
     metrics(card.metrics),
     h("h3", {}, "How it became what is served"),
     h("p", {}, `Architecture ${card.model}, recipe ${card.recipe}. Exported to ONNX (opset ${card.opset}) and held equal to the trained network within ${card.parity.tolerance} at batches of ${card.parity.batches.join(", ")}${card.parity.passed ? "" : ": NOT equal"}; its golden batch was replayed on this machine before the first request.`),
-    promoted(model),
+    promoted(model, who),
     h("dl", { class: "facts" },
       fact("version", model.version), fact("digest", short(model.digest), model.digest),
       fact("code", short(card.git_commit), card.git_commit), fact("data", short(card.data_digest), card.data_digest),

@@ -1,7 +1,7 @@
 // One cell: its picture, where the model looked, and everything that it says.
 
 import * as api from "./api.js";
-import { colour } from "./store.js";
+import { colour, text } from "./store.js";
 import { fill, h, number, percent } from "./text.js";
 
 export function detail(store) {
@@ -21,7 +21,7 @@ export function detail(store) {
         h("button", { type: "button", class: "icon", "aria-label": "Previous cell", onclick: () => store.step(-1) }, "←"),
         h("h2", {}, title(cell)),
         h("button", { type: "button", class: "icon", "aria-label": "Next cell", onclick: () => store.step(1) }, "→")),
-      picture(cell), maps(cell), channels(cell), verdict(cell), probabilities(cell), values(cell), facts(cell));
+      picture(cell), maps(cell), channels(cell), verdicts(cell), probabilities(cell), values(cell), facts(cell));
   }
 
   const title = (cell) => {
@@ -56,58 +56,73 @@ export function detail(store) {
       h("figure", {}, h("img", { src: api.cellPicture(store.id, cell, { ...store.look, view }), alt: `Channel ${name}`, width: 56, height: 56 }), h("figcaption", {}, name))));
   }
 
-  function verdict(cell) {
-    const called = store.called[cell];
-    const reason = store.text("reason", cell);
-    const level = store.question ? percent(1 - store.question.alpha, 0) : "";
-    const set = store.question ? store.text(`set${store.question.end}`, cell) : "";
+  function verdicts(cell) {
+    if (!store.beside) return verdict(cell, store, "");
+    return [verdict(cell, store, "Champion"), verdict(cell, { ...store.other, columns: store.beside.columns }, "Challenger")];
+  }
+
+  function verdict(cell, { called, confidence, columns }, title) {
+    const at = called[cell];
+    const { question } = store;
+    const reason = text(columns, "reason", cell);
+    const level = question ? percent(1 - question.alpha, 0) : "";
+    const set = question ? text(columns, `set${question.end}`, cell) : "";
     return h("div", { class: "verdict" },
-      called >= 0 && h("p", { class: "called" }, h("i", { style: { background: colour(called) } }), store.classes[called], h("b", {}, percent(store.confidence[cell], 1))),
-      called >= 0 && h("p", { class: "set" }, set ? `Holds the true class in ${level} of such cells: ` : `No class is likely enough for ${level}.`, set && h("em", {}, set)),
+      title && h("h3", {}, title),
+      at >= 0 && h("p", { class: "called" }, h("i", { style: { background: colour(at) } }), store.classes[at], h("b", {}, percent(confidence[cell], 1))),
+      at >= 0 && h("p", { class: "set" }, set ? `Holds the true class in ${level} of such cells: ` : `No class is likely enough for ${level}.`, set && h("em", {}, set)),
       reason && h("p", { class: "reason" }, h("b", {}, "Abstains"), ` ${reason}`));
   }
 
   function probabilities(cell) {
     return store.model.questions.map(({ task, classes, end }) => {
-      const rows = classes.map((name, at) => [name, store.number(`probability_${name}${end}`, cell), at]);
-      if (!Number.isFinite(rows[0][1])) return null;
+      const rows = classes.map((name, at) => [name, `probability_${name}${end}`, at]);
+      if (!Number.isFinite(store.number(rows[0][1], cell))) return null;
+      const other = store.beside?.columns;
       return h("table", { class: "chances" }, h("caption", {}, task ? `Probabilities, ${task}` : "Probabilities"),
-        h("tbody", {}, rows.map(([name, p, at]) => h("tr", {}, h("th", { scope: "row" }, name),
-          h("td", { class: "track" }, h("span", { style: { width: `${100 * p}%`, background: colour(at) } })),
-          h("td", { class: "n" }, percent(p, 1))))));
+        other && h("thead", {}, h("tr", {}, h("td", { colspan: 2 }), h("th", { scope: "col", class: "n" }, "champion"), h("th", { scope: "col", class: "n" }, "challenger"))),
+        h("tbody", {}, rows.map(([name, column, at]) => h("tr", {}, h("th", { scope: "row" }, name),
+          h("td", { class: "track" }, [store.columns, other].map((of) => of && h("span", { style: { width: `${100 * of[column][cell]}%`, background: colour(at) } }))),
+          [store.columns, other].map((of) => of && h("td", { class: "n" }, percent(of[column][cell], 1)))))));
     });
   }
 
   function values(cell) {
     const rows = store.model.values.map((value) => {
-      const [mid, low, high] = ["predicted_", "low_", "high_"].map((start) => store.number(start + value.name, cell));
-      return Number.isFinite(mid) && h("tr", {}, h("th", { scope: "row" }, value.name),
-        h("td", { class: "n" }, number(mid), " ", h("span", { class: "unit" }, value.unit), Number.isFinite(low) && h("small", {}, `${number(low)} to ${number(high)}`)));
+      const said = [store.columns, store.beside?.columns].map((of) => of && ["predicted_", "low_", "high_"].map((start) => of[start + value.name]?.[cell] ?? NaN));
+      return Number.isFinite(said[0][0]) && h("tr", {}, h("th", { scope: "row" }, value.name),
+        said.map((one) => one && h("td", { class: "n" }, number(one[0]), " ", h("span", { class: "unit" }, value.unit), Number.isFinite(one[1]) && h("small", {}, `${number(one[1])} to ${number(one[2])}`))));
     });
     const shares = store.model.shares.flatMap(({ task, parts }) => parts.map((part) => {
       const name = [`share_${part}:${task}`, `share_${part}`].find((one) => store.columns[one]);
-      const share = store.number(name, cell);
-      return Number.isFinite(share) && h("tr", {}, h("th", { scope: "row" }, part), h("td", { class: "n" }, percent(share, 1), " ", h("span", { class: "unit" }, task)));
+      const said = [store.columns, store.beside?.columns].map((of) => of?.[name]?.[cell]);
+      return Number.isFinite(said[0]) && h("tr", {}, h("th", { scope: "row" }, part),
+        said.map((share) => Number.isFinite(share) && h("td", { class: "n" }, percent(share, 1), " ", h("span", { class: "unit" }, task))));
     }));
     const found = [...rows, ...shares].filter(Boolean);
     const alpha = store.model.values.find((value) => value.alpha !== null)?.alpha;
     return found.length > 0 && h("table", { class: "values" },
-      h("caption", {}, alpha === undefined ? "Values" : `Values, ${percent(1 - alpha, 0)} intervals`), h("tbody", {}, found));
+      h("caption", {}, alpha === undefined ? "Values" : `Values, ${percent(1 - alpha, 0)} intervals`),
+      store.beside && h("thead", {}, h("tr", {}, h("td"), ["champion", "challenger"].map((who) => h("th", { scope: "col", class: "n" }, who)))),
+      h("tbody", {}, found));
   }
 
   function facts(cell) {
     const object = store.columns.object[cell];
     const { version, digest } = store.model;
+    const { beside } = store;
     const row = (name, value, full = value) => value !== "" && [h("dt", {}, name), h("dd", { title: full }, value)];
     return h("dl", { class: "facts" },
       row("file", store.text("source_file", cell)),
       row("object", object >= 0 ? String(object) : ""),
       row("recorded with", store.text("acquisition", cell)),
       row("model", `version ${version}`),
-      row("digest", digest.slice(0, 12), digest));
+      row("digest", digest.slice(0, 12), digest),
+      beside && row("challenger", `version ${beside.version}`),
+      beside && row("its digest", beside.digest.slice(0, 12), beside.digest));
   }
 
-  store.on("sample current cells look", show);
+  store.on("sample current cells look question", show);
   store.on("sample", () => (map = null));
   store.on("picked", () => node.classList.add("open"));
   return node;

@@ -7,9 +7,37 @@ import { counted, fill, h, percent } from "./text.js";
 const GAP = 6;
 const CAPTION = 20;
 
+/** How a cell of the plain grid looks: its picture above its class. */
+export const CELLS = {
+  label: "Cells",
+  style: () => "",
+  fills: false,
+  wide: (store) => store.size,
+  high: (store) => store.size + CAPTION,
+  words: (store, cell) => `${name(store, cell)} ${sure(store, cell)}${store.columns.abstains[cell] ? ", abstains" : ""}`,
+  content: (store, cell, picture) => [
+    picture,
+    h("span", { class: "caption" },
+      store.called[cell] >= 0 && h("i", { style: { background: colour(store.called[cell]) } }),
+      h("span", { class: "name" }, name(store, cell)),
+      h("span", { class: "sure" }, sure(store, cell).replace(" %", ""))),
+  ],
+};
+
+const sure = (store, cell) => (store.called[cell] >= 0 ? percent(store.confidence[cell], 0) : "");
+
+function name(store, cell) {
+  if (store.called[cell] >= 0) return store.classes[store.called[cell]];
+  if (store.unseen.has(cell)) return "not read";
+  const [first] = store.model.values;
+  const value = first ? store.number(`predicted_${first.name}`, cell) : NaN;
+  return Number.isFinite(value) ? value.toPrecision(3) : "–";
+}
+
 export class Grid {
-  constructor(store) {
+  constructor(store, kind = CELLS) {
     this.store = store;
+    this.kind = kind;
     this.tiles = new Map();
     this.atlases = new Map();
     this.space = h("div", { class: "space" });
@@ -17,7 +45,7 @@ export class Grid {
     this.node = h(
       "div",
       {
-        class: "grid", tabindex: "0", role: "listbox", "aria-label": "Cells",
+        class: "grid", tabindex: "0", role: "listbox", "aria-label": kind.label,
         onscroll: () => this.#soon(), onkeydown: (event) => this.#key(event),
       },
       this.space, this.empty,
@@ -49,10 +77,10 @@ export class Grid {
     if (!store.id || !this.node.isConnected) return;
     const wide = this.node.clientWidth - 2 * GAP;
     if (wide <= 0) return;
-    const least = store.size + GAP;
+    const least = this.kind.wide(store) + GAP;
     this.columns = Math.max(1, Math.floor((wide + GAP) / least));
     this.across = (wide + GAP) / this.columns;
-    this.down = store.size + CAPTION + GAP;
+    this.down = this.kind.high(store) + GAP;
     const rows = Math.ceil(store.visible.length / this.columns);
     this.space.style.setProperty("height", `${rows * this.down + GAP}px`);
     this.empty.hidden = store.visible.length > 0;
@@ -78,42 +106,28 @@ export class Grid {
   }
 
   #tile(cell) {
-    const { store } = this;
+    const { store, kind } = this;
     const at = store.place.get(cell);
-    const called = store.called[cell];
-    const abstains = store.columns.abstains[cell];
-    const name = called >= 0 ? store.classes[called] : store.unseen.has(cell) ? "not read" : this.#value(cell);
-    const sure = called >= 0 ? percent(store.confidence[cell], 0) : "";
     const picture = h("span", { class: "picture", style: { width: `${store.size}px`, height: `${store.size}px` } });
     this.#paint(picture, cell);
     return h(
       "div",
       {
-        class: `tile${abstains ? " abstains" : ""}`, id: `cell-${cell}`, role: "option",
+        class: `tile ${kind.style(store, cell)}${store.columns.abstains[cell] ? " abstains" : ""}`, id: `cell-${cell}`, role: "option",
         "aria-selected": cell === store.current ? "true" : "false",
         "aria-setsize": store.visible.length, "aria-posinset": at + 1,
-        "aria-label": `${name} ${sure}${abstains ? ", abstains" : ""}, ${store.text("source_file", cell)}`,
+        "aria-label": `${kind.words(store, cell)}, ${store.text("source_file", cell)}`,
         style: {
           left: `${GAP + (at % this.columns) * this.across}px`, top: `${GAP + Math.floor(at / this.columns) * this.down}px`,
-          width: `${store.size}px`,
+          width: `${kind.fills ? this.across - GAP : kind.wide(store)}px`,
         },
         onclick: () => {
           store.choose(cell);
           store.changed("picked");
         },
       },
-      picture,
-      h("span", { class: "caption" },
-        called >= 0 && h("i", { style: { background: colour(called) } }),
-        h("span", { class: "name" }, name),
-        h("span", { class: "sure" }, sure.replace(" %", ""))),
+      kind.content(store, cell, picture),
     );
-  }
-
-  #value(cell) {
-    const first = this.store.model.values[0];
-    const value = first ? this.store.number(`predicted_${first.name}`, cell) : NaN;
-    return Number.isFinite(value) ? value.toPrecision(3) : "–";
   }
 
   /** Cut a cell out of its atlas, now or when that is there. */
@@ -229,13 +243,14 @@ export function toolbar(store, grid, files) {
     falling.title = down ? "Largest first" : "Smallest first";
     falling.hidden = store.sort.by === "order";
   };
-  store.on("sample", () => {
+  store.on("sample question", () => {
     if (!store.id) return;
     fill(by,
       h("option", { value: "order" }, "as they came"),
       store.classes.length > 1 && h("option", { value: "between" }, "class to class"),
       store.axes.map(([name, label]) => h("option", { value: name }, label)));
     for (const select of [from, to]) fill(select, store.classes.map((name, at) => h("option", { value: at }, name)));
+    show();
   });
   store.on("sample cells", () => store.id && show());
   return h("div", { class: "toolbar" },

@@ -6,6 +6,7 @@ import { counted, fill, h, number, percent } from "./text.js";
 
 export function labelling(store) {
   const node = h("section", { class: "labelling", "aria-label": "Label blind" });
+  const classes = store.model.questions[0]?.classes ?? [];
   let state = null;
   let saving = Promise.resolve();
 
@@ -13,7 +14,7 @@ export function labelling(store) {
 
   async function start() {
     if (!store.id) return;
-    if (!store.classes.length) {
+    if (!classes.length) {
       fill(node, h("p", {}, "This model tells no classes, so there is nothing to label."));
       return;
     }
@@ -30,7 +31,7 @@ export function labelling(store) {
     const name = h("input", { type: "text", maxlength: 40, required: true, autocomplete: "name", id: "person" });
     fill(node,
       h("div", { class: "cover" },
-        h("h2", {}, `Which of ${store.classes.length} classes is each cell?`),
+        h("h2", {}, `Which of ${classes.length} classes is each cell?`),
         h("p", {}, `${counted(state.cells.length, "cell")}, drawn at random and alike for everybody. What the model says is not shown. Others label the same cells at the address of this page, while these cells are kept.`),
         h("form", { class: "row", onsubmit: (event) => {
           event.preventDefault();
@@ -57,7 +58,7 @@ export function labelling(store) {
         h("progress", { max: state.cells.length, value: state.at, "aria-label": "Progress" }),
         h("img", { class: "asked", src: api.cellPicture(store.id, cell, store.look), width: 320, height: 320, alt: "A cell to label" }),
         h("div", { class: "answers", role: "group", "aria-label": "Its class" },
-          store.classes.map((name, at) => h("button", { type: "button", "aria-pressed": String(said === name), onclick: () => say(cell, name) },
+          classes.map((name, at) => h("button", { type: "button", "aria-pressed": String(said === name), onclick: () => say(cell, name) },
             h("kbd", {}, String(at + 1)), h("i", { style: { background: colour(at) } }), name)),
           h("button", { type: "button", onclick: () => say(cell, null) }, h("kbd", {}, "0"), "cannot tell")),
         h("div", { class: "row" },
@@ -102,14 +103,15 @@ export function labelling(store) {
   }
 
   function asModel(one) {
-    const cells = Object.entries(one.labels).filter(([cell]) => store.called[cell] >= 0);
-    const same = cells.filter(([cell, name]) => store.classes[store.called[cell]] === name).length;
+    const called = store.labelled;
+    const cells = Object.entries(one.labels).filter(([cell]) => called[cell] >= 0);
+    const same = cells.filter(([cell, name]) => classes[called[cell]] === name).length;
     return cells.length ? percent(same / cells.length, 0) : "–";
   }
 
   addEventListener("keydown", (event) => {
     if (!node.isConnected || !node.querySelector(".asking") || event.target.closest?.("input, select")) return;
-    if (/^[0-9]$/.test(event.key) && +event.key <= store.classes.length) say(state.cells[state.at], event.key === "0" ? null : store.classes[event.key - 1]);
+    if (/^[0-9]$/.test(event.key) && +event.key <= classes.length) say(state.cells[state.at], event.key === "0" ? null : classes[event.key - 1]);
     else if (event.key === "ArrowLeft" && state.at > 0) go(-1);
     else return;
     event.preventDefault();

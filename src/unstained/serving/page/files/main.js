@@ -1,7 +1,8 @@
-// The page as a whole: the start, and four views of a sample.
+// The page as a whole: the start, and the views of a sample.
 
 import * as api from "./api.js";
-import { cardPage, summary } from "./card.js";
+import { cards, summary } from "./card.js";
+import { compare, PAIRS } from "./compare.js";
 import { detail } from "./detail.js";
 import { Grid, toolbar } from "./grid.js";
 import { labelling } from "./labels.js";
@@ -39,6 +40,7 @@ function files(store, forget) {
       h("div", { class: "group" }, [".csv", ".fcs", ".parquet"].map((kind) => h("button", { type: "button", onclick: save(kind, true) }, kind.slice(1).toUpperCase()))),
       h("p", { class: "note" }, "Only the cells shown, in this order"),
       fill(shown, [".csv", ".fcs", ".parquet"].map((kind) => h("button", { type: "button", onclick: save(kind, false) }, kind.slice(1).toUpperCase()))),
+      store.model.challenger && h("p", { class: "note" }, "What the challenger says is in it once it was asked (Compare)."),
       h("p", { class: "note" }, "FCS holds numbers alone; classes are numbers there, in the order of the model’s card."),
       h("hr"),
       h("button", { type: "button", class: "quiet", onclick: forget }, "Remove these cells and labels from the server")));
@@ -49,6 +51,8 @@ function workspace(store, forget) {
   const grid = new Grid(store);
   const plot = new Scatter(store);
   const blind = labelling(store);
+  const pairs = new Grid(store, PAIRS);
+  const both = compare(store);
   const side = detail(store);
   const filters = h("details", { class: "filters" }, h("summary", {}, "Composition and filters"), rail(store));
   const wide = matchMedia("(min-width: 62rem)");
@@ -61,9 +65,10 @@ function workspace(store, forget) {
   const views = [
     ["cells", "Cells", [filters, cells, side]],
     ["plot", "Scatter", [filters, h("div", { class: "centre" }, plot.node), side]],
+    ["compare", "Compare", [filters, h("div", { class: "centre" }, both.state, both.node, toolbar(store, pairs, files(store, forget)), pairs.node), side]],
     ["label", "Label", [blind.node]],
-    ["model", "Model", [cardPage(store.model)]],
-  ];
+    ["model", "Model", [cards(store.model)]],
+  ].filter(([name]) => name !== "compare" || store.model.challenger);
   let now = "cells";
 
   function show(name) {
@@ -77,6 +82,10 @@ function workspace(store, forget) {
     }
     if (name === "cells") grid.draw(true);
     if (name === "plot") plot.draw();
+    if (name === "compare") {
+      pairs.draw(true);
+      both.start();
+    }
     if (name === "label") blind.start();
   }
 
@@ -121,7 +130,7 @@ async function begin() {
     tabs.hidden = again.hidden = true;
     history.replaceState(null, "", location.pathname);
     fill(main, h("div", { class: "front" }, h("div", { class: "hero" }, h("h1", {}, model.card.question), summary(model)), entry.zone,
-      h("details", { class: "about" }, h("summary", {}, "About this model"), cardPage(model))));
+      h("details", { class: "about" }, h("summary", {}, model.challenger ? "About these models" : "About this model"), cards(model))));
   }
 
   function leave() {

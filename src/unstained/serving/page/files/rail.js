@@ -16,16 +16,23 @@ const ANSWERS = [
   ["no", "abstains"],
 ];
 
+const MODELS = [
+  ["any", "all"],
+  ["other", "disagree"],
+  ["same", "agree"],
+];
+
 export function rail(store) {
   const bars = h("ul", { class: "bars" });
   const note = h("p", { class: "note" });
   const doubts = choice("Classes that may be right", "doubt", DOUBTS, store);
   const answers = choice("The model", "answered", ANSWERS, store);
   const confidence = slider(store);
+  const models = choice("Champion and challenger", "models", MODELS, store);
   const gates = h("div", { class: "gates" });
   let composed = null;
   const reset = h("button", { type: "button", class: "quiet", onclick: () => {
-    store.filter = { classes: new Set(), doubt: "any", answered: "any", confidence: 0 };
+    store.unfilter();
     for (const gate of store.gates) gate.on = false;
     store.arrange("composition", "filters");
   } }, "Show all cells");
@@ -77,15 +84,30 @@ export function rail(store) {
         ` ${gate.name} `, h("small", {}, counted(gate.count, "cell")))));
   }
 
+  const compared = () => {
+    models.hidden = !store.beside || !store.question;
+  };
+  store.on("sample question", compared);
+  compared();
   store.on("sample composition", compose);
   store.on("filters", () => composed && show(composed));
   store.on("sample filters gates", gateList);
   return h("section", { class: "rail", "aria-label": "Composition and filters" },
     store.question && h("div", { class: "composition" },
-      h("h2", {}, store.question.task ?? "Composition"), bars, note),
+      h("h2", {}, "Composition"), asked(store), bars, note),
     gates,
     h("h2", {}, "Show"),
-    store.question && doubts, answers, store.question && confidence, reset);
+    store.question && doubts, answers, models, store.question && confidence, reset);
+}
+
+/** Which of several questions classes, composition and filters are about. */
+function asked(store) {
+  const { questions } = store.model;
+  if (questions.length < 2) return null;
+  const select = h("select", { onchange: () => store.turn(questions[+select.value]) },
+    questions.map(({ task }, at) => h("option", { value: at }, task)));
+  store.on("sample question", () => (select.value = questions.indexOf(store.question)));
+  return h("label", { class: "question" }, h("span", {}, "Question"), select);
 }
 
 function choice(label, key, options, store) {

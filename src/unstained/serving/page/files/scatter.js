@@ -51,7 +51,7 @@ export class Scatter {
       this.stage,
       h("div", { class: "below" }, this.list, this.#byNumbers()));
     new ResizeObserver(() => this.draw()).observe(this.stage);
-    store.on("sample", () => this.#fresh());
+    store.on("sample question", () => this.#fresh());
     store.on("cells gates current", () => this.draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }

@@ -7,14 +7,39 @@ const COLOURS = ["#2f6fb0", "#c8501e", "#1f8a62", "#a8508c", "#9a7400", "#6d5bb8
 /** Colour of a class, the same wherever it appears; told apart by names, never by colour alone. */
 export const colour = (index) => (index < 0 ? "#8a9096" : COLOURS[index % COLOURS.length]);
 
-const numeric = (column) => Array.isArray(column);
+/** What a model answers to a question: class, its probability and how many classes may be right, by cell. */
+function verdicts(question, columns, n) {
+  const called = new Int16Array(n).fill(-1);
+  const confidence = new Float32Array(n).fill(NaN);
+  const held = new Int16Array(n).fill(-1);
+  if (!question) return { called, confidence, held };
+  const { classes, end } = question;
+  const predicted = columns[`predicted${end}`];
+  const place = predicted.texts.map((name) => classes.indexOf(name));
+  const sets = columns[`set${end}`];
+  const sizes = sets.texts.map((text) => (text ? text.split(" or ").length : 0));
+  const shares = classes.map((name) => columns[`probability_${name}${end}`]);
+  for (let cell = 0; cell < n; cell++) {
+    if (predicted.codes[cell] < 0) continue;
+    called[cell] = place[predicted.codes[cell]];
+    confidence[cell] = shares[called[cell]][cell];
+    held[cell] = sizes[sets.codes[cell]];
+  }
+  return { called, confidence, held };
+}
+
+/** Text of a cell in a column; "" where there is none. */
+export const text = (columns, name, cell) => {
+  const column = columns[name];
+  return column && column.codes[cell] >= 0 ? column.texts[column.codes[cell]] : "";
+};
 
 export class Store extends EventTarget {
   constructor(model) {
     super();
     this.model = model;
     this.question = model.questions[0] ?? null;
-    this.classes = this.question?.classes ?? [];
+    this.beside = null;
     this.look = { view: 0, stretch: "normal" };
     this.size = 72;
     this.id = null;
@@ -25,8 +50,17 @@ export class Store extends EventTarget {
   }
 
   clear() {
-    this.filter = { classes: new Set(), doubt: "any", answered: "any", confidence: 0 };
+    this.unfilter();
     this.sort = { by: "order", from: 0, to: Math.min(1, this.classes.length - 1), falling: false };
+  }
+
+  /** Let every cell pass; gates are left as they are. */
+  unfilter() {
+    this.filter = { classes: new Set(), doubt: "any", answered: "any", confidence: 0, models: "any", pair: null };
+  }
+
+  get classes() {
+    return this.question?.classes ?? [];
   }
 
   /** Show another sample. */
@@ -39,10 +73,42 @@ export class Store extends EventTarget {
     this.unseen = new Set(told.unseen);
     this.gates = [];
     this.current = -1;
+    this.beside = null;
     this.clear();
     this.#derive();
+    if (told.compared) await this.meet();
     this.#arrange();
     this.changed("sample", "cells", "composition");
+  }
+
+  /** Take up what the challenger says of this sample. */
+  async meet() {
+    const { id } = this;
+    const told = await api.challenger(id);
+    if (id !== this.id) return;
+    this.beside = told;
+    this.#derive();
+    this.arrange("question", "filters");
+  }
+
+  /** Cells of which the models disagree most come first. */
+  apartFirst() {
+    Object.assign(this.sort, { by: `disagreement${this.end}`, falling: true });
+  }
+
+  /** End of the names of the question's columns. */
+  get end() {
+    return this.question?.end ?? "";
+  }
+
+  /** Turn to another question that the model answers by classes. */
+  turn(question) {
+    const apart = this.sort.by.startsWith("disagreement");
+    this.question = question;
+    this.clear();
+    if (apart) this.apartFirst();
+    this.#derive();
+    this.arrange("question", "filters", "composition");
   }
 
   close() {
@@ -59,10 +125,8 @@ export class Store extends EventTarget {
     for (const name of names.split(" ")) this.addEventListener(name, call);
   }
 
-  /** Text of a cell in a column. */
   text(name, cell) {
-    const column = this.columns[name];
-    return column && column.codes[cell] >= 0 ? column.texts[column.codes[cell]] : "";
+    return text(this.columns, name, cell);
   }
 
   number(name, cell) {
@@ -72,9 +136,9 @@ export class Store extends EventTarget {
 
   /** Columns of numbers that cells can be laid out by: [name, label, unit]. */
   get axes() {
-    const found = [];
+    const found = this.beside ? [[`disagreement${this.end}`, "disagreement", ""]] : [];
     if (this.question) {
-      found.push(["confidence", "confidence", ""]);
+      found.push([`confidence${this.end}`, "confidence", ""]);
       for (const name of this.classes) found.push([`probability_${name}${this.question.end}`, `probability of ${name}`, ""]);
     }
     for (const value of this.model.values) found.push([`predicted_${value.name}`, value.name, value.unit]);
@@ -82,40 +146,39 @@ export class Store extends EventTarget {
       if (name.startsWith("share_")) found.push([name, name.slice(6).replace(":", " of "), ""]);
       if (name.startsWith("probability_") && !found.some((one) => one[0] === name)) found.push([name, name.slice(12), ""]);
     }
-    return found.filter(([name]) => name === "confidence" || numeric(this.columns[name]));
+    return found.filter(([name]) => this.axis(name)?.length !== undefined);
   }
 
+  /** Numbers of cells by the name of an axis; nothing where it is none of numbers. */
   axis(name) {
-    return name === "confidence" ? this.confidence : this.columns[name];
+    if (name === `confidence${this.end}`) return this.confidence;
+    return name === `disagreement${this.end}` ? this.apart : this.columns[name];
   }
 
   #derive() {
-    const n = this.n;
-    this.called = new Int16Array(n).fill(-1);
-    this.confidence = new Float32Array(n).fill(NaN);
-    this.held = new Int16Array(n).fill(-1);
-    if (!this.question) return;
-    const { end } = this.question;
-    const predicted = this.columns[`predicted${end}`];
-    const place = predicted.texts.map((name) => this.classes.indexOf(name));
-    const sets = this.columns[`set${end}`];
-    const sizes = sets.texts.map((text) => (text ? text.split(" or ").length : 0));
-    const columns = this.classes.map((name) => this.columns[`probability_${name}${end}`]);
-    for (let cell = 0; cell < n; cell++) {
-      if (predicted.codes[cell] < 0) continue;
-      this.called[cell] = place[predicted.codes[cell]];
-      this.confidence[cell] = columns[this.called[cell]][cell];
-      this.held[cell] = sizes[sets.codes[cell]];
-    }
+    const { question, beside } = this;
+    Object.assign(this, verdicts(question, this.columns, this.n));
+    this.other = beside && verdicts(question, beside.columns, this.n);
+    this.apart = beside?.columns[`disagreement${this.end}`];
+  }
+
+  /** Classes of cells by the first question, which people are asked too. */
+  get labelled() {
+    return verdicts(this.model.questions[0], this.columns, this.n).called;
   }
 
   /** Whether a cell passes; gates that are on are joined by "or". */
   #passes(cell, gates) {
-    const { classes, doubt, answered, confidence } = this.filter;
+    const { classes, doubt, answered, confidence, models, pair } = this.filter;
     if (classes.size && !classes.has(this.called[cell])) return false;
     if (confidence > 0 && !(this.confidence[cell] >= confidence)) return false;
     if (doubt !== "any" && !(doubt === "one" ? this.held[cell] === 1 : doubt === "several" ? this.held[cell] > 1 : this.held[cell] === 0)) return false;
     if (answered !== "any" && this.columns.abstains[cell] !== (answered === "no")) return false;
+    if (this.other) {
+      const [one, two] = [this.called[cell], this.other.called[cell]];
+      if (models !== "any" && (one < 0 || (one === two) !== (models === "same"))) return false;
+      if (pair && (one !== pair[0] || two !== pair[1])) return false;
+    }
     return !gates.length || gates.some((gate) => gate.inside[cell]);
   }
 
