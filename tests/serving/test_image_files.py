@@ -108,6 +108,14 @@ def test_an_archive_a_table_and_a_cif_are_read_as_predict_reads_them(
     found = {row["source_file"]: row["reason"] for row in rows(client, table)}
     assert set(found) == {"2.tif", "0.tif", "gone.tif"}
     assert "it is not there" in found["gone.tif"]
+    own = "acquisition;object;source_file\nnoon;30;2.tif\nnoon;10;0.tif\n"
+    kept = rows(client, {**table, "list.csv": own.encode()})
+    assert {(row["acquisition"], row["object"], row["source_file"]) for row in kept} == {
+        ("noon", 30, "2.tif"),
+        ("noon", 10, "0.tif"),
+    }
+    twice = rows(client, {**table, "list.csv": own.replace("30", "10").encode()})
+    assert sorted(row["object"] for row in twice) == [0, 1]
     ones = np.ones((1, *CELLS[0].shape), np.uint8)
     write_cif(tmp_path / "tube.cif", [Object(n, CELLS[0][None], ones) for n in (3, 7)])
     cif = rows(client, {"tube.cif": (tmp_path / "tube.cif").read_bytes()})

@@ -28,6 +28,9 @@ NAME: Final = "upload"
 """Folder of an upload's files: what cells were recorded with where no folder tells."""
 ALIKE: Final = 0.5
 """Share of a column's names that are files of the upload, from which it is the column of files."""
+OWN: Final = {"acquisition": ("acquisition",), "object": ("object", "cell")}
+"""Names of columns that `unstained predict` and the page give what was recorded together, and the
+numbers of cells."""
 INGEST: Final = IngestParams(
     on_error="quarantine", pixel_tags="check", workers=1, cells_per_block=4096
 )
@@ -118,7 +121,7 @@ def _ways(folder: Path, data: StudyData) -> Iterator[tuple[Path, StudyData]]:
         yield files[0], data
         return
     for table in (path for path in files if path.suffix.lower() in TABLE_SUFFIXES):
-        if params := _table_of(table, files, data):
+        for params in _tables_of(table, files, data):
             yield table, data.model_copy(update={"reader": "table", "table": params})
     place = folder
     yield place, data
@@ -127,21 +130,33 @@ def _ways(folder: Path, data: StudyData) -> Iterator[tuple[Path, StudyData]]:
         yield place, data
 
 
-def _table_of(table: Path, files: list[Path], data: StudyData) -> TableParams | None:
-    """How a table is read: as the study says, else by the columns whose fields name files."""
+def _tables_of(table: Path, files: list[Path], data: StudyData) -> Iterator[TableParams]:
+    """How a table may be read: as the study says, else by the columns whose fields name files.
+
+    Acquisitions and object numbers are those of the table where columns have the names that
+    unstained's own tables give them, and the numbers tell its rows apart.
+    """
     beside = [path for path in files if path.is_relative_to(table.parent)]
     there = {path.relative_to(table.parent).as_posix() for path in beside}
     try:
         names = column_names(table)
         if data.table is not None and {*data.table.images} <= {*names}:
-            return data.table.model_copy(update={"file": None, "external": None})
+            yield data.table.model_copy(update={"file": None, "external": None})
+            return
         found = [name for name in names if _names_files(table, name, there)]
     except SourceError:
-        return None
+        return
     if not found:
-        return None
+        return
     several = len(found) == len(data.channels) > 1
-    return TableParams(image=tuple(found) if several else found[0])
+    image = tuple(found) if several else found[0]
+    told = {
+        what: next((name for name in OWN[what] if name in names and name not in found), None)
+        for what in OWN
+    }
+    if any(told.values()):
+        yield TableParams(image=image, **told)
+    yield TableParams(image=image)
 
 
 def _names_files(table: Path, name: str, there: set[str]) -> bool:

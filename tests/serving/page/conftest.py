@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from unstained.serving.tracing import Tracing
 from unstained.summaries.telling import Narrator
 
 CELLS = 24
+OTHER = "_other"
+"""End of the names of a second question's outputs."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,56 @@ def challenger_of(artifact: Path, served: Served) -> Challenger:
     return Challenger(served.model_of(predictor, "8"), 0.0, served.metrics)
 
 
-def shown(artifact: Path, challenger: Path | None = None, **limits: int) -> Shown:
+class Doubled:
+    """A graph that answers a second question by the next class of the first one."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As onnxruntime's session."""
+        found = self._session.run([name.removesuffix(OTHER) for name in names], feed)
+        return [
+            np.roll(values, 1, axis=1) if name.endswith(OTHER) else values
+            for name, values in zip(names, found, strict=True)
+        ]
+
+
+def asked_twice(artifact: Path) -> Predictor:
+    """An artifact's predictor with a second classes task, of which validation cells were called
+    right always."""
     predictor = Predictor(artifact, threads=1)
+    predictor._session = Doubled(predictor._session)
+    (made,) = (made for made in predictor._made.values() if made.source == "probabilities")
+    outputs = []
+    for tensor in predictor.outputs:
+        if tensor.name not in ("probabilities", made.tensor.name):
+            outputs.append(tensor)
+            continue
+        for end, task in (("", "blob"), (OTHER, "other")):
+            notes = {**tensor.notes, "task": task}
+            outputs.append(replace(tensor, name=f"{tensor.name}{end}", notes=notes))
+    other = f"{made.tensor.name}{OTHER}"
+    predictor._made[other] = replace(made, source=f"probabilities{OTHER}")
+    predictor.outputs = tuple(outputs)
+    (blob,) = (task for task in predictor.card["tasks"] if task["kind"] == "classes")
+    predictor.card["tasks"].append({**blob, "name": "other"})
+    predictor.card["calibration"]["tasks"]["other"] = {"confusion": np.diag([9, 9, 9]).tolist()}
+    return predictor
+
+
+def shown(artifact: Path, challenger: Path | None = None, **limits: int) -> Shown:
+    found = shown_by(Predictor(artifact, threads=1), **limits)
+    if challenger is not None:
+        found.served.challenge(challenger_of(challenger, found.served))
+    return found
+
+
+def shown_by(predictor: Predictor, **limits: int) -> Shown:
+    """The page of a predictor."""
     served = serve_predictor(
         predictor, Limits(**limits), Narrator(None), lanes=1, version="7", promotion=PROMOTION
     )
-    if challenger is not None:
-        served.challenge(challenger_of(challenger, served))
     api = PageApi(Uploads(served))
     app = Starlette(routes=[Mount("/ui", routes=page_routes(api))])
     app.add_middleware(Gate, served=served, access=Access(None), tracing=Tracing())

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.browser import Watched, chromium, needs_chromium
-from tests.serving.page.conftest import CELLS, Shown, images
+from tests.serving.page.conftest import CELLS, Shown, asked_twice, images, online, shown_by
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -272,6 +272,27 @@ def test_the_challenger_is_shown_beside_the_champion(browser: Browser, two: Show
     assert visit.page.locator("#tab-model").bounding_box()["x"] < PHONE["width"]
     assert visit.complaints == []
     visit.page.close()
+
+
+def test_one_of_several_questions_is_looked_at(browser: Browser, artifact: Path) -> None:
+    """Composition, classes and filters go with it; people are asked the first one."""
+    with online(shown_by(asked_twice(artifact))) as page:
+        visit = Visit(browser, page, page.sample())
+        found = page.predictor.predict(images())["probabilities"].argmax(axis=1)
+        counts = np.bincount(found, minlength=3)
+        for name, called in (("blob", counts), ("other", np.roll(counts, 1))):
+            visit.page.get_by_label("Question").select_option(label=name)
+            visit.page.locator(".bar small", has_text=f"; {called[0]} cells called so").wait_for()
+            visit.page.locator(".bar").first.click()
+            assert visit.words() == f"{called[0]} of {CELLS} cells"
+            assert set(visit.names()) == {"a"}
+        shares = visit.page.locator(".bar .share").all_inner_texts()
+        assert shares == [f"{100 * n / CELLS:.1f} %" for n in called]  # no known errors to correct
+        visit.page.get_by_label("Order").select_option("confidence:other")
+        visit.page.locator("#tab-label").click()
+        visit.page.get_by_text("Which of 3 classes").wait_for()
+        assert visit.complaints == []
+        visit.page.close()
 
 
 def violations(visit: Visit) -> list[str]:
