@@ -12,12 +12,17 @@ from sklearn.metrics import balanced_accuracy_score
 from typer.testing import CliRunner
 
 from tests.registered import STUDY
+from tests.stages.studies import make_job
 from tests.synthetic import write_ifc
 from unstained.artifact.artifact import artifact_digest
 from unstained.cli import app
-from unstained.errors import SourceError, UnstainedError
+from unstained.config.project import load_params
+from unstained.errors import ParameterError, SourceError, UnstainedError
+from unstained.external_source import pack_what_is_told, without
 from unstained.files import read_json, tree_sha256
+from unstained.pipeline.catalogue import pick_params
 from unstained.serving.predictor import Predictor
+from unstained.stages import ingest
 
 pytestmark = pytest.mark.xdist_group("champion")
 
@@ -111,6 +116,38 @@ def test_groups_of_the_models_own_data_are_named(artifact: Path, tmp_path: Path)
     source = write_ifc(tmp_path / "again", {own: 4, "b_9": 4})
     said = run(source, "--out", tmp_path / "out", "--artifact", artifact)
     assert f"of 2 groups the names of 1 are in the model's own data, such as {own}" in said
+
+
+@pytest.mark.parametrize("more", [(), ("--reader", "table")])
+def test_a_source_without_the_stain_of_a_value_is_scored_without_it(
+    more: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Its files lack the channel, or their layout knows none."""
+    source = write_ifc(tmp_path / "unstained", {"a_1": 5, "b_1": 5}, channels=("Ch1",))
+    said = run(source, "--out", tmp_path / "out", *more)
+    assert "note: no cell here tells DNA" in said
+    found = read_json(tmp_path / "out" / "metrics.json")
+    assert found["tasks"]["DNA"]["known"] == 0
+    assert found["tasks"]["blob"]["known"] == 10
+    told = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert told["target_DNA"].isna().all()
+    assert told["predicted_DNA"].notna().all()
+    assert "No cell here tells DNA" in (tmp_path / "out" / "external.html").read_text()
+
+
+def test_where_no_task_would_be_left_what_is_lacking_is_told(
+    champion: Path, tmp_path: Path
+) -> None:
+    content = load_params(champion / "params.yaml").content(STUDY, ())
+    params = pick_params(ingest.STAGE, content, None)
+    values = tuple(task for task in params.data.tasks if task.kind == "value")
+    only = params.data.model_copy(update={"tasks": values, "reader": "table"})
+    assert without(params.data, ["Ch9"]) is params.data
+    assert [task.name for task in without(params.data, ["Ch2"]).tasks] == ["blob"]
+    job = make_job(tmp_path, None)
+    asked = params.model_copy(update={"data": only.model_copy(update={"source": str(tmp_path)})})
+    with pytest.raises(ParameterError, match="no marker channels"):
+        pack_what_is_told(asked, job)
 
 
 def test_a_source_without_labels_is_sent_to_predict(images: Path, tmp_path: Path) -> None:

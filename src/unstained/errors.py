@@ -7,6 +7,7 @@ lets them pass.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 MADE_AGAIN: Final = "`dvc repro` makes it again, and `unstained grid` what is a replicate's"
@@ -19,14 +20,17 @@ class UnstainedError(Exception):
     Args:
         message: what is wrong, naming the file, row or parameter.
         remedy: what the user should do about it.
+        absent: columns or channels that were asked of a source and that it lacks, by its own names;
+            who can do without them goes on.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, remedy: str) -> None:
+    def __init__(self, message: str, remedy: str, absent: Iterable[str] = ()) -> None:
         super().__init__(message, remedy)
         self.message = message
         self.remedy = remedy
+        self.absent = tuple(absent)
 
     def __str__(self) -> str:
         return f"{self.message}\n  -> {self.remedy}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from unstained import __version__
 from unstained.answering import Model, fetched_model
 from unstained.config.project import load_params
-from unstained.errors import ParameterError, SourceError
+from unstained.errors import SourceError
+from unstained.external_source import pack_what_is_told, rules_for
 from unstained.files import require_replaceable, write_json, write_text
 from unstained.operations import registered_name, registry_of
 from unstained.wording import counted
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from unstained.predictions import Predictions
     from unstained.registry.registry import Registry
     from unstained.serving.predictor import Predictor
-    from unstained.stages.ingest import IngestStageParams
     from unstained.stages.monitor import MonitorStageParams
 
 PAGE: Final = "external.html"
@@ -87,14 +87,14 @@ def evaluate_external(
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.external import judge, known_cells
     from unstained.predictions import write_predictions
-    from unstained.report.external.page import external_page
+    from unstained.report.external.page import external_page, masked_note
     from unstained.report.page import render
     from unstained.serving.predictor import ABSTENTION_NAME, Predictor
     from unstained.stages import evaluate, ingest, monitor
 
     project = load_params(root / "params.yaml")
     content = project.content(study, ())
-    params = _asked(_picked(ingest.STAGE, content), source, reader)
+    params = rules_for(_picked(ingest.STAGE, content), source, reader)
     scored, watched = _picked(evaluate.STAGE, content), _picked(monitor.STAGE, content)
     registry = registry or registry_of(root)
     out = out or root / "runs" / study / "external" / (source.absolute().stem or study)
@@ -110,11 +110,10 @@ def evaluate_external(
             version = registry.version(registered_name(root, study), int(model.label))
             before = registry.predictions(version).of("test")
         job = _job(root, study, project.recipe, work, registry, model.digest)
-        outputs = {"store": work / "store", "quarantine": work / "quarantine.csv"}
-        packed = ingest.run(params, {}, outputs, job)
-        store = CellStore.open(work / "store")
+        packed = pack_what_is_told(params, job)
+        store = CellStore.open(packed.store)
         predictor = Predictor(model.artifact, model.digest)
-        found, refused = _judged(predictor, store, params.data, source)
+        found, refused = _judged(predictor, store, params.data, source, packed.lacking)
         known = known_cells(found, params.data)
         if not known.any():
             raise SourceError(
@@ -154,47 +153,18 @@ def evaluate_external(
         results.mkdir()
         write_predictions(results / "predictions.parquet", found)
         write_json(results / "metrics.json", _numbers(external, model, drift))
-        shutil.copy(work / "quarantine.csv", results)
+        shutil.copy(packed.quarantine, results)
         write_text(results / PAGE, render(page))
         _put_in_place(results, out)
     doubts = filter(None, (predictor.signed.doubt,))
-    return Evaluated(out, len(found), external, (*shared, *doubts, *packed.notes, *drift))
+    notes = (*masked_note(external), *shared, *doubts, *packed.report.notes, *drift)
+    return Evaluated(out, len(found), external, notes)
 
 
 def _picked(stage: Any, content: Mapping[str, Any]) -> Any:
     from unstained.pipeline.catalogue import pick_params
 
     return pick_params(stage, content, None)
-
-
-def _asked(params: IngestStageParams, source: Path, reader: str | None) -> IngestStageParams:
-    """The study's rules for another source.
-
-    Raises:
-        ParameterError: there is no such reader. SourceError: there is no such source.
-    """
-    from unstained.data.readers import READERS
-
-    if not source.exists():
-        raise SourceError(f"there is no {source}", "name a folder, a table or a .cif")
-    if reader is not None and reader not in READERS:
-        raise ParameterError(
-            f"there is no reader {reader!r}", f"--reader is one of {', '.join(READERS)}"
-        )
-    data = params.data
-    columns = {getattr(task, "column", None) for task in data.tasks}
-    markers = {name: at for name, at in data.markers.items() if f"marker_{name}" in columns}
-    change: dict[str, Any] = {
-        "source": str(source.absolute()),
-        "external": (".*",),
-        "expected": None,
-    }
-    change |= {"markers": markers}
-    if reader not in (None, data.reader):
-        change |= {"reader": reader, "table": None}
-        if data.group != "block":
-            change["group"] = "acquisition"
-    return params.model_copy(update={"data": data.model_copy(update=change)})
 
 
 def _job(
@@ -209,9 +179,13 @@ def _job(
 
 
 def _judged(
-    predictor: Predictor, store: CellStore, data: StudyData, source: Path
+    predictor: Predictor,
+    store: CellStore,
+    data: StudyData,
+    source: Path,
+    lacking: Collection[str],
 ) -> tuple[Predictions, np.ndarray]:
-    """What a model says of all cells of a store, and (N, R) the reasons against each answer.
+    """What a model says of a store's cells, nothing known of `lacking`, and (N, R) reasons against.
 
     Raises:
         SourceError: the cells are not of the kind that the model was trained on.
@@ -246,7 +220,7 @@ def _judged(
     numbers = {name: values.astype(np.float64) for name, values in found.items()}
     calibration = read_json(predictor.directory / CALIBRATION_FILE)
     part = np.full(len(rows), "external")
-    told = beside_truth(numbers, store, rows, part, data, calibration)
+    told = beside_truth(numbers, store, rows, part, data, calibration, lacking)
     if ENDS[0] in numbers:
         bounds = zip(*(numbers[name].T for name in ENDS), strict=True)
         ends = dict(zip(told.values, bounds, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,7 @@ def test_a_table_that_tells_too_little_is_refused(
     with pytest.raises(SourceError, match=said) as caught:
         open_reader(study(repository, {}, **FRAMES), source).acquisitions()
     assert str(source / "cells.csv") in caught.value.message
+    assert caught.value.absent == tuple(re.findall(r"has no column '(\w+)'", said))
     if "in case" in said:  # to add it to the names would only be refused when they are read
         assert caught.value.remedy.startswith("write the class alike in the table and in studies.")
 

@@ -7,7 +7,7 @@ never be compared again. Its artifact takes raw pixels, so it can be asked about
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,6 +122,7 @@ def beside_truth(
     part: np.ndarray,
     data: StudyData,
     calibration: Mapping[str, Any],
+    lacking: Collection[str] = (),
 ) -> Predictions:
     """Outputs of an artifact beside what a store knows of the cells.
 
@@ -132,11 +133,13 @@ def beside_truth(
         part: (N,) part of each cell.
         data: the study, for its tasks.
         calibration: content of the artifact's calibration.json.
+        lacking: columns that the store does not hold: nothing is known of their tasks.
     """
     asked = Tasks.of(data.tasks)
     names = store.columns("cell_id", "group").iloc[rows]
-    table = store.columns(*asked.columns).iloc[rows]
-    truth = asked.truths({name: table[name] for name in asked.columns})
+    table = store.columns(*(name for name in asked.columns if name not in lacking)).iloc[rows]
+    unknown = np.full(len(rows), np.nan)
+    truth = asked.truths({name: table.get(name, unknown) for name in asked.columns})
     by_class = {}
     for task in asked.classes:
         probabilities, logits = (found[name] for name in asked.served(task))

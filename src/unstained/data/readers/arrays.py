@@ -63,6 +63,7 @@ class Arrays:
                 "this layout has one frame of a cell and no marker channels beside it",
                 "remove studies.<study>.data.markers and frames; values come from the file's "
                 "columns, by `column` of a task",
+                absent=self.data.markers.values(),
             )
         files = _files(self.source)
         if not files:
@@ -147,6 +148,7 @@ class Arrays:
                 raise ParameterError(
                     f"{file} has no column {column!r}; {suggestion(column, array.columns)}",
                     "correct `column` of the task in studies.<study>.data.tasks",
+                    absent=[column],
                 )
             values = array.column(column).tolist()
             columns[name] = [_plain(value, kind, f"{file}: {column}") for value in values]

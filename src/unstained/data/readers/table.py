@@ -47,6 +47,7 @@ def open_table(source: Path, data: StudyData) -> Reader:
         raise ParameterError(
             "this layout has no marker channels beside a cell's image",
             "remove studies.<study>.data.markers; values come from columns of the table",
+            absent=data.markers.values(),
         )
     params = data.table
     if params is None:

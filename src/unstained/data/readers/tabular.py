@@ -147,6 +147,7 @@ def _require(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
             raise SourceError(
                 f"{path}: has no column {name!r}; {suggestion(name, header)}",
                 "add it, or correct the columns that studies.<study>.data.table and tasks name",
+                absent=[name],
             )
         if header.count(name) > 1:
             raise SourceError(

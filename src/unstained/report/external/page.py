@@ -81,6 +81,12 @@ def told(value: Estimate) -> str:
     return f"{decimal(value.value)}{'' if math.isnan(value.low) else bounds}"
 
 
+def masked_note(found: External) -> tuple[str, ...]:
+    """A sentence on tasks whose truth no cell tells, if there are some, without its full stop."""
+    names = [name for name, task in found.scores.tasks.items() if not task.known]
+    return (PROSE("masked", tasks=listed(names)),) if names else ()
+
+
 def _verdict(found: External) -> Verdict:
     metric, here, before = found.metric, found.score, found.score_before
     cells, groups = found.scores.cells, len(found.groups)
@@ -114,6 +120,7 @@ def _verdict(found: External) -> Verdict:
 def _scores(found: External, unknown: int) -> Section:
     blocks: list[Block] = []
     notes = [PROSE("absent", classes=listed(found.absent))] if found.absent else []
+    notes += [f"{_upper(note)}." for note in masked_note(found)]
     if unknown:
         notes.append(PROSE("unlabelled", unknown=counted(unknown, "cell")))
     if notes:

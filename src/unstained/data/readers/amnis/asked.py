@@ -85,6 +85,7 @@ def check_channels(data: StudyData, place: Path, files: Sequence[Channels]) -> N
             raise ParameterError(
                 f"no file of {place} has a channel {name!r}",
                 f"choose studies.<study>.data.channels and markers from {there}",
+                absent=[name],
             )
 
 

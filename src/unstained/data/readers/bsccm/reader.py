@@ -50,6 +50,7 @@ def open_bsccm(source: Path, data: StudyData) -> Bsccm:
         raise ParameterError(
             "this layout has one frame of a cell, and markers as columns of its table",
             "remove studies.<study>.data.markers and frames; values come from `column` of a task",
+            absent=data.markers.values(),
         )
     homes = [one.directory for one in folders(source) if INDEX in one.files]
     if len(homes) != 1:

@@ -146,6 +146,7 @@ def _told(home: Path, index: pa.Table, data: StudyData, params: BsccmParams) -> 
                 f"neither {MARKERS} nor {INDEX} has a column {column!r}; "
                 f"{suggestion(column, there + here)}",
                 "correct `column` of the task in studies.<study>.data.tasks",
+                absent=[column],
             )
     found: dict[str, pa.Array] = {}
     wanted = {name: one for name, one in asked.items() if one.name in there}

@@ -58,6 +58,7 @@ def open_movies(source: Path, data: StudyData) -> Reader:
         raise ParameterError(
             "this layout has one channel, and values as columns of its table",
             "name one of studies.<study>.data.channels, and no markers",
+            absent=data.markers.values(),
         )
     if data.movies is None:
         raise ParameterError("no table of movies is named", "set studies.<study>.data.movies.file")
