@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from unstained.registry.entries import Standing
     from unstained.registry.registry import Registry
     from unstained.registry.submission import RegisteredVersion
-    from unstained.serving.following import Target
     from unstained.serving.running import Serving
     from unstained.serving.served import Promotion
+    from unstained.serving.targets import Target
     from unstained.stages.ingest import IngestStageParams
     from unstained.summaries.telling import Summary
 
@@ -137,12 +138,20 @@ class Champions:
 
     def fetch(self) -> Target:
         """The version, fetched in a process of its own. Raises: see `fetched_model`."""
-        from unstained.serving.following import Target
+        from unstained.serving.targets import Target
 
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        model = elsewhere(fetched_model, self.root, self.study, self.which, folder)
+        try:
+            model = elsewhere(fetched_model, self.root, self.study, self.which, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         self.last = model.digest
         return Target(model.artifact, model.digest, model.label, self._promotion(model.digest))
+
+    def forget(self, artifact: Path) -> None:
+        """Remove what `fetch` fetched."""
+        shutil.rmtree(self.folder / artifact.relative_to(self.folder).parts[0], ignore_errors=True)
 
 
 def predict_study(

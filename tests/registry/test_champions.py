@@ -14,6 +14,7 @@ from tests.stages.studies import add_toy_study
 from unstained import answering
 from unstained.answering import Champions
 from unstained.artifact.artifact import artifact_digest
+from unstained.errors import RegistryError
 
 
 @pytest.fixture
@@ -47,6 +48,17 @@ def test_promotion_and_rollback_change_what_is_asked_for(home: Home, champions: 
     back = champions.fetch()
     assert (back.promotion.action, back.promotion.reason) == ("rollback", "it saw ghosts")
     assert first.artifact.exists()
+    champions.forget(first.artifact)
+    assert [one.artifact.exists() for one in (first, second, back)] == [False, True, True]
+    assert len([*champions.folder.iterdir()]) == 2
+    with pytest.raises(ValueError, match="subpath"):
+        champions.forget(home.root)
+
+
+def test_a_fetch_that_fails_leaves_nothing(home: Home, champions: Champions) -> None:
+    with pytest.raises(RegistryError):
+        champions.fetch()
+    assert [*champions.folder.iterdir()] == []
 
 
 def test_a_version_that_was_never_promoted_has_no_promotion(

@@ -21,8 +21,8 @@ from unstained.config.study import CommonParams
 from unstained.files import read_json, write_json
 from unstained.models.trained import save_trained
 from unstained.registry.registry import CHAMPION
-from unstained.serving.following import Target
 from unstained.serving.predictor import Predictor
+from unstained.serving.targets import Target
 from unstained.stages.export import ExportSections, run
 
 MODEL = "resnet50"

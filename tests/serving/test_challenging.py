@@ -20,10 +20,10 @@ from unstained.artifact.artifact import artifact_digest
 from unstained.serving import challenging
 from unstained.serving.batching import FEWEST_FAILURES
 from unstained.serving.challenging import Challenger
-from unstained.serving.following import Target
 from unstained.serving.limits import Limits
 from unstained.serving.messages import message
 from unstained.serving.served import Served, serve_predictor
+from unstained.serving.targets import Target
 from unstained.summaries.telling import Narrator
 
 

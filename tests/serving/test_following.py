@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -18,16 +20,13 @@ from tests.servers.process import wait_until
 from tests.serving.artifacts import CELLS, later, opened, variant
 from tests.serving.conftest import start_server
 from unstained.artifact.artifact import artifact_digest
-from unstained.errors import RegistryError
+from unstained.errors import RegistryError, SourceError
+from unstained.serving import following as following_module
 from unstained.serving.batching import FEWEST_FAILURES
-from unstained.serving.following import (
-    Follower,
-    LinkedDirectory,
-    Target,
-    require_alike,
-)
+from unstained.serving.following import Follower, require_alike
 from unstained.serving.limits import Limits
 from unstained.serving.served import Served, serve_predictor
+from unstained.serving.targets import LinkedDirectory, Target, source_of
 from unstained.summaries.telling import Narrator
 
 
@@ -47,6 +46,7 @@ class Told:
 
     def __init__(self, target: Target) -> None:
         self.target, self.fails = target, False
+        self.forgotten: list[Path] = []
 
     def digest(self) -> str:
         if self.fails:
@@ -55,6 +55,9 @@ class Told:
 
     def fetch(self) -> Target:
         return self.target
+
+    def forget(self, artifact: Path) -> None:
+        self.forgotten.append(artifact)
 
 
 def follower(artifact: Path) -> tuple[Served, Told, Follower]:
@@ -115,6 +118,7 @@ def test_a_model_that_is_not_sound_or_another_interface_never_answers(
         await following.step()
         assert (served.version, changes(served, "refused")) == ("1", 1)
         assert following.refused == artifact_digest(told.target.artifact)
+        assert told.forgotten == [told.target.artifact]
 
     with caplog.at_level("WARNING", logger="unstained.serving"):
         asyncio.run(play())
@@ -157,8 +161,50 @@ def test_a_model_whose_batches_fail_is_taken_back(
         await following.step()
         assert served.version == "1"
         assert len((await served.batcher.judge(CELLS))["logits"]) == 2
+        assert [*following.leaving] == [newer]
 
     asyncio.run(play())
+
+
+def test_files_of_former_models_go_when_nobody_can_read_them_any_more(
+    artifact: Path, newer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        served, told, following = follower(artifact)
+        told.target = Target(newer, None, "2")
+        await following.step()
+        await following.step()
+        assert (served.version, told.forgotten) == ("2", [])
+        ended = time.monotonic() + following_module.PROBATION_SECONDS + 1
+        monkeypatch.setattr(following_module.time, "monotonic", lambda: ended)
+        await following.step()
+        assert (following.before, told.forgotten) == (None, [artifact])
+        told.target = Target(artifact, None, "3")
+        await following.step()
+        told.target = Target(newer, None, "4")
+        await following.step()
+        assert [*following.leaving] == [artifact]
+
+    asyncio.run(play())
+
+
+def test_a_place_names_its_artifact_by_a_file(artifact: Path, newer: Path, tmp_path: Path) -> None:
+    for name, one in (("7", artifact), ("8", newer)):
+        shutil.copytree(one, tmp_path / "place" / name)
+    pointer = tmp_path / "place" / "champion"
+    assert isinstance(source_of(tmp_path / "place" / "7"), LinkedDirectory)
+    pointer.write_text("7\n")
+    place = source_of(tmp_path / "place")
+    assert (place.digest(), place.fetch().artifact.name) == (artifact_digest(artifact), "7")
+    pointer.with_name("next").write_text("8")
+    pointer.with_name("next").rename(pointer)
+    assert place.digest() == artifact_digest(newer)
+    place.forget(place.fetch().artifact)
+    assert place.fetch().artifact.exists()
+    for wrong in ("", "9", "..", f"{artifact}", "8/card.json"):
+        pointer.write_text(wrong)
+        with pytest.raises(SourceError, match="which is no folder beside it"):
+            place.digest()
 
 
 def test_networks_may_differ_in_what_is_their_own(artifact: Path) -> None:

@@ -12,9 +12,9 @@ from scipy import ndimage, stats
 from tests.learning.cases import small_store
 from tests.serving.artifacts import opened
 from unstained.serving import watching
-from unstained.serving.following import Target
 from unstained.serving.limits import Limits
 from unstained.serving.served import serve_predictor
+from unstained.serving.targets import Target
 from unstained.serving.watching import BY_CHANCE, Watch, binomial_tail, most_by_chance
 from unstained.summaries.telling import Narrator
 

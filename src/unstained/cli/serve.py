@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -44,7 +45,7 @@ def serve(
         bool,
         typer.Option(
             "--follow",
-            help="Exchange the model when the champion, or the link --artifact, changes.",
+            help="Exchange the model when the champion, or what --artifact leads to, changes.",
         ),
     ] = False,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file, for TLS.")] = None,
@@ -56,11 +57,11 @@ def serve(
     """
     try:
         from unstained.serving.access import token_of
-        from unstained.serving.following import LinkedDirectory, Target
         from unstained.serving.limits import limits_of
         from unstained.serving.predictor import expected_digest
         from unstained.serving.running import Serving
         from unstained.serving.running import serve as serve_artifact
+        from unstained.serving.targets import Target, source_of
     except ModuleNotFoundError as error:
         raise UnstainedError(
             f"this environment lacks the package {error.name}, which serving needs",
@@ -75,7 +76,7 @@ def serve(
         )
     if follow and (version or alias or expected_digest()):
         raise ParameterError(
-            "--follow goes by the ledger or by a link, and something else is named",
+            "--follow goes by the ledger, a link or a place, and something else is named",
             "leave --version and --alias away, and unset UNSTAINED_ARTIFACT_DIGEST",
         )
     if challenger_share and challenger is None:
@@ -100,11 +101,12 @@ def serve(
     if isinstance(which, Path):
         from unstained.operations import beside_the_ledger
 
-        if said := beside_the_ledger(root, which):
+        source = source_of(which)
+        target = replace(source.fetch(), digest=expected_digest())
+        if said := beside_the_ledger(root, target.artifact):
             typer.echo(f"note: {said}", err=True)
-        target = Target(which.resolve(), expected_digest())
         beside = None if challenger is None else Target(Path(challenger).resolve(), None)
-        serve_artifact(target, serving, LinkedDirectory(which), beside)
+        serve_artifact(target, serving, source, beside)
     elif study is not None:
         from unstained.answering import serve_study
 

@@ -11,66 +11,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from unstained.artifact.artifact import artifact_digest
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.serving.logs import event
 from unstained.serving.predictor import EMBEDDING_NAME, Predictor
-from unstained.serving.served import Model, Promotion, Served
+from unstained.serving.served import Model, Served
+from unstained.serving.targets import Source, Target
 
 PROBATION_SECONDS: Final = 600.0
 """For which the model before is kept to return to."""
 OF_SHAPES: Final = (EMBEDDING_NAME, "cam")
 """Outputs whose sizes are each network's own."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What should be served.
-
-    Attributes:
-        artifact: its directory, whose content does not change any more.
-        digest: recorded of it; None where nobody recorded one.
-        version: number in the registry, where it is known.
-        promotion: how it became champion, where that is known.
-    """
-
-    artifact: Path
-    digest: str | None
-    version: str | None = None
-    promotion: Promotion | None = None
-
-
-class Source(Protocol):
-    """Where it is told what should be served."""
-
-    def digest(self) -> str:
-        """Of what should be served now; asked every few seconds. Raises: UnstainedError."""
-
-    def fetch(self) -> Target:
-        """What should be served now. Raises: UnstainedError."""
-
-
-class LinkedDirectory:
-    """An artifact's directory, reached by a symbolic link that is moved to the next one.
-
-    Args:
-        path: the link. `ln -s NEW next && mv -T next PATH` moves it at once.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def digest(self) -> str:
-        """Of the artifact that the link leads to."""
-        return artifact_digest(self._path)
-
-    def fetch(self) -> Target:
-        """The directory that the link leads to."""
-        return Target(self._path.resolve(), None)
 
 
 @dataclass
@@ -85,6 +39,7 @@ class Follower:
     Attributes:
         refused: digest that is not tried again.
         before: the model to return to, and until when.
+        leaving: artifacts of former models, and until when somebody may still read their files.
     """
 
     served: Served
@@ -92,6 +47,7 @@ class Follower:
     open_model: Callable[[Target], Predictor]
     refused: str | None = None
     before: tuple[Model, float] | None = None
+    leaving: dict[Path, float] = field(default_factory=dict)
 
     async def run(self, seconds: float) -> None:
         """Look every so many seconds, until cancelled."""
@@ -102,6 +58,9 @@ class Follower:
     async def step(self) -> None:
         """Look once: return to the model before, or go on to the next."""
         self._watch()
+        for artifact in [path for path, until in self.leaving.items() if time.monotonic() > until]:
+            del self.leaving[artifact]
+            await asyncio.to_thread(self.source.forget, artifact)
         try:
             wanted = await asyncio.to_thread(self.source.digest)
             if wanted in (self.served.predictor.digest, self.refused):
@@ -115,16 +74,24 @@ class Follower:
             require_alike(self.served.predictor, predictor)
         except (UnstainedError, OSError) as error:
             self._refuse(wanted, target, str(error))
+            await asyncio.to_thread(self.source.forget, target.artifact)
             return
         self._exchange(self.served.model_of(predictor, target.version, target.promotion))
 
     def _exchange(self, model: Model) -> None:
         before = self.served.exchange(model)
-        self.before = (before, time.monotonic() + PROBATION_SECONDS)
+        until = time.monotonic() + PROBATION_SECONDS
+        self.before = (before, until)
+        self._part(before, model, until)
         self.served.metrics.change("changed")
         event(
             "changed", before=before.version, version=model.version, digest=model.predictor.digest
         )
+
+    def _part(self, before: Model, now: Model, until: float) -> None:
+        """Let go of a model's files when nobody can read them any more, and keep another's."""
+        self.leaving[before.predictor.directory] = until
+        self.leaving.pop(now.predictor.directory, None)
 
     def _refuse(self, digest: str, target: Target, said: str) -> None:
         self.refused = digest
@@ -142,6 +109,7 @@ class Follower:
         batcher = self.served.batcher
         if batcher.failing:
             gone = self.served.exchange(before)
+            self._part(gone, before, time.monotonic() + PROBATION_SECONDS)
             self.refused, self.before = gone.predictor.digest, None
             self.served.metrics.change("returned")
             said = f"{batcher.failed} of {batcher.computed} batches failed"

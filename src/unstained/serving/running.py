@@ -24,13 +24,14 @@ from unstained.serving.access import Access
 from unstained.serving.app import application
 from unstained.serving.challenging import Challenger
 from unstained.serving.connections import protocol_of
-from unstained.serving.following import Follower, Source, Target, require_alike
+from unstained.serving.following import Follower, require_alike
 from unstained.serving.grpc_service import grpc_server
 from unstained.serving.limits import Limits
 from unstained.serving.logs import event, write_lines
 from unstained.serving.predictor import Predictor
 from unstained.serving.served import Served, serve_predictor
 from unstained.serving.summaries import endpoint_or_none
+from unstained.serving.targets import Source, Target
 from unstained.serving.threads import thread_count
 from unstained.serving.tracing import Tracing, tracing_of
 from unstained.summaries.telling import Narrator
