@@ -107,6 +107,15 @@ def quick_compiler() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_exporter() -> Iterator[None]:
+    """See `tests.exported.quick_export`: for a whole module."""
+    from tests.exported import quick_export
+
+    with quick_export():
+        yield
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """An empty project: params.yaml and dvc.yaml alone."""
@@ -142,9 +151,11 @@ def replicated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real sealed artifact of a small network, see `tests.serving.artifacts`."""
+    from tests.exported import quick_export
     from tests.serving.artifacts import export_artifact
 
-    return export_artifact(tmp_path_factory.mktemp("exported"))
+    with quick_export():
+        return export_artifact(tmp_path_factory.mktemp("exported"))
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,7 @@ def test_metrics_plots_and_experiments_are_visible(finished: Path) -> None:
     assert "learning_rate" in shown
 
 
+@pytest.mark.minutes
 def test_recipe_switch_is_tracked(finished: Path) -> None:
     """`-S recipe=full` makes every stage that depends on the recipe out of date, and runs none."""
     done = command(finished, "dvc", "exp", "run", "-S", "recipe=full", "configure")

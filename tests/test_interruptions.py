@@ -116,7 +116,9 @@ def test_full_disk(project: Path) -> None:
     assert "manifest.json" not in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.minutes)]
+)
 def test_interrupted_ingest_ends_cleanly_and_goes_on(project: Path, number: signal.Signals) -> None:
     edit(project / "params.yaml", *RECIPE, "simulate", "acquisitions_per_class", value=3)
     edit(project / "params.yaml", *RECIPE, "simulate", "cells_per_acquisition", value=12)

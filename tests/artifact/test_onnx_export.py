@@ -149,8 +149,11 @@ def test_equal_weights_give_equal_bytes_and_others_do_not(case: Case, tmp_path: 
     assert exported_file(tmp_path / "c", other).read_bytes() != first
 
 
-def test_legacy_exporter_gives_the_same_answers(tmp_path: Path) -> None:
-    trained = trained_model(network_params("cg_recnet"))
+@pytest.mark.parametrize(
+    "params", [network_params("cg_recnet"), BOOSTING], ids=lambda params: params.architecture
+)
+def test_legacy_exporter_gives_the_same_answers(tmp_path: Path, params: ModelParams) -> None:
+    trained = trained_model(params)
     path = exported_file(tmp_path, trained, "uint16", "legacy")
     parity = compare(ServingGraph(trained, TEMPERATURES), path, raw_cells(33), 1e-4)
     require(parity, "the legacy export")

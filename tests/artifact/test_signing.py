@@ -9,8 +9,6 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-import model_signing.signing
-import model_signing.verifying
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -62,6 +60,9 @@ def test_a_signature_names_its_key_and_leaves_the_digest_alone(signed: Path, sea
 
 
 def test_openssf_verifies_ours_and_we_verify_theirs(signed: Path, keys: tuple[Path, Path]) -> None:
+    import model_signing.signing
+    import model_signing.verifying
+
     private, public = keys
     signature = signed / SIGNATURE_FILE
     model_signing.verifying.Config().use_elliptic_key_verifier(public_key=public).verify(

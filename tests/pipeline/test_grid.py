@@ -34,7 +34,7 @@ from unstained.pipeline.grid_tasks import Work, run_replicate
 from unstained.pipeline.runner import run_stage
 from unstained.registry.registry import Registry
 
-pytestmark = pytest.mark.xdist_group("grid")
+pytestmark = [pytest.mark.xdist_group("grid"), pytest.mark.usefixtures("quick_exporter")]
 
 UNSTAINED = str(Path(sys.executable).with_name("unstained"))
 MODELS = ("resnet50", "cg_recnet")

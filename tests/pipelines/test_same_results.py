@@ -223,6 +223,7 @@ def test_promotion_decides_about_registered_versions(
     assert not list(place.rglob("train"))
 
 
+@pytest.mark.minutes
 def test_monitoring_packs_new_images_and_watches_the_champion(
     by_dvc: Path,
     by_pipeline: tuple[Path, Results],

@@ -30,7 +30,7 @@ from unstained.pipeline.runner import run_stage
 from unstained.report.baselines.plots import frontier
 from unstained.report.leaderboard.folds import across_folds, render_folds
 
-pytestmark = pytest.mark.xdist_group("replicates")
+pytestmark = [pytest.mark.xdist_group("replicates"), pytest.mark.usefixtures("quick_exporter")]
 
 EXPERIMENT = {
     "question": "Other split",

@@ -448,6 +448,7 @@ def fewer_folds(project: Project) -> None:
 
 
 SLOW = (
+    "few cells",
     "shortcut",
     "few groups, stratified",
     "class outside",

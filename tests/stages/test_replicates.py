@@ -35,6 +35,8 @@ from unstained.report.leaderboard.folds import render_folds, replicate_versions
 from unstained.stages import evaluate, export, register, train
 from unstained.statistics.folds import FoldSizes, compare_folds
 
+pytestmark = pytest.mark.usefixtures("quick_exporter")
+
 NAME = "unstained-toy"
 ONE = Replicate(0, 7)
 USUAL = network_params("resnet50")

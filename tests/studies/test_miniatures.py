@@ -183,7 +183,7 @@ def assert_numbers_are_explained(runs: Path, quantity: str) -> None:
     assert "predicted class" not in page
 
 
-@pytest.mark.usefixtures("quick_compiler")
+@pytest.mark.usefixtures("quick_compiler", "quick_exporter")
 @pytest.mark.parametrize("name", STUDIES)
 def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     source = tmp_path / "source"

@@ -51,7 +51,7 @@ def waves(side: int, frequency: float, step: int) -> FloatArray:
 
 def responses(plane: torch.Tensor, frequency: float, step: int) -> torch.Tensor:
     """Squared amplitude at each orientation, 0 to 180 degrees, of (B, S, S); (B, n, m, m)."""
-    along = constant(waves(plane.shape[-1], frequency, step), plane)
+    along = constant(waves(int(plane.shape[-1]), frequency, step), plane)
     half = ORIENTATIONS // 2
     across = torch.flip(along, (0,))  # cos of an angle is sin of the rest to 90 degrees
     rows = across.unsqueeze(0) @ plane[:, None, None]  # (B, Q, 2, m, S)

@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 def filled(inside: torch.Tensor) -> torch.Tensor:
     """Close holes: pixels with some of `inside` on each of their four sides; (B, S, S) float64."""
     weight = inside.to(torch.float64)
-    side = weight.shape[-1]
+    side = int(weight.shape[-1])
     before = constant(np.tril(np.ones((side, side))), weight)
     after = constant(np.triu(np.ones((side, side))), weight)
     columns = torch.minimum(before @ weight, after @ weight)
@@ -61,7 +61,7 @@ def find_cell(plane: torch.Tensor) -> Cell:
     core = filled((bright > CORE_CONTRAST) & (mask > 0.5)).flatten(1)
     mask = mask.flatten(1)
     area = mask.sum(dim=1, keepdim=True).clamp_min(1.0)
-    position = constant(coordinates(plane.shape[-1]), plane)
+    position = constant(coordinates(int(plane.shape[-1])), plane)
     centre = (mask @ position.T / area).unsqueeze(2)
     dy, dx = (position - centre).unbind(1)
     radius = (area / constant(math.pi, plane)).sqrt().clamp_min(1.0)
@@ -143,7 +143,7 @@ def harmonics(field: torch.Tensor, cell: Cell) -> torch.Tensor:
 
 def morphology_features(plane: torch.Tensor, cell: Cell) -> dict[str, torch.Tensor]:
     """Named features, (B,) or (B, n) each, of (B, S, S) contrast."""
-    side = plane.shape[-1]
+    side = int(plane.shape[-1])
     field = plane.flatten(1)
     features: dict[str, torch.Tensor] = {}
     for name, mask in (("mask", cell.mask), ("core", cell.core)):

@@ -50,7 +50,7 @@ def order(plane: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
     The order is `nematic_order(image).order` of imaging/alignment.py.
     """
-    slope, blur, wide = (constant(one, plane) for one in smoothing(plane.shape[-1]))
+    slope, blur, wide = (constant(one, plane) for one in smoothing(int(plane.shape[-1])))
     dy, dx = slope @ plane @ blur.T, blur @ plane @ slope.T
     products = torch.stack([dx * dx - dy * dy, 2.0 * dx * dy, dx * dx + dy * dy], dim=1)
     difference, cross, energy = (wide @ products @ wide.T).unbind(1)

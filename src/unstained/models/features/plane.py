@@ -46,7 +46,7 @@ def gaussian_matrices(side: int, sigmas: tuple[float, ...]) -> FloatArray:
 
 def blur(plane: torch.Tensor, sigmas: tuple[float, ...]) -> torch.Tensor:
     """Gaussian blurs of (B, S, S) at each of n sigmas in pixels, (B, n, S, S)."""
-    matrices = constant(gaussian_matrices(plane.shape[-1], sigmas), plane)
+    matrices = constant(gaussian_matrices(int(plane.shape[-1]), sigmas), plane)
     return matrices @ plane.unsqueeze(1) @ matrices
 
 
@@ -56,7 +56,7 @@ def neighbours(plane: torch.Tensor, distance: int) -> torch.Tensor:
     First by rows, then by columns: six slices, where one for each step and axis would be sixteen.
     A graph of few nodes is exported and loaded sooner.
     """
-    side, reach = plane.shape[-1], distance
+    side, reach = int(plane.shape[-1]), distance
     padded = F.pad(plane, (reach, reach, reach, reach))
     rows = torch.stack([padded.narrow(1, k * reach, side) for k in range(3)], dim=1)
     moved = torch.stack([rows.narrow(3, k * reach, side) for k in range(3)], dim=2).flatten(1, 2)
@@ -84,7 +84,7 @@ def measured(plane: torch.Tensor) -> torch.Tensor:
     """
     if plane.shape[-1] <= LARGEST:
         return plane
-    means = constant(area_matrix(plane.shape[-1], LARGEST), plane)
+    means = constant(area_matrix(int(plane.shape[-1]), LARGEST), plane)
     return means @ plane @ means.T
 
 

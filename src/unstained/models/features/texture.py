@@ -38,7 +38,7 @@ FLOOR: Final = 2.0**-30
 
 def gradient(plane: torch.Tensor) -> torch.Tensor:
     """Magnitude of central differences, (B, S, S); the plane is 0 outside."""
-    side, padded = plane.shape[-1], F.pad(plane, (1, 1, 1, 1))
+    side, padded = int(plane.shape[-1]), F.pad(plane, (1, 1, 1, 1))
     inner_rows, inner_columns = padded.narrow(1, 1, side), padded.narrow(2, 1, side)
     rows = inner_columns.narrow(1, 2, side) - inner_columns.narrow(1, 0, side)
     columns = inner_rows.narrow(2, 2, side) - inner_rows.narrow(2, 0, side)
@@ -95,7 +95,7 @@ def _levels_around(levels: torch.Tensor) -> torch.Tensor:
     Returns:
         (B, 3, L, N) float32; counts below 2^24 are exact whatever the order of summation.
     """
-    side, reach = levels.shape[-1], max(DISTANCES)
+    side, reach = int(levels.shape[-1]), max(DISTANCES)
     padded = F.pad(levels, (reach, reach, reach, reach))
     around = [
         padded.narrow(2, reach + distance * rows, side).narrow(3, reach + distance * columns, side)
@@ -164,10 +164,10 @@ def fourier_constants(side: int) -> tuple[FloatArray, FloatArray]:
 
 def spectrum_features(plane: torch.Tensor) -> dict[str, torch.Tensor]:
     """Share of power in radial frequency bands from 0 to 0.5 cycles a pixel."""
-    matrix, bands = fourier_constants(plane.shape[-1])
+    matrix, bands = fourier_constants(int(plane.shape[-1]))
     waves = constant(matrix, plane)
     both = waves @ plane @ waves.T
-    side = plane.shape[-1]
+    side = int(plane.shape[-1])
     real = both[:, :side, :side] - both[:, side:, side:]
     imaginary = both[:, :side, side:] + both[:, side:, :side]
     power = (real * real + imaginary * imaginary).flatten(1) @ constant(bands, plane)
