@@ -1,7 +1,7 @@
 """Where pipelines run: images, resources, volumes and retries of one cluster.
 
-Each overlay of k8s/ has its settings in pipeline.yaml beside its manifests. The image comes from
-UNSTAINED_TRAIN_IMAGE where that is set.
+Each overlay of k8s/ has its settings in pipeline.yaml beside its manifests. The image is the one
+that k8s/images names for all that runs, or UNSTAINED_TRAIN_IMAGE where that is set.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def load_deployment(root: Path, overlay: str) -> Deployment:
         )
     path = root / "k8s" / "overlays" / overlay / "pipeline.yaml"
     content = dict(read_document(path).content)
-    content["image"] = os.environ.get("UNSTAINED_TRAIN_IMAGE") or content.get("image")
+    content["image"] = os.environ.get("UNSTAINED_TRAIN_IMAGE") or _chosen_image(root)
     deployment = parse(Deployment, content, str(path))
     if not DIGEST.match(deployment.image):
         raise ParameterError(
@@ -109,6 +109,16 @@ def load_deployment(root: Path, overlay: str) -> Deployment:
             "and Kubeflow's cache would not notice",
         )
     return deployment
+
+
+def _chosen_image(root: Path) -> str:
+    """NAME@DIGEST of unstained-train in k8s/images, or NAME:TAG, which the caller refuses."""
+    images = read_document(root / "k8s" / "images" / "kustomization.yaml").content["images"]
+    chosen = next(image for image in images if image["name"] == "unstained-train")
+    name = chosen.get("newName", chosen["name"])
+    if "digest" in chosen:
+        return f"{name}@{chosen['digest']}"
+    return f"{name}:{chosen.get('newTag', 'latest')}"
 
 
 def require_built(root: Path, overlay: str) -> None:
@@ -121,5 +131,6 @@ def require_built(root: Path, overlay: str) -> None:
         raise ParameterError(
             "no image of this project is named",
             "build and push the Dockerfile's target `train`, then set "
-            "UNSTAINED_TRAIN_IMAGE=NAME@sha256:... as the push printed it",
+            "UNSTAINED_TRAIN_IMAGE=NAME@sha256:... as the push printed it, or name it in "
+            "k8s/images/kustomization.yaml",
         )

@@ -12,6 +12,8 @@ from pipelines.deployment import Deployment, Resources
 
 UID = 10001
 SIGNING_SECRET, TRUST = "unstained-signing", "unstained-trust"
+TOKENS, TOKEN = "unstained-mlflow-tokens", "MLFLOW_TRACKING_TOKEN"
+"""Secret of MLflow's tokens, one an account: `writer` for tasks, `promoter` for what decides."""
 STATE, LEDGER = "/state", "/ledger"
 
 
@@ -52,6 +54,12 @@ def heavy(task: PipelineTask, deployment: Deployment) -> PipelineTask:
     return task
 
 
+def deciding(task: PipelineTask, deployment: Deployment) -> PipelineTask:
+    """A task that goes by the ledger: `acting`, as the one account that may move the champion."""
+    _place(task, deployment, deployment.light, account="promoter").set_caching_options(False)
+    return with_ledger(task, deployment)
+
+
 def with_ledger(task: PipelineTask, deployment: Deployment) -> PipelineTask:
     """Give a task the volume that holds the promotion ledger."""
     if deployment.ledger_claim is None:
@@ -70,7 +78,9 @@ def with_keys(task: PipelineTask) -> PipelineTask:
     )
 
 
-def _place(task: PipelineTask, deployment: Deployment, resources: Resources) -> PipelineTask:
+def _place(
+    task: PipelineTask, deployment: Deployment, resources: Resources, account: str = "writer"
+) -> PipelineTask:
     """What every task has: limits equal to requests, addresses, credentials, places to write."""
     task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
     task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
@@ -86,6 +96,7 @@ def _place(task: PipelineTask, deployment: Deployment, resources: Resources) -> 
         kubernetes.use_config_map_as_env(task, deployment.config_map, {key: key}, optional=True)
     for secret, keys in deployment.secrets.items():
         kubernetes.use_secret_as_env(task, secret, dict(keys))
+    kubernetes.use_secret_as_env(task, TOKENS, {account: TOKEN}, optional=True)
     for name, path in (("work", "/tmp"), ("home", "/home/unstained")):  # noqa: S108
         kubernetes.empty_dir_mount(
             task, volume_name=name, mount_path=path, size_limit=deployment.work_space

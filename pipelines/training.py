@@ -21,7 +21,7 @@ from components.train import train as train_
 from components.tune import tune as tune_
 from components.validate import validate as validate_
 from pipelines.deployment import Deployment
-from pipelines.placement import acting, heavy, pure, with_keys, with_ledger
+from pipelines.placement import acting, deciding, heavy, pure, with_keys
 
 
 def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
@@ -313,7 +313,7 @@ def decision(deployment: Deployment) -> BaseComponent:
         registration: Input[list[Artifact]],
     ) -> Decided:
         about = {"study": study, "recipe": recipe, "models": models, "register": register}
-        ranking = acting(
+        ranking = deciding(
             compare_(
                 **about,
                 common=common,
@@ -327,7 +327,6 @@ def decision(deployment: Deployment) -> BaseComponent:
             ),
             deployment,
         )
-        with_ledger(ranking, deployment)
         decided = promote_(
             **about,
             promote=promote,
@@ -335,7 +334,7 @@ def decision(deployment: Deployment) -> BaseComponent:
             registration=registration,
             code=deployment.code("promote"),
         )
-        with_keys(with_ledger(acting(decided, deployment), deployment))
+        with_keys(deciding(decided, deployment))
         return Decided(ranking=ranking.outputs["ranking"], decision=decided.outputs["decision"])
 
     made: BaseComponent = decide

@@ -15,7 +15,16 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = ("local", "gpu", "prod")
-JOBS = ("tune/cpu", "tune/gpu", "train/cpu", "train/gpu", "restore")
+JOBS = (
+    "tune/cpu",
+    "tune/gpu",
+    "train/cpu",
+    "train/gpu",
+    "restore",
+    "backups",
+    "rollback",
+    "deployment",
+)
 OFFERED = [
     (name, job) for name in OVERLAYS for job in JOBS if name != "local" or not job.endswith("/gpu")
 ]
@@ -25,11 +34,21 @@ EXTERNAL = {
     "Secret": {
         "unstained-s3": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
         "unstained-serving-s3": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+        "unstained-backup-s3": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
         "unstained-mlflow-db": {"username", "password", "uri"},
+        "unstained-mlflow-tokens": {"reader", "writer", "promoter"},
     },
-    "ConfigMap": {"unstained-restore": {"backup"}, "unstained-trust": {"verify-key.pem"}},
+    "ConfigMap": {
+        "unstained-restore": {"backup"},
+        "unstained-champion": {"study", "reason"},
+        "unstained-project": {"params.yaml"},
+        "unstained-trust": {"verify-key.pem"},
+    },
 }
 """Objects that an operator creates by hand, with their keys: k8s/RUNBOOK.md says how."""
+
+OTHERS = {"Secret": {"mysql-secret": {"username", "password"}}}
+"""Objects of Kubeflow Pipelines."""
 
 Object = dict[str, Any]
 

@@ -50,6 +50,17 @@ _ENDPOINT = {
         "scheme": {"enum": ["http", "https"]},
         "interval": _DURATION,
         "scrapeTimeout": _DURATION,
+        "authorization": {
+            "type": "object",
+            "properties": {
+                "type": _TEXT,
+                "credentials": {
+                    "type": "object",
+                    "required": ["name", "key"],
+                    "properties": {"name": _TEXT, "key": _TEXT},
+                },
+            },
+        },
     },
 }
 

@@ -53,6 +53,7 @@ class Place:
     def back_up(self) -> str:
         self.fresh()
         self.good("sh", str(BACKUP / "dump.sh"))
+        self.good("sh", str(BACKUP / "dump_kubeflow.sh"))
         self.good(sys.executable, str(BACKUP / "upload.py"))
         return (self.work / "stamp").read_text().strip()
 
@@ -156,6 +157,77 @@ def test_no_backup_without_a_database(place: Place) -> None:
     assert not (place.work / "stamp").exists()
     assert place.run(sys.executable, str(BACKUP / "upload.py")).returncode != 0
     assert place.s3.names(place.bucket) == []
+
+
+FAKE_MYSQL = """#!/bin/sh
+echo "$(basename "$0") $*" >>"$LOG"
+case "$*" in
+  *--execute=*) printf 'mlpipeline\\ncachedb\\n' ;;
+  *--databases*) printf 'CREATE DATABASE mlpipeline;\\n%s\\n' "$LAST" ;;
+  *) cat >>"$LOG" ;;
+esac
+"""
+
+
+@pytest.fixture
+def mysql(place: Place, tmp_path: Path) -> Path:
+    """Stand-ins of MySQL's programs; the log of their calls."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("mysql", "mysqldump"):
+        (programs / name).write_text(FAKE_MYSQL)
+        (programs / name).chmod(0o755)
+    place.environment["PATH"] = f"{programs}:{place.environment['PATH']}"
+    log = tmp_path / "mysql.log"
+    log.touch()
+    given = {"LOG": str(log), "MYSQL_HOST": "mysql", "MYSQL_USER": "root", "MYSQL_PWD": "secret"}
+    place.environment |= given | {"LAST": "-- Dump completed on 2026-11-03"}
+    return log
+
+
+def test_kubeflows_databases_are_backed_up_and_come_back(place: Place, mysql: Path) -> None:
+    stamp = place.back_up()
+    assert f"{stamp}/kubeflow.sql" in place.s3.names(place.bucket)
+    called = mysql.read_text()
+    assert "--add-drop-database --databases mlpipeline cachedb" in called
+    assert "secret" not in called
+    place.restore(stamp)
+    assert "CREATE DATABASE mlpipeline;" not in called
+    place.good("sh", str(RESTORE / "restore_kubeflow.sh"))
+    assert "CREATE DATABASE mlpipeline;" in mysql.read_text()
+
+
+def test_a_dump_of_kubeflow_that_was_cut_off_is_no_backup(place: Place, mysql: Path) -> None:
+    place.fresh()
+    place.good("sh", str(BACKUP / "dump.sh"))
+    assert place.run("sh", str(BACKUP / "dump_kubeflow.sh"), LAST="INSERT").returncode != 0
+
+
+def test_without_kubeflow_nothing_of_it_is_dumped_or_restored(place: Place) -> None:
+    place.back_up()
+    assert not list(place.work.rglob("kubeflow.sql"))
+    assert "no databases of Kubeflow" in place.good("sh", str(RESTORE / "restore_kubeflow.sh"))
+    (place.work / "kubeflow.sql").touch()
+    lost = place.run("sh", str(RESTORE / "restore_kubeflow.sh"))
+    assert lost.returncode == 1
+    assert "no Secret mysql-secret" in lost.stderr
+
+
+def test_backups_are_listed_with_what_they_hold(place: Place) -> None:
+    script = str(ROOT / "k8s" / "jobs" / "backups" / "list.py")
+    empty = place.run(sys.executable, script)
+    assert empty.returncode == 1
+    assert "holds no whole backup" in empty.stderr
+    stamp = place.back_up()
+    client = place.s3.client()
+    client.put_object(Bucket=place.bucket, Key="20260101T000000Z/mlflow.dump", Body=b"half")
+    cut, whole = place.good(sys.executable, script).splitlines()
+    assert cut.startswith("20260101T000000Z  no manifest.json: cut off")
+    assert whole.startswith(f"{stamp}  whole  (ledger/nsc.jsonl 13, manifest.json")
+    client.delete_object(Bucket=place.bucket, Key=f"{stamp}/mlflow.dump")
+    lost = place.run(sys.executable, script)
+    assert "lacks mlflow.dump" in lost.stdout
+    assert lost.returncode == 1
 
 
 def test_buckets_are_created_once(s3: S3Server) -> None:

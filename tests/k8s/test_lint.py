@@ -11,7 +11,17 @@ import pytest
 
 from tests.k8s.cron import fault
 from tests.k8s.lint import RULES, World, lint
-from tests.k8s.manifests import EXTERNAL, OFFERED, OVERLAYS, ROOT, Object, job, overlay, title
+from tests.k8s.manifests import (
+    EXTERNAL,
+    OFFERED,
+    OTHERS,
+    OVERLAYS,
+    ROOT,
+    Object,
+    job,
+    overlay,
+    title,
+)
 from tests.k8s.quantities import quantity
 
 Break = Callable[[dict[str, Object]], None]
@@ -27,7 +37,8 @@ def ray_version() -> str:
 
 def findings(objects: list[Object], once: list[Object]) -> list[Any]:
     created = frozenset(map(title, once))
-    return lint(World([*objects, *once], EXTERNAL, ray_version(), created))
+    there = {kind: {**named, **OTHERS.get(kind, {})} for kind, named in EXTERNAL.items()}
+    return lint(World([*objects, *once], there, ray_version(), created))
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -84,7 +95,7 @@ def space(o: dict[str, Object]) -> None:
 
 
 def size(o: dict[str, Object]) -> None:
-    pod(o["Deployment/unstained-mlflow"])["volumes"][0]["emptyDir"]["sizeLimit"] = "ten"
+    pod(o["Deployment/unstained-mlflow"])["volumes"][-1]["emptyDir"]["sizeLimit"] = "ten"
 
 
 def gpu_worker(o: dict[str, Object]) -> Object:

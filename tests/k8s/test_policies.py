@@ -7,11 +7,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.k8s.manifests import EXTERNAL, JOBS, OVERLAYS, ROOT, Object, Pod, job, overlay, pods
+from tests.k8s.manifests import (
+    EXTERNAL,
+    JOBS,
+    OTHERS,
+    OVERLAYS,
+    Object,
+    Pod,
+    job,
+    overlay,
+    pods,
+)
 from tests.k8s.network import reaches
 
 SECRET_NAMES = re.compile(
-    r"SECRET|PASSWORD|TOKEN|ACCESS_KEY|BACKEND_STORE_URI|PGUSER|POSTGRES_USER"
+    r"SECRET|PASSWORD|PWD|TOKEN$|ACCESS_KEY|BACKEND_STORE_URI|PGUSER|POSTGRES_USER"
 )
 TALKS_TO_THE_API = re.compile(r"Ray(Cluster|Job)/[\w-]+\.spec(\.rayClusterSpec)?\.headGroupSpec")
 
@@ -105,7 +115,8 @@ def test_secrets_are_only_referred_to(part: Part) -> None:
                 reference = variable.get("valueFrom", {}).get("secretKeyRef")
                 where = f"{pod.where} {container['name']} {variable['name']}"
                 assert reference, where
-                assert reference["key"] in EXTERNAL["Secret"][reference["name"]], where
+                known = {**EXTERNAL["Secret"], **OTHERS["Secret"]}
+                assert reference["key"] in known[reference["name"]], where
 
 
 def test_config_maps_hold_no_credentials(part: Part) -> None:
@@ -131,6 +142,15 @@ def test_the_namespace_enforces_the_restricted_standard(whole: Part) -> None:
         assert re.fullmatch(r"v1\.\d+", labels[f"pod-security.kubernetes.io/{mode}-version"])
 
 
+LEAVING = (53, 5353, 443)
+"""Ports that pods may reach outside of the namespace, beside those of the settings."""
+
+
+def settings_ports(whole: Part) -> set[int]:
+    found = next(i["data"] for i in whole if i["metadata"]["name"] == "unstained-settings")
+    return {int(value) for key, value in found.items() if key.endswith("_PORT")}
+
+
 def test_networks_are_denied_first(whole: Part) -> None:
     policies = {
         item["metadata"]["name"]: item["spec"] for item in whole if item["kind"] == "NetworkPolicy"
@@ -144,13 +164,15 @@ def test_networks_are_denied_first(whole: Part) -> None:
         for rule in spec.get("egress", []):
             outside = any("ipBlock" in peer for peer in rule["to"])
             ports = {port["port"] for port in rule.get("ports", [])}
-            assert not outside or (ports and ports <= {443, 6443}), name
+            assert not outside or (ports and ports <= {*LEAVING, *settings_ports(whole)}), name
 
 
 NAME = "app.kubernetes.io/name"
 TASK = {"workflows.argoproj.io/workflow": "run-1"}
 RAY = {"ray.io/cluster": "unstained-ray"}
 MODEL = {"serving.kserve.io/inferenceservice": "unstained-nsc", NAME: "unstained-nsc"}
+KFP = {"application-crd-id": "kubeflow-pipelines", "app": "seaweedfs"}
+KFP_DATABASE = {"application-crd-id": "kubeflow-pipelines", "app": "mysql"}
 TRAINING = {NAME: "unstained-train"}
 POSTGRES, MLFLOW = {NAME: "unstained-postgres"}, {NAME: "unstained-mlflow"}
 
@@ -175,6 +197,13 @@ POSTGRES, MLFLOW = {NAME: "unstained-postgres"}, {NAME: "unstained-mlflow"}
         (TRAINING, RAY, 8265, False),
         (MODEL, RAY, 8265, False),
         (TASK, MODEL, 8080, False),
+        (TASK, KFP, 8888, True),
+        (TASK, KFP_DATABASE, 3306, False),
+        (RAY, KFP, 8888, False),
+        (MLFLOW, KFP_DATABASE, 3306, False),
+        (KFP, KFP_DATABASE, 3306, True),
+        ({NAME: "unstained-backup"}, KFP_DATABASE, 3306, True),
+        ({NAME: "unstained-backup"}, KFP, 8333, False),
     ],
 )
 def test_who_reaches_whom(
@@ -212,18 +241,3 @@ def test_searches_run_on_the_standing_clusters_description(name: str, like: str)
     assert found["kind"] == "RayJob"
     assert "unstained run tune " in found["spec"]["entrypoint"]
     assert found["spec"]["rayClusterSpec"] == cluster["spec"]
-
-
-def test_the_runbook_creates_every_secret_and_names_every_image() -> None:
-    text = (ROOT / "k8s" / "RUNBOOK.md").read_text(encoding="utf-8").replace("\\\n", " ")
-    for name, keys in EXTERNAL["Secret"].items():
-        created = [line for line in text.splitlines() if f"create secret generic {name} " in line]
-        assert created, name
-        assert all(f"--from-literal={key}=" in created[0] for key in keys), name
-    names = {
-        image.partition("@")[0]
-        for whole in map(overlay, OVERLAYS)
-        for _, container, _ in containers(whole)
-        if (image := container["image"])
-    }
-    assert {name.rpartition("/")[2] for name in names} <= set(re.findall(r"`([\w-]+)`", text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -102,7 +103,7 @@ def test_graphs_are_valid(repository: Path, name: str, overlay: str) -> None:
         assert settings["configMapAsEnv"][0]["configMapName"] == "unstained-platform"
         secrets = {secret["secretName"] for secret in settings["secretAsEnv"]}
         may_sign = {"unstained-signing"} if label.startswith("exec-promote") else set()
-        assert secrets == {"unstained-s3"} | may_sign, label
+        assert secrets == {"unstained-s3", "unstained-mlflow-tokens"} | may_sign, label
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -154,6 +155,33 @@ def test_who_asks_for_the_champion_reaches_the_ledger(
         if any(claim["mountPath"] == "/ledger" for claim in settings["pvcMount"])
     }
     assert holders == asking
+
+
+def test_the_champion_is_moved_by_the_tasks_that_decide_alone(repository: Path) -> None:
+    """MLflow's token is the promoter's there, the writer's in every other task."""
+    for name in GRAPHS:
+        _, executors = compiled(repository, name, "prod")
+        for label, settings in executors.items():
+            tokens = [
+                variable["secretKey"]
+                for secret in settings["secretAsEnv"]
+                for variable in secret["keyToEnv"]
+                if variable["envVar"] == "MLFLOW_TRACKING_TOKEN"
+            ]
+            decides = label in ("exec-compare", "exec-promote")
+            assert tokens == ["promoter" if decides else "writer"], label
+
+
+def test_the_image_of_all_is_the_pipelines_image(repository: Path, tmp_path: Path) -> None:
+    for part in ("k8s/images", "k8s/overlays/gpu"):
+        shutil.copytree(repository / part, tmp_path / part)
+    images = tmp_path / "k8s/images/kustomization.yaml"
+    images.write_text(images.read_text().replace("0" * 64, "5e" * 32))
+    require_built(tmp_path, "gpu")
+    assert load_deployment(tmp_path, "gpu").image.endswith("unstained-train@sha256:" + "5e" * 32)
+    images.write_text(images.read_text().replace("digest: sha256:" + "5e" * 32, "newTag: v1"))
+    with pytest.raises(ParameterError, match="unstained-train:v1' is not named by its digest"):
+        load_deployment(tmp_path, "gpu")
 
 
 def test_the_image_comes_by_its_digest(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

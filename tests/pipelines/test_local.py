@@ -15,7 +15,7 @@ UNSTAINED = str(Path(sys.executable).with_name("unstained"))
 
 def test_a_task_that_fails_is_told_with_its_remedy(tmp_path: Path) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    shutil.copytree(ROOT / "k8s" / "overlays", tmp_path / "k8s" / "overlays")
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
     edit(tmp_path / "params.yaml", "studies", "nsc", "data", "source", value="/no/such/images")
     done = subprocess.run(
         [UNSTAINED, "pipeline", "run", "--study", "nsc"],

@@ -125,7 +125,7 @@ def by_pipeline(
     project = by_dvc.parent / "pipeline"
     project.mkdir()
     shutil.copy(by_dvc / "params.yaml", project)
-    shutil.copytree(ROOT / "k8s" / "overlays", project / "k8s" / "overlays")
+    shutil.copytree(ROOT / "k8s", project / "k8s")
     words = ("unstained", "pipeline", "run", "--study", "nsc")
     words += ("--repository", str(by_dvc), "--revision", "HEAD")
     served = environment | {"MLFLOW_TRACKING_URI": tracking[0]}

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from unstained.cli.cluster import cluster_app
 from unstained.cli.evaluate_external import evaluate_external
 from unstained.cli.explain_cell import explain_cell
 from unstained.cli.export_package import export_package
@@ -40,6 +41,7 @@ app = typer.Typer(
 INTERRUPTED = 128 + signal.SIGINT
 
 app.add_typer(pipeline_app)
+app.add_typer(cluster_app)
 app.command()(evaluate_external)
 app.command()(explain_cell)
 app.command()(export_package)

@@ -45,7 +45,7 @@ def compile_(
     output: Annotated[Path, typer.Option(help="Directory for the YAML files.")] = COMPILED,
 ) -> None:
     """Compile all pipelines, with a study's parameters as defaults."""
-    _require_graphs()
+    require_graphs()
     from pipelines.compiler import GRAPHS
 
     for name in GRAPHS:
@@ -64,7 +64,7 @@ def run_here(
     promotion: Promotion = True,
 ) -> None:
     """Run a pipeline on this machine, every task a process."""
-    _require_graphs()
+    require_graphs()
     from pipelines.local import run_package
     from pipelines.outcome import print_outcome
 
@@ -91,7 +91,7 @@ def submit_(
     timeout: Annotated[float, typer.Option(help="Seconds to wait at the most.")] = 86400.0,
 ) -> int:
     """Start a run on a cluster (KFP_HOST), wait, and end with its status."""
-    _require_graphs()
+    require_graphs()
     from pipelines.cluster import submit
 
     given = _arguments(study, recipe, models, repository, revision, promotion)
@@ -130,7 +130,7 @@ def schedule_(
     every: Annotated[int | None, typer.Option(help="Seconds between runs.")] = None,
 ) -> None:
     """Run a pipeline again and again on a cluster (KFP_HOST)."""
-    _require_graphs()
+    require_graphs()
     from pipelines.cluster import schedule
 
     given = _arguments(study, recipe, models, repository, revision, promotion)
@@ -148,7 +148,7 @@ def schedule_(
     typer.echo(made_schedule.url)
 
 
-def _require_graphs() -> None:
+def require_graphs() -> None:
     """See that the graphs can be imported.
 
     Raises:

@@ -118,14 +118,22 @@ class Ledger:
         """Hold the study's lock: one promotion or rollback at a time in this project.
 
         Raises:
-            RegistryError: another one holds it for longer than LOCK_SECONDS.
+            RegistryError: another one holds it for longer than LOCK_SECONDS, or its directory
+                cannot be written to.
         """
         from filelock import FileLock, Timeout
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path.with_name(self.path.name + ".lock"))
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=LOCK_SECONDS)
+        except PermissionError as error:
+            raise RegistryError(
+                f"user {os.getuid()} of group {os.getgid()} may not write to {self.path.parent}, "
+                f"where the promotion ledger lies ({error.strerror})",
+                "let that group write there: on a cluster the pod's fsGroup does it "
+                "(k8s/RUNBOOK.md), elsewhere chgrp and chmod g+rwxs",
+            ) from None
         except Timeout:
             raise RegistryError(
                 f"another promotion or rollback holds {lock.lock_file}", "wait until it has ended"

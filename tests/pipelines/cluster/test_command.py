@@ -22,7 +22,7 @@ def project(tmp_path: Path) -> Path:
     place = tmp_path / "project"
     place.mkdir()
     shutil.copy(ROOT / "params.yaml", place)
-    shutil.copytree(ROOT / "k8s" / "overlays", place / "k8s" / "overlays")
+    shutil.copytree(ROOT / "k8s", place / "k8s")
     return place
 
 

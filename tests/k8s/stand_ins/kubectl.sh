@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Stands in for kubectl: logs the call, renders the folders that it is given, and answers questions.
+# STATE is what a job's status prints; it is done where nothing is said.
+set -eu
+echo "kubectl $*" >>"$LOG"
+previous=
+for word in "$@"; do
+  case "$previous $word" in
+    "-k k8s/kubeflow"*) ;;
+    "-k "*) "$REAL_KUBECTL" kustomize "$word" >/dev/null ;;
+    "-f -") cat >/dev/null ;;
+    "-f k8s/"*) [ -f "$word" ] ;;
+  esac
+  previous=$word
+done
+case " $* " in
+  *" --dry-run=client "*) echo "{}" ;;
+  *" get secret "*) exit 1 ;;
+  *" -o name "*) echo pod/head ;;
+  *volumeName*) echo pvc-1 ;;
+  *jobStatus*) printf '%s\n' "${STATE-  Complete}" ;;
+  *" tar -c "*) tar -c --files-from=/dev/null ;;
+  *" exec -i "*" mkdir "*) ;;
+  *" exec -i "*) cat >/dev/null ;;
+esac
