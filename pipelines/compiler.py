@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kfp import compiler
+from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from kfp.dsl.base_component import BaseComponent
 
 from components.base import UNBUILT_IMAGE
@@ -25,6 +26,9 @@ GRAPHS: Final[Mapping[str, Callable[[Deployment, dict[str, Any]], BaseComponent]
     "promotion": promotion,
     "monitoring": monitoring,
 }
+
+NAMESPACE: Final = "unstained"
+"""Of k8s/, where Kubeflow Pipelines runs."""
 
 HEADER: Final = "# Compiled by `unstained pipeline compile` from pipelines/ and params.yaml.\n"
 
@@ -60,16 +64,60 @@ def compile_graph(
     """
     if name not in GRAPHS:
         raise ParameterError(f"there is no pipeline {name!r}", f"use one of: {', '.join(GRAPHS)}")
+    graph = GRAPHS[name](deployment, given)
+    _write(graph, deployment, target)
+    arguments = {key: given[key] for key in graph.component_spec.inputs}
+    return Compiled(target, arguments, file_sha256(target)[:16])
+
+
+def compile_resources(
+    name: str, deployment: Deployment, given: dict[str, Any], target: Path
+) -> Compiled:
+    """Write a graph as resources Pipeline and PipelineVersion, for a repository that is applied.
+
+    The version's name ends in the hash that `compile_graph` gives: another graph is another
+    resource, and one that is there is never changed.
+
+    Args:
+        name: key of GRAPHS.
+        deployment: where it runs.
+        given: see `compile_graph`.
+        target: file to write.
+
+    Raises:
+        ParameterError: there is no such graph.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plain = compile_graph(name, deployment, given, Path(folder) / "graph.yaml")
+    options = KubernetesManifestOptions(
+        pipeline_name=f"unstained-{name}",
+        pipeline_version_name=f"unstained-{name}-{plain.version}",
+        namespace=NAMESPACE,
+        include_pipeline_manifest=True,
+    )
+    _write(GRAPHS[name](deployment, given), deployment, target, options)
+    return Compiled(target, plain.arguments, plain.version)
+
+
+def _write(
+    graph: BaseComponent,
+    deployment: Deployment,
+    target: Path,
+    options: KubernetesManifestOptions | None = None,
+) -> None:
+    """Compile a graph, as plain YAML or as resources, with the deployment's image."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         path = Path(folder) / "graph.yaml"
-        graph = GRAPHS[name](deployment, given)
-        compiler.Compiler().compile(graph, str(path))
+        compiler.Compiler().compile(
+            graph,
+            str(path),
+            kubernetes_manifest_options=options,
+            kubernetes_manifest_format=options is not None,
+        )
         text = path.read_text(encoding="utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, HEADER + _body(text).replace(UNBUILT_IMAGE, deployment.image))
-    arguments = {key: given[key] for key in graph.component_spec.inputs}
-    return Compiled(target, arguments, file_sha256(target)[:16])
 
 
 def _body(text: str) -> str:

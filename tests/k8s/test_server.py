@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.k8s.manifests import JOBS, OVERLAYS, Object, job, overlay, title
+from pipelines.arguments import run_arguments
+from pipelines.compiler import GRAPHS, compile_resources
+from pipelines.deployment import load_deployment
+from tests.k8s.manifests import JOBS, OVERLAYS, ROOT, Object, job, overlay, title
 from unstained.registry.deployment import inference_service
 
 DIGEST = "ab" * 32
@@ -61,6 +65,13 @@ def test_overlays_are_accepted(name: str, served: set[str]) -> None:
 @pytest.mark.parametrize("name", JOBS)
 def test_jobs_are_accepted(name: str, served: set[str]) -> None:
     accepted(job(name), served)
+
+
+def test_compiled_pipelines_are_accepted(served: set[str], tmp_path: Path) -> None:
+    given, deployment = run_arguments(ROOT, "nsc"), load_deployment(ROOT, "gpu")
+    for name in GRAPHS:
+        made = compile_resources(name, deployment, given, tmp_path / f"{name}.yaml")
+        accepted(list(yaml.safe_load_all(made.path.read_text())), served)
 
 
 def test_a_rendered_inference_service_is_accepted(served: set[str]) -> None:

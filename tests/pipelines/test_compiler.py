@@ -17,8 +17,9 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.base import UNBUILT_IMAGE
 from pipelines.arguments import run_arguments
-from pipelines.compiler import GRAPHS, compile_graph
+from pipelines.compiler import GRAPHS, compile_graph, compile_resources
 from pipelines.deployment import load_deployment, require_built
+from tests.k8s.schemas import custom_faults
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.errors import ParameterError
@@ -170,6 +171,27 @@ def test_the_champion_is_moved_by_the_tasks_that_decide_alone(repository: Path) 
             ]
             decides = label in ("exec-compare", "exec-promote")
             assert tokens == ["promoter" if decides else "writer"], label
+
+
+def test_resources_for_a_repository_that_is_applied(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They hold the graph that is submitted otherwise, under a name of its own for each content."""
+    monkeypatch.setenv("UNSTAINED_TRAIN_IMAGE", IMAGE)
+    graph, executors = compiled(repository, "monitoring", "gpu")
+    deployment = load_deployment(repository, "gpu")
+    made = compile_resources(
+        "monitoring", deployment, run_arguments(repository, "nsc"), tmp_path / "m.yaml"
+    )
+    pipeline, version = yaml.safe_load_all(made.path.read_text())
+    assert custom_faults(pipeline) == custom_faults(version) == []
+    assert pipeline["metadata"] == {"name": "unstained-monitoring", "namespace": "unstained"}
+    assert version["metadata"]["name"] == f"unstained-monitoring-{made.version}"
+    spec = version["spec"]
+    assert spec["pipelineName"] == pipeline["metadata"]["name"]
+    assert spec["pipelineSpec"] == graph
+    platform = spec["platformSpec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert platform == executors
 
 
 def test_the_image_of_all_is_the_pipelines_image(repository: Path, tmp_path: Path) -> None:

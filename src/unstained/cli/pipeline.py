@@ -43,13 +43,22 @@ def compile_(
     study: Study = "nsc",
     overlay: Overlay = "gpu",
     output: Annotated[Path, typer.Option(help="Directory for the YAML files.")] = COMPILED,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="As Pipeline and PipelineVersion, to be applied.")
+    ] = False,
 ) -> None:
     """Compile all pipelines, with a study's parameters as defaults."""
     require_graphs()
-    from pipelines.compiler import GRAPHS
+    from pipelines.compiler import GRAPHS, compile_graph, compile_resources
+    from pipelines.deployment import load_deployment, require_built
 
+    write, ending = compile_graph, "yaml"
+    if kubernetes:
+        require_built(project_root(), overlay)
+        write, ending = compile_resources, "kubernetes.yaml"
+    deployment = load_deployment(project_root(), overlay)
     for name in GRAPHS:
-        made = _compiled(name, overlay, output / f"{name}.yaml", _arguments(study))
+        made = write(name, deployment, _arguments(study), output / f"{name}.{ending}")
         typer.echo(f"{made.path}  {made.version}")
 
 
