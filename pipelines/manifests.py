@@ -17,7 +17,7 @@ from unstained.config.base import Params, parse
 from unstained.errors import ParameterError
 
 SETTINGS: Final = "settings/cluster.env"
-PLACEHOLDERS: Final = ("CHANGE-ME", ".example.", "example.org")
+PLACEHOLDERS: Final = ("change-me", ".example.", "example.org")
 UNCHOSEN: Final = "sha256:" + "0" * 64
 PORTS: Final = {"http": 80, "https": 443}
 

@@ -13,8 +13,8 @@ from tests.k8s.manifests import OVERLAYS, ROOT, Object
 from unstained.errors import ParameterError
 
 FILLED = {
-    "CHANGE-ME-": "lab-",
-    "=CHANGE-ME": "=fast",
+    "change-me-": "lab-",
+    "=change-me": "=fast",
     "https://s3.example.org": "http://s3.lab.net:9000",
     "S3_PORT=443": "S3_PORT=9000",
     "backup.example.org": "backup.elsewhere.net",
@@ -122,7 +122,7 @@ def test_settings_arrive_where_they_belong(project: Path) -> None:
     ]
     assert "mlflow.lab.net" in hosts.split(",")
     everything = str(list(found.values()))
-    assert "CHANGE-ME" not in everything
+    assert "change-me" not in everything
     assert "example.org" not in everything
 
 

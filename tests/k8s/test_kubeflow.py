@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.cluster.settings import SERVICE_ACCOUNT
 from tests.k8s.manifests import ROOT, Object
 from tests.k8s.network import reaches
 
@@ -29,7 +30,31 @@ stringData: {username: root, password: ""}
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: workflow-controller-configmap}
-data: {executor: "imagePullPolicy: IfNotPresent"}
+data:
+  executor: "imagePullPolicy: IfNotPresent"
+  artifactRepository: |
+    s3:
+      endpoint: "seaweedfs.kubeflow.svc:9000"
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: pipeline-install-config}
+data: {bucketName: mlpipeline}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ml-pipeline, labels: {app: ml-pipeline}}
+spec:
+  selector: {matchLabels: {app: ml-pipeline}}
+  template:
+    metadata: {labels: {app: ml-pipeline}}
+    spec:
+      containers:
+        - name: ml-pipeline-api-server
+          image: api
+          env:
+            - {name: OBJECTSTORECONFIG_HOST, value: seaweedfs.kubeflow}
+            - {name: LOG_LEVEL, value: info}
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -100,6 +125,20 @@ def test_public_credentials_are_replaced(patched: dict[str, Object]) -> None:
 def test_nobody_is_let_in_but_by_our_policies(patched: dict[str, Object]) -> None:
     target = {"app": "seaweedfs", "application-crd-id": "kubeflow-pipelines"}
     assert not reaches(list(patched.values()), {"ray.io/cluster": "unstained-ray"}, target, 8333)
+
+
+def test_runs_have_few_rights_and_find_the_store_of_the_namespace(
+    patched: dict[str, Object],
+) -> None:
+    (server,) = patched["Deployment/ml-pipeline"]["spec"]["template"]["spec"]["containers"]
+    given = {variable["name"]: variable["value"] for variable in server["env"]}
+    assert given == {
+        "DEFAULTPIPELINERUNNERSERVICEACCOUNT": SERVICE_ACCOUNT,
+        "OBJECTSTORECONFIG_HOST": "seaweedfs.unstained",
+        "LOG_LEVEL": "info",
+    }
+    data = patched["ConfigMap/workflow-controller-configmap"]["data"]
+    assert 'endpoint: "seaweedfs.unstained.svc:9000"' in data["artifactRepository"]
 
 
 def test_tasks_get_volumes_of_their_group(patched: dict[str, Object]) -> None:
