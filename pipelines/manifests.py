@@ -141,7 +141,7 @@ def render(folder: Path) -> list[dict[str, Any]]:
         raise ParameterError(
             f"kustomize refuses {folder}: {done.stderr.strip()[-400:]}", "correct what it names"
         )
-    return list(yaml.safe_load_all(done.stdout))
+    return list(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))
 
 
 def _images(node: Any) -> Iterator[str]:

@@ -88,12 +88,12 @@ def _rendered(folder: str) -> str:
 
 def overlay(name: str) -> list[Object]:
     """The objects of an overlay."""
-    return list(yaml.safe_load_all(_rendered(f"overlays/{name}")))
+    return list(yaml.load_all(_rendered(f"overlays/{name}"), Loader=yaml.CSafeLoader))
 
 
 def job(name: str) -> list[Object]:
     """The objects of a job that is started by hand."""
-    return list(yaml.safe_load_all(_rendered(f"jobs/{name}")))
+    return list(yaml.load_all(_rendered(f"jobs/{name}"), Loader=yaml.CSafeLoader))
 
 
 def title(item: Object) -> str:

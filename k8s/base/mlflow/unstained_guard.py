@@ -37,8 +37,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 ACCOUNTS = ("reader", "writer", "promoter")
 OPEN = ("/health", "/version")
 READING = ("GET", "HEAD", "OPTIONS")
-MADE_BY_TASKS = ("experiments", "runs", "logged-models", "mlflow-artifacts")
+FILES = "mlflow-artifacts"
+MADE_BY_TASKS = ("experiments", "runs", "logged-models")
 REGISTERED = ("registered-models", "model-versions")
+SEARCHED = (*MADE_BY_TASKS, *REGISTERED, "datasets", "metrics", "traces")
 LEDGER = ".ledger"
 LONGEST = 2**20
 """Bytes of a request whose content is looked at: a new model or version."""
@@ -103,21 +105,28 @@ class Guard:
 def allowed(account: str, method: str, path: str) -> bool:
     """Whether an account may do that: what is not known to be harmless is the promoter's."""
     words = [word for word in path.split("/") if word]
-    last = words[-1] if words else ""
-    searches = last.startswith("search") or last in ("graphql", "get-history-bulk")
-    if account == "promoter" or method in READING or (method == "POST" and searches):
+    area, last = _area(words), words[-1] if words else ""
+    searches = area in SEARCHED and (last.startswith("search") or last == "get-history-bulk")
+    asks = method == "POST" and (searches or words == ["graphql"])
+    if account == "promoter" or method in READING or asks:
         return True
-    if account == "reader" or len(words) < 4 or words[0] not in ("api", "ajax-api"):
+    if account == "reader":
         return False
-    area = words[2] if words[2] == "mlflow-artifacts" else words[3]
-    if area == "mlflow-artifacts":
+    if area == FILES:
         return method != "DELETE"
     return area in MADE_BY_TASKS or (area in REGISTERED and last == "create")
 
 
+def _area(words: list[str]) -> str:
+    """What a path of MLflow's API is about: /api/2.0/mlflow/AREA/..., or files."""
+    if len(words) < 4 or words[0] not in ("api", "ajax-api"):
+        return ""
+    return {"mlflow": words[3], FILES: FILES}.get(words[2], "")
+
+
 def _makes_registered(method: str, path: str) -> bool:
     words = [word for word in path.split("/") if word]
-    return method not in READING and words[-1] == "create" and words[3] in REGISTERED
+    return method not in READING and _area(words) in REGISTERED and words[-1] == "create"
 
 
 async def _content(receive: Receive) -> bytes | None:
