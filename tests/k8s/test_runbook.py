@@ -22,6 +22,7 @@ OTHERS = {
     "deployment/cert-manager-webhook",
     "deployment/ml-pipeline",
     "job/backup-now",
+    "job/first-backup",
     "configmap/docker-registry",
 }
 """Objects that others install, or that the page itself makes."""

@@ -31,6 +31,7 @@ def parts(kind: str) -> tuple[Object, Object, Object]:
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
 def test_trainer_finds_what_it_fills_in(kind: str) -> None:
     """Kubeflow Trainer looks for a job and a container named node, and for this label."""
+    assert [item["kind"] for item in job(f"train/{kind}")] == ["TrainingRuntime", "TrainJob"]
     trainer, runtime, container = parts(kind)
     (nodes,) = runtime["template"]["spec"]["replicatedJobs"]
     label = "trainer.kubeflow.org/trainjob-ancestor-step"
