@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 from unstained.config.project import load_params
 from unstained.evaluation.baselines.grid import Grid, read_grid
 from unstained.evaluation.baselines.tables import classes_table, with_intervals
-from unstained.evaluation.baselines.verdicts import fold_sizes, pooled_decisions, scores_once
+from unstained.evaluation.baselines.verdicts import every_cell, fold_sizes, pooled_decisions
 from unstained.evaluation.uncertainty.predictions import read_replicas
 from unstained.files import write_json
 from unstained.predictions import ClassPredictions, Predictions, write_predictions
@@ -76,17 +76,25 @@ def told(home: Path, model: str) -> pd.DataFrame:
 def test_models_are_scored_on_every_cell_once(home: Path, grid: Grid) -> None:
     assert grid.rotates
     assert fold_sizes(grid) == FoldSizes(train=40.0, test=CELLS / len(FOLDS))
-    once = scores_once(grid, tuple("abcd"), 200, 0.95, 42)
+    once = every_cell(grid, "macro_f1", tuple("abcd"), 200, 0.95, 42)
+    expected_of = {}
     for model in MODELS:
         table = told(home, model)
         assert len(table) == CELLS
         called = table.filter(like="probability").to_numpy().argmax(axis=1)
-        found = once[model]
-        expected = f1_score(table["label"], called, average="macro")
+        found = once.scores[model]
+        expected = expected_of[model] = f1_score(table["label"], called, average="macro")
         assert found.overall["macro_f1"].value == pytest.approx(expected)
         assert found.overall["macro_f1"].low < expected < found.overall["macro_f1"].high
         assert macro_f1(found.confusion) == pytest.approx(expected)
-    assert sum(one.support for one in once["one"].classes) == CELLS
+    assert sum(one.support for one in once.scores["one"].classes) == CELLS
+    assert once.ranked == ("two", "one")
+    (behind,) = once.behind.values()
+    gain = behind.difference
+    assert gain.value == pytest.approx(expected_of["two"] - expected_of["one"])
+    assert gain.low < gain.value < gain.high
+    assert 0 < behind.p == behind.p_holm < 0.05
+    assert behind.detectable == pytest.approx((gain.high - gain.low) * 2.8016 / 3.9199, rel=1e-4)
     (pair,) = pooled_decisions(grid)
     assert pair.second_only > pair.first_only
     support = classes_table(grid, tuple(f"k{k}" for k in range(CLASSES))).groupby("model")[
@@ -109,12 +117,18 @@ def test_the_page_tells_intervals_and_how_many_cells_of_each_class(
     grid: Grid, repository: Path
 ) -> None:
     data = load_params(repository / "params.yaml").studies["blood"].data
-    once = scores_once(grid, data.class_names, 200, 0.95, 42)
+    once = every_cell(grid, "macro_f1", data.class_names, 200, 0.95, 42)
     section = every_cell_section(grid, once, data, 0.95)
-    (table,) = section.blocks
+    table, behind = section.blocks
     assert [row[0].text for row in table.rows] == ["two", "one"]  # type: ignore[union-attr]
     assert all(" to " in cell.detail for row in table.rows for cell in row[1:])  # type: ignore[union-attr]
     numbers = pd.DataFrame({"model": MODELS})
-    found = with_intervals(numbers, once, "macro_f1")
+    found = with_intervals(numbers, once)
     assert (found["once_macro_f1_low"] < found["once_macro_f1"]).all()
-    assert with_intervals(numbers, {}, "macro_f1") is numbers
+    assert found["once_behind"].isna().tolist() == [False, True]
+    assert with_intervals(numbers, None) is numbers
+    ((model, *told),) = behind.rows  # type: ignore[union-attr]
+    assert model.text == "one"
+    first = found.iloc[0]
+    assert told[0].text == f"{first['once_behind']:.3f}"
+    assert told[-1].text == f"{first['once_detectable']:.3f}"

@@ -139,6 +139,15 @@ def test_equal_predictions_differ_by_nothing() -> None:
     assert found.p_permutation == found.p_mcnemar == 1.0
 
 
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_what_could_have_been_seen_is_seen_four_times_in_five(confidence: float) -> None:
+    """Of normal differences with known errors, drawn many times."""
+    error, z = 0.013, stats.norm.ppf(0.5 + confidence / 2)
+    true = paired.detectable(0.02 - z * error, 0.02 + z * error, confidence)
+    drawn = np.random.default_rng(0).normal(true, error, 40_000)
+    assert np.mean(drawn > z * error) == pytest.approx(0.8, abs=0.01)
+
+
 def test_corrected_t_equals_its_formula_and_is_wider_than_the_naive_one() -> None:
     differences = np.array([0.02, 0.03, 0.01, 0.04, 0.00])
     t, p_value = paired.corrected_resampled_t(differences, 400, 100)

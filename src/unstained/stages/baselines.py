@@ -80,7 +80,7 @@ def run(params: BaselinesStageParams, inputs: Inputs, outputs: Outputs, job: Job
     from unstained.data.store.cell_store import CellStore
     from unstained.evaluation.baselines.experiments import experiments_table, outcomes
     from unstained.evaluation.baselines.fold_controls import controls_table, fold_controls
-    from unstained.evaluation.baselines.verdicts import scores_once
+    from unstained.evaluation.baselines.verdicts import every_cell
     from unstained.report.baselines.page import METRIC, build_page, table_files
     from unstained.report.page import render
 
@@ -100,10 +100,11 @@ def run(params: BaselinesStageParams, inputs: Inputs, outputs: Outputs, job: Job
         params.evaluate.confidence,
     )
     contest, judging = grid.only(contenders), params.evaluate
-    once = {}
+    once = None
     if contest.rotates:
-        once = scores_once(
+        once = every_cell(
             contest,
+            METRIC,
             params.data.class_names,
             judging.bootstrap,
             judging.confidence,

@@ -4,6 +4,7 @@
   interval by group, a permutation test that exchanges the two models' predictions group by
   group, and, for classes, McNemar's test by cell.
 - `corrected_resampled_t`: differences over cross-validation folds, whose training sets overlap.
+- `detectable`: which difference a comparison could have seen.
 - `adjust`: p-values of several comparisons.
 
 Under the null hypothesis of the permutation test the two models are interchangeable within each
@@ -27,6 +28,9 @@ from unstained.statistics.metric import Metric, class_metric
 from unstained.statistics.metrics import Floats, Labels
 
 CORRECTIONS: Final = ("bonferroni", "fdr_bh", "holm")
+
+POWER: Final = 0.8
+"""How often `detectable` differences are found."""
 
 _CHUNK_VALUES: Final = 4_000_000
 
@@ -214,6 +218,17 @@ def mcnemar(first_only: int, second_only: int) -> float:
     """
     discordant = first_only + second_only
     return float(stats.binomtest(first_only, discordant).pvalue) if discordant else 1.0
+
+
+def detectable(low: float, high: float, confidence: float, power: float = POWER) -> float:
+    """Smallest true difference that a comparison of this precision would have found.
+
+    With this power, two-sided at 1 - confidence, for a difference that is normal with the standard
+    error of which [low, high] is the interval: (z of the test + z of the power) standard errors.
+    """
+    two_sided, one_sided = stats.norm.ppf(0.5 + confidence / 2), stats.norm.ppf(power)
+    error = (high - low) / (2 * two_sided)
+    return float((two_sided + one_sided) * error)
 
 
 def corrected_resampled_t(

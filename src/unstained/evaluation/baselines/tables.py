@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
 from unstained.evaluation.baselines.grid import Grid
-from unstained.evaluation.scores import Scores
+from unstained.evaluation.baselines.verdicts import EveryCell
+from unstained.statistics.intervals import Estimate
 from unstained.studies.nsc.printed import MEASURES
 
 SHOWN = (*MEASURES, "macro_precision", "macro_recall", "macro_f1", "roc_auc")
@@ -36,22 +35,31 @@ def models_table(grid: Grid) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def with_intervals(models: pd.DataFrame, once: Mapping[str, Scores], metric: str) -> pd.DataFrame:
+def with_intervals(models: pd.DataFrame, once: EveryCell | None) -> pd.DataFrame:
     """The same rows, where every cell was tested once beside its metric over all of them.
+
+    Columns besides: once_<metric>, how far it is behind the first, each with _low and _high, p and
+    p_holm of that, and the difference that could have been seen; NaN for the first.
 
     Args:
         models: see `models_table`.
-        once: model -> its scores on all cells; empty where folds do not rotate.
-        metric: of these scores.
+        once: None where folds do not rotate.
     """
-    if not once:
+    if once is None:
         return models
-    found = [once[str(model)].overall[metric] for model in models["model"]]
-    return models.assign(
-        **{f"once_{metric}": [one.value for one in found]},
-        **{f"once_{metric}_low": [one.low for one in found]},
-        **{f"once_{metric}_high": [one.high for one in found]},
-    )
+    rows = []
+    for model in models["model"]:
+        row = _three(f"once_{once.metric}", once.scores[model].overall[once.metric])
+        if behind := once.behind.get(model):
+            row |= _three("once_behind", behind.difference)
+            row |= {"once_p": behind.p, "once_p_holm": behind.p_holm}
+            row["once_detectable"] = behind.detectable
+        rows.append(row)
+    return models.join(pd.DataFrame(rows, index=models.index))
+
+
+def _three(name: str, found: Estimate) -> dict[str, float]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def classes_table(grid: Grid, classes: tuple[str, ...]) -> pd.DataFrame:

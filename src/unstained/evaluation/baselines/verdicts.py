@@ -21,7 +21,7 @@ from unstained.statistics.folds import (
 )
 from unstained.statistics.intervals import Estimate, resample_groups
 from unstained.statistics.metrics import Floats
-from unstained.statistics.paired import adjust, mcnemar
+from unstained.statistics.paired import adjust, compare_predictions, detectable, mcnemar
 
 ABLATION = ("resnet50", "rescmnet", "resgdnet", "cg_recnet")
 """Baseline, with attention, with gate, with both."""
@@ -43,6 +43,42 @@ class Decisions:
     second_only: int
     p: float
     p_holm: float
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The leader's metric less a model's, on the same cells.
+
+    Attributes:
+        difference: with its interval by group.
+        p, p_holm: permutation test by group, raw and adjusted for all models.
+        detectable: true difference that four of five such comparisons find, see `paired`.
+    """
+
+    difference: Estimate
+    p: float
+    p_holm: float
+    detectable: float
+
+
+@dataclass(frozen=True)
+class EveryCell:
+    """Models on the cells of all folds, each cell tested once; a fold's averaged over seeds.
+
+    Attributes:
+        metric: by which they are ordered and compared.
+        scores: model -> its scores.
+        behind: every model but the first -> how far it is behind.
+    """
+
+    metric: str
+    scores: Mapping[str, Scores]
+    behind: Mapping[str, Behind]
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """Models, best first."""
+        return _ranked(self.scores, self.metric)
 
 
 def fold_sizes(grid: Grid) -> FoldSizes:
@@ -115,23 +151,46 @@ def ablation_of(grid: Grid, metric: str, alpha: float) -> AblationAnswer | None:
     )
 
 
-def scores_once(
-    grid: Grid, classes: tuple[str, ...], resamples: int, confidence: float, seed: int
-) -> dict[str, Scores]:
-    """Scores of each model on the cells of all folds, where folds rotate.
+def every_cell(
+    grid: Grid, metric: str, classes: tuple[str, ...], resamples: int, confidence: float, seed: int
+) -> EveryCell:
+    """Models on the cells of all folds, where folds rotate.
 
     Args:
-        grid: the replicates; those of one fold are averaged over seeds.
+        grid: the replicates.
+        metric: a name in `metrics.DECISION_METRICS`.
         classes: names.
         resamples: of the groups.
         confidence: of the intervals.
         seed: of the resamples.
     """
     draws = resample_groups(grid.groups, grid.labels, resamples, seed)
-    return {
-        model: score_classes(grid.labels, grid.pooled(model), classes, draws, confidence)
-        for model in grid.models
+    pooled = {model: grid.pooled(model) for model in grid.models}
+    scores = {
+        model: score_classes(grid.labels, said, classes, draws, confidence)
+        for model, said in pooled.items()
     }
+    calls = {model: said.argmax(axis=1) for model, said in pooled.items()}
+    leader, *others = _ranked(scores, metric)
+    settings = (grid.groups, metric, resamples, 1 - confidence, seed)
+    found = [
+        compare_predictions(grid.labels, calls[model], calls[leader], *settings) for model in others
+    ]
+    adjusted = adjust(np.array([pair.p_permutation for pair in found]), "holm")
+    behind = {
+        model: Behind(
+            Estimate(pair.difference, pair.low, pair.high),
+            pair.p_permutation,
+            float(p),
+            detectable(pair.low, pair.high, confidence),
+        )
+        for model, pair, p in zip(others, found, adjusted, strict=True)
+    }
+    return EveryCell(metric, scores, behind)
+
+
+def _ranked(scores: Mapping[str, Scores], metric: str) -> tuple[str, ...]:
+    return tuple(sorted(scores, key=lambda model: -scores[model].overall[metric].value))
 
 
 def pooled_decisions(grid: Grid) -> list[Decisions]:

@@ -19,6 +19,7 @@ from unstained.evaluation.baselines.tables import (
 )
 from unstained.evaluation.baselines.verdicts import (
     ABLATION,
+    EveryCell,
     ablation_of,
     fold_sizes,
     fold_table,
@@ -71,7 +72,7 @@ def build_page(
     contenders: tuple[str, ...],
     controls: Mapping[str, Sequence[Scores]],
     found: Sequence[Outcome],
-    once: Mapping[str, Scores],
+    once: EveryCell | None,
     hidden: Mapping[str, Hidden],
     confidence: float,
     simulated: bool,
@@ -85,7 +86,7 @@ def build_page(
         contenders: models that are compared with each other; the others are experiments.
         controls: see `fold_controls`.
         found: the experiments.
-        once: see `verdicts.scores_once`; empty where folds do not rotate.
+        once: None where folds do not rotate.
         hidden: see `experiment_section`.
         confidence: of intervals; tests are at 1 - confidence.
         simulated: whether the simulator made the cells.
@@ -100,7 +101,7 @@ def build_page(
     against = against_features(gains)
     sections = [
         _models(contest, controls_table(controls), _is_the_papers(data), against),
-        every_cell_section(contest, once, data, confidence) if once else None,
+        every_cell_section(contest, once, data, confidence) if once is not None else None,
         _markers(contest, controls_table(controls), data),
         _ablation(answer, contest),
         _differences(contest, table),
@@ -324,10 +325,10 @@ def _paper() -> Section:
     )
 
 
-def table_files(grid: Grid, once: Mapping[str, Scores], data: StudyData) -> dict[str, pd.DataFrame]:
+def table_files(grid: Grid, once: EveryCell | None, data: StudyData) -> dict[str, pd.DataFrame]:
     """The page's tables as data: 'models' (tested once: with intervals), 'classes', 'curves'."""
     return {
-        "models": with_intervals(models_table(grid), once, METRIC),
+        "models": with_intervals(models_table(grid), once),
         "classes": classes_table(grid, data.class_names),
         "curves": curves_table(grid),
     }
