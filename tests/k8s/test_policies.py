@@ -212,6 +212,21 @@ def test_who_reaches_whom(
     assert reaches(whole, source, target, port) is allowed
 
 
+def test_the_ingress_is_let_through_to_what_it_names() -> None:
+    objects = {f"{item['kind']}/{item['metadata']['name']}": item for item in overlay("prod")}
+    (rule,) = objects["Ingress/unstained-mlflow"]["spec"]["rules"]
+    named = rule["http"]["paths"][0]["backend"]["service"]
+    service = objects[f"Service/{named['name']}"]["spec"]
+    assert [port["name"] for port in service["ports"]] == [named["port"]["name"]]
+    policy = objects["NetworkPolicy/mlflow-ingress"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == service["selector"]
+    (let_in,) = policy["ingress"]
+    assert [port["port"] for port in let_in["ports"]] == [service["ports"][0]["port"]]
+    namespace = objects["ConfigMap/unstained-settings"]["data"]["INGRESS_NAMESPACE"]
+    label = {"kubernetes.io/metadata.name": namespace}
+    assert let_in["from"] == [{"namespaceSelector": {"matchLabels": label}}]
+
+
 def test_roles_name_what_they_allow(whole: Part) -> None:
     for item in whole:
         assert item["kind"] not in ("ClusterRole", "ClusterRoleBinding")
