@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -24,6 +24,7 @@ from unstained.serving.rest import Inference
 from unstained.serving.served import Served
 from unstained.serving.tracing import Said, Tracing
 
+NOTHING: Final[Mapping[str, ASGIApp]] = MappingProxyType({})
 GONE: Final = 499
 """What is written down where the client left; nobody is answered."""
 
@@ -43,16 +44,23 @@ def application(served: Served, access: Access, tracing: Tracing | None = None) 
     async def description(request: Request) -> Response:
         return JSONResponse(openapi(served))
 
+    inference = Inference(served)
     app = Starlette(
         routes=[
-            *Inference(served).routes(),
+            *inference.routes(),
             Route("/metrics", metrics, methods=["GET"]),
             Route("/openapi.json", description, methods=["GET"]),
             *file_routes(served),
         ],
         exception_handlers={HTTPException: _unknown},
     )
-    app.add_middleware(Gate, served=served, access=access, tracing=tracing or Tracing())
+    app.add_middleware(
+        Gate,
+        served=served,
+        access=access,
+        tracing=tracing or Tracing(),
+        direct=inference.direct(),
+    )
     return app
 
 
@@ -64,29 +72,44 @@ class Gate:
         served: whose requests are counted.
         access: who may ask.
         tracing: makes a span of each request.
+        direct: by path, what answers a POST without the routes.
     """
 
-    def __init__(self, app: ASGIApp, served: Served, access: Access, tracing: Tracing) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        served: Served,
+        access: Access,
+        tracing: Tracing,
+        direct: Mapping[str, ASGIApp] = NOTHING,
+    ) -> None:
         self._app = app
+        self._direct = direct
         self._tracing = tracing
         self._served = served
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever happens within."""
-        if scope["type"] != "http" or scope["path"] in PROBES:
-            await self._answer(scope, receive, send, {})
-            return
-        headers = Headers(scope=scope)
-        with self._tracing.span(scope["method"], headers) as said:
-            await self._answer(scope, receive, send, said)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: Said) -> None:
-        """Answer a request, and say in its span what became of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers = _headers(scope)
+        if scope["path"] in PROBES:
+            await self._answer(scope, receive, send, headers, {})
+            return
+        with self._tracing.span(scope["method"], headers) as said:
+            await self._answer(scope, receive, send, headers, said)
+
+    async def _answer(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: Mapping[str, str],
+        span: Said,
+    ) -> None:
+        """Answer a request, and say in its span what became of it."""
         told = scope.setdefault("state", {})[ID] = _identifier(headers)
         status = 0
 
@@ -95,16 +118,17 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 self._served.metrics.request("rest", status)
-                own = MutableHeaders(scope=message)
-                own["X-Request-Id"] = told
+                own = [*message.get("headers", ()), (b"x-request-id", told.encode())]
                 if self._served.draining:
-                    own["Connection"] = "close"
+                    own.append((b"connection", b"close"))
+                message["headers"] = own
             await send(message)
 
         said, answer = "", None
         try:
             self._require_access(scope, headers)
-            await self._app(scope, receive, noted)
+            direct = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
+            await (direct or self._app)(scope, receive, noted)
         except RequestError as error:
             said, answer = error.message, _answer(error)
         except ClientDisconnect:
@@ -130,6 +154,11 @@ class Gate:
             self._access.require(headers.get("authorization"))
         if scope["method"] not in ("GET", "HEAD"):
             require_same_origin(headers)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """A request's headers by their names in lower case; of several the first."""
+    return {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"][::-1]}
 
 
 def _identifier(headers: Mapping[str, str]) -> str:

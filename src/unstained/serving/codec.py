@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import Any, Final
 
@@ -30,6 +31,10 @@ ID: Final = "request_id"
 
 HEADER: Final = "Inference-Header-Content-Length"
 LONGEST_ID: Final = 256
+LONGEST_KNOWN: Final = 4096
+"""Bytes of a binary request's JSON up to which what it says is remembered: clients that send cell
+after cell of one size send the same JSON each time."""
+MOST_KNOWN: Final = 256
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,26 @@ class Asked:
 
     id: str
     pixels: np.ndarray
+    wanted: tuple[str, ...] | None
+    binary: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the JSON of a request says.
+
+    Attributes:
+        id: the client's; '' where it brings none.
+        shape: of the pixels, (B, C, H, W).
+        data: the pixels as numbers, unless they follow as bytes.
+        size: how many bytes are to follow; None: the pixels are in `data`.
+        wanted, binary: see `Asked`.
+    """
+
+    id: str
+    shape: tuple[int, ...]
+    data: object
+    size: int | None
     wanted: tuple[str, ...] | None
     binary: frozenset[str]
 
@@ -72,6 +97,8 @@ class Codec:
         self._notes = {name: scalar_notes(tensor) for name, tensor in self._outputs.items()}
         self._written = {k: orjson.Fragment(orjson.dumps(v)) for k, v in self._notes.items()}
         self._limits = limits
+        self._known = lru_cache(MOST_KNOWN)(self._head)
+        self._all_binary = lru_cache(MOST_KNOWN)(self._outputs_as_bytes)
         self._said = {
             "model_name": predictor.name,
             "model_version": version,
@@ -92,7 +119,19 @@ class Codec:
         end = len(body) if header is None else _split(header, len(body))
         if end > self._limits.json_bytes:
             raise too_large(end, self._limits.json_bytes)
-        content = _table(_json(body[:end] if end < len(body) else body), "the request")
+        text = body[:end] if end < len(body) else body
+        known = header is not None and end <= LONGEST_KNOWN
+        head = self._known(text) if known else self._head(text)
+        return Asked(
+            head.id or told,
+            self._pixels(head, memoryview(body)[end:]),
+            head.wanted,
+            head.binary,
+        )
+
+    def _head(self, text: bytes) -> Head:
+        """What the JSON of a request says. Raises: RequestError: see `read`."""
+        content = _table(_json(text), "the request")
         options = _table(content.get("parameters", {}), "parameters")
         inputs = content.get("inputs")
         if not isinstance(inputs, list) or len(inputs) != 1:
@@ -100,10 +139,18 @@ class Codec:
             raise invalid(f"the one input is {self._input.name!r}; {given} given")
         tensor = _table(inputs[0], "an input")
         wanted, binary = self._wanted(content.get("outputs"), options)
-        pixels = self._pixels(tensor, memoryview(body)[end:])
+        name, kind, sides = (tensor.get(key) for key in ("name", "datatype", "shape"))
+        shape = checked_shape(name, kind, sides, self._input, self._limits)
         own = content.get("id")
-        known = told if own is None or own == "" else require_id(own)
-        return Asked(known, pixels, wanted, binary)
+        own = "" if own is None or own == "" else require_id(own)
+        size = _table(tensor.get("parameters", {}), "an input's parameters").get("binary_data_size")
+        if size is None:
+            return Head(own, shape, tensor.get("data"), None, wanted, binary)
+        if "data" in tensor:
+            raise invalid(f"{self._input.name}: either data or binary_data_size, not both")
+        if type(size) is not int:
+            raise invalid(f"{self._input.name}: binary_data_size is {size!r:.40}, no whole number")
+        return Head(own, shape, None, size, wanted, binary)
 
     def write(
         self, asked: Asked, found: Mapping[str, np.ndarray], more: Mapping[str, Any] | None = None
@@ -115,18 +162,20 @@ class Codec:
             found: its outputs.
             more: beside what the protocol knows.
         """
-        outputs: list[dict[str, Any]] = []
-        tail: list[bytes] = []
-        for name in asked.wanted or self._outputs:
-            values = found[name]
-            said: dict[str, Any] = {"name": name, "datatype": datatype(values.dtype)}
-            said["shape"] = values.shape
-            if name in asked.binary:
-                tail.append(raw_bytes(values))
-                said["parameters"] = {**self._notes[name], "binary_data_size": len(tail[-1])}
-            else:
-                said |= {"parameters": self._written[name], "data": _plain(values)}
-            outputs.append(said)
+        names = asked.wanted or tuple(self._outputs)
+        tail = [raw_bytes(found[name]) for name in names if name in asked.binary]
+        outputs: object
+        if len(tail) == len(names):
+            kinds = ((found[name].dtype, found[name].shape) for name in names)
+            outputs = self._all_binary(names, tuple(kinds), tuple(map(len, tail)))
+        else:
+            sizes = iter(map(len, tail))
+            outputs = [
+                self._binary(name, found[name].dtype, found[name].shape, next(sizes))
+                if name in asked.binary
+                else self._numbers(name, found[name])
+                for name in names
+            ]
         head = orjson.dumps(
             {**self._said, "id": asked.id, "outputs": outputs, **(more or {})},
             option=orjson.OPT_SERIALIZE_NUMPY,
@@ -136,28 +185,39 @@ class Codec:
         headers = {"Content-Type": "application/octet-stream", HEADER: str(len(head))}
         return Answer(b"".join((head, *tail)), headers)
 
-    def _pixels(self, tensor: dict[str, Any], tail: memoryview) -> np.ndarray:
-        shape = checked_shape(
-            tensor.get("name"),
-            tensor.get("datatype"),
-            tensor.get("shape"),
-            self._input,
-            self._limits,
+    def _outputs_as_bytes(
+        self,
+        names: tuple[str, ...],
+        kinds: tuple[tuple[np.dtype[Any], tuple[int, ...]], ...],
+        sizes: tuple[int, ...],
+    ) -> orjson.Fragment:
+        """What JSON says of outputs whose values all follow it."""
+        told = zip(names, kinds, sizes, strict=True)
+        return orjson.Fragment(
+            orjson.dumps([self._binary(n, *kind, size) for n, kind, size in told])
         )
-        options = _table(tensor.get("parameters", {}), "an input's parameters")
-        size = options.get("binary_data_size")
-        if size is None:
+
+    def _binary(
+        self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], size: int
+    ) -> dict[str, Any]:
+        said = {"name": name, "datatype": datatype(dtype), "shape": shape}
+        return {**said, "parameters": {**self._notes[name], "binary_data_size": size}}
+
+    def _numbers(self, name: str, values: np.ndarray) -> dict[str, Any]:
+        said = {"name": name, "datatype": datatype(values.dtype), "shape": values.shape}
+        return {**said, "parameters": self._written[name], "data": _plain(values)}
+
+    def _pixels(self, head: Head, tail: memoryview) -> np.ndarray:
+        if head.size is None:
             if len(tail):
                 raise invalid(f"{len(tail)} bytes follow the JSON that no input claims")
-            return pixels_of_numbers(tensor.get("data"), shape, self._input)
-        if "data" in tensor:
-            raise invalid(f"{self._input.name}: either data or binary_data_size, not both")
-        if type(size) is not int or size != len(tail):
+            return pixels_of_numbers(head.data, head.shape, self._input)
+        if head.size != len(tail):
             raise invalid(
-                f"{self._input.name}: binary_data_size is {size!r:.40}; {len(tail)} bytes follow "
+                f"{self._input.name}: binary_data_size is {head.size}; {len(tail)} bytes follow "
                 "the JSON"
             )
-        return pixels_of_bytes(tail, shape, self._input)
+        return pixels_of_bytes(tail, head.shape, self._input)
 
     def _wanted(
         self, outputs: object, options: Mapping[str, Any]

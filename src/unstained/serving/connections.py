@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,8 +12,47 @@ from unstained.serving.limits import Limits
 
 HEAD: Final = 1 << 16
 """Bytes of a request's line and headers."""
+SHORT: Final = 1 << 12
+"""Bytes of a head."""
 UPLOADS: Final = (b"/images", b"/ui/api/samples")
 """Ends of paths that take files of any size: there, the time limit is on silence."""
+
+
+class Corked:
+    """A transport that sends at once what is written at once: an answer's head with its body.
+
+    Args:
+        transport: that sends.
+        loop: of the transport.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything but writing."""
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Hold what is short until the loop goes on, but for the next write."""
+        if self._held or len(data) > SHORT:
+            self._held.append(data)
+            self._flush()
+        else:
+            self._held.append(data)
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """Send the rest, then close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():
+            self._transport.write(b"".join(held))
 
 
 def protocol_of(limits: Limits) -> type[HttpToolsProtocol]:
@@ -31,6 +70,7 @@ def protocol_of(limits: Limits) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self.transport = cast("asyncio.Transport", Corked(transport, self.loop))
             if len(self.connections) > limits.connections:
                 self._refuse(
                     "503 Service Unavailable", "too many connections", "Retry-After: 1\r\n"

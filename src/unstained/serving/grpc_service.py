@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 
@@ -47,11 +47,13 @@ class Words:
 
     Attributes:
         outputs: of the model by name.
+        row_bytes: of one cell's values, by output.
     """
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.outputs = {tensor.name: tensor for tensor in model.predictor.outputs}
+        self.row_bytes = {name: _row_bytes(tensor) for name, tensor in self.outputs.items()}
         self._constant = lru_cache(maxsize=256)(self._said)
 
     def answer(self, told: str, wanted: list[str], found: Mapping[str, np.ndarray]) -> bytes:
@@ -147,7 +149,7 @@ class Service:
         words = self._words_of(self._served.chosen(request.model_version))
         names = [known_output(output.name, words.outputs) for output in request.outputs]
         wanted = list(dict.fromkeys(names)) or list(words.outputs)
-        pixels = self._pixels(request, [words.outputs[name] for name in wanted])
+        pixels = self._pixels(request, {name: words.row_bytes[name] for name in wanted})
         found = await words.model.batcher.judge(pixels, wanted, context.time_remaining())
         answer = words.answer(told, wanted, found)
         self._served.metrics.answered("grpc", time.perf_counter() - began)
@@ -206,7 +208,7 @@ class Service:
         self._served.metrics.request("grpc", status)
         request_event("grpc", status, id=told, method=name, said=said)
 
-    def _pixels(self, request: Any, wanted: Sequence[Tensor]) -> np.ndarray:
+    def _pixels(self, request: Any, wanted: Mapping[str, int]) -> np.ndarray:
         """A request's pixels, after it was found to be neither too large to read nor to answer."""
         expected, limits = self._served.predictor.input, self._served.limits
         if len(request.inputs) != 1:
@@ -221,14 +223,14 @@ class Service:
             raise invalid(f"{expected.name}: raw_input_contents holds its bytes once, or contents")
         return pixels_of_bytes(raw[0], shape, expected)
 
-    def _require_answer(self, cells: int, wanted: Sequence[Tensor]) -> None:
-        """Refuse what could be computed and then not be sent."""
+    def _require_answer(self, cells: int, wanted: Mapping[str, int]) -> None:
+        """Refuse what could be computed and then not be sent; `wanted` tells bytes of a cell."""
         most = self._served.limits.answer_bytes - HEAD_BYTES // 16
-        each = sum(map(_row_bytes, wanted))
+        each = sum(wanted.values())
         if cells * each > most:
             raise RequestError(
                 413,
-                f"{cells} cells with {', '.join(output.name for output in wanted)} would be "
+                f"{cells} cells with {', '.join(wanted)} would be "
                 f"{cells * each} bytes, more than the {most} that an answer may have: send at most "
                 f"{max(1, most // each)} cells, or ask for fewer outputs",
             )

@@ -49,6 +49,7 @@ class Metrics:
         by = ["transport", "status"]
         told = "Requests by transport and HTTP status (of gRPC: what it stands for)."
         self._requests = Counter("unstained_requests", told, by, registry=place)
+        self._by_status: dict[tuple[str, int], Counter] = {}
         told = "Time to answer an inference request."
         self._latency = Histogram(
             "unstained_request_seconds", told, by[:1], buckets=SECONDS, registry=place
@@ -128,7 +129,10 @@ class Metrics:
 
     def request(self, transport: str, status: int) -> None:
         """Count a request."""
-        self._requests.labels(transport, str(status)).inc()
+        if (known := self._by_status.get((transport, status))) is None:
+            known = self._requests.labels(transport, str(status))
+            self._by_status[transport, status] = known
+        known.inc()
 
     def answered(self, transport: str, seconds: float) -> None:
         """Count the time that an answered inference request took."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from unstained.serving.codec import HEADER, ID, Asked
 from unstained.serving.intake import Intake, unless_gone
@@ -52,6 +53,17 @@ class Inference:
             Route("/v2/repository/models/{name}/{verb}", self.fixed, methods=["POST"]),
             Route("/v1/models/{name}", self.old, methods=["GET", "POST"]),
         ]
+
+    def direct(self) -> Mapping[str, ASGIApp]:
+        """By path, what answers without a look at other routes: they cost as much as an answer."""
+        name = self._served.predictor.name
+
+        async def infer(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["path_params"] = {"name": name}
+            answer = await self.infer(Request(scope, receive, send))
+            await answer(scope, receive, send)
+
+        return {f"/v2/models/{name}/infer": infer}
 
     async def infer(self, request: Request) -> Response:
         """Answer with the outputs that are asked for."""
