@@ -12,13 +12,15 @@ import pytest
 
 from tests.registered import NAME, STUDY
 from tests.registry.homes import Home
-from tests.registry.races import race
+from tests.registry.races import race_in_processes, race_in_threads
 from unstained.errors import IntegrityError, OvertakenError, RegistryError
+from unstained.registry import settling
 from unstained.registry.agreement import agreed, pull
 from unstained.registry.entries import Entry
 from unstained.registry.ledger import Ledger
 from unstained.registry.promotion import settled_champion
 from unstained.registry.records import ENTRY, SUFFIX, Records
+from unstained.registry.settling import HEAD_TAG
 
 
 class KilledError(Exception):
@@ -47,10 +49,14 @@ def test_the_registry_records_every_entry(home: Home) -> None:
     assert not list(home.ledger.path.parent.glob(".*.next*")), "nothing waits"
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_of_projects_that_promote_at_once_one_wins(home: Home, tmp_path: Path, seed: int) -> None:
-    home.promote(1, None)
-    race(home, [clone(home, tmp_path / f"clone-{i}") for i in range(3)], seed)
+def test_of_projects_that_promote_at_once_one_wins(home: Home, tmp_path: Path) -> None:
+    race_in_threads(home.registry, [tmp_path / "one", tmp_path / "two"], rounds=6)
+
+
+@pytest.mark.minutes
+@pytest.mark.parametrize("projects", [2, 4])
+def test_races_of_processes_on_sqlite(home: Home, tmp_path: Path, projects: int) -> None:
+    race_in_processes(home.registry, [tmp_path / str(i) for i in range(projects)], rounds=50)
 
 
 def test_the_loser_is_told_who_won_and_takes_it_over(home: Home, tmp_path: Path) -> None:
@@ -187,3 +193,41 @@ def test_a_rewritten_record_is_refused(promoted: Home) -> None:
     assert f"delete the registered model {NAME}.ledger in MLflow" in error.value.remedy
     promoted.registry.client.delete_registered_model(NAME + SUFFIX)
     assert settled_champion(promoted.registry, promoted.ledger, STUDY, NAME).number == 2
+
+
+def test_aliases_follow_who_decided_while_they_were_set(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow project sets the aliases of its promotion after a faster one had set its own."""
+    home.promote(1, None)
+    other = clone(home, tmp_path / "other")
+    point = settling._point
+
+    def slow(*arguments: Any) -> None:
+        monkeypatch.setattr(settling, "_point", point)
+        pull(other.registry, other.ledger, NAME)
+        assert other.promote(3, 2).promoted
+        point(*arguments)
+
+    monkeypatch.setattr(settling, "_point", slow)
+    assert home.promote(2, 1).promoted
+    assert home.aliases == {"champion": 3, "previous": 2}
+    assert home.registry.model_tag(NAME, HEAD_TAG) == other.ledger.entries()[-1].sha256
+
+
+def test_a_project_that_looked_too_early_sets_no_alias_back(
+    promoted: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one promotes between its look and its repair."""
+    other = clone(promoted, tmp_path / "other")
+    restore = settling._restore_runs
+
+    def slow(*arguments: Any) -> tuple[str, ...]:
+        monkeypatch.setattr(settling, "_restore_runs", restore)
+        assert other.promote(3, 2).promoted
+        return restore(*arguments)
+
+    monkeypatch.setattr(settling, "_restore_runs", slow)
+    with pytest.raises(IntegrityError, match=r"lacks entry 3, .* such as promote v3"):
+        settled_champion(promoted.registry, promoted.ledger, STUDY, NAME)
+    assert promoted.aliases == {"champion": 3, "previous": 2}

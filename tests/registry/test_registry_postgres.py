@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 
 from tests.registered import NAME, make_predictions, register, submission
+from tests.registry.races import race_in_processes
 from tests.servers.ceph import S3Server
 from tests.servers.postgres import PostgresServer
 from unstained.errors import IntegrityError
@@ -62,6 +63,21 @@ def test_register_download_promote_and_roll_back(
     assert rollback(registry, ledger, "toy", NAME, "why").startswith("v1 ")
     assert not (tmp_path / "mlflow.db").exists()
     assert not (tmp_path / "mlartifacts").exists()
+
+
+@pytest.mark.minutes
+@pytest.mark.parametrize("through", ["server", "database"])
+def test_races_on_postgresql(
+    tracking: tuple[str, str], postgresql: PostgresServer, tmp_path: Path, through: str
+) -> None:
+    """Of three projects that promote at once one wins, through a server and without one."""
+    if through == "server":
+        registry = Registry(tracking[0], tmp_path)
+    else:
+        registry = Registry(postgresql.new_database("races"), tmp_path)
+    for bias in range(4):
+        register(registry, tmp_path / "in", 4.0 + bias, name=NAME)
+    race_in_processes(registry, [tmp_path / str(i) for i in range(3)], rounds=50)
 
 
 def test_an_artifact_changed_in_the_bucket_is_refused(

@@ -29,7 +29,6 @@ from unstained.registry.settling import (
     called,
     digests_of,
     enact,
-    look,
     require_candidate,
     settle,
 )
@@ -118,7 +117,7 @@ def promote(
         if not decision.passed:
             registry.set_alias(name, CHALLENGER, version.version)
             return Outcome(False, current, decision.sentence, notes)
-        enact(registry, name, look(registry, ledger, study, name))
+        enact(registry, name)
     return Outcome(True, decision.challenger, decision.sentence, notes)
 
 
@@ -160,7 +159,7 @@ def rollback(registry: Registry, ledger: Ledger, study: str, name: str, reason: 
             digests=promoted.digests,
         )
         write(registry, ledger, event)
-        enact(registry, name, look(registry, ledger, study, name))
+        enact(registry, name)
     said = f"{target.label} is champion of {study} again in place of v{standing.champion}: {reason}"
     return "\n".join((*settled.notes, said))
 

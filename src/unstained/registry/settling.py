@@ -20,6 +20,7 @@ from unstained.errors import IntegrityError, RegistryError
 from unstained.registry.agreement import Agreement, agreed, mend, write
 from unstained.registry.entries import Entry, Event, Standing
 from unstained.registry.ledger import Ledger
+from unstained.registry.records import Records
 from unstained.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from unstained.registry.submission import RegisteredVersion
 
@@ -82,27 +83,23 @@ def look(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
     Before the first promotion it is the version with the alias.
 
     Raises:
-        IntegrityError: the ledger is damaged, or the registry's record of it is another, see
-            `agreed`.
+        IntegrityError: the ledger is damaged, the registry's record of it is another, see
+            `agreed`, or the champion's version was rewritten.
         RegistryError: the registry was promoted in by another ledger.
     """
     found = agreed(registry, ledger, name)
-    versions, standing = registry.versions(name), Standing.of(found.entries)
-    tag = registry.model_tag(name, HEAD_TAG)
+    versions, tag = registry.versions(name), registry.model_tag(name, HEAD_TAG)
     if tag is not None and tag not in {entry.sha256 for entry in found.entries}:
         raise _other_ledger(ledger, name)
+    settled = replace(_held(versions, found.entries), ledger=found)
+    standing = settled.standing
     if not standing.champions:
         number = registry.alias(name, CHAMPION)
-        known = next((v for v in versions if v.version == number), None)
-        return Settled(standing, known, ledger=found)
-    champion = _holder(versions, standing.champions[-1])
-    previous = _holder(versions, standing.champions[-2]) if standing.previous else None
-    withdrawn = _withdrawn(versions, found.entries, standing)
-    settled = Settled(standing, champion, previous, withdrawn, ledger=found)
-    if champion is not None:
+        return replace(settled, champion=next((v for v in versions if v.version == number), None))
+    if settled.champion is not None:
         return settled
     here = tag is not None or found.recorded > 0
-    error = _lost(ledger, study, standing, previous, versions if here else None)
+    error = _lost(ledger, study, standing, settled.previous, versions if here else None)
     return replace(settled, lost=error, elsewhere=not here, notes=(error.message,))
 
 
@@ -135,12 +132,32 @@ def settle(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled
     else:
         notes = _deviation(registry, ledger, study, name, found)
     if notes:
-        enact(registry, name, found)
+        enact(registry, name)
     return replace(found, notes=(*found.notes, *notes, *restored))
 
 
-def enact(registry: Registry, name: str, settled: Settled) -> None:
-    """Set aliases and tags to what the ledger says. Doing it twice changes nothing."""
+def enact(registry: Registry, name: str) -> None:
+    """Set aliases and tags to what the registry's record of the ledger says.
+
+    Doing it twice changes nothing. Aliases go to whoever comes last, so the record is looked at
+    again when they are set: what another project decided meanwhile is set, too.
+    """
+    entries: list[Entry] = []
+    while entries != (entries := Records(registry, name).entries()):
+        _point(registry, name, _held(registry.versions(name), entries))
+
+
+def _held(versions: Sequence[RegisteredVersion], entries: Sequence[Entry]) -> Settled:
+    """Who is champion by some entries, among the versions of a registry."""
+    standing = Standing.of(entries)
+    champions = [_holder(versions, entry) for entry in standing.champions[-2:]]
+    previous = champions[0] if len(champions) > 1 else None
+    withdrawn = _withdrawn(versions, entries, standing)
+    return Settled(standing, champions[-1] if champions else None, previous, withdrawn)
+
+
+def _point(registry: Registry, name: str, settled: Settled) -> None:
+    """Set aliases and tags to what was settled."""
     head = settled.standing.head
     if head is None:
         return
@@ -216,6 +233,8 @@ def _deviation(
     head, aliases = found.standing.head, registry.aliases(name)
     assert head is not None  # noqa: S101  (there are champions)
     tag = registry.model_tag(name, HEAD_TAG)
+    if tag is not None and tag not in {entry.sha256 for entry in found.ledger.entries}:
+        look(registry, ledger, study, name)  # which says who decided since the last look
     if tag != head.sha256 and found.champion:
         new = "" if tag else ", or the registry is a new one"
         return (f"an interrupted {head.action} of v{head.version} was completed{new}",)
@@ -255,8 +274,8 @@ def _adopt(registry: Registry, ledger: Ledger, study: str, name: str, found: Set
     reason = f"v{number} was champion before the ledger began"
     event = Event("adopt", study, name, number, None, reason, digests_of(found.champion))
     write(registry, ledger, event)
+    enact(registry, name)
     adopted = look(registry, ledger, study, name)
-    enact(registry, name, adopted)
     return replace(adopted, notes=(*found.notes, reason))
 
 
@@ -280,6 +299,9 @@ def _lost(
     """The champion by the ledger is not in the registry.
 
     Without `versions` nothing shows that the registry is the one that was promoted in.
+
+    Raises:
+        IntegrityError: the version is there, with another artifact.
     """
     promoted = standing.champions[-1]
     digest = promoted.digests["artifact"][:12]
@@ -295,14 +317,15 @@ def _lost(
             f"`mv {ledger.path} {ledger.path}.old`, then `dvc repro`",
         )
     back = f", `unstained rollback {study}` goes back to {previous.label}" if previous else ""
-    remedy = f"{again}, and promotes anew where not{back}"
-    changed = next((v for v in versions if v.version == promoted.version), None)
-    if changed is None:
-        return RegistryError(f"{what}: the version was deleted", remedy)
-    return IntegrityError(
-        f"{what}: v{changed.version} says now that its artifact is {changed.digest[:12]}, so it "
-        "was rewritten",
-        f"do not use it, and see who changes the registry; {remedy}",
+    if (changed := next((v for v in versions if v.version == promoted.version), None)) is not None:
+        raise IntegrityError(
+            f"{what}: v{changed.version} says now that its artifact is {changed.digest[:12]}, so "
+            "it was rewritten",
+            f"see who changes the registry. {again}; or delete version {changed.version} of "
+            f"{changed.name} in MLflow: then `dvc repro` promotes anew{back}",
+        )
+    return RegistryError(
+        f"{what}: the version was deleted", f"{again}, and promotes anew where not{back}"
     )
 
 
