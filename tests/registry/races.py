@@ -31,6 +31,9 @@ def racer(
 ) -> None:
     """Promote once a round, against the champion of the last one; versions 1 to 4 are there.
 
+    Three at the most have each a version of their own: the same promotion by the same person in the
+    same second is the same entry, and both of them win.
+
     Args:
         folder: of this project.
         uri: of the registry that it shares.

@@ -5,7 +5,8 @@ registry by hand from changing the past. Both must be the same: a line that is m
 one there, or a chain that was made anew is told to everybody who asks who is champion. Two
 differences are no offence, and mended by the next command that may write: an entry that waits here
 and is recorded there, after a process was killed between the two, and entries that the registry
-lost or never had.
+lost or never had. Where UNSTAINED_MODEL_STORE names an object store, it holds a copy (`stored`),
+which tells when file and registry were changed alike.
 
 Where UNSTAINED_SIGNING_KEY names a key, every entry is signed with it, and where
 UNSTAINED_VERIFY_KEY names some, the newest signature must be of one of them: it vouches for all
@@ -34,6 +35,8 @@ from unstained.registry.entries import EFFECTIVE, Entry, Event
 from unstained.registry.ledger import Ledger
 from unstained.registry.records import Records
 from unstained.registry.registry import Registry
+from unstained.registry.shipping import model_store
+from unstained.registry.stored import Stored
 from unstained.wording import counted
 
 KIND: Final = "application/vnd.unstained.ledger-entry+json"
@@ -48,19 +51,30 @@ class Agreement:
         entries: oldest first.
         written: how many of them the file holds: all, or all but one that waits.
         recorded: how many of them the registry holds.
+        unstored: those that the object store does not hold, where there is one.
+        doubt: what is said where keys are trusted and none signed the ledger; else ''.
     """
 
     entries: tuple[Entry, ...] = ()
     written: int = 0
     recorded: int = 0
+    unstored: tuple[Entry, ...] = ()
+    doubt: str = ""
 
 
-def agreed(registry: Registry, ledger: Ledger, name: str) -> Agreement:
+def agreed(registry: Registry, ledger: Ledger, study: str, name: str) -> Agreement:
     """The ledger; nothing is changed.
 
+    Args:
+        registry: that records it.
+        ledger: its file.
+        study: key of params.yaml `studies`.
+        name: registered model.
+
     Raises:
-        IntegrityError: the file is damaged, lacks what the registry recorded, or differs from it;
+        IntegrityError: the file is damaged, lacks what registry or store hold, or differs from it;
             or a signature that must be there is not.
+        StoreError: the object store refuses or is unreachable.
     """
     # In this order, who writes meanwhile is not taken for somebody else: the entry waits, is
     # recorded, is written, and waits no more.
@@ -74,12 +88,24 @@ def agreed(registry: Registry, ledger: Ledger, name: str) -> Agreement:
             raise _differs(ledger, name, mine, theirs)
     if len(recorded) > len(entries):
         raise _lacks(ledger, recorded[len(entries) :])
-    trusted(entries, trust_of())
-    return Agreement(tuple(entries), len(written), len(recorded))
+    store, trust = model_store(), trust_of()
+    unstored = Stored(store, study).missing(entries, ledger.path) if store else ()
+    said = trusted(entries, trust)
+    doubt = said if trust.keys and not any(entry.signature for entry in entries) else ""
+    return Agreement(tuple(entries), len(written), len(recorded), unstored, doubt)
 
 
-def mend(registry: Registry, ledger: Ledger, name: str, found: Agreement) -> tuple[str, ...]:
-    """Write what waits, and record what the registry does not hold. Call it inside the lock.
+def mend(
+    registry: Registry, ledger: Ledger, study: str, name: str, found: Agreement
+) -> tuple[str, ...]:
+    """Write what waits, and record what registry and store do not hold. Call it inside the lock.
+
+    Args:
+        registry: that records the ledger.
+        ledger: its file.
+        study: key of params.yaml `studies`.
+        name: registered model.
+        found: what they agree on.
 
     Returns:
         What was done that people should know.
@@ -90,6 +116,7 @@ def mend(registry: Registry, ledger: Ledger, name: str, found: Agreement) -> tup
     missing = found.entries[found.recorded :]
     for entry in missing:
         Records(registry, name).claim(entry)
+    _store(study, found.unstored)
     if not missing:
         return ()
     what = counted(len(missing), "entry", "entries")
@@ -109,7 +136,9 @@ def write(registry: Registry, ledger: Ledger, event: Event) -> Entry:
             "names no key",
             f"run the command where promotion's key is; {REQUIRE}=0 takes unsigned entries",
         )
-    return ledger.append(event, _signed, Records(registry, event.name).claim)
+    entry = ledger.append(event, _signed, Records(registry, event.name).claim)
+    _store(event.study, [entry])
+    return entry
 
 
 def pull(registry: Registry, ledger: Ledger, name: str) -> tuple[Entry, ...]:
@@ -175,6 +204,12 @@ def out_of_order(entries: Sequence[Entry]) -> tuple[str, ...]:
         for before, after in pairwise(entries)
         if after.time < before.time
     )
+
+
+def _store(study: str, entries: Sequence[Entry]) -> None:
+    """Copy entries into the object store, where there is one."""
+    if entries and (store := model_store()):
+        Stored(store, study).add(entries)
 
 
 def _signed(entry: Entry) -> Entry:

@@ -87,11 +87,12 @@ def look(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
             `agreed`, or the champion's version was rewritten.
         RegistryError: the registry was promoted in by another ledger.
     """
-    found = agreed(registry, ledger, name)
+    found = agreed(registry, ledger, study, name)
     versions, tag = registry.versions(name), registry.model_tag(name, HEAD_TAG)
     if tag is not None and tag not in {entry.sha256 for entry in found.entries}:
         raise _other_ledger(ledger, name)
-    settled = replace(_held(versions, found.entries), ledger=found)
+    notes = (found.doubt,) if found.doubt else ()
+    settled = replace(_held(versions, found.entries), ledger=found, notes=notes)
     standing = settled.standing
     if not standing.champions:
         number = registry.alias(name, CHAMPION)
@@ -100,7 +101,7 @@ def look(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
         return settled
     here = tag is not None or found.recorded > 0
     error = _lost(ledger, study, standing, settled.previous, versions if here else None)
-    return replace(settled, lost=error, elsewhere=not here, notes=(error.message,))
+    return replace(settled, lost=error, elsewhere=not here, notes=(*notes, error.message))
 
 
 def settle(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
@@ -113,7 +114,7 @@ def settle(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled
     found = look(registry, ledger, study, name)
     if found.elsewhere:
         return found
-    found = replace(found, notes=(*found.notes, *mend(registry, ledger, name, found.ledger)))
+    found = replace(found, notes=(*found.notes, *mend(registry, ledger, study, name, found.ledger)))
     if not found.standing.champions:
         return _adopt(registry, ledger, study, name, found)
     restored = _restore_runs(registry, found)
