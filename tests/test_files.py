@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from unstained.errors import UnstainedError
 from unstained.files import (
+    disk_explained,
     file_sha256,
     read_json,
     tree_sha256,
@@ -44,6 +49,45 @@ def test_full_disk_is_explained(tmp_path: Path) -> None:
     with pytest.raises(UnstainedError, match="full") as error, whole_file(tmp_path / "a"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert "free some space" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("number", "says", "remedy"),
+    [
+        (errno.EDQUOT, "is full", "free some space"),
+        (errno.EFBIG, "ulimit -f", "raise the limit"),
+        (errno.EROFS, "mounted read-only", "mount it for writing"),
+        (errno.EACCES, "has not the right", "ls -ld"),
+    ],
+)
+def test_what_a_disk_refuses_names_the_place_and_what_to_do(
+    tmp_path: Path, number: int, says: str, remedy: str
+) -> None:
+    with pytest.raises(UnstainedError, match=says) as error, disk_explained(tmp_path / "a"):
+        raise OSError(number, os.strerror(number))
+    assert str(tmp_path) in error.value.message
+    assert remedy in error.value.remedy
+    with pytest.raises(UnstainedError, match="/elsewhere"), disk_explained(tmp_path / "a"):
+        raise OSError(errno.EROFS, "Read-only", "/elsewhere/b")
+
+
+def test_other_errors_pass(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), disk_explained(tmp_path / "a"):
+        (tmp_path / "none").read_text()
+
+
+def test_the_full_disk_may_be_the_one_of_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/dev")  # another file system
+    free = {tmp_path: 10**9, Path("/dev"): 0}
+    usage = SimpleNamespace
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(free=free[Path(folder)]))
+    with (
+        pytest.raises(UnstainedError, match="disk that holds /dev is full"),
+        whole_file(tmp_path / "a"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_json_round_trip_refuses_nan(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ Every case runs the real command in a process of its own.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.config.test_config import edit
+from tests.mounts import can_mount
 
 UNSTAINED = str(Path(sys.executable).with_name("unstained"))
 RECIPE = ("studies", "nsc", "demo")
@@ -82,17 +82,6 @@ def test_unreachable_registry(project: Path) -> None:
         address = f"http://127.0.0.1:{probe.getsockname()[1]}"
     done = run(project, "compare", "nsc", environment={"MLFLOW_TRACKING_URI": address})
     assert_clear(done, 9, address)
-
-
-def can_mount() -> bool:
-    return (
-        shutil.which("unshare") is not None
-        and not subprocess.run(
-            ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"],
-            capture_output=True,
-            check=False,
-        ).returncode
-    )
 
 
 @pytest.mark.skipif(not can_mount(), reason="this machine allows no mount namespace")

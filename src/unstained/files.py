@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
     Raises:
-        UnstainedError: the disk is full (the temporary file is removed).
+        UnstainedError: the disk refuses it (the temporary file is removed).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with disk_full_explained(path):
+        with disk_explained(path):
             yield temporary
             temporary.replace(path)
     finally:
@@ -40,20 +41,22 @@ def whole_directory(path: Path) -> Iterator[Path]:
     """Yield an empty temporary directory beside `path`; it replaces `path` when the block succeeds.
 
     Raises:
-        UnstainedError: the disk is full (the temporary directory is removed).
+        UnstainedError: the disk refuses it (the temporary directory is removed).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    replaced = temporary.with_suffix(".replaced")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        with disk_full_explained(path):
+        with disk_explained(path):
             temporary.mkdir()
             yield temporary
-            if path.exists():
-                shutil.rmtree(path)
+            if path.exists():  # moved aside whole: a kill leaves no half of it
+                path.replace(replaced)
             temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def require_replaceable(folder: Path, marker: str) -> None:
@@ -77,19 +80,62 @@ def require_replaceable(folder: Path, marker: str) -> None:
 
 
 @contextmanager
-def disk_full_explained(path: Path) -> Iterator[None]:
-    """Turn 'no space left' and 'quota exceeded' into an error that names the place."""
+def disk_explained(path: Path) -> Iterator[None]:
+    """Turn what a disk refuses into an error that names the place, see `disk_error`."""
     try:
         yield
     except OSError as error:
-        full = errno.ENOSPC, errno.EDQUOT
-        # shutil tells of many files in one error without a number.
-        if error.errno in full or any(f"[Errno {number}]" in str(error) for number in full):
-            raise UnstainedError(
-                f"the disk that holds {path.parent} is full; nothing half-written was kept",
-                "free some space there and run the same command again",
-            ) from error
+        if explained := disk_error(error, path):
+            raise explained from error
         raise
+
+
+def disk_error(error: OSError, path: Path | None = None) -> UnstainedError | None:
+    """What a disk refuses, with a remedy; None for an error of another kind.
+
+    Args:
+        error: a full disk, a used up quota, a limit of a file's size, a disk that is read-only,
+            a missing right.
+        path: what was being written, where the error names no file.
+    """
+    named = error.filename2 or error.filename
+    place = Path(os.fsdecode(named)) if isinstance(named, str | bytes) else path
+    again = "run the same command again"
+    if _is(error, errno.ENOSPC, errno.EDQUOT):
+        return UnstainedError(
+            f"the disk that holds {_fullest(place)} is full; nothing half-written was kept",
+            f"free some space there and {again}",
+        )
+    if _is(error, errno.EFBIG):
+        return UnstainedError(
+            f"{place or 'a file'} is larger than its file system or a limit (`ulimit -f`) allows; "
+            "nothing half-written was kept",
+            f"raise the limit, or work on another file system, and {again}",
+        )
+    if _is(error, errno.EROFS):
+        return UnstainedError(
+            f"{place or 'what is to be written'} is on a file system that is mounted read-only",
+            f"mount it for writing, or work in a copy of the project elsewhere, and {again}",
+        )
+    if isinstance(error, PermissionError) and place is not None:
+        return UnstainedError(
+            f"{place}: this user has not the right to read or write it",
+            f"give it (`ls -ld` shows who has it) and {again}",
+        )
+    return None
+
+
+def _is(error: OSError, *numbers: int) -> bool:
+    """Whether an error has one of these numbers: `shutil` tells of many files in one text."""
+    return error.errno in numbers or any(f"[Errno {number}]" in str(error) for number in numbers)
+
+
+def _fullest(path: Path | None) -> Path:
+    """The folder with the least room, of what was written and the one for temporary files."""
+    folders = [Path(tempfile.gettempdir())]
+    if path is not None:
+        folders.insert(0, next(place for place in path.absolute().parents if place.is_dir()))
+    return min(folders, key=lambda folder: shutil.disk_usage(folder).free)
 
 
 def write_text(path: Path, text: str) -> None:

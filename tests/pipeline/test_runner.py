@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.mounts import PRIVATE, can_mount
 from unstained.config.base import Params
 from unstained.config.project import load_params
 from unstained.config.study import CommonParams
@@ -97,6 +99,30 @@ def test_runs_may_lie_on_another_disk(project: Path, toy: Toy) -> None:
         assert (Path(other) / "nsc/ingest/store/cells").read_text() == "42"
         assert [path.name for path in (Path(other) / "nsc").iterdir()] == ["ingest"]
     assert not list((project / "state/partial").iterdir())
+
+
+PUT_TWICE = """
+import sys
+from pathlib import Path
+from unstained.pipeline.runner import _put_in_place
+root = Path(sys.argv[1])
+for text in ("old", "new"):
+    partial = root / f"partial-{text}"
+    partial.mkdir()
+    (partial / "a").write_text(text)
+    _put_in_place(partial, root / "runs" / "nsc")
+"""
+
+
+@pytest.mark.skipif(not can_mount(), reason="this machine allows no mount namespace")
+def test_runs_may_be_mounted_for_itself(project: Path) -> None:
+    """As containers mount a volume: the same disk, between whose mounts nothing can be renamed."""
+    (project / "runs").mkdir()
+    mount = 'mount --bind "$0/runs" "$0/runs" && exec "$@"'
+    words = ["sh", "-ec", mount, str(project), sys.executable, "-c", PUT_TWICE, str(project)]
+    subprocess.run([*PRIVATE, *words], check=True)
+    assert [path.name for path in (project / "runs").iterdir()] == ["nsc"]
+    assert (project / "runs/nsc/a").read_text() == "new"
 
 
 def test_another_disk_that_is_full_keeps_nothing_half_written(

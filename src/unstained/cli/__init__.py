@@ -28,7 +28,9 @@ from unstained.cli.project import Study, project_root
 from unstained.cli.serve import serve
 from unstained.cli.signing import make_keys, sign
 from unstained.errors import NoCandidateError, UnstainedError
+from unstained.files import disk_error
 from unstained.garbage import search_rarely
+from unstained.secrecy import hide_secrets
 
 app = typer.Typer(
     name="unstained",
@@ -225,6 +227,7 @@ def history(
 
 def main() -> None:
     """Entry point of the command `unstained`."""
+    hide_secrets()
     search_rarely()
     signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(guarded(lambda: app(standalone_mode=False)))
@@ -259,6 +262,8 @@ def explain(error: BaseException) -> str:
     """One message for an exception that is not ours."""
     chain: BaseException | None = error
     while chain is not None:
+        if isinstance(chain, OSError) and (explained := disk_error(chain)):
+            return str(explained)
         if "No space left on device" in str(chain) or "disk is full" in str(chain):
             return (
                 f"the disk is full ({chain}); nothing half-written was kept\n"

@@ -9,6 +9,7 @@ fingerprint of code, parameters and inputs.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from unstained.config.project import load_params
 from unstained.errors import StageInputError, UnstainedError
-from unstained.files import disk_full_explained, file_sha256, read_json, tree_sha256, write_json
+from unstained.files import disk_explained, file_sha256, read_json, tree_sha256, write_json
 from unstained.pipeline.catalogue import (
     RUNS,
     STATE,
@@ -112,7 +113,7 @@ def execute(task: Task, *, root: Path, state: Path, registry: Registry | None = 
     scratch = state / "scratch" / f"{tag}-{fingerprint[:16]}"
     partial = root / STATE / "partial" / tag
     lock = state / "locks" / f"{tag if state == root / STATE else scratch.name}.lock"
-    with only_run(lock, tag), disk_full_explained(home):
+    with disk_explained(home), only_run(lock, tag):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         scratch.mkdir(parents=True, exist_ok=True)
@@ -243,24 +244,36 @@ def _write_report(
 
 
 def _put_in_place(partial: Path, home: Path) -> None:
-    """Rename the finished directory into runs/; an older one is moved aside first.
+    """Rename the finished directory into runs/.
 
-    Where runs/ lies on another disk than state/, it is copied beside its place before.
+    Where that is another disk than state/, or mounted for itself, it is copied beside its place
+    before.
     """
     home.parent.mkdir(parents=True, exist_ok=True)
-    if partial.stat().st_dev != home.parent.stat().st_dev:
+    try:
+        _exchange(partial, home, partial.with_name(f"{partial.name}.replaced"))
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
         beside = home.with_name(f".{home.name}.partial")
         shutil.rmtree(beside, ignore_errors=True)
         try:
-            partial = Path(shutil.copytree(partial, beside))
-        except OSError:
+            shutil.copytree(partial, beside)
+            _exchange(beside, home, home.with_name(f".{home.name}.replaced"))
+        finally:
             shutil.rmtree(beside, ignore_errors=True)
-            raise
-    replaced = partial.with_name(partial.name + ".replaced")
+
+
+def _exchange(finished: Path, home: Path, replaced: Path) -> None:
+    """Give a finished directory its place; an older one is moved aside first, then removed.
+
+    Raises:
+        OSError: EXDEV, before anything was moved, where these are on several file systems.
+    """
     shutil.rmtree(replaced, ignore_errors=True)
     if home.exists():
         home.replace(replaced)
-    partial.replace(home)
+    finished.replace(home)
     shutil.rmtree(replaced, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from unstained.errors import IntegrityError, OvertakenError, RegistryError
-from unstained.files import disk_full_explained, whole_file
+from unstained.files import disk_explained, whole_file
 from unstained.registry.entries import Entry, Event, Standing
 
 LOCK_SECONDS: Final = 120.0
@@ -105,7 +105,7 @@ class Ledger:
         """Write entries that are recorded elsewhere. Call it inside `locked`."""
         lines = "".join(f"{entry.line}\n" for entry in entries)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with disk_full_explained(self.path):
+        with disk_explained(self.path):
             _append(self.path, lines.encode())
         self.forget()
 

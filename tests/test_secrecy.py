@@ -1,0 +1,125 @@
+"""No command prints a password or a token, whatever it is asked and however it fails."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from unstained import cli
+from unstained.cli import app
+from unstained.secrecy import Discreet
+
+UNSTAINED = str(Path(sys.executable).with_name("unstained"))
+
+PLANTED = {
+    "MLFLOW_TRACKING_URI": "http://lab:Planted1password@127.0.0.1:9/mlflow",
+    "MLFLOW_TRACKING_TOKEN": "Planted2token",
+    "AWS_SECRET_ACCESS_KEY": "Planted3secret",
+    "UNSTAINED_DATA_REMOTE": "https://lab:Planted4password@127.0.0.1:9/dvc",
+    "KFP_HOST": "http://lab:Planted5password@127.0.0.1:9",
+    "RAY_ADDRESS": "127.0.0.1:1",
+    "UNSTAINED_LLM_API_KEY": "Planted6key",
+    "UNSTAINED_MODEL_STORE": "s3://Planted7key:Planted7password@bucket/models",
+}
+GIT = "https://lab:Planted8password@127.0.0.1:9/project.git"
+
+LINES = {
+    "evaluate-external": ["nsc", "runs/nsc/ingest/store", "--out", "out"],
+    "explain-cell": ["nsc", "no-such-cell"],
+    "export-package": ["nsc", "package"],
+    "grid": [],
+    "init": ["nsc", "."],
+    "predict": ["nsc", "runs/nsc/ingest/store"],
+    "outlines": ["frames", "table.csv", "destination"],
+    "serve": ["nsc", "--port", "1"],
+    "make-keys": ["/proc/keys"],
+    "sign": ["nsc"],
+    "params": ["nsc"],
+    "run": ["register", "nsc", "--model", "resnet50"],
+    "configure": [],
+    "holdings": ["nsc"],
+    "mend": [],
+    "summary": [],
+    "plan": [],
+    "dvc": [],
+    "source": ["nsc", "/no/such/images"],
+    "compare": ["nsc"],
+    "rollback": ["nsc"],
+    "deployment": ["nsc"],
+    "history": ["nsc"],
+    "cluster check": [],
+    "pipeline compile": [],
+    "pipeline run": ["--repository", GIT],
+    "pipeline submit": ["--repository", GIT],
+    "pipeline schedule": ["--repository", GIT],
+}
+"""What each command is asked here; most fail, for no server answers."""
+
+
+def all_commands() -> set[str]:
+    found = set()
+    for name, one in get_command(app).commands.items():  # type: ignore[attr-defined]
+        below = one.commands if isinstance(one, TyperGroup) else {"": one}
+        found |= {f"{name} {sub}".strip() for sub in below}
+    return found
+
+
+def test_every_command_is_asked() -> None:
+    assert set(LINES) == all_commands()
+
+
+def test_streams_hide_secrets_and_nothing_else() -> None:
+    kept = io.StringIO()
+    stream = Discreet(kept, {"A_TOKEN": "abcdefgh", "B_TOKEN": "abcdefghij", "C_TOKEN": "short"})
+    stream.writelines(["abcdefghij abcdefgh short ", "http://u:p@ss@h/x@y u@h a:b@c s3://b/k@1\n"])
+    assert stream.encoding is kept.encoding
+    assert kept.getvalue() == "*** *** short http://***@h/x@y u@h a:b@c s3://b/k@1\n"
+
+
+def test_where_a_secret_lies_is_none() -> None:
+    kept = io.StringIO()
+    Discreet(kept, {"TOKEN_FILE": "/run/token"}).write("/run/token")
+    assert kept.getvalue() == "/run/token"
+
+
+def test_a_traceback_is_printed_without_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(standalone_mode: bool) -> None:
+        raise RuntimeError(f"cannot reach {PLANTED['MLFLOW_TRACKING_URI']} with Planted2token")
+
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))  # `main` takes their place
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", PLANTED["MLFLOW_TRACKING_TOKEN"])
+    monkeypatch.setenv("UNSTAINED_DEBUG", "1")
+    monkeypatch.setattr(cli, "app", fails)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(RuntimeError) as caught:
+        cli.main()
+    sys.excepthook(caught.type, caught.value, caught.tb)  # as the interpreter ends
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "cannot reach http://***@127.0.0.1:9/mlflow with ***" in said
+
+
+@pytest.mark.minutes
+@pytest.mark.xdist_group("s3")
+@pytest.mark.parametrize("name", LINES)
+def test_no_command_prints_a_planted_secret(finished: Path, name: str) -> None:
+    before = {path: path.read_bytes() for path in finished.glob("*.yaml")}
+    words = [UNSTAINED, "--debug", *name.split(), *LINES[name]]
+    done = subprocess.run(
+        words, cwd=finished, env=os.environ | PLANTED, capture_output=True, text=True,
+        check=False, timeout=300,
+    )  # fmt: skip
+    for path, content in before.items():
+        path.write_bytes(content)
+    assert "Planted" not in done.stdout + done.stderr
