@@ -12,6 +12,7 @@ from unstained.config.project import load_params
 from unstained.errors import ParameterError, RegistryError, StageInputError
 from unstained.operations import registered_name, registry_of, settled_study
 from unstained.processes import elsewhere
+from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from unstained.config.study import TableParams
@@ -84,9 +85,9 @@ def serve_study(
     """
     from unstained.serving.running import serve
 
-    with tempfile.TemporaryDirectory() as temporary:
-        champions = Champions(root, study, which, Path(temporary))
-        beside = challenger and Champions(root, study, challenger, Path(temporary)).fetch()
+    with temporary_folder() as temporary:
+        champions = Champions(root, study, which, temporary)
+        beside = challenger and Champions(root, study, challenger, temporary).fetch()
         serve(champions.fetch(), serving, champions, beside or None)
 
 
@@ -196,11 +197,11 @@ def predict_study(
     out = out or root / "runs" / study / "predict" / f"{source.absolute().stem or study}.csv"
     _require_another(out, source, params.data.table)
     cells = open_cells(params.data, source, reader, params.ingest)
-    with tempfile.TemporaryDirectory() as temporary:
+    with temporary_folder() as temporary:
         if isinstance(which, Path):
             model = Model(which, artifact_digest(which), "")
         else:
-            model = fetched_model(root, study, which, Path(temporary), registry)
+            model = fetched_model(root, study, which, temporary, registry)
         _, signed = verify_signed(model.artifact, model.digest)
         notes = {"model_version": model.label, "model_digest": model.digest}
         found = predict(cells, model.artifact, model.digest, out, notes, workers)
@@ -241,8 +242,8 @@ def explain_cell(
     champion = _champion(root, study, registry)
     store = CellStore.open(root / "runs" / study / "ingest" / "store")
     image = store.images([_row(store, cell)])
-    with tempfile.TemporaryDirectory() as temporary:
-        artifact = registry.download(champion, Path(temporary) / "artifact")
+    with temporary_folder() as temporary:
+        artifact = registry.download(champion, temporary / "artifact")
         predictor = Predictor(artifact, champion.digest)
     facts = predictor.facts(predictor.predict(image), 0)
     summary = asyncio.run(tell(facts, endpoint))
@@ -285,8 +286,8 @@ def sign_model(
         return f"{which} is signed by key {sign_artifact(which, key)}"
     registry = registry or registry_of(root)
     version = _version(root, str(study), which, registry)
-    with tempfile.TemporaryDirectory() as temporary:
-        artifact = registry.download(version, Path(temporary) / "artifact")
+    with temporary_folder() as temporary:
+        artifact = registry.download(version, temporary / "artifact")
         by = sign_version(registry, version, artifact, key)
     return f"{version.label} of {study} is signed by key {by}"
 

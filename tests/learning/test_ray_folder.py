@@ -11,8 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from unstained.learning import ray_folder as module
-from unstained.learning.ray_folder import PREFIX, ray_folder
+from unstained.learning.ray_folder import ray_folder
 
 OWNER = """
 import subprocess, sys, time
@@ -59,36 +58,6 @@ def test_a_dead_owners_folder_is_swept_with_its_workers_a_living_ones_is_not(pla
     with ray_folder() as folder:
         assert list(place.iterdir()) == [folder]
     assert not psutil.wait_procs([worker], timeout=60)[1]
-
-
-def test_what_is_not_a_folder_is_left(place: Path) -> None:
-    target = place / "kept"
-    target.mkdir()
-    (place / f"{PREFIX}link").symlink_to(target)
-    (place / f"{PREFIX}file").touch()
-    with ray_folder():
-        pass
-    assert sorted(path.name for path in place.iterdir()) == [
-        "kept",
-        f"{PREFIX}file",
-        f"{PREFIX}link",
-    ]
-
-
-def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = iter(["first", "second"])
-
-    def make(prefix: str, dir: Path) -> str:
-        folder = dir / (prefix + next(made))
-        if folder.name.endswith("second"):
-            folder.mkdir()
-        return str(folder)
-
-    monkeypatch.setattr(module.tempfile, "mkdtemp", make)
-    with ray_folder() as folder:
-        assert folder.name == f"{PREFIX}second"
 
 
 def test_a_long_path_gives_way_to_one_that_sockets_fit_in(

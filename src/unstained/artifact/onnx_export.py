@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from unstained.artifact.inference import INPUT_NAME
 from unstained.artifact.serving_graph import ServingGraph
 from unstained.errors import ExportError
 from unstained.files import whole_file
+from unstained.temporary import temporary_folder
 
 Exporter = Literal["dynamo", "legacy"]
 EXPORTERS: Final[tuple[Exporter, ...]] = ("dynamo", "legacy")
@@ -170,8 +170,8 @@ def _legacy(
     The tracer knows no uint16.
     """
     sizes = {0: "batch", 2: "height", 3: "width"}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "traced.onnx"
+    with temporary_folder() as folder:
+        path = folder / "traced.onnx"
         torch.onnx.export(
             graph,
             (example.to(torch.int32),),

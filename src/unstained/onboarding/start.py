@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +26,7 @@ from unstained.onboarding.sheet import COLUMNS, contact_sheet
 from unstained.onboarding.tables import write_table
 from unstained.onboarding.tree import spread
 from unstained.onboarding.trial import Trial, read_some
+from unstained.temporary import temporary_folder
 
 TABLES: Final = "tables"
 """Folder in the project for tables that `init` writes."""
@@ -138,10 +138,10 @@ def _tried(draft: Draft, options: Options) -> Trial:
     """Read some cells by the section as it will be; a table still to be written lies elsewhere."""
     boxes = recipe.canvas(draft.sizes, boxes=True)[0] if draft.sizes else recipe.LARGEST
     side = options.canvas or boxes
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         content: dict[str, Any] = {**draft.data, "canvas": side}
         if draft.table is not None:
-            file = Path(folder) / "cells.csv"
+            file = folder / "cells.csv"
             write_table(file, draft.table)
             listing = _listing(draft)
             content[listing] = {**content[listing], "file": str(file)}

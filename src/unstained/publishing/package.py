@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from unstained.errors import StoreError
 from unstained.files import read_json, require_replaceable, whole_directory, write_json, write_text
 from unstained.publishing import bioimage, croissant, hugging_face
 from unstained.publishing.people import People
+from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,11 +61,11 @@ def export_package(
     """
     load_params(root / "params.yaml").require_study(study)
     require_replaceable(out, bioimage.FILE)
-    with tempfile.TemporaryDirectory() as temporary:
+    with temporary_folder() as temporary:
         if isinstance(which, Path):
             model = Model(which, artifact_digest(which), "")
         else:
-            model = fetched_model(root, study, which, Path(temporary), registry)
+            model = fetched_model(root, study, which, temporary, registry)
         _, signed = verify_signed(model.artifact, model.digest)
         card = read_json(model.artifact / CARD_FILE)
         store, notes = _store(root, study, card)

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from unstained.artifact.signing import trust_of
@@ -34,6 +32,7 @@ from unstained.registry.settling import (
 )
 from unstained.registry.signatures import sign_promoted
 from unstained.registry.submission import RegisteredVersion
+from unstained.temporary import temporary_folder
 
 Mode = Literal["dry-run", "enforce"]
 
@@ -190,16 +189,16 @@ def prove(registry: Registry, version: RegisteredVersion, digest: str | None = N
             f"{version.uri} has artifact {version.digest[:12]}, but {digest[:12]} was promoted",
             "the registry was changed; restore it from a backup",
         )
-    with tempfile.TemporaryDirectory() as temporary:
-        artifact = registry.download(version, Path(temporary) / "artifact")
+    with temporary_folder() as temporary:
+        artifact = registry.download(version, temporary / "artifact")
         trust_of().verify(artifact, version.digest)
 
 
 def _proven_and_signed(registry: Registry, version: RegisteredVersion) -> tuple[str, ...]:
     """Fetch a version's artifact, check every byte and sign it; notes for people."""
     require_candidate(version)
-    with tempfile.TemporaryDirectory() as temporary:
-        artifact = registry.download(version, Path(temporary) / "artifact")
+    with temporary_folder() as temporary:
+        artifact = registry.download(version, temporary / "artifact")
         note = sign_promoted(registry, version, artifact)
     return (note,) if note else ()
 

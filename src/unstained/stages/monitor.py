@@ -8,10 +8,8 @@ The stage looks at the registry as it is now: it belongs to no run and is not pa
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from unstained.config.base import Params
@@ -21,6 +19,7 @@ from unstained.config.study import CommonParams, StudyData
 from unstained.errors import RegistryError, StageInputError
 from unstained.files import write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage
+from unstained.temporary import temporary_folder
 from unstained.wording import counted
 
 if TYPE_CHECKING:
@@ -187,8 +186,8 @@ def _ask(
     from unstained.files import read_json
     from unstained.registry.rescore import artifact_predictions, why_unfit
 
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = job.registry.download(version, Path(folder) / "artifact")
+    with temporary_folder() as folder:
+        artifact = job.registry.download(version, folder / "artifact")
         reason = why_unfit(artifact, store, params.data)
         if reason:
             raise StageInputError(

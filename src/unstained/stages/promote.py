@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstained.config.base import Params
@@ -13,6 +12,7 @@ from unstained.config.promote import PromoteParams
 from unstained.config.register import RegisterParams
 from unstained.files import read_json, write_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from unstained.registry.registry import Registry
@@ -93,8 +93,6 @@ def deployment(registry: Registry, study: str, champion: RegisteredVersion | Non
         ParameterError: UNSTAINED_MODEL_STORE is no s3:// address.
         StoreError: the object store refuses or is unreachable.
     """
-    import tempfile
-
     from unstained.registry.deployment import render_inference_service
     from unstained.registry.shipping import STORE, model_store, ship
 
@@ -103,8 +101,8 @@ def deployment(registry: Registry, study: str, champion: RegisteredVersion | Non
         return "# there is no champion to deploy\n"
     if store is None:
         return f"# set {STORE}=s3://bucket/prefix, then run `unstained deployment {study}`\n"
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = registry.download(champion, Path(folder) / "artifact")
+    with temporary_folder() as folder:
+        artifact = registry.download(champion, folder / "artifact")
         address = ship(artifact, store, study)
     number, model, digest = str(champion.version), champion.model, champion.digest
     return render_inference_service(study, address, digest, version=number, model=model)

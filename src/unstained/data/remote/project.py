@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unstained.data.remote.object_store import is_s3
 from unstained.errors import StoreError
+from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from dvc.config import Config
@@ -117,8 +117,8 @@ def open_project(repository: str, revision: str) -> Iterator[Project]:
         if Path(repository).is_dir():
             yield _local(Path(repository).resolve(), revision)
         else:
-            with tempfile.TemporaryDirectory() as place:
-                yield _cloned(repository, revision or "HEAD", place)
+            with temporary_folder() as place:
+                yield _cloned(repository, revision or "HEAD", str(place))
     except ConfigError as error:
         raise StoreError(
             f"DVC's configuration of {repository} is wrong: {error}", "correct .dvc/config"

@@ -6,7 +6,6 @@ replace it once data were added.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from unstained.predictions import Predictions
 from unstained.registry.registry import Registry
 from unstained.registry.standings import NotComparable
 from unstained.registry.submission import RegisteredVersion
+from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from unstained.config.compare import CompareStageParams
@@ -156,8 +156,8 @@ def rescore(
     wanted = split[split["part"].isin(["val", "test"])].set_index("cell_id")["part"]
     table, description = store.columns("cell_id"), f"score v{version.version} on these cells"
     rows = np.flatnonzero(table["cell_id"].isin(wanted.index))
-    with tempfile.TemporaryDirectory() as temporary:
-        artifact = registry.download(version, Path(temporary) / "artifact")
+    with temporary_folder() as temporary:
+        artifact = registry.download(version, temporary / "artifact")
         if reason := why_unfit(artifact, store, params.data):
             return reason
         part = wanted.loc[table["cell_id"].iloc[rows]].to_numpy(str)
