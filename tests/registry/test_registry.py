@@ -7,6 +7,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
@@ -61,13 +63,41 @@ def test_what_a_killed_start_left_is_made_anew() -> None:
         assert database.execute("select count(*) from registered_models").fetchone() == (0,)
 
 
+OPEN = (
+    "import sys; from pathlib import Path; from unstained.registry.registry import Registry\n"
+    "print(Registry(None, Path(sys.argv[1])).versions('unstained-toy'))"
+)
+
+
+@pytest.mark.minutes
+def test_a_first_start_may_be_killed_at_any_moment(tmp_path: Path) -> None:
+    """The database is whole or absent, and the next start goes on."""
+    words = [sys.executable, "-c", OPEN, str(tmp_path)]
+    start = time.monotonic()
+    (tmp_path / "undisturbed").mkdir()
+    subprocess.run([*words[:-1], str(tmp_path / "undisturbed")], check=True)
+    seconds = time.monotonic() - start
+    database, halves = tmp_path / "mlflow.db", 0
+    for share in np.linspace(0.3, 0.95, 6):
+        process = subprocess.Popen(words)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(share * seconds)
+        process.kill()
+        process.wait()
+        halves += bool(list(tmp_path.glob(".mlflow.db.new*")))
+        if database.exists():
+            with sqlite3.connect(database) as whole:
+                assert whole.execute("pragma integrity_check").fetchone() == ("ok",)
+                assert whole.execute("select count(*) from model_versions").fetchone() == (0,)
+            database.unlink()
+    assert halves, "no kill hit the making of the database"
+    assert subprocess.run(words, check=True, capture_output=True).stdout.strip() == b"[]"
+    assert not list(tmp_path.glob(".mlflow.db.new*"))
+
+
 @pytest.mark.minutes
 def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from unstained.registry.registry import Registry\n"
-        "print(Registry(None, Path(sys.argv[1])).versions('unstained-toy'))"
-    )
-    words = [sys.executable, "-c", script, str(tmp_path)]
+    words = [sys.executable, "-c", OPEN, str(tmp_path)]
     started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate()[0].strip() for process in started] == ["[]"] * 3
 
@@ -194,6 +224,27 @@ def test_a_changed_file_in_the_registry_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["MLmodel", "requirements.txt", "python_env.yaml", "input_example.json"]
+)
+def test_a_changed_file_of_mlflow_is_refused(fresh: Registry, tmp_path: Path, name: str) -> None:
+    version = register(fresh, tmp_path / "in", 0.0)
+    (path,) = (tmp_path / "mlartifacts").rglob(name)
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(IntegrityError, match="MLflow's own files of models:/unstained-toy/1"):
+        fresh.download(version, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_was_put_beside_mlflows_is_refused(fresh: Registry, tmp_path: Path) -> None:
+    version = register(fresh, tmp_path / "in", 0.0)
+    (path,) = (tmp_path / "mlartifacts").rglob("MLmodel")
+    (path.parent / "code").mkdir()
+    (path.parent / "code" / "loader.py").touch()
+    with pytest.raises(IntegrityError, match="MLflow's own files"):
+        fresh.download(version, tmp_path / "out")
+
+
 def test_an_exchanged_artifact_is_refused(fresh: Registry, tmp_path: Path) -> None:
     """An artifact that agrees with itself but is not the registered one."""
     version = register(fresh, tmp_path / "in", 0.0)
@@ -223,20 +274,25 @@ def test_an_unsealed_change_is_refused_before_anything_is_logged(
     assert fresh.versions(NAME) == []
 
 
+@pytest.mark.parametrize("step", ["log_model_artifacts", "create_model_version"])
 def test_interrupted_registration_leaves_no_version_and_is_cleaned_up(
-    fresh: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
+    """The model of the first is pending then, of the second one logged."""
     given = submission(tmp_path / "in")
     with monkeypatch.context() as patch:
-        patch.setattr(
-            fresh.client, "create_model_version", lambda *a, **k: (_ for _ in ()).throw(OSError())
-        )
+        patch.setattr(fresh.client, step, lambda *a, **k: (_ for _ in ()).throw(OSError()))
         with pytest.raises(OSError):
             fresh.register(given)
     assert fresh.versions(NAME) == []
+    assert len(fresh.client.search_logged_models(["1"])) == 1
     version, created = fresh.register(given)
     assert created
+    assert version.version == 1
     assert [run.info.run_id for run in fresh.client.search_runs(["1"])] == [version.run_id]
+    (model,) = fresh.client.search_logged_models(["1"])
+    assert model.source_run_id == version.run_id
+    assert model.status.value == "READY"
 
 
 def test_aliases_and_tags(fresh: Registry, tmp_path: Path) -> None:

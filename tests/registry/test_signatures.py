@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -18,6 +19,7 @@ from unstained.artifact.keys import SIGN, VERIFY, fingerprint, make_keys, public
 from unstained.artifact.signing import REQUIRE, verify_signed
 from unstained.errors import IntegrityError, ParameterError, UnstainedError
 from unstained.registry.signatures import SIGNED
+from unstained.registry.wrapping import WRAPPING, wrapping_digest
 
 
 @pytest.fixture
@@ -38,6 +40,23 @@ def test_promotion_signs_and_a_fetched_artifact_brings_its_signature(
     found = verify_signed(fetched(home, 1, tmp_path / "fetched"), version.digest)[1]
     assert found.by == version.tags[SIGNED]
     assert not (fetched(home, 2, tmp_path / "other") / SIGNATURE_FILE).exists()
+
+
+def test_the_signature_covers_mlflows_own_files(
+    home: Home, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Whoever may change artifacts and tags is found by the signature."""
+    home.promote(1, None)
+    place = home.registry.client.get_model_version_download_uri(NAME, "1")
+    model = Path(unquote(urlsplit(place).path))
+    added = model / "loader.py"  # homes share their artifacts: it goes again
+    try:
+        added.touch()
+        home.registry.tag_version(NAME, 1, {WRAPPING: wrapping_digest(model)})
+        with pytest.raises(IntegrityError, match="mlflow_digest is not what was signed"):
+            fetched(home, 1, tmp_path / "fetched")
+    finally:
+        added.unlink()
 
 
 def test_promotion_without_a_key_is_told_or_refused(

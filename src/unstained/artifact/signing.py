@@ -101,7 +101,7 @@ class Trust:
             )
         if path.is_file():
             return Signed(
-                _signer(path, {**sealed_digests(directory), DIGEST_FILE: digest}, self.keys), ""
+                signer_of(path, {**sealed_digests(directory), DIGEST_FILE: digest}, self.keys), ""
             )
         if self.required:
             raise IntegrityError(
@@ -169,11 +169,25 @@ def sign_artifact(directory: Path, key: SigningKey) -> str:
         IntegrityError: the artifact is not what was sealed.
     """
     files = {DIGEST_FILE: verify_artifact(directory), **sealed_digests(directory)}
+    return sign_files(files, directory / SIGNATURE_FILE, key)
+
+
+def sign_files(files: Mapping[str, str], path: Path, key: SigningKey) -> str:
+    """Write the signature of files.
+
+    Args:
+        files: name -> sha256.
+        path: of the signature.
+        key: private.
+
+    Returns:
+        Fingerprint of the key.
+    """
     payload = json.dumps(_statement(files), sort_keys=True).encode()
     signature = signature_of(key, PAYLOAD, payload)
     public = key.public_key()
     write_json(
-        directory / SIGNATURE_FILE,
+        path,
         {
             "mediaType": BUNDLE,
             "verificationMaterial": {
@@ -212,8 +226,17 @@ def _statement(files: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _signer(path: Path, files: Mapping[str, str], keys: tuple[PublicKey, ...]) -> str:
-    """Fingerprint of the key that signed these files."""
+def signer_of(path: Path, files: Mapping[str, str], keys: tuple[PublicKey, ...]) -> str:
+    """Fingerprint of the key that signed these files.
+
+    Args:
+        path: the signature.
+        files: name -> sha256.
+        keys: that are trusted.
+
+    Raises:
+        IntegrityError: it is damaged, of another key, or of other files.
+    """
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError("it is too large")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from unstained.errors import RegistryError
 
@@ -31,6 +32,7 @@ PROBE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIM
 QUIET: Final = {
     "mlflow": "WARNING",
     "mlflow.utils.environment": "ERROR",  # it misses pip, which needs no record
+    "mlflow.store.db.utils": "CRITICAL",  # what it raises it prints before, with a traceback
     "alembic": "WARNING",
     "urllib3": "ERROR",  # what a retried connection says is said once, by the error
 }
@@ -77,9 +79,10 @@ def _create_database(uri: str) -> None:
         return
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            fresh = path.with_name(f".{path.name}.new")
-            for left in path.parent.glob(f"{fresh.name}*"):  # and journals beside it
+            for left in path.parent.glob(f".{path.name}.new*"):  # and journals beside it
                 left.unlink()
+            # Another name each time: MLflow keeps its connection to one that failed here.
+            fresh = path.with_name(f".{path.name}.new.{uuid4().hex}")
             _asked(f"{SQLITE}{fresh}")
             fresh.rename(path)
 

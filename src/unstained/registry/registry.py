@@ -5,7 +5,6 @@ Nothing here connects before it is asked something, and every answer of MLflow i
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +22,7 @@ from unstained.registry.connection import (
     unless_it_exists,
 )
 from unstained.registry.notes import about_model, about_version
-from unstained.registry.signatures import restore_signature, signed_run
+from unstained.registry.signatures import restore_signature
 from unstained.registry.submission import (
     FINISHED,
     STARTED,
@@ -32,6 +31,8 @@ from unstained.registry.submission import (
     milliseconds,
 )
 from unstained.registry.trials import log_search
+from unstained.registry.wrapping import WRAPPING, wrapping_digest
+from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -135,15 +136,7 @@ class Registry:
         """
         client = self.client
         with explained(self.uri):
-            found = []
-            run = client.get_run(version.run_id).info
-            if client.get_experiment(run.experiment_id).lifecycle_stage != "active":
-                client.restore_experiment(run.experiment_id)
-                found.append("experiment")
-            if client.get_run(version.run_id).info.lifecycle_stage != "active":
-                client.restore_run(version.run_id)
-                found.append("run")
-        return tuple(found)
+            return runs.restore_run(client, version.run_id)
 
     def versions(self, name: str) -> list[RegisteredVersion]:
         """All versions of a registered model, oldest first; empty where there is no such model."""
@@ -246,7 +239,7 @@ class Registry:
         client = self.client
         with explained(self.uri):
             place = client.get_model_version_download_uri(version.name, str(version.version))
-        self._fetch_artifact(place, version.digest, directory, signed_run(version))
+        self._fetch_artifact(place, version.digest, directory, version)
         return directory
 
     def predictions(self, version: RegisteredVersion) -> Predictions:
@@ -259,9 +252,9 @@ class Registry:
         from unstained.predictions import read_predictions
 
         client = self.client
-        with tempfile.TemporaryDirectory() as temporary:
+        with temporary_folder() as temporary:
             with explained(self.uri):
-                path = Path(client.download_artifacts(version.run_id, PREDICTIONS, temporary))
+                path = Path(client.download_artifacts(version.run_id, PREDICTIONS, str(temporary)))
             if file_sha256(path) != version.tags.get("predictions_digest"):
                 raise IntegrityError(
                     f"the predictions of {version.uri} are not the ones that were registered",
@@ -322,8 +315,8 @@ class Registry:
         logged = runs.log_onnx(client, experiment, run, given)
         runs.log_history(client, run, given.history, when=milliseconds(tags, FINISHED))
         place = client.get_logged_model(logged).artifact_location
-        with tempfile.TemporaryDirectory() as temporary:
-            self._fetch_artifact(place, tags["artifact_digest"], Path(temporary) / "artifact")
+        with temporary_folder() as temporary:
+            wrapping = self._fetch_artifact(place, tags["artifact_digest"], temporary / "artifact")
         unless_it_exists(
             lambda: client.create_registered_model(given.name, description=about_model(given))
         )
@@ -331,20 +324,25 @@ class Registry:
             given.name,
             f"models:/{logged}",
             run_id=run,
-            tags=dict(tags),
+            tags={**tags, WRAPPING: wrapping},
             description=about_version(given, tags),
             model_id=logged,
         )
         return int(version.version)
 
-    def _fetch_artifact(self, place: str, digest: str, directory: Path, run: str = "") -> None:
-        with tempfile.TemporaryDirectory() as temporary, explained(self.uri):
+    def _fetch_artifact(
+        self, place: str, digest: str, directory: Path, version: RegisteredVersion | None = None
+    ) -> str:
+        """Fetch an artifact, of a version or one to be; digest of MLflow's own files around it."""
+        with temporary_folder() as temporary, explained(self.uri):
             import mlflow.artifacts
 
             model = mlflow.artifacts.download_artifacts(
-                artifact_uri=place, dst_path=temporary, tracking_uri=self.uri
+                artifact_uri=place, dst_path=str(temporary), tracking_uri=self.uri
             )
             with whole_directory(directory) as partial:
                 runs.restore_artifact(Path(model), partial)
                 verify_artifact(partial, digest)
-                restore_signature(self.client, run, partial)
+                if version is not None:
+                    restore_signature(self.client, version, Path(model), partial)
+            return wrapping_digest(Path(model))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from unstained.registry.submission import (
     milliseconds,
     numbers,
 )
+from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -151,8 +151,7 @@ def log_files(
     client: MlflowClient, run_id: str, submission: Submission, more: Mapping[str, Path]
 ) -> None:
     """Log report, tables, figures and `more` (path in the run -> file) in one upload."""
-    with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
+    with temporary_folder() as root:
         for name, source in (*submission.files.items(), *more.items()):
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -183,8 +182,8 @@ def log_onnx(client: MlflowClient, experiment_id: str, run_id: str, given: Submi
         tags=dict(given.tags),
         model_type="onnx",
     )
-    with tempfile.TemporaryDirectory() as temporary:
-        local = Path(temporary) / "model"
+    with temporary_folder() as temporary:
+        local = temporary / "model"
         _save_flavour(local, given.artifact, logged, run_id)
         client.log_model_artifacts(logged.model_id, str(local))
     client.finalize_logged_model(logged.model_id, "READY")
@@ -216,10 +215,29 @@ def close_run(client: MlflowClient, run_id: str, name: str, version: int) -> Non
     client.set_terminated(run_id, "FINISHED", milliseconds(tags, FINISHED))
 
 
+def restore_run(client: MlflowClient, run_id: str) -> tuple[str, ...]:
+    """Take back that a run, or its experiment, was deleted; what was: 'experiment', 'run'."""
+    found = []
+    run = client.get_run(run_id).info
+    if client.get_experiment(run.experiment_id).lifecycle_stage != "active":
+        client.restore_experiment(run.experiment_id)
+        found.append("experiment")
+    if client.get_run(run_id).info.lifecycle_stage != "active":
+        client.restore_run(run_id)
+        found.append("run")
+    return tuple(found)
+
+
 def remove_unfinished(client: MlflowClient, experiment_id: str, digest: str) -> None:
-    """Delete runs of an artifact that were interrupted before they became a version."""
+    """Delete runs of an artifact that were interrupted before they became a version.
+
+    With models that they logged, or had begun to log: MLflow would show them as pending for ever.
+    """
     query = f"tags.artifact_digest = '{digest}' and attributes.status != 'FINISHED'"
     for run in client.search_runs([experiment_id], query):
+        logged = f"source_run_id = '{run.info.run_id}'"
+        for model in client.search_logged_models([experiment_id], logged):
+            client.delete_logged_model(model.model_id)
         client.delete_run(run.info.run_id)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from unstained.artifact.artifact import SIGNATURE_FILE
 from unstained.artifact.keys import SIGN, SigningKey, signing_key
-from unstained.artifact.signing import sign_artifact, trust_of
+from unstained.artifact.signing import sign_artifact, sign_files, trust_of
 from unstained.registry.submission import RegisteredVersion
+from unstained.registry.wrapping import WRAPPING, WRAPPING_SIGNATURE, verify_wrapping
+from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,27 +67,32 @@ def sign_version(
     """
     by = sign_artifact(artifact, key)
     trust_of().verify(artifact, version.digest)
-    registry.attach(version, artifact / SIGNATURE_FILE, FOLDER)
+    with temporary_folder() as temporary:
+        wrapping = temporary / WRAPPING_SIGNATURE
+        sign_files({WRAPPING: version.tags[WRAPPING]}, wrapping, key)
+        for signature in (wrapping, artifact / SIGNATURE_FILE):
+            registry.attach(version, signature, FOLDER)
     registry.tag_version(version.name, version.version, {SIGNED: by})
     return by
 
 
-def signed_run(version: RegisteredVersion) -> str:
-    """The run that holds a version's signature; '' where it has none."""
-    return version.run_id if SIGNED in version.tags else ""
-
-
-def restore_signature(client: MlflowClient, run: str, directory: Path) -> None:
-    """Put a version's signature into its artifact.
+def restore_signature(
+    client: MlflowClient, version: RegisteredVersion, model: Path, directory: Path
+) -> None:
+    """Put a version's signature into its artifact, and check MLflow's own files around it.
 
     Args:
         client: MLflow's.
-        run: see `signed_run`; '' does nothing.
+        version: which one.
+        model: MLflow's model as downloaded.
         directory: the artifact.
+
+    Raises:
+        IntegrityError: MLflow's files are not those that were registered, or signed.
     """
-    if not run:
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        name = f"{FOLDER}/{SIGNATURE_FILE}"
-        found = client.download_artifacts(run, name, temporary)
-        shutil.copyfile(found, directory / SIGNATURE_FILE)
+    with temporary_folder() as temporary:
+        found = None
+        if SIGNED in version.tags:
+            found = Path(client.download_artifacts(version.run_id, FOLDER, str(temporary)))
+            shutil.copyfile(found / SIGNATURE_FILE, directory / SIGNATURE_FILE)
+        verify_wrapping(model, version, found and found / WRAPPING_SIGNATURE)
