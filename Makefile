@@ -25,6 +25,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export RAY_USAGE_STATS_ENABLED := 0
 export HF_HUB_OFFLINE := 1
 export ORT_DISABLE_TELEMETRY := 1
+# DVC takes stages that could go first in an order that hashes decide, and registers models in it.
+export PYTHONHASHSEED := 0
 
 .PHONY: help
 help: ## List the commands.
@@ -92,6 +94,10 @@ pytest: $(DEV_STAMP) ## The test suite, with a worker more than two cores keep b
 .PHONY: bench
 bench: $(DEV_STAMP) ## Benchmarks, as ratios from one run (tests/bench).
 	@python -m tests.bench
+
+.PHONY: chaos
+chaos: $(DEV_STAMP) ## Kill a small project 100 times (KILLS=10 SEED=1): it must end as undisturbed.
+	@python -m tests.chaos --kills $(or $(KILLS),100) --seed $(or $(SEED),0)
 
 .PHONY: format
 format: $(DEV_STAMP) ## Format and apply safe fixes.
