@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,20 +30,23 @@ SAME: Final = (
 )
 """Files that hold neither times nor numbers of runs: same bytes."""
 
-UNCOUNTED: Final = (".git", ".dvc/cache", ".dvc/tmp", "runs/pipeline")
-"""Folders whose files are named by contents and times."""
+UNCOUNTED: Final = (
+    ".git", ".dvc/cache", ".dvc/tmp", "runs/pipeline", "state/pipeline", "state/holdings",
+)  # fmt: skip
+"""Folders whose files are named by contents and times, or tell how often something was called."""
 
-FOREIGN: Final = re.compile(r"tmp|pymp-|torchinductor_")
+FOREIGN: Final = re.compile(r"tmp|pymp-|torchinductor_|kfp-workspace-")
 
 
 def outcome(root: Path) -> dict[str, str]:
     """Name -> what it is, in words or as a digest, of everything that is compared."""
     same = {name: file_sha256(root / name) for name in _files(root, SAME)}
-    ledger = Ledger(ledger_path(root, "nsc")).entries()
+    entries = Ledger(ledger_path(root, "nsc")).entries()
+    ledger = [f"{entry.action} v{entry.version}" for entry in entries]
     return {
         **same,
         "decision": json.dumps(_without_times(read_json(root / "runs/nsc/promote/decision.json"))),
-        "ledger": "; ".join(f"{entry.action} v{entry.version}" for entry in ledger),
+        "ledger": "; ".join(entry for entry, _ in groupby(ledger)),  # refused again is one
         **_registry(root),
         **{f"file {name}": "is there" for name in _names(root)},
         **{f"temporary {name}": "is there" for name in _temporary(root.parent / "tmp")},

@@ -91,3 +91,12 @@ def test_a_model_that_loads_is_a_label(name: str) -> None:
     else:
         with pytest.raises(ParameterError, match="label in Kubernetes"):
             inference_service("nsc", address, digest, version="1", model=name)
+
+
+def test_markers_are_ordered_by_channel_however_they_are_written() -> None:
+    """A store has them in this order, and so do its bytes; Kubeflow keeps none."""
+    data = load_params(ROOT / "params.yaml").studies["nsc"].data
+    assert list(data.markers.items()) == [("GFAP", "Ch2"), ("Olig2", "Ch3"), ("NeuN", "Ch11")]
+    content = data.model_dump(mode="json")
+    content["markers"] = dict(sorted(content["markers"].items()))
+    assert list(type(data).model_validate(content).markers) == ["GFAP", "Olig2", "NeuN"]

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from unstained.config.base import Count, Params, Positive
 from unstained.config.illumination import IlluminationParams
 from unstained.config.movies import MoviesParams
-from unstained.config.names import Words, apart
+from unstained.config.names import Words, apart, counting
 from unstained.config.tasks import (
     ClassesParams,
     ClassRule,
@@ -261,9 +261,10 @@ class StudyData(Params):
 
     @field_validator("markers")
     @classmethod
-    def _markers_differ(cls, markers: dict[str, str]) -> dict[str, str]:
+    def _markers_in_order(cls, markers: dict[str, str]) -> dict[str, str]:
+        """By channel: what comes from Kubeflow has lost the order of params.yaml."""
         apart(tuple(markers))
-        return markers
+        return dict(sorted(markers.items(), key=lambda item: (counting(item[1]), item[0])))
 
     @field_validator("channels")
     @classmethod

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from unstained.pipeline.freshness import HANDED, code_digest, own_code
 from unstained.pipeline.runner import content_digest, execute
 from unstained.pipeline.source_files import see
 from unstained.pipeline.task import Task
+from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from unstained.data.remote.pointers import StorePointer
@@ -74,8 +74,7 @@ def run_in_pod(name: str, given: Mapping[str, Any]) -> None:
         stage = stage_definition(name)
         _require_environment(stage)
         _require_code(stage, given)
-        with tempfile.TemporaryDirectory(prefix=f"unstained-{name}-") as folder:
-            root = Path(folder)
+        with temporary_folder() as root:
             task = _task(stage, given)
             _place_inputs(root, task, given)
             report = execute(task, root=root, state=_state(root))
@@ -100,8 +99,7 @@ def ingest_in_pod(given: Mapping[str, Any]) -> dict[str, Any]:
         stage = stage_definition("ingest")
         _require_code(stage, given)
         remote = _setting(REMOTE, "the address of the DVC remote, e.g. s3://bucket/prefix")
-        with tempfile.TemporaryDirectory(prefix="unstained-ingest-") as folder:
-            root = Path(folder)
+        with temporary_folder() as root:
             task = _task(stage, given)
             _require_source(root, task, given["source"])
             report = execute(task, root=root, state=_state(root))
