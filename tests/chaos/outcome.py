@@ -115,5 +115,8 @@ def _registry(root: Path) -> dict[str, str]:
 def _locks(root: Path) -> str:
     """Who holds locks of DVC, by its note."""
     note = root / ".dvc" / "tmp" / "rwlock"
-    content = json.loads(note.read_text(encoding="utf-8") or '"empty"') if note.is_file() else {}
+    try:
+        content = read_json(note) if note.is_file() else {}
+    except ValueError:
+        return "nobody knows: the note is unreadable"
     return json.dumps(content) if any(content.values()) else "nobody"
