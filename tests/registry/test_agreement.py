@@ -20,6 +20,7 @@ from unstained.registry.entries import Entry
 from unstained.registry.ledger import Ledger
 from unstained.registry.promotion import settled_champion
 from unstained.registry.records import ENTRY, SUFFIX, Records
+from unstained.registry.registry import Registry
 from unstained.registry.settling import HEAD_TAG
 
 
@@ -213,6 +214,23 @@ def test_aliases_follow_who_decided_while_they_were_set(
     assert home.promote(2, 1).promoted
     assert home.aliases == {"champion": 3, "previous": 2}
     assert home.registry.model_tag(NAME, HEAD_TAG) == other.ledger.entries()[-1].sha256
+
+
+def test_who_decides_during_a_look_is_no_foreign_ledger(
+    promoted: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another project promotes just before the tag is read."""
+    other = clone(promoted, tmp_path / "other")
+    read = Registry.model_tag
+
+    def slow(*arguments: Any) -> str | None:
+        monkeypatch.setattr(Registry, "model_tag", read)
+        assert other.promote(3, 2).promoted
+        return read(*arguments)
+
+    monkeypatch.setattr(Registry, "model_tag", slow)
+    with pytest.raises(IntegrityError, match=r"lacks entry 3, .* such as promote v3"):
+        settled_champion(promoted.registry, promoted.ledger, STUDY, NAME)
 
 
 def test_a_project_that_looked_too_early_sets_no_alias_back(

@@ -87,8 +87,9 @@ def look(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
             `agreed`, or the champion's version was rewritten.
         RegistryError: the registry was promoted in by another ledger.
     """
-    found = agreed(registry, ledger, study, name)
-    versions, tag = registry.versions(name), registry.model_tag(name, HEAD_TAG)
+    # The tag first: what it names was recorded before, so only another ledger lacks it.
+    tag = registry.model_tag(name, HEAD_TAG)
+    found, versions = agreed(registry, ledger, study, name), registry.versions(name)
     if tag is not None and tag not in {entry.sha256 for entry in found.entries}:
         raise _other_ledger(ledger, name)
     notes = (found.doubt,) if found.doubt else ()
