@@ -239,6 +239,7 @@ def test_the_challenger_is_shown_beside_the_champion(browser: Browser, two: Show
     called = [found.argmax(axis=1) for found in (one, other)]
     apart = called[0] != called[1]
     sure = np.where(apart, 1 + np.minimum(one.max(axis=1), other.max(axis=1)), 0)
+    visit.page.locator(".bar").first.wait_for()
     first = visit.page.locator('.tile[aria-posinset="1"]')
     assert first.get_attribute("id") == f"cell-{sure.argmax()}"
     said = [text.split("\n")[:2] for text in first.locator(".says").all_inner_texts()]
@@ -282,8 +283,9 @@ def test_one_of_several_questions_is_looked_at(browser: Browser, artifact: Path)
         counts = np.bincount(found, minlength=3)
         for name, called in (("blob", counts), ("other", np.roll(counts, 1))):
             visit.page.get_by_label("Question").select_option(label=name)
-            visit.page.locator(".bar small", has_text=f"; {called[0]} cells called so").wait_for()
-            visit.page.locator(".bar").first.click()
+            first = visit.page.locator(".bar").first
+            first.get_by_text(f"; {called[0]} cells called so").wait_for()
+            first.click()
             assert visit.words() == f"{called[0]} of {CELLS} cells"
             assert set(visit.names()) == {"a"}
         shares = visit.page.locator(".bar .share").all_inner_texts()

@@ -39,10 +39,10 @@ export function rail(store) {
 
   const compose = later(200, async () => {
     if (!store.id || !store.question) return;
-    const id = store.id;
+    const { id, end } = store;
     try {
-      const found = await api.composition(id, { question: store.question.end, cells: store.gated });
-      if (id === store.id) show(found);
+      const found = await api.composition(id, { question: end, cells: store.gated });
+      if (id === store.id && end === store.end) show(found);
     } catch (problem) {
       store.dispatchEvent(new CustomEvent("problem", { detail: problem }));
     }
@@ -88,6 +88,10 @@ export function rail(store) {
     models.hidden = !store.beside || !store.question;
   };
   store.on("sample question", compared);
+  store.on("question", () => {
+    composed = null;
+    fill(bars);
+  });
   compared();
   store.on("sample composition", compose);
   store.on("filters", () => composed && show(composed));

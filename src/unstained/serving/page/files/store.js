@@ -88,7 +88,7 @@ export class Store extends EventTarget {
     if (id !== this.id) return;
     this.beside = told;
     this.#derive();
-    this.arrange("question", "filters");
+    this.arrange("question", "filters", "composition");
   }
 
   /** Cells of which the models disagree most come first. */
