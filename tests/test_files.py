@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from unstained.errors import UnstainedError
+from unstained.errors import StageInputError, UnstainedError
 from unstained.files import (
     disk_explained,
     file_sha256,
@@ -69,6 +69,13 @@ def test_what_a_disk_refuses_names_the_place_and_what_to_do(
     assert remedy in error.value.remedy
     with pytest.raises(UnstainedError, match="/elsewhere"), disk_explained(tmp_path / "a"):
         raise OSError(errno.EROFS, "Read-only", "/elsewhere/b")
+
+
+def test_a_full_disk_is_known_by_what_a_library_says_of_it(tmp_path: Path) -> None:
+    with pytest.raises(UnstainedError, match="is full"), disk_explained(tmp_path / "a"):
+        raise ValueError("Error while serializing: I/O error: No space left (os error 28)")
+    with pytest.raises(StageInputError), disk_explained(tmp_path / "a"):
+        raise StageInputError("[Errno 28] in a message of ours", "nothing")
 
 
 def test_other_errors_pass(tmp_path: Path) -> None:

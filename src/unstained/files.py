@@ -84,21 +84,23 @@ def disk_explained(path: Path) -> Iterator[None]:
     """Turn what a disk refuses into an error that names the place, see `disk_error`."""
     try:
         yield
-    except OSError as error:
+    except UnstainedError:
+        raise
+    except Exception as error:
         if explained := disk_error(error, path):
             raise explained from error
         raise
 
 
-def disk_error(error: OSError, path: Path | None = None) -> UnstainedError | None:
+def disk_error(error: BaseException, path: Path | None = None) -> UnstainedError | None:
     """What a disk refuses, with a remedy; None for an error of another kind.
 
     Args:
         error: a full disk, a used up quota, a limit of a file's size, a disk that is read-only,
-            a missing right.
+            a missing right. Libraries in Rust tell of these in words of their own.
         path: what was being written, where the error names no file.
     """
-    named = error.filename2 or error.filename
+    named = getattr(error, "filename2", None) or getattr(error, "filename", None)
     place = Path(os.fsdecode(named)) if isinstance(named, str | bytes) else path
     again = "run the same command again"
     if _is(error, errno.ENOSPC, errno.EDQUOT):
@@ -125,9 +127,12 @@ def disk_error(error: OSError, path: Path | None = None) -> UnstainedError | Non
     return None
 
 
-def _is(error: OSError, *numbers: int) -> bool:
-    """Whether an error has one of these numbers: `shutil` tells of many files in one text."""
-    return error.errno in numbers or any(f"[Errno {number}]" in str(error) for number in numbers)
+def _is(error: BaseException, *numbers: int) -> bool:
+    """Whether an error has one of these numbers, or tells it: `shutil` of many files at once."""
+    if isinstance(error, OSError) and error.errno in numbers:
+        return True
+    told = [form for n in numbers for form in (f"[Errno {n}]", f"(os error {n})")]
+    return any(form in str(error) for form in told)
 
 
 def _fullest(path: Path | None) -> Path:

@@ -28,7 +28,7 @@ def small_project(place: Path) -> Path:
     (place / "tmp").mkdir(parents=True)
     root = make_project(place / "project")
     shutil.copytree(ROOT / "baselines", root / "baselines")
-    shutil.copytree(ROOT / "k8s" / "overlays", root / "k8s" / "overlays")
+    shutil.copytree(ROOT / "k8s", root / "k8s")
     params = root / "params.yaml"
     edit(params, *RECIPE, "split", "folds", value=3)
     edit(params, "baselines", "models", value=["features_boosting"])

@@ -262,7 +262,7 @@ def explain(error: BaseException) -> str:
     """One message for an exception that is not ours."""
     chain: BaseException | None = error
     while chain is not None:
-        if isinstance(chain, OSError) and (explained := disk_error(chain)):
+        if explained := disk_error(chain):
             return str(explained)
         if "No space left on device" in str(chain) or "disk is full" in str(chain):
             return (
