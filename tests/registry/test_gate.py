@@ -14,7 +14,12 @@ from unstained.registry.gate import Decision, choose_challenger, decide, one_sid
 from unstained.registry.standings import find_test
 
 LIMITS = PromoteParams(
-    mode="enforce", alpha=0.05, max_ece=0.1, min_class_recall=0.6, max_latency_ms=50
+    mode="enforce",
+    alpha=0.05,
+    max_ece=0.1,
+    min_class_recall=0.6,
+    max_latency_ms=50,
+    beats_mean=True,
 )
 
 

@@ -44,6 +44,7 @@ from unstained.registry.standings import (
 from unstained.report.leaderboard.page import leaderboard_page
 
 GROUPS, CELLS = 24, 20
+R_ITSELF = {"difference": "value", "low": "low", "high": "high"}
 VALUE = {"dna": {"kind": "value", "column": "dna"}, "size": {"kind": "value", "column": "size"}}
 MIX = {"mix": {"kind": "proportion", "parts": ["a", "b", "c"], "columns": ["a", "b", "c"]}}
 
@@ -125,7 +126,8 @@ def test_values_alone_are_ranked_tested_and_promoted(tmp_path: Path) -> None:
     assert test["p"] < 0.05
     decision = decide(table, [2], 1, promote_params().promote, {})
     assert decision.passed
-    assert [c.name for c in decision.criteria] == ["better", "parity", "latency", "not withdrawn"]
+    names = ["better", "beats the mean", "parity", "latency", "not withdrawn"]
+    assert [c.name for c in decision.criteria] == names
     assert "its R² is" in decision.sentence
 
 
@@ -153,6 +155,56 @@ def test_of_an_error_less_is_better(tmp_path: Path) -> None:
     assert "above that of v1" in worse.sentence
     said_of = findings(table)
     assert "Significantly worse than the leader: v1, v2." in said_of
+
+
+def test_who_knows_no_more_than_the_mean_is_no_champion(tmp_path: Path) -> None:
+    """Not the first one either: 5 noisy units on values of a standard deviation of 5 say little."""
+    table = compared(tmp_path, params(VALUE), 0.1, 1.0)
+    x = said(0.1, 0).of("test").values["dna"]
+    learnt = said(0.1, 0).of("val").values["dna"].truth
+    mean = np.full(x.known.sum(), np.nanmean(learnt))
+    good, poor = (entry["over_mean"] for entry in table["entries"])
+    gained = r2_score(x.truth[x.known], x.predicted[x.known]) - r2_score(x.truth[x.known], mean)
+    assert good is not None
+    assert good["difference"] == pytest.approx(gained)
+    assert good["low"] < gained < good["high"]  # type: ignore[operator]
+    assert poor is not None
+    assert poor["difference"] < 0  # type: ignore[operator]
+    limits = promote_params().promote
+    assert decide(table, [1], None, limits, {}).passed
+    refused = decide(table, [2], None, limits, {})
+    assert not refused.passed
+    assert "below that of one mean for all cells" in refused.sentence
+    assert "not shown to have learnt anything" in refused.sentence
+    lenient = limits.model_copy(update={"beats_mean": False})
+    assert decide(table, [2], None, lenient, {}).passed
+
+
+def test_of_an_error_the_mean_is_the_one_to_be_below(tmp_path: Path) -> None:
+    table = compared(tmp_path, params(MIX), 0.1, 3.0)
+    found = said(0.1, 0).of("test").shares["mix"]
+    learnt = said(0.1, 0).of("val").shares["mix"].truth
+    p = found.truth[found.known]
+    mean = np.broadcast_to(np.nanmean(learnt, axis=0), p.shape)
+    over = table["entries"][0]["over_mean"]
+    assert over is not None
+    gained = mean_absolute_error(p, found.predicted[found.known]) - mean_absolute_error(p, mean)
+    assert over["difference"] == pytest.approx(gained)
+    limits = promote_params().promote
+    assert decide(table, [1], None, limits, {}).passed
+    assert not decide(table, [2], None, limits, {}).passed
+
+
+def test_a_correlation_is_held_against_none(tmp_path: Path) -> None:
+    """A constant has no correlation, so that the version's own is what it gains."""
+    asked = params(VALUE)
+    by_r = asked.compare.model_copy(update={"value_metric": "r"})
+    table = compared(tmp_path, asked.model_copy(update={"compare": by_r}), 0.1, 50.0)
+    first = table["entries"][0]
+    assert first["over_mean"] == {key: first[of] for key, of in R_ITSELF.items()}  # type: ignore[literal-required]
+    limits = promote_params().promote
+    assert decide(table, [1], None, limits, {}).passed
+    assert not decide(table, [2], None, limits, {}).passed
 
 
 @pytest.mark.parametrize("tasks", [VALUE, MIX, MIX | VALUE])

@@ -57,7 +57,12 @@ def compare_params(**changes: object) -> CompareStageParams:
 
 def promote_params(**changes: object) -> PromoteStageParams:
     limits = PromoteParams(
-        mode="enforce", alpha=0.05, max_ece=0.3, min_class_recall=0.5, max_latency_ms=50
+        mode="enforce",
+        alpha=0.05,
+        max_ece=0.3,
+        min_class_recall=0.5,
+        max_latency_ms=50,
+        beats_mean=True,
     )
     return PromoteStageParams(register_=REGISTER, promote=limits.model_copy(update=changes))
 

@@ -17,3 +17,7 @@ class PromoteParams(Params):
     max_ece: Fraction
     min_class_recall: Annotated[float, Field(ge=0, le=1)]
     max_latency_ms: Positive = Field(description="median latency of a batch of one")
+    beats_mean: bool = Field(
+        description="where the primary task is a value or shares: whether a champion must be "
+        "better, interval included, than the validation cells' mean given for every cell"
+    )

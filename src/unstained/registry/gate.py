@@ -109,6 +109,7 @@ def decide(
     classes = has_classes(leaderboard)
     criteria = (
         _better(leaderboard, challenger, champion, params.alpha),
+        *([_beats_mean(leaderboard, challenger)] if params.beats_mean and not classes else []),
         *([_calibrated(challenger, params.max_ece)] if classes else []),
         _parity(challenger),
         *([_floor(challenger, params.min_class_recall)] if classes else []),
@@ -187,6 +188,25 @@ def _better(
             "few for any difference to pass: add acquisitions"
         )
     return Criterion("better", passed, p, alpha, sentence)
+
+
+def _beats_mean(leaderboard: Leaderboard, entry: Entry) -> Criterion:
+    """Whether it knows more than one answer for all cells; the first champion is asked, too."""
+    over, metric = entry["over_mean"], metric_words(leaderboard)
+    if over is None:
+        sentence = f"whether its {metric} is better than that of the mean cannot be told"
+        return Criterion("beats the mean", False, None, 0.0, sentence)
+    least = min(gain(leaderboard, over["low"]), gain(leaderboard, over["high"]))
+    sentence = (
+        f"its {metric} is {abs(over['difference']):.4f} "
+        f"{'above' if over['difference'] >= 0 else 'below'} that of one mean for all cells "
+        f"({leaderboard['confidence']:.0%} interval {over['low']:+.4f} to {over['high']:+.4f})"
+    )
+    if least <= 0:
+        sentence += ", so that it is not shown to have learnt anything"
+    return Criterion(
+        "beats the mean", least > 0, gain(leaderboard, over["difference"]), 0.0, sentence
+    )
 
 
 def one_sided(test: Test, *, better: bool) -> float:

@@ -46,14 +46,25 @@ class Versus(TypedDict):
     p_mcnemar: float | None
 
 
+class OverMean(TypedDict):
+    """A version's metric minus that of the mean of the validation cells, given for every cell.
+
+    Of a metric that a constant leaves undefined, as r does, the version's own.
+    """
+
+    difference: float
+    low: float
+    high: float
+
+
 class Entry(TypedDict):
     """A comparable version.
 
     `value` with `low` and `high` is the leaderboard's metric on the test cells, `validation` the
     same metric on the validation cells. A `rescored` champion was evaluated on other cells and
     asked about these for the comparison. `ece`, `recalls` and `min_class_recall` are of the first
-    classes task, None and empty without one; `tasks` holds every task's metrics. A number is None
-    where the test cells do not determine it.
+    classes task, None and empty without one; `over_mean` is None where the primary task is classes;
+    `tasks` holds every task's metrics. What the test cells do not determine is None.
     """
 
     version: int
@@ -71,6 +82,7 @@ class Entry(TypedDict):
     ece: float | None
     recalls: dict[str, float | None]
     min_class_recall: float | None
+    over_mean: OverMean | None
     tasks: dict[str, dict[str, float | None]]
     parity_passed: bool
     latency_ms: float

@@ -15,7 +15,7 @@ import numpy as np
 from unstained.config.tasks import ClassesParams, TaskParams
 from unstained.evaluation.calibration import reliability
 from unstained.registry.leaderboard.candidates import Candidate
-from unstained.registry.standings import Entry, Test, Versus, find_test
+from unstained.registry.standings import Entry, OverMean, Test, Versus, find_test
 from unstained.statistics.intervals import Resampling, resample_groups
 from unstained.statistics.metrics import confusion_matrix, recall
 from unstained.statistics.paired import adjust, compare, compare_predictions
@@ -58,12 +58,40 @@ def score(candidate: Candidate, params: CompareStageParams, new: Iterable[int]) 
         "ece": ece,
         "recalls": recalls,
         "min_class_recall": min(defined, default=None),
+        "over_mean": _over_mean(candidate, params),
         "tasks": {task.name: _metrics(test, task) for task in Tasks.of(params.data.tasks).all},
         "parity_passed": version.tags["parity_passed"] == "true",
         "latency_ms": float(version.tags["latency_ms"]),
         "versus_leader": None,
         "versus_champion": None,
     }
+
+
+def _over_mean(candidate: Candidate, params: CompareStageParams) -> OverMean | None:
+    """What a version gains over one answer for all cells, which it could give without a look."""
+    task, how = params.data.primary_task, params.compare
+    if isinstance(task, ClassesParams):
+        return None
+    metric, test = gate_metric(task, how), candidate.test
+    truth, said = _pair(test, task)
+    mean = np.broadcast_to(_mean(_pair(candidate.validation, task)[0]), truth.shape)
+    if math.isfinite(metric.of(truth, mean)):
+        settings = (how.resamples, how.alpha, params.common.seed)
+        found = compare(truth, mean, said, test.group, test.strata, metric, *settings)
+        gained = (found.difference, found.low, found.high)
+    else:
+        own = metric.estimate(truth, said, _resample(test, params), 1 - how.alpha)
+        gained = (own.value, own.low, own.high)
+    if not all(map(math.isfinite, gained)):
+        return None
+    difference, low, high = gained
+    return {"difference": difference, "low": low, "high": high}
+
+
+def _mean(truth: np.ndarray) -> np.ndarray:
+    """Of the cells whose truth is known, part by part; NaN where none is."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nansum(truth, axis=0) / (~np.isnan(truth)).sum(axis=0))
 
 
 def _pair(found: Predictions, task: TaskParams) -> tuple[np.ndarray, np.ndarray]:
