@@ -54,7 +54,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     trained = train_small(store, model=model, train={"epochs": 8}).trained
     rows = split_rows(store)[1]
     cells = store.images(rows)
-    exported_file(folder, trained)
+    exported_file(folder, trained, exporter="legacy")
     quantise(folder / MODEL_FILE, folder / INT8_FILE, cells, body_nodes(folder / MODEL_FILE))
     return Artifact(folder, cells, store.labels(("a", "b", "c"))[rows])
 

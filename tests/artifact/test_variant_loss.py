@@ -68,6 +68,7 @@ def test_each_task_is_judged_by_its_own_metric_where_its_truth_is_known() -> Non
     )
 
 
+@pytest.mark.usefixtures("quick_exporter")
 @pytest.mark.parametrize(
     ("asking", "name", "words"),
     [(VALUES, "targets", "DNA R²"), (SHARE, "proportions", "mix mean absolute error")],

@@ -39,7 +39,11 @@ def position(scratch: Path) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("loading", "kills"),
-    [("resident", 2), pytest.param("stream", 2, marks=pytest.mark.minutes)],
+    [
+        ("resident", 1),
+        pytest.param("resident", 2, marks=pytest.mark.minutes),
+        pytest.param("stream", 2, marks=pytest.mark.minutes),
+    ],
 )
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     store: Path, tmp_path: Path, loading: str, kills: int

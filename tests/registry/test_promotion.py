@@ -97,6 +97,7 @@ else:
 """
 
 
+@pytest.mark.minutes
 def test_two_processes_at_once_cannot_both_win(home: Home) -> None:
     home.promote(1, None)
     go = home.root / "go"

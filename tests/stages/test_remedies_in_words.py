@@ -94,6 +94,9 @@ class Project:
         return report
 
 
+pytestmark = pytest.mark.usefixtures("quick_exporter")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny project with a champion. Only to be copied."""
