@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter
@@ -36,8 +37,9 @@ class Said(NamedTuple):
     text: str
 
 
+@cache
 def strings() -> list[Said]:
-    """All strings of the source but docstrings."""
+    """All strings of the source but docstrings; seconds, so that only a test asks for them."""
     return [
         Said(f"{path.relative_to(ROOT)}:{line}", text)
         for folder in FOLDERS

@@ -29,7 +29,6 @@ from tests.remedies import (
 from unstained.cli import app
 from unstained.pipeline.catalogue import BASELINES, OPERATIONS, STAGES
 
-SAID = strings()
 RUN_BY_HAND = (*STAGES, *OPERATIONS, *BASELINES)
 ELLIPSIS = "..."
 
@@ -105,7 +104,7 @@ CHECKS: dict[str, Callable[[Sequence[str]], None]] = {
 
 def test_every_command_that_is_told_exists() -> None:
     checked: dict[str, int] = dict.fromkeys(CHECKS, 0)
-    for said in SAID:
+    for said in strings():
         for program, *words in commands(said):
             if program in CHECKS:
                 try:
@@ -119,18 +118,18 @@ def test_every_command_that_is_told_exists() -> None:
 
 def test_every_command_stands_between_backticks() -> None:
     """Nobody sees otherwise where it ends, and the test above does not see it."""
-    assert [(said.place, found) for said in SAID for found in unquoted(said)] == []
+    assert [(said.place, found) for said in strings() for found in unquoted(said)] == []
 
 
 def test_stages_are_told_as_commands() -> None:
     """'run `train` again' is nothing that can be typed."""
     names = "|".join(sorted({*RUN_BY_HAND}))
     pattern = re.compile(rf"\brun (?:the )?(?:stage )?`?(?:{names})`?(?: stage)? again")
-    assert [said for said in SAID if pattern.search(said.text)] == []
+    assert [said for said in strings() if pattern.search(said.text)] == []
 
 
 def test_every_key_that_is_told_exists() -> None:
-    told = [(said.place, key) for said in SAID for key in keys(said)]
+    told = [(said.place, key) for said in strings() for key in keys(said)]
     assert [(place, ".".join(key)) for place, key in told if not resolves(key)] == []
     assert len(told) > 100
 
@@ -161,7 +160,7 @@ def test_every_option_that_is_told_exists() -> None:
     }
     told = [
         (said.place, option)
-        for said in SAID
+        for said in strings()
         if said.place.startswith("src/")
         for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", outside_of_commands(said.text))
         if option != said.text  # an argument of another program

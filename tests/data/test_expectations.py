@@ -12,13 +12,14 @@ import pytest
 from tests.browser import chromium, needs_chromium
 from tests.synthetic import asked, make_store
 from unstained.config.study import StudyData
-from unstained.data.audit import expectations
 from unstained.data.audit.data_docs import Validation
 from unstained.errors import ValidationError
 
 
 def check_table(table: pd.DataFrame, data: StudyData, min_cells: int) -> Validation:
-    """`expectations.check_table` of a data frame."""
+    """`expectations.check_table` of a data frame; Great Expectations takes seconds to import."""
+    from unstained.data.audit import expectations
+
     return expectations.check_table(
         lambda *names: table[list(names)], list(table.columns), data, min_cells
     )

@@ -55,6 +55,7 @@ def test_torchrun_starts_the_same_training(store: CellStore, alone: list[float],
     np.testing.assert_allclose(results[0]["train_losses"], alone[::2], rtol=1e-4)
 
 
+@pytest.mark.minutes
 def test_a_lost_worker_is_reported_with_a_remedy(store: CellStore):
     def kill_the_other(record) -> bool:
         for process in multiprocessing.active_children():

@@ -146,6 +146,7 @@ def test_blocks_of_an_interrupted_ingest_are_not_taken_for_other_files(
     assert again["notes"][0] == f"1 file replaced since the last ingest, at {images}"
 
 
+@pytest.mark.minutes
 def test_dvc_runs_ingest_again_when_files_change_and_not_when_they_are_away(
     project: Path, images: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from tests.exported import CANVAS, export_params, network_params, trained_model
+from tests.exported import CANVAS, export_params, network_params, quick_export, trained_model
 from tests.learning.cases import STUDY, TRAIN, small_store
 from tests.registered import fresh_registry
 from tests.stages.studies import make_job
@@ -175,7 +175,8 @@ def test_int8_variant_is_sealed_if_it_ships_and_explained_if_not(
     inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     easy = {"quantise": True, "quantise_min_speedup": 1e-9, "quantise_max_loss": 1.0}
-    shipped = Done(inputs, tmp_path / "shipped", **easy)
+    with quick_export():
+        shipped = Done(inputs, tmp_path / "shipped", **easy)
     variant = shipped.card["variants"]["int8"]
     assert variant["shipped"]
     assert variant["sha256"] == file_sha256(shipped.artifact / variant["file"])
@@ -183,7 +184,8 @@ def test_int8_variant_is_sealed_if_it_ships_and_explained_if_not(
     verify_artifact(shipped.artifact)
     assert shipped.report.metrics["int8_speedup"] > 0
 
-    refused = Done(inputs, tmp_path / "refused", **{**easy, "quantise_min_speedup": 1e6})
+    with quick_export():
+        refused = Done(inputs, tmp_path / "refused", **{**easy, "quantise_min_speedup": 1e6})
     assert not (refused.artifact / "model.int8.onnx").exists()
     assert "times faster" in refused.card["variants"]["int8"]["reason"]
     assert any("INT8" in note for note in refused.report.notes)
