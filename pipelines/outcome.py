@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from unstained.files import read_json
-from unstained.registry.standings import render_leaderboard
+from unstained.registry.standings_table import render_leaderboard
 
 
 def print_outcome(place: Path) -> None:

@@ -36,7 +36,7 @@ def print_summary(root: Path) -> None:
     """
     from rich.console import Console
 
-    from unstained.registry.standings import render_leaderboard
+    from unstained.registry.standings_table import render_leaderboard
 
     console = Console()
     project = load_params(root / "params.yaml")

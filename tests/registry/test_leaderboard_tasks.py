@@ -36,11 +36,10 @@ from unstained.predictions import (
 from unstained.registry.gate import decide
 from unstained.registry.standings import (
     Leaderboard,
-    as_csv,
     find_test,
     findings,
-    render_leaderboard,
 )
+from unstained.registry.standings_table import as_csv, render_leaderboard
 from unstained.report.leaderboard.page import leaderboard_page
 
 GROUPS, CELLS = 24, 20

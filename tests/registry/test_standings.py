@@ -12,12 +12,11 @@ from tests.leaderboards import entry, leaderboard, paired
 from unstained.registry.standings import (
     Leaderboard,
     Versus,
-    as_csv,
     find_entry,
     findings,
     is_worse,
-    render_leaderboard,
 )
+from unstained.registry.standings_table import as_csv, render_leaderboard
 
 
 def versus(difference: float, p: float) -> Versus:

@@ -162,7 +162,7 @@ def compare(study: Study) -> None:
     from rich.console import Console
 
     from unstained.operations import compare_study, settled_study
-    from unstained.registry.standings import render_leaderboard
+    from unstained.registry.standings_table import render_leaderboard
     from unstained.report.leaderboard.folds import across_folds, render_folds, replicate_versions
 
     console, root = Console(), project_root()

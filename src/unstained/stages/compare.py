@@ -173,7 +173,7 @@ def _table(
 
 def write_leaderboard(leaderboard: Leaderboard, outputs: Mapping[str, Path]) -> None:
     """Write leaderboard.json and leaderboard.csv."""
-    from unstained.registry.standings import as_csv
+    from unstained.registry.standings_table import as_csv
 
     write_json(outputs["leaderboard"], leaderboard)
     write_text(outputs["table"], as_csv(leaderboard))
