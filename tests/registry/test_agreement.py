@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.store.model_registry.dbmodels.models import (
+    SqlModelVersionTag,
+    SqlRegisteredModelAlias,
+    SqlRegisteredModelTag,
+)
+from sqlalchemy import event
 
 from tests.registered import NAME, STUDY
 from tests.registry.homes import Home
 from tests.registry.races import race_in_processes, race_in_threads
 from unstained.errors import IntegrityError, OvertakenError, RegistryError
-from unstained.registry import settling
+from unstained.registry import entries, settling
 from unstained.registry.agreement import agreed, pull
 from unstained.registry.entries import Entry
 from unstained.registry.ledger import Ledger
@@ -79,6 +86,53 @@ def test_the_loser_is_told_who_won_and_takes_it_over(home: Home, tmp_path: Path)
     assert pull(home.registry, home.ledger, NAME) == (other.ledger.entries()[-1],)
     assert home.ledger.path.read_bytes() == other.ledger.path.read_bytes()
     assert pull(home.registry, home.ledger, NAME) == ()
+
+
+def test_of_two_who_decide_the_same_in_the_same_second_one_is_told_it_lost(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "datetime", StoppedClock)
+    other = clone(home, tmp_path / "other")
+    with overtaking(lambda: home.promote(1, None)), pytest.raises(OvertakenError) as error:
+        other.promote(1, None)
+    (won,) = home.ledger.entries()
+    assert (won.time, won.told() in error.value.message) == ("2026-01-31T12:00:00+00:00", True)
+    assert not other.ledger.path.exists()
+    assert recorded(home) == [("promote", 1)]
+
+
+class StoppedClock(datetime):
+    """It is always the same second."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> StoppedClock:
+        return cls(2026, 1, 31, 12, tzinfo=tz)
+
+
+SETTERS: dict[type[Any], Callable[[Registry, str], None]] = {
+    SqlModelVersionTag: lambda registry, value: registry.tag_version(NAME, 1, {"k": value}),
+    SqlRegisteredModelTag: lambda registry, value: registry.set_model_tag(NAME, "k", value),
+    SqlRegisteredModelAlias: lambda registry, value: registry.set_alias(NAME, "k", int(value)),
+}
+
+
+@pytest.mark.parametrize("table", SETTERS)
+def test_a_tag_or_alias_that_two_set_at_once_is_of_the_last(home: Home, table: type[Any]) -> None:
+    """MLflow looks whether it is there before it adds it: somebody else is faster in between."""
+    put, faster = SETTERS[table], iter(["1"])
+
+    def before(*_: Any) -> None:
+        for value in faster:
+            put(Registry(None, home.root), value)
+
+    event.listen(table, "before_insert", before)
+    try:
+        put(home.registry, "2")
+    finally:
+        event.remove(table, "before_insert", before)
+    assert next(faster, None) is None
+    found = home.registry.version(NAME, 1).tags.get("k"), home.registry.model_tag(NAME, "k")
+    assert "2" in (*found, str(home.aliases.get("k")))
 
 
 class overtaking:  # noqa: N801  (a context manager)

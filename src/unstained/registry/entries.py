@@ -11,6 +11,7 @@ import getpass
 import hashlib
 import json
 import os
+import secrets
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +20,7 @@ from typing import Any, Final, Literal, get_args
 
 from unstained.errors import IntegrityError
 
-Action = Literal["promote", "rollback", "adopt", "restore", "repair", "refuse", "dry-run"]
+Action = Literal["promote", "rollback", "adopt", "restore", "repair", "refuse", "dry-run", "vouch"]
 
 EFFECTIVE: Final = ("promote", "rollback", "adopt", "restore")
 """Actions that change who is champion, or its number."""
@@ -35,7 +36,8 @@ class Event:
     Attributes:
         action: 'promote', 'rollback' and 'adopt' (a champion that was there before the ledger)
             change who is champion; 'restore' (the same artifact is another version now) changes
-            its number; 'repair', 'refuse' and 'dry-run' change nothing.
+            its number; 'repair', 'refuse', 'dry-run' and 'vouch' (somebody signed what was there)
+            change nothing.
         study: key of params.yaml `studies`.
         name: registered model.
         version: the version that the event is about.
@@ -62,6 +64,7 @@ class Event:
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             actor=actor(),
             previous_sha256=entries[-1].sha256 if entries else FIRST,
+            nonce=secrets.token_hex(8),
         )
 
 
@@ -74,6 +77,8 @@ class Entry(Event):
         time: UTC, ISO 8601.
         actor: UNSTAINED_ACTOR, or user@host.
         previous_sha256: of the entry before.
+        nonce: at random, so that who decides the same in the same second makes another entry; ''
+            in entries from before there was one.
         signature: of `content`, see `signing`; '' where no key was configured.
         sha256: of all the other fields.
     """
@@ -82,6 +87,7 @@ class Entry(Event):
     time: str = ""
     actor: str = ""
     previous_sha256: str = FIRST
+    nonce: str = ""
     signature: str = ""
     sha256: str = ""
 
@@ -188,7 +194,8 @@ def actor() -> str:
 
 
 def _json(entry: Entry, without: tuple[str, ...] = ()) -> str:
-    """Fields in a fixed order; an unsigned entry has no field for a signature."""
-    left_out = without if entry.signature else ("signature", *without)
+    """Fields in a fixed order; an entry without signature or nonce has no field for it."""
+    empty = (name for name in ("nonce", "signature") if not getattr(entry, name))
+    left_out = {*without, *empty}
     content = {key: value for key, value in asdict(entry).items() if key not in left_out}
     return json.dumps(content, sort_keys=True, allow_nan=False)

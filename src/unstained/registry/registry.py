@@ -18,6 +18,7 @@ from unstained.registry.connection import (
     connect,
     explained,
     global_uri,
+    overwrite,
     public,
     unless_it_exists,
 )
@@ -194,7 +195,7 @@ class Registry:
         client = self.client
         with explained(self.uri):
             if version is not None:
-                client.set_registered_model_alias(name, alias, str(version))
+                overwrite(client.set_registered_model_alias, name, alias, str(version))
             elif alias in self.aliases(name):
                 client.delete_registered_model_alias(name, alias)
 
@@ -208,13 +209,13 @@ class Registry:
     def set_model_tag(self, name: str, key: str, value: str) -> None:
         """Tag the registered model."""
         with explained(self.uri):
-            self.client.set_registered_model_tag(name, key, value)
+            overwrite(self.client.set_registered_model_tag, name, key, value)
 
     def tag_version(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Tag a version."""
         with explained(self.uri):
             for key, value in tags.items():
-                self.client.set_model_version_tag(name, str(version), key, value)
+                overwrite(self.client.set_model_version_tag, name, str(version), key, value)
 
     def attach(self, version: RegisteredVersion, file: Path, folder: str) -> None:
         """Add a file to the artifacts of a version's run."""
