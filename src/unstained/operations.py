@@ -119,7 +119,7 @@ def history_of(root: Path, study: str, registry: Registry | None = None) -> Hist
 
     Raises:
         ParameterError: there is no such study.
-        IntegrityError: a line of the ledger is damaged, or its signature is of nobody trusted.
+        IntegrityError: a line of the ledger is damaged.
     """
     from unstained.artifact.signing import trust_of
     from unstained.registry.agreement import out_of_order, trusted
@@ -128,7 +128,7 @@ def history_of(root: Path, study: str, registry: Registry | None = None) -> Hist
 
     registered_name(root, study)
     ledger, registry = Ledger(ledger_path(root, study)), registry or registry_of(root)
-    notes, broken = [], None
+    notes, broken, signed = [], None, ""
     if ledger.entries() or is_there(registry.uri):
         try:
             settled = settled_study(root, study, registry)
@@ -143,7 +143,10 @@ def history_of(root: Path, study: str, registry: Registry | None = None) -> Hist
     entries = ledger.entries()
     if not (entries or notes or broken):
         notes = [f"nothing was decided about {study} yet: `dvc repro` compares and promotes"]
-    signed = "" if broken else trusted(entries, trust_of())
+    try:
+        signed = "" if broken else trusted(entries, trust_of())
+    except IntegrityError as error:
+        broken = error
     return History(entries, [*out_of_order(entries), *filter(None, (signed,)), *notes], broken)
 
 
@@ -170,6 +173,32 @@ def pull_ledger(root: Path, study: str, registry: Registry | None = None) -> str
     if not new:
         return f"the registry recorded nothing that {ledger.path} lacks"
     return f"{counted(len(new), 'entry', 'entries')} added to {ledger.path}"
+
+
+def sign_ledger(root: Path, study: str, registry: Registry | None = None) -> str:
+    """Sign a study's ledger as it is with UNSTAINED_SIGNING_KEY.
+
+    Args:
+        root: the project's root.
+        study: key of params.yaml `studies`.
+        registry: by default the server at MLFLOW_TRACKING_URI, or SQLite in `root`.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        ParameterError: there is no such study.
+        UnstainedError: there is no key, or it cannot be read.
+        RegistryError, IntegrityError: see `registry.agreement.vouch`.
+    """
+    from unstained.registry.agreement import vouch
+    from unstained.registry.ledger import Ledger, ledger_path
+
+    name, ledger = registered_name(root, study), Ledger(ledger_path(root, study))
+    entry = vouch(registry or registry_of(root), ledger, study, name)
+    if entry is None:
+        return f"{ledger.path} has no entry that could be signed"
+    return f"{ledger.path} is signed to entry {entry.sequence}"
 
 
 def look_at_holdings(root: Path, study: str) -> str:

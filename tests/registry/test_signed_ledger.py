@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.registered import NAME, STUDY
 from tests.registry.homes import Home
 from tests.signatures import deployment_keys
+from tests.stages.studies import add_toy_study
 from unstained.artifact.keys import SIGN, VERIFY, make_keys
 from unstained.artifact.signing import REQUIRE, trust_of
-from unstained.errors import IntegrityError
-from unstained.registry.agreement import out_of_order, pull, trusted
+from unstained.errors import IntegrityError, UnstainedError
+from unstained.operations import history_of, sign_ledger
+from unstained.registry.agreement import out_of_order, pull, trusted, vouch
 from unstained.registry.entries import Entry, Event
 from unstained.registry.ledger import Ledger
 from unstained.registry.promotion import settled_champion
 from unstained.registry.records import SUFFIX
+from unstained.registry.registry import Registry
 from unstained.registry.settling import Settled, digests_of
 
 
@@ -89,15 +94,73 @@ def test_who_has_no_key_changes_no_champion(
     assert settled(home).notes == ()
 
 
-def test_a_ledger_from_before_there_were_keys_is_read_and_said_to_be_unsigned(
+def test_stripped_signatures_are_refused(home: Home, keys: tuple[Path, Path]) -> None:
+    """Whoever may write file and registry makes all of it anew, with a champion of theirs."""
+    home.promote(1, None)
+    home.promote(2, 1)
+    first, second = (replace(entry, signature="") for entry in home.ledger.entries())
+    write_anew(home, [first, replace(second, version=4)])
+    with pytest.raises(IntegrityError, match=r"entry 1 .*promote v1.* is not signed, and signa"):
+        settled(home)
+    with pytest.raises(IntegrityError, match="is not signed"):
+        home.promote(3, 4)
+
+
+@pytest.fixture
+def project(promoted: Home) -> Home:
+    """v2 is champion, by a ledger that nobody signed."""
+    shutil.copy(ROOT / "params.yaml", promoted.root)
+    add_toy_study(promoted.root / "params.yaml")
+    return promoted
+
+
+def test_a_ledger_from_before_there_were_keys_is_signed_by_hand(
+    project: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UnstainedError, match="names no key to sign with"):
+        sign_ledger(project.root, STUDY, project.registry)
+    deployment_keys(tmp_path / "keys", monkeypatch)
+    for registry in (project.registry, Registry("http://127.0.0.1:9", project.root)):
+        history = history_of(project.root, STUDY, registry)
+        assert len(history.entries) == 2, "it can be looked at before it is signed"
+        assert history.broken is not None
+        assert "`unstained history toy --sign` signs it" in history.broken.remedy
+    assert sign_ledger(project.root, STUDY, project.registry) == (
+        f"{project.ledger.path} is signed to entry 3"
+    )
+    assert (settled(project).number, settled(project).notes) == (2, ())
+    assert trusted(project.ledger.entries(), trust_of()) == "the ledger is signed to entry 3 of 3"
+    assert project.actions == [("promote", 1), ("promote", 2), ("vouch", 2)]
+    assert project.promote(3, 2).promoted
+
+
+def test_an_unsigned_ledger_is_taken_where_no_signature_is_required(
     promoted: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment_keys(tmp_path / "keys", monkeypatch)
+    monkeypatch.setenv(REQUIRE, "0")
     found = settled(promoted)
     assert (found.number, found.notes) == (2, ("no entry of the ledger is signed",))
     promoted.promote(3, 2)
+    monkeypatch.delenv(REQUIRE)
     assert settled(promoted).notes == ()
     assert trusted(promoted.ledger.entries(), trust_of()) == "the ledger is signed to entry 3 of 3"
+
+
+def test_a_ledger_is_signed_by_a_trusted_key_only(
+    project: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment_keys(tmp_path / "keys", monkeypatch)
+    private, _ = make_keys(tmp_path / "other", tmp_path / "project")
+    monkeypatch.setenv(SIGN, str(private))
+    with pytest.raises(IntegrityError, match="is none that UNSTAINED_VERIFY_KEY names"):
+        sign_ledger(project.root, STUDY, project.registry)
+    assert project.actions == [("promote", 1), ("promote", 2)]
+
+
+def test_there_is_nothing_to_sign_in_a_new_ledger(home: Home, keys: tuple[Path, Path]) -> None:
+    assert vouch(home.registry, home.ledger, STUDY, NAME) is None
+    assert home.actions == []
 
 
 def test_only_what_a_trusted_key_signed_is_taken_over(
@@ -112,7 +175,7 @@ def test_only_what_a_trusted_key_signed_is_taken_over(
         pull(promoted.registry, promoted.ledger, NAME)
     assert not promoted.ledger.path.exists()
     promoted.ledger.path.write_bytes(lines)
-    promoted.promote(3, 2)
+    vouch(promoted.registry, promoted.ledger, STUDY, NAME)
     promoted.ledger.path.unlink()
     assert len(pull(promoted.registry, promoted.ledger, NAME)) == 3
     promoted.ledger.path.unlink()

@@ -207,13 +207,19 @@ def history(
             "--pull", help="First add what other projects decided, as the registry recorded it."
         ),
     ] = False,
+    vouch: Annotated[
+        bool,
+        typer.Option("--sign", help="First sign it as it is: one from before there were keys."),
+    ] = False,
 ) -> None:
     """Print the promotion ledger: who was champion when, why, and what the registry says to it."""
-    from unstained.operations import history_of, pull_ledger
+    from unstained.operations import history_of, pull_ledger, sign_ledger
 
     root = project_root()
     if pull:
         typer.echo(pull_ledger(root, study), err=True)
+    if vouch:
+        typer.echo(sign_ledger(root, study), err=True)
     found = history_of(root, study)
     for entry in found.entries:
         typer.echo(

@@ -10,7 +10,9 @@ which tells when file and registry were changed alike.
 
 Where UNSTAINED_SIGNING_KEY names a key, every entry is signed with it, and where
 UNSTAINED_VERIFY_KEY names some, the newest signature must be of one of them: it vouches for all
-entries before it. Nothing that changes who is champion may come after it without one.
+entries before it. Nothing that changes who is champion may come after it without one, and a ledger
+without any is refused, too: who may write file, registry and store could have made it so. One from
+before there were keys is signed by hand (`vouch`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from unstained.artifact.keys import (
     SIGN,
     VERIFY,
     fingerprint,
+    required_signing_key,
     signature_of,
     signer_among,
     signing_key,
@@ -62,7 +65,9 @@ class Agreement:
     doubt: str = ""
 
 
-def agreed(registry: Registry, ledger: Ledger, study: str, name: str) -> Agreement:
+def agreed(
+    registry: Registry, ledger: Ledger, study: str, name: str, trust: Trust | None = None
+) -> Agreement:
     """The ledger; nothing is changed.
 
     Args:
@@ -70,6 +75,7 @@ def agreed(registry: Registry, ledger: Ledger, study: str, name: str) -> Agreeme
         ledger: its file.
         study: key of params.yaml `studies`.
         name: registered model.
+        trust: by default the environment's.
 
     Raises:
         IntegrityError: the file is damaged, lacks what registry or store hold, or differs from it;
@@ -88,7 +94,7 @@ def agreed(registry: Registry, ledger: Ledger, study: str, name: str) -> Agreeme
             raise _differs(ledger, name, mine, theirs)
     if len(recorded) > len(entries):
         raise _lacks(ledger, recorded[len(entries) :])
-    store, trust = model_store(), trust_of()
+    store, trust = model_store(), trust or trust_of()
     unstored = Stored(store, study).missing(entries, ledger.path) if store else ()
     said = trusted(entries, trust)
     doubt = said if trust.keys and not any(entry.signature for entry in entries) else ""
@@ -157,18 +163,41 @@ def pull(registry: Registry, ledger: Ledger, name: str) -> tuple[Entry, ...]:
                 raise _differs(ledger, name, mine, theirs)
         new = recorded[len(written) :]
         if new:
-            trusted(recorded, trust_of(), unsigned=False)
+            trusted(recorded, trust_of())
             ledger.add(new)
     return tuple(new)
 
 
-def trusted(entries: Sequence[Entry], trust: Trust, *, unsigned: bool = True) -> str:
+def vouch(registry: Registry, ledger: Ledger, study: str, name: str) -> Entry | None:
+    """Sign a ledger as it is, by an entry that changes nothing; None where it is empty.
+
+    Raises:
+        UnstainedError: there is no key to sign with.
+        IntegrityError: the key is none that is trusted here; or see `agreed`, but for entries
+            without a signature.
+    """
+    key, trust = required_signing_key().public_key(), trust_of()
+    if trust.keys and fingerprint(key) not in map(fingerprint, trust.keys):
+        raise IntegrityError(
+            f"the key of {SIGN} ({fingerprint(key)}) is none that {VERIFY} names",
+            f"use a key whose public half {VERIFY} names, or add it there",
+        )
+    with ledger.locked():
+        found = agreed(registry, ledger, study, name, replace(trust, required=False))
+        mend(registry, ledger, study, name, found)
+        if not found.entries:
+            return None
+        last = found.entries[-1]
+        reason = f"the ledger was signed by hand to entry {last.sequence}"
+        return write(registry, ledger, Event("vouch", study, name, last.version, None, reason))
+
+
+def trusted(entries: Sequence[Entry], trust: Trust) -> str:
     """See who signed a ledger.
 
     Args:
         entries: oldest first.
         trust: what the deployment asks.
-        unsigned: whether a ledger without any signature is one from before there were keys.
 
     Returns:
         What a person should know of it; '' where there is nothing to say.
@@ -184,11 +213,13 @@ def trusted(entries: Sequence[Entry], trust: Trust, *, unsigned: bool = True) ->
     if trust.keys and signed:
         _verify(entries[signed - 1], trust)
     changes = [entry for entry in tail if entry.action in EFFECTIVE]
-    if trust.required and changes and (signed or not unsigned):
+    if trust.required and changes:
+        study = changes[0].study
         raise IntegrityError(
             f"entry {changes[0].sequence} of the ledger ({changes[0].told()}) is not signed, and "
             "signatures are required here",
-            f"find out who wrote it; {REQUIRE}=0 takes it all the same",
+            f"find out who wrote it. If `unstained history {study}` is right, `unstained history "
+            f"{study} --sign` signs it where {SIGN} is; {REQUIRE}=0 takes it all the same",
         )
     if not signed:
         return "no entry of the ledger is signed"
