@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from tests.conftest import ROOT
 from unstained import cli
 from unstained.cli import app
+from unstained.errors import UnstainedError
+from unstained.pipeline.notify import notify_in_pod
+from unstained.pipeline.pod import fetch_in_pod, ingest_in_pod, nominate_in_pod, run_in_pod
 from unstained.secrecy import Discreet
 
+COMPONENTS = ROOT / "components"
 UNSTAINED = str(Path(sys.executable).with_name("unstained"))
 
 PLANTED = {
@@ -108,6 +118,62 @@ def test_a_traceback_is_printed_without_them(
     said = capsys.readouterr().err
     assert "Traceback" in said
     assert "cannot reach http://***@127.0.0.1:9/mlflow with ***" in said
+
+
+class Leaking(dict[str, object]):
+    """Arguments of a task that print, log and raise a secret when they are looked at."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def __missing__(self, key: str) -> object:
+        print("printed", "Planted2token")
+        logging.getLogger("library").error("logged Planted2token")
+        raise self.error
+
+
+POD_ENTRIES: dict[str, Callable[[Any], object]] = {
+    "run_in_pod": partial(run_in_pod, "split"),
+    "ingest_in_pod": ingest_in_pod,
+    "fetch_in_pod": fetch_in_pod,
+    "nominate_in_pod": nominate_in_pod,
+    "notify_in_pod": notify_in_pod,
+}
+
+
+def test_every_entry_of_a_pod_is_asked() -> None:
+    calls = [re.findall(r"\w+_in_pod(?=\()", path.read_text()) for path in COMPONENTS.glob("*.py")]
+    assert {name for found in calls for name in found} == set(POD_ENTRIES)
+
+
+RAISED = f"raised {PLANTED['MLFLOW_TRACKING_URI']}"
+
+
+@pytest.mark.parametrize("error", [UnstainedError(RAISED, "wait"), RuntimeError(RAISED)])
+@pytest.mark.parametrize("entry", POD_ENTRIES)
+def test_no_task_in_a_pod_prints_a_secret(
+    entry: str,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Kubeflow's executor logs to standard output before the task begins."""
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", PLANTED["MLFLOW_TRACKING_TOKEN"])
+    handler = logging.StreamHandler(sys.stdout)
+    logging.getLogger().addHandler(handler)
+    try:
+        with pytest.raises((SystemExit, type(error))) as caught:
+            POD_ENTRIES[entry](Leaking(error))
+        sys.excepthook(caught.type, caught.value, caught.tb)  # as the interpreter ends
+    finally:
+        logging.getLogger().removeHandler(handler)
+    out, err = capsys.readouterr()
+    assert out == "printed ***\nlogged ***\n"
+    assert "raised http://***@127.0.0.1:9/mlflow" in err
+    assert "Planted" not in err
 
 
 @pytest.mark.minutes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -50,9 +51,16 @@ class Discreet:
 
 
 def hide_secrets() -> None:
-    """Print no secret from now on, on standard output and standard error."""
-    sys.stdout = cast("TextIO", Discreet(sys.stdout))
-    sys.stderr = cast("TextIO", Discreet(sys.stderr))
+    """Print no secret from now on: on standard output, on standard error, in logs that go there."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, Discreet):
+            continue
+        discreet = cast("TextIO", Discreet(stream))
+        setattr(sys, name, discreet)
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+                handler.setStream(discreet)
 
 
 def _secrets(environment: Mapping[str, str]) -> list[str]:

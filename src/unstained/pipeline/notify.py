@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from unstained.files import write_text
+from unstained.secrecy import hide_secrets
 
 HOOK: Final = "UNSTAINED_NOTIFY_URL"
 TIMEOUT_S: Final = 10
@@ -26,6 +27,7 @@ def notify_in_pod(given: Mapping[str, Any]) -> None:
         given: study, `status` (state, error_message, pipeline_job_resource_name) and `summary` as
             output.
     """
+    hide_secrets()
     status = given["status"]
     text = sentence(given["study"], status.state, status.error_message)
     place = Path(given["summary"].path)

@@ -28,6 +28,7 @@ from unstained.pipeline.freshness import HANDED, code_digest, own_code
 from unstained.pipeline.runner import content_digest, execute
 from unstained.pipeline.source_files import see
 from unstained.pipeline.task import Task
+from unstained.secrecy import hide_secrets
 from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -169,7 +170,8 @@ def whole_numbers(content: Any) -> Any:
 
 @contextmanager
 def _one_message() -> Iterator[None]:
-    """Turn an error that a user can cause into one message and an exit status."""
+    """Turn an error that a user can cause into one message and an exit status; hide secrets."""
+    hide_secrets()
     search_rarely()
     try:
         yield
