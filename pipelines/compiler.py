@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pipelines.promotion import promotion
 from pipelines.training import training
 from unstained.errors import ParameterError
 from unstained.files import file_sha256, write_text
+from unstained.temporary import temporary_folder
 
 GRAPHS: Final[Mapping[str, Callable[[Deployment, dict[str, Any]], BaseComponent]]] = {
     "training": training,
@@ -87,8 +87,8 @@ def compile_resources(
     Raises:
         ParameterError: there is no such graph.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        plain = compile_graph(name, deployment, given, Path(folder) / "graph.yaml")
+    with temporary_folder() as folder:
+        plain = compile_graph(name, deployment, given, folder / "graph.yaml")
     options = KubernetesManifestOptions(
         pipeline_name=f"unstained-{name}",
         pipeline_version_name=f"unstained-{name}-{plain.version}",
@@ -106,9 +106,9 @@ def _write(
     options: KubernetesManifestOptions | None = None,
 ) -> None:
     """Compile a graph, as plain YAML or as resources, with the deployment's image."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with temporary_folder() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        path = Path(folder) / "graph.yaml"
+        path = folder / "graph.yaml"
         compiler.Compiler().compile(
             graph,
             str(path),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from unstained.errors import SourceError
 from unstained.external_source import pack_what_is_told, rules_for
 from unstained.files import require_replaceable, write_json, write_text
 from unstained.operations import registered_name, registry_of
+from unstained.temporary import temporary_folder
 from unstained.wording import counted
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ def evaluate_external(
     require_replaceable(out, PAGE)
     place = root / "state"
     place.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place, prefix="external-") as folder:
-        work = Path(folder)
+    with temporary_folder(place=place) as work:
         if isinstance(which, Path):
             model, before = Model(which, verify_artifact(which), ""), None
         else:

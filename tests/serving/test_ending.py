@@ -17,6 +17,7 @@ import pytest
 from tests.serving.conftest import Running, start_server
 from tests.serving.test_server import INFER, call, tensor
 from tests.serving.test_trust import binary, described
+from unstained.temporary import temporary_folder
 
 
 @pytest.fixture
@@ -71,8 +72,14 @@ def test_a_second_signal_shortens_the_drain(artifact: Path, tmp_path: Path) -> N
 
 
 def test_a_killed_server_leaves_nobody_waiting(artifact: Path, tmp_path: Path) -> None:
-    """What it had taken is lost, but its clients are told at once, by the end of the connection."""
-    running = start_server(artifact, tmp_path / "log")
+    """What it had taken is lost, but its clients are told at once, by the end of the connection.
+
+    Its folder for the page's samples is swept by the next process.
+    """
+    place = tmp_path / "temporary"
+    place.mkdir()
+    running = start_server(artifact, tmp_path / "log", {"TMPDIR": str(place)})
+    assert call(running, "/ui/api/model")[0] == 200
     large = np.full((2000, 1, 32, 32), 700, np.uint16)
     head = {"inputs": [described(large)], "outputs": [{"name": "logits"}]}
     failures: list[BaseException] = []
@@ -93,3 +100,6 @@ def test_a_killed_server_leaves_nobody_waiting(artifact: Path, tmp_path: Path) -
     for each in clients:
         each.join(5)
     assert len(failures) == 3
+    (left,) = place.iterdir()
+    with temporary_folder(place=place) as folder:
+        assert list(place.iterdir()) == [folder] != [left]

@@ -6,7 +6,6 @@ The readers bring neither torch nor pandas along (tests/serving/test_imports.py)
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -22,6 +21,7 @@ from unstained.prediction.source import Cells, Seen, Unusable, open_cells
 from unstained.serving.limits import Limits
 from unstained.serving.predictor import CHUNK, Tensor
 from unstained.serving.receiving import TooMuchError, UploadError
+from unstained.temporary import temporary_folder
 from unstained.wording import counted
 
 NAME: Final = "upload"
@@ -48,8 +48,8 @@ def study_of(card: Mapping[str, Any]) -> StudyData:
 @contextmanager
 def upload_folder() -> Iterator[Path]:
     """An empty folder for the files of one upload, which is gone afterwards whatever happens."""
-    with tempfile.TemporaryDirectory(prefix="unstained-upload-") as folder:
-        place = Path(folder, NAME)
+    with temporary_folder() as folder:
+        place = folder / NAME
         place.mkdir()
         yield place
 

@@ -283,7 +283,7 @@ def test_a_sample_that_fails_leaves_nothing(page: Shown) -> None:
     rows = Answers(page.predictor, embedding=False).rows(cells)
     with pytest.raises(TooMuchError), kept.new(rows.schema, page.served.model) as (_, writer):
         writer.add(cells, rows)
-    assert list(Path(kept._root.name).iterdir()) == []
+    assert list(kept._root.iterdir()) == []
 
 
 def test_who_leaves_in_the_middle_of_an_upload_leaves_nothing_behind(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,6 +14,7 @@ from unstained.prediction.formats import write_table
 from unstained.predictions import CHALLENGER
 from unstained.serving.page.samples import Sample
 from unstained.serving.refusals import RequestError
+from unstained.temporary import temporary_folder
 
 KINDS: Final = {
     ".csv": "text/csv; charset=utf-8",
@@ -59,8 +58,8 @@ def export(
         rows = rows.take(cells)
     if not len(rows):
         raise RequestError(400, "no cell is chosen")
-    with tempfile.TemporaryDirectory(prefix="unstained-export-") as folder:
-        part, out = Path(folder, "part.parquet"), Path(folder, f"cells{kind}")
+    with temporary_folder() as folder:
+        part, out = folder / "part.parquet", folder / f"cells{kind}"
         pq.write_table(rows, part)
         write_table(out, [part], notes)
         return out.read_bytes()

@@ -20,15 +20,15 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
+from weakref import finalize
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,7 @@ from unstained.prediction.source import Seen
 from unstained.serving.receiving import TooMuchError
 from unstained.serving.refusals import RequestError
 from unstained.serving.served import Model
+from unstained.temporary import temporary_folder
 
 IDLE_SECONDS: Final = 12 * 3600
 """After which a sample is forgotten that nobody asked for: a day's labelling has pauses."""
@@ -171,7 +172,9 @@ class Samples:
     """
 
     def __init__(self, dtype: str, planes: int, most_bytes: int) -> None:
-        self._root = tempfile.TemporaryDirectory(prefix="unstained-samples-")
+        held = ExitStack()
+        self._root = held.enter_context(temporary_folder())
+        finalize(self, held.close)
         self._dtype = dtype
         self._planes = planes
         self._most = most_bytes
@@ -189,7 +192,7 @@ class Samples:
         """
         self.make_room()
         name = secrets.token_urlsafe(16)
-        folder = Path(self._root.name, f".{name}")
+        folder = self._root / f".{name}"
         folder.mkdir()
         writer = Writer(folder, schema, self._most)
         try:
@@ -203,7 +206,7 @@ class Samples:
 
     def find(self, name: str) -> Sample:
         """A sample by its name. Raises: RequestError: it is not here (404)."""
-        folder = Path(self._root.name, name)
+        folder = self._root / name
         if not re.fullmatch(r"[\w-]{22}", name, re.ASCII) or not folder.is_dir():
             raise RequestError(404, GONE)
         os.utime(folder)
@@ -236,7 +239,7 @@ class Samples:
 
     def make_room(self) -> None:
         """Forget samples that nobody asked for, and the oldest while all take too much room."""
-        known = [path for path in Path(self._root.name).iterdir() if not path.name.startswith(".")]
+        known = [path for path in self._root.iterdir() if not path.name.startswith(".")]
         known.sort(key=lambda path: path.stat().st_mtime)
         sizes = {path: (path / PIXELS).stat().st_size for path in known}
         held, old = sum(sizes.values()), time.time() - IDLE_SECONDS
