@@ -17,9 +17,11 @@ from unstained.artifact.onnx_export import EXPORTERS, export_onnx
 from unstained.artifact.serving_graph import ServingGraph
 from unstained.config.export import ExportParams
 from unstained.config.feature_models import BoostingParams, FeatureModelBase
-from unstained.config.models import ModelParams, NetworkParams
+from unstained.config.models import EnsembleParams, ModelParams
+from unstained.config.networks import NetworkParams
 from unstained.data.canvas import place
 from unstained.models.build import build_model
+from unstained.models.ensemble import Ensemble
 from unstained.models.features.examples import Cells as Examples
 from unstained.models.features.extract import Features
 from unstained.models.features.fitting import FITTERS
@@ -81,13 +83,7 @@ def raw_cells(
 
 def trained_model(params: ModelParams, *, targets: int = 1, digest: str = "x") -> TrainedModel:
     """A model whose every parameter and statistic is random, so that no part of it is idle."""
-    torch.manual_seed(0)
-    if isinstance(params, FeatureModelBase):
-        network = _fitted(params, targets)
-    else:
-        network = build_model(params, len(CLASSES), targets)
-        _shake(network)
-        _spread_decisions(network)
+    network = _lively(params, targets)
     names = ["DNA", *(f"DNA{number}" for number in range(1, targets))][:targets]
     values = {
         name: {"column": f"marker_{name}", "transform": "log", "unit": "au"} for name in names
@@ -105,6 +101,18 @@ def trained_model(params: ModelParams, *, targets: int = 1, digest: str = "x") -
         data_digest=digest,
     )
     return TrainedModel(network.eval(), spec)
+
+
+def _lively(params: ModelParams, targets: int) -> nn.Module:
+    torch.manual_seed(0)
+    if isinstance(params, EnsembleParams):
+        return Ensemble([_lively(member, targets) for member in params.models])
+    if isinstance(params, FeatureModelBase):
+        return _fitted(params, targets)
+    network = build_model(params, len(CLASSES), targets)
+    _shake(network)
+    _spread_decisions(network)
+    return network
 
 
 def exported_file(

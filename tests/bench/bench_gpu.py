@@ -41,7 +41,7 @@ from tests.bench.bench_training import (
 from tests.bench.table import Row, show
 from unstained.config.learning import TrainParams
 from unstained.config.model_input import InputParams
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.learning.compute import device_type, reproducible
 from unstained.learning.problem import Problem
 from unstained.models.build import build_model

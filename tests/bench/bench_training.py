@@ -28,7 +28,7 @@ from torchvision.transforms import v2
 from tests.bench.table import Row, show
 from tests.synthetic import asked, make_store
 from unstained.config.learning import AugmentParams, TrainParams
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.config.project import load_params
 from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore

@@ -15,7 +15,8 @@ from tests.config.test_config import RECIPE, edit
 from unstained.config.document import Document, read_document
 from unstained.config.layers import Stated, Tree, merge
 from unstained.config.learning import TrainParams
-from unstained.config.models import NetworkParams, ViTParams
+from unstained.config.models import EnsembleParams
+from unstained.config.networks import NetworkParams, ViTParams
 from unstained.config.project import ProjectParams, StudyParams, load_params
 from unstained.errors import ParameterError
 
@@ -185,6 +186,36 @@ def test_a_transformer_is_built_for_the_image_that_it_is_shown(project: Path) ->
     assert [model.image for model in built if isinstance(model, ViTParams)] == [96, 64, 224]
 
 
+def test_an_ensemble_has_its_members_as_the_study_has_them(project: Path) -> None:
+    params = project / "params.yaml"
+    edit(params, "studies", "nsc", "models", "cg_recnet", value={"dropout": 0.4})
+    recipe = load_params(params).studies["nsc"].recipes["demo"]
+    built = recipe.models["ensemble"]
+    assert isinstance(built, EnsembleParams)
+    assert built.members == ("cg_recnet", "features_boosting")
+    assert built.models == tuple(recipe.models[name] for name in built.members)
+    assert built.models[0].dropout == 0.4
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (["cg_recnet", "features_bosting"], "did you mean features_boosting"),
+        (["cg_recnet", "efficientnet_and_features"], "an ensemble itself; name its members"),
+        (["cg_recnet", "cg_recnet_other_split"], "its members learn from the same cells"),
+        (["cg_recnet"], "at least 2 items"),
+    ],
+)
+def test_members_that_cannot_answer_together_are_named(
+    members: list[str], message: str, project: Path
+) -> None:
+    params = project / "params.yaml"
+    edit(params, "architectures", "ensemble", "members", value=members)
+    edit(params, "models", value=["ensemble"])
+    with pytest.raises(ParameterError, match=message):
+        load_params(params)
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "text"),
     [
@@ -219,6 +250,7 @@ def test_a_wrong_key_is_named_where_it_is_written(
         ({"cg_recnet": {"train.weight_l2": {"choices": [0.1, 0.1]}}}, "a choice stands twice"),
         ({"cg_recnet": {"train.weight_l2": {"choices": [0.1, -1]}}}, "greater than or equal to 0"),
         ({"cg_recnet": {"train.warmup": {"low": 0.2, "high": 0.1}}}, "low < high"),
+        ({"ensemble": {"train.warmup": {"low": 0.1, "high": 0.2}}}, "'ensemble' is an ensemble"),
     ],
 )
 def test_a_space_that_no_model_can_search_is_refused_when_params_are_read(

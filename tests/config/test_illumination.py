@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tests.optics import CHANNELS, ILLUMINATION, optics
 from unstained.config.document import Document, read_document
 from unstained.config.illumination import IlluminationParams
-from unstained.config.models import NetworkBase
+from unstained.config.networks import NetworkBase
 from unstained.config.project import ProjectParams
 from unstained.errors import ParameterError
 

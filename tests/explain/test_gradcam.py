@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.optics import optics
 from unstained.config.model_input import InputParams
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.explain import gradcam
 from unstained.models.networks.cg_recnet import CGRecNet
 from unstained.models.networks.resnet import ResNet

@@ -16,7 +16,8 @@ from tests.synthetic import asked, tasks
 from unstained.config.base import parse
 from unstained.config.explain import ExplainParams
 from unstained.config.feature_models import BoostingParams
-from unstained.config.models import NetworkParams, ViTParams
+from unstained.config.models import EnsembleParams
+from unstained.config.networks import NetworkParams, ViTParams
 from unstained.data.canvas import Canvases
 from unstained.errors import ParameterError
 from unstained.explain.cells import Sample, dealt
@@ -204,11 +205,17 @@ TREES = BoostingParams(
 )
 
 
+BOTH = EnsembleParams(
+    architecture="ensemble", members=("resnet50", "trees"), models=(RESNET, TREES)
+)
+
+
 @pytest.mark.parametrize(
     ("network", "model", "said"),
     [
         (Constant(), RESNET, "the same of every cell"),
         (StripeDetector(), TREES, "no map"),
+        (StripeDetector(), BOTH, "several models answer together"),
         (StripeDetector(), RESNET.model_copy(update={"partition": "reference"}), "other split"),
     ],
 )

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import nn
 
 from tests.evaluation.planted import SIDE, planted
-from unstained.config.models import NetworkParams, ViTParams
+from unstained.config.networks import NetworkParams, ViTParams
 from unstained.explain import sanity
 from unstained.explain.activation import evidence_lift
 from unstained.explain.gradcam import class_maps

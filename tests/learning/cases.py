@@ -15,7 +15,7 @@ import torch
 
 from tests.synthetic import asked, make_store
 from unstained.config.learning import AugmentParams, TrainParams
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.config.overrides import apply_overrides
 from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore

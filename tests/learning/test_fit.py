@@ -20,7 +20,8 @@ from tests.learning.cases import (
     weights_digest,
 )
 from tests.models.sizes import TINY, parse
-from unstained.config.models import ModelParams, NetworkParams
+from unstained.config.models import ModelParams
+from unstained.config.networks import NetworkParams
 from unstained.data.canvas import load_canvases
 from unstained.data.store.cell_store import CellStore
 from unstained.errors import ParameterError, TrainingError

@@ -33,6 +33,7 @@ TINY: dict[str, dict[str, Any]] = {
     "densenet121": {"architecture": "densenet121", "width": 0.25, "depth": [1, 2, 1, 1]},
     "vgg16": {"architecture": "vgg16", "width": 0.125, "depth": [1, 1, 1, 1, 1], "hidden": 8},
     "mobilenet_v2": {"architecture": "mobilenet_v2", "width": 0.25, "depth": [1, 1, 2, 1, 1, 1, 1]},
+    "efficientnet_lite0": {"architecture": "efficientnet_lite0"},
     "vit_b_16": {"architecture": "vit_b_16", "width": 0.08, "depth": 1, "patch": 8, "image": 32},
     "xception": {"architecture": "xception", "width": 0.05, "depth": 1, "stem_stride": 1},
     "hybrid_paper": {"architecture": "hybrid_paper", **HYBRID},
@@ -54,6 +55,7 @@ FULL: dict[str, dict[str, Any]] = {
     "densenet121": {"architecture": "densenet121", "width": 1, "depth": [6, 12, 24, 16]},
     "vgg16": {"architecture": "vgg16", "width": 1, "depth": [2, 2, 3, 3, 3], "hidden": 4096},
     "mobilenet_v2": {"architecture": "mobilenet_v2", "width": 1, "depth": [1, 2, 3, 4, 3, 3, 1]},
+    "efficientnet_lite0": {"architecture": "efficientnet_lite0"},
     "vit_b_16": {"architecture": "vit_b_16", "width": 1, "depth": 12, "patch": 16, "image": 224},
     "xception": {"architecture": "xception", "width": 1, "depth": 8, "stem_stride": 2},
 }

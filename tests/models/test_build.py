@@ -40,7 +40,7 @@ def architectures() -> set[str]:
 
 
 def test_every_architecture_that_can_be_parsed_can_be_built_and_is_tested():
-    assert architectures() == {*NETWORKS, *FEATURE_MODELS}
+    assert architectures() == {*NETWORKS, *FEATURE_MODELS, "ensemble"}
     assert {content["architecture"] for content in TINY.values()} == set(NETWORKS)
 
 

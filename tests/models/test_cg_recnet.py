@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.models.networks.cg_recnet import CGRecNet
 from unstained.models.networks.rescmnet import ResCMNet
 from unstained.models.networks.resgdnet import ResGDNet

@@ -35,6 +35,7 @@ def test_multiply_accumulates_of_the_papers_networks(architecture, preset, thous
         ("densenet121", 224, 2.83),
         ("vgg16", 224, 15.47),
         ("mobilenet_v2", 224, 0.30),
+        ("efficientnet_lite0", 224, 0.38),
         ("xception", 299, 8.36),
     ],
 )

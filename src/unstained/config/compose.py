@@ -20,12 +20,13 @@ from typing import Any
 
 from unstained.config.document import Document, Where
 from unstained.config.illumination import OpticsParams
-from unstained.config.layers import LayerReader, Shape, Stated, Tree, merge, shape_of
+from unstained.config.layers import LayerReader, Shape, Stated, Tree, merge, plain, shape_of
 from unstained.config.model_base import ModelBase
 from unstained.config.model_input import PHASE_VIEWS
-from unstained.config.models import KINDS, NetworkBase
+from unstained.config.models import KINDS, EnsembleParams
 from unstained.config.names import alike, model_problem, study_problem
 from unstained.config.nearest import suggestion
+from unstained.config.networks import NetworkBase
 from unstained.config.sections import Sections
 from unstained.config.study import StudyData
 from unstained.errors import ParameterError
@@ -138,10 +139,39 @@ class Composition:
             layers += self._models[variant].of(recipe)
             layers += of_study.part("models", variant).of(recipe)
         where = (("variants" if self.bases[model] else "architectures"), model)
-        merged = {"architecture": Stated(architecture, where), **merge(*layers)}
+        merged: Tree = {"architecture": Stated(architecture, where), **merge(*layers)}
+        if kind is EnsembleParams:
+            merged = self._with_members(study, recipe, merged)
         sections = self.sections(study, recipe)
         shaped = _with_image(dict(merged), kind.model_fields, sections)
         return _with_optics(_with_frames(shaped, kind, sections), sections)
+
+    def _with_members(self, study: str, recipe: str, ensemble: Tree) -> Tree:
+        """An ensemble with the parameters of the models that it names.
+
+        Raises:
+            ParameterError: there is no such model, or it is an ensemble itself.
+        """
+        named = ensemble.get("members")
+        if not isinstance(named, Stated):
+            return ensemble
+        problems = [
+            f"{self.document.place(named.where)}: {problem}"
+            for name in named.value
+            if (problem := self._no_member(name)) is not None
+        ]
+        if problems:
+            raise problems_error(self.document, problems)
+        models = [plain(self.model(study, recipe, name)) for name in named.value]
+        return {**ensemble, "models": Stated(models, named.where)}
+
+    def _no_member(self, name: str) -> str | None:
+        """Why a model cannot be a member of an ensemble; None for one that can."""
+        if name not in self.bases:
+            return f"there is no model {name!r}; {suggestion(name, self.bases)}"
+        if self.architecture(name) == "ensemble":
+            return f"{name!r} is an ensemble itself; name its members"
+        return None
 
     def _layers(
         self,

@@ -9,7 +9,8 @@ from typing import Any
 from unstained.config.document import Where
 from unstained.config.layers import Shape, Stated, Tree, merge, shape_of
 from unstained.config.learning import TrainParams
-from unstained.config.models import KINDS, NetworkBase
+from unstained.config.models import KINDS
+from unstained.config.networks import NetworkBase
 from unstained.config.project import ProjectParams
 from unstained.config.sections import Sections
 from unstained.config.study import StudyData

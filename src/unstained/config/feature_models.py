@@ -31,6 +31,11 @@ class FeatureModelBase(ModelBase):
             raise ValueError(f"measures are {', '.join(measures)}; name each once")
         return measures
 
+    @property
+    def learns_by_gradient(self) -> bool:
+        """Whether a GPU makes its training faster."""
+        return False
+
     def training(self, common: TrainParams) -> TrainParams:
         """The recipe's training as it is."""
         return common

@@ -16,8 +16,9 @@ from unstained.config.compose import Composition, problems_error
 from unstained.config.document import Document, read_document
 from unstained.config.layers import Stated, Tree, plain, shape_of
 from unstained.config.learning import TrainParams, TuneParams
-from unstained.config.models import KINDS, AnyModelParams, NetworkBase
+from unstained.config.models import KINDS, AnyModelParams
 from unstained.config.nearest import suggestion
+from unstained.config.networks import NetworkBase
 from unstained.config.overrides import check_space
 from unstained.config.register import RegisterParams
 from unstained.config.sections import Sections
@@ -258,6 +259,12 @@ class ProjectParams:
             f"{suggestion(name, self.composition.bases)}"
             for name in recipe.tune.spaces
             if name not in self.composition.bases
+        ]
+        problems += [
+            f"tune.spaces: {study!r}, recipe {self.recipe!r}: {name!r} is an ensemble, and its "
+            "members learn with their own parameters in params.yaml; take it out"
+            for name in recipe.tune.spaces
+            if name in self.composition.bases and self.composition.architecture(name) == "ensemble"
         ]
         for name in dict.fromkeys((*self.models, *self.baselines.models)):
             model = recipe.models[name]

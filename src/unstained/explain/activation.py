@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from unstained.config.models import NetworkBase
+from unstained.config.networks import NetworkBase
 from unstained.models.trained import ModelSpec
 from unstained.statistics.metrics import Floats, Labels, divide
 

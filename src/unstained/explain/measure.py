@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from unstained.config.explain import ExplainParams
-from unstained.config.models import NetworkBase
+from unstained.config.models import EnsembleParams
+from unstained.config.networks import NetworkBase
 from unstained.evaluation.predictions import BATCH
 from unstained.explain import sanity
 from unstained.explain.activation import evidence_lift
@@ -132,6 +133,11 @@ def _agreement(
 
 def _check(trained: TrainedModel) -> None:
     model = trained.spec.model
+    if isinstance(model, EnsembleParams):
+        raise NothingToExplainError(
+            "several models answer together, and a map is of one of them: their maps are measured "
+            "where each stands in baselines.models by itself"
+        )
     if not isinstance(model, NetworkBase):
         raise NothingToExplainError("it decides by measured features, not by pixels: it has no map")
     if model.partition == "reference":

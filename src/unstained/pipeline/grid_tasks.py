@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import ray
 
-from unstained.config.models import NetworkBase
 from unstained.errors import UnstainedError
 from unstained.files import file_sha256
 from unstained.learning.ray_session import last_line, ray_session
@@ -97,7 +96,7 @@ def _submit(work: Work, tasks: list[Task]) -> Any:
     if isinstance(params := tasks[0].params, TrainSections):
         processes = params.model.training(params.train).workers
         cpus = min(processes, _most("CPU"))
-        gpus = min(processes, _most("GPU")) if isinstance(params.model, NetworkBase) else 0
+        gpus = min(processes, _most("GPU")) if params.model.learns_by_gradient else 0
     remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_replicate)
     return remote.remote(work, [task.stage.name for task in tasks])
 

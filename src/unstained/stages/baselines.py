@@ -9,7 +9,8 @@ from unstained.config.base import Params
 from unstained.config.baselines import BaselinesParams
 from unstained.config.compare import CompareParams
 from unstained.config.evaluate import EvaluateParams
-from unstained.config.models import ModelParams, NetworkBase
+from unstained.config.models import ModelParams
+from unstained.config.networks import NetworkBase
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, write_text
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Scalar, Stage

@@ -140,7 +140,7 @@ def _first_layer(
     evaluation: Evaluation, loaded: Mapping[str, TrainedModel], store: CellStore
 ) -> Section | None:
     """The section on the best model whose network has streams, by validation cells."""
-    from unstained.config.models import DifferentialCNNParams
+    from unstained.config.networks import DifferentialCNNParams
     from unstained.evaluation.results import choose_best
     from unstained.report.study.first_layer import first_layer_section
 

@@ -159,7 +159,7 @@ def _metrics(result: FitResult) -> dict[str, float | int | None]:
     return {
         "epochs": len(result.history),
         "best_epoch": result.best_epoch,
-        "train_loss": best.train_loss,
+        "train_loss": None if math.isnan(best.train_loss) else best.train_loss,
         "val_loss": best.val_loss,
         "val_macro_f1": None if math.isnan(best.val_macro_f1) else best.val_macro_f1,
         "val_r": None if math.isnan(best.val_r) else best.val_r,

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
 from unstained.config.learning import TrainParams, TuneParams
-from unstained.config.models import ModelParams, NetworkBase
+from unstained.config.models import ModelParams
+from unstained.config.networks import NetworkBase
 from unstained.config.overrides import apply_overrides, check_space
 from unstained.config.search_space import Space
 from unstained.config.study import CommonParams, StudyData

@@ -8,7 +8,7 @@ modules at their defaults, which gives the counts with the two modules' names ex
 
 from __future__ import annotations
 
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.models.blocks.bottleneck import BottleneckAttention, BottleneckGate
 from unstained.models.blocks.fusion import LinAngularXCAFusion
 from unstained.models.blocks.gated_cnn import GatedCNNBlock

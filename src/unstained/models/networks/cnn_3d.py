@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from unstained.config.models import CNN3DParams
+from unstained.config.networks import CNN3DParams
 from unstained.models.frame_network import FrameNetwork
 from unstained.models.network import scaled
 from unstained.models.networks.differential_cnn import FILTERS, HIDDEN

@@ -6,7 +6,7 @@ import torch
 from timm.models.densenet import DenseNet as TimmDenseNet
 from torch import nn
 
-from unstained.config.models import DenseNetParams
+from unstained.config.networks import DenseNetParams
 from unstained.models.blocks.dilation import dilate, strides_within
 from unstained.models.network import PooledNetwork, scaled
 

@@ -17,7 +17,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from unstained.config.models import DifferentialCNNParams
+from unstained.config.networks import DifferentialCNNParams
 from unstained.errors import ParameterError
 from unstained.models.blocks.differences import RAW, differences, order
 from unstained.models.frame_network import FrameNetwork

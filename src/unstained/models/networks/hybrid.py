@@ -18,7 +18,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import nn
 
-from unstained.config.models import HybridParams
+from unstained.config.networks import HybridParams
 from unstained.models.blocks.branches import (
     Exchange,
     GatedFusion,

@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from unstained.config.models import InceptionParams
+from unstained.config.networks import InceptionParams
 from unstained.models.blocks.inception import Inception, convolution
 from unstained.models.network import PooledNetwork, scaled
 

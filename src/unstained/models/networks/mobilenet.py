@@ -10,7 +10,7 @@ from timm.models._efficientnet_builder import decode_arch_def, round_channels
 from timm.models.efficientnet import EfficientNet
 from torch import nn
 
-from unstained.config.models import MobileNetParams
+from unstained.config.networks import MobileNetParams
 from unstained.models.network import PooledNetwork
 
 STAGES: Final = (

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from unstained.config.models import PlainCNNParams
+from unstained.config.networks import PlainCNNParams
 from unstained.models.network import PooledNetwork, scaled
 
 CHANNELS: Final = (64, 128, 256)

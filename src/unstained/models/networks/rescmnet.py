@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.models.blocks.recalibration import attention_of
 from unstained.models.networks.resnet import ResNet
 

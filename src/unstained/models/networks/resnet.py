@@ -14,7 +14,7 @@ from timm.models.resnet import Bottleneck
 from timm.models.resnet import ResNet as TimmResNet
 from torch import nn
 
-from unstained.config.models import NetworkParams
+from unstained.config.networks import NetworkParams
 from unstained.models.network import PooledNetwork, scaled
 
 EXPANSION = 4

@@ -10,7 +10,7 @@ import torch
 from timm.models import vgg as timm_vgg
 from torch import nn
 
-from unstained.config.models import VGGParams
+from unstained.config.networks import VGGParams
 from unstained.models.blocks.dilation import dilate, strides_within
 from unstained.models.network import Network, scaled
 

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
-from unstained.config.models import ViTParams
+from unstained.config.networks import ViTParams
 from unstained.models.network import Network
 
 HEADS: Final = 12

@@ -14,7 +14,7 @@ import torch
 from timm.models.xception import Block, SeparableConv2d
 from torch import nn
 
-from unstained.config.models import XceptionParams
+from unstained.config.networks import XceptionParams
 from unstained.models.blocks.dilation import dilate, strides_within
 from unstained.models.network import PooledNetwork, scaled
 
