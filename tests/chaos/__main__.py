@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.campaign import Course, disturbed, plan, undisturbed
-from tests.chaos.outcome import differences, outcome
+from tests.chaos.outcome import differences, outcome, unmatched
 from tests.chaos.project import small_project
 
 
@@ -28,7 +28,7 @@ def run(kills: int, seed: int, place: Path, console: Console) -> list[str]:
     steps = undisturbed(calm, say)
     course = disturbed(wild, steps, plan(steps, kills, seed), seed, say)
     console.print(table(course))
-    return course.faults + differences(outcome(calm), outcome(wild))
+    return course.faults + unmatched(calm) + differences(outcome(calm), outcome(wild))
 
 
 def table(course: Course) -> Table:

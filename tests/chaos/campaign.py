@@ -12,7 +12,7 @@ from typing import Final, get_args
 import numpy as np
 
 from tests.chaos.project import COMMANDS
-from tests.chaos.watching import How, Running
+from tests.chaos.watching import GRACE_SECONDS, How, Running
 
 WATCH_SECONDS: Final = 0.05
 SHARES: Final = {"everything": 0.7, "one process": 0.15, "SIGTERM": 0.15}
@@ -116,6 +116,8 @@ def _run(
         say(f"{kill.how} killed after {since:.1f} s of {name}{'; ' + fault if fault else ''}")
         return running.process.poll() == 0
     _require_success(running)
+    if left := running.ended(GRACE_SECONDS):
+        course.faults.append(f"outlived {command}: {left}")
     say(f"{command} succeeded")
     return True
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,19 +35,25 @@ UNCOUNTED: Final = (
 )  # fmt: skip
 """Folders whose files are named by contents and times, or tell how often something was called."""
 
+MLFLOWS: Final = "mlartifacts"
+
 FOREIGN: Final = re.compile(r"tmp|pymp-|torchinductor_|kfp-workspace-")
+
+REPEATED: Final = ("refuse", "dry-run")
+"""Actions that a command that is called again may write again, and that change nothing."""
+
+NUMBER: Final = re.compile(r"[0-9a-f]{32}")
+"""By which MLflow calls runs and models, at random."""
 
 
 def outcome(root: Path) -> dict[str, str]:
     """Name -> what it is, in words or as a digest, of everything that is compared."""
-    same = {name: file_sha256(root / name) for name in _files(root, SAME)}
-    entries = Ledger(ledger_path(root, "nsc")).entries()
-    ledger = [f"{entry.action} v{entry.version}" for entry in entries]
     return {
-        **same,
+        **{name: file_sha256(root / name) for pattern in SAME for name in _files(root, pattern)},
         "decision": json.dumps(_without_times(read_json(root / "runs/nsc/promote/decision.json"))),
-        "ledger": "; ".join(entry for entry, _ in groupby(ledger)),  # refused again is one
+        "ledger": "; ".join(told_by_ledger(root)),
         **_registry(root),
+        **{f"artifact {name}": f"is there {n} times" for name, n in _artifacts(root).items()},
         **{f"file {name}": "is there" for name in _names(root)},
         **{f"temporary {name}": "is there" for name in _temporary(root.parent / "tmp")},
         "locks of DVC": _locks(root),
@@ -63,21 +69,44 @@ def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> list[s
     ]
 
 
-def _files(root: Path, patterns: tuple[str, ...]) -> Iterator[str]:
-    for pattern in patterns:
-        for path in root.glob(pattern):
-            if path.is_file():
-                yield path.relative_to(root).as_posix()
+def unmatched(root: Path) -> list[str]:
+    """A line for each pattern of `SAME` of which an undisturbed project holds no file."""
+    found = [pattern for pattern in SAME if not any(_files(root, pattern))]
+    return [f"nothing undisturbed is called {pattern}: it compares nothing" for pattern in found]
+
+
+def told_by_ledger(root: Path) -> Iterator[str]:
+    """Entries, of those that may be repeated the first."""
+    before = ""
+    for entry in Ledger(ledger_path(root, "nsc")).entries():
+        told = f"{entry.action} v{entry.version}"
+        if told != before or entry.action not in REPEATED:
+            yield told
+        before = told
+
+
+def _files(root: Path, pattern: str) -> Iterator[str]:
+    for path in root.glob(pattern):
+        if path.is_file():
+            yield path.relative_to(root).as_posix()
 
 
 def _names(root: Path) -> set[str]:
-    """Names of all files but those that MLflow numbers."""
+    """Names of all files and empty folders but those that MLflow numbers."""
     names = [
         path.relative_to(root).as_posix()
         for path in root.rglob("*")
-        if path.is_file() and not path.is_relative_to(root / "mlartifacts")
+        if not path.is_relative_to(root / MLFLOWS)
+        if path.is_file() or (path.is_dir() and not any(path.iterdir()))
     ]
     return {name for name in names if not name.startswith(UNCOUNTED)}
+
+
+def _artifacts(root: Path) -> Counter[str]:
+    """Names of MLflow's files, without the numbers of runs and models: how often each is there."""
+    place = root / MLFLOWS
+    files = (path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
+    return Counter(NUMBER.sub("*", name) for name in files)
 
 
 def _temporary(place: Path) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,13 @@ import pytest
 
 from tests.chaos import watching
 from tests.chaos.campaign import Step, plan
-from tests.chaos.outcome import differences, outcome
+from tests.chaos.outcome import differences, outcome, told_by_ledger, unmatched
 from tests.chaos.watching import Running
 from tests.conftest import ROOT
+from unstained.files import read_json, write_json
+from unstained.registry.entries import Action, Event
+from unstained.registry.ledger import Ledger, ledger_path
+from unstained.registry.registry import Registry
 
 STEPS = [Step(place, f"repro run {place}", 2.0 + place) for place in range(20)]
 
@@ -45,6 +50,61 @@ def test_what_outlives_a_kill_is_told_and_killed(
     assert not watching.at_work(root)
 
 
+def spoil(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b" ")
+
+
+def undecide(root: Path) -> None:
+    path = root / "runs/nsc/promote/decision.json"
+    write_json(path, read_json(path) | {"passed": False})
+
+
+def promote_again(root: Path) -> None:
+    ledger = Ledger(ledger_path(root, "nsc"))
+    (entry,) = ledger.entries()
+    told = {name: getattr(entry, name) for name in Event.__dataclass_fields__}
+    ledger.append(Event(**told))
+
+
+def leave_in_registry(root: Path) -> None:
+    client = Registry(None, root).client
+    experiment = client.get_experiment_by_name("unstained")
+    assert experiment is not None
+    client.create_logged_model(experiment.experiment_id, "killed")
+    client.create_run(experiment.experiment_id, run_name="killed")
+
+
+def leave_artifact(root: Path) -> None:
+    folder = root / "mlartifacts/unstained" / ("0" * 32) / "artifacts"
+    folder.mkdir(parents=True)
+    (folder / "half.onnx").touch()
+
+
+SPLIT, CALLS = "runs/nsc/split/split.parquet", "runs/nsc/evaluate/resnet50/predictions.parquet"
+GRAPH, LOSSES = (
+    "runs/nsc/export/resnet50/artifact/model.onnx",
+    "runs/nsc/train/resnet50/history.csv",
+)
+
+FAULTS: dict[Callable[[Path], object], set[str]] = {
+    lambda root: spoil(root / SPLIT): {SPLIT},
+    lambda root: spoil(root / CALLS): {CALLS},
+    lambda root: spoil(root / GRAPH): {GRAPH},
+    lambda root: (root / LOSSES).unlink(): {LOSSES, f"file {LOSSES}"},
+    undecide: {"decision"},
+    promote_again: {"ledger"},
+    lambda root: Registry(None, root).set_alias("unstained-nsc", "other", 1): {"version 1"},
+    leave_in_registry: {"models of unstained", "runs of unstained"},
+    leave_artifact: {"artifact unstained/*/artifacts/half.onnx"},
+    lambda root: (root / "runs/nsc/.report.partial").touch(): {"file runs/nsc/.report.partial"},
+    lambda root: (root / "runs/nsc/left").mkdir(): {"file runs/nsc/left"},
+    lambda root: (root / "../tmp/unstained-tmp-left").mkdir(): {"temporary unstained-tmp-left"},
+    lambda root: (root / "../tmp/unstained-ray-left").mkdir(): {"temporary unstained-ray-left"},
+    lambda root: (root / ".dvc/tmp/rwlock").write_text(""): {"locks of DVC"},
+}
+"""Of each kind one -> what is to be named."""
+
+
 @pytest.mark.xdist_group("s3")
 def test_what_differs_and_what_is_left_is_told(finished: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
@@ -54,18 +114,19 @@ def test_what_differs_and_what_is_left_is_told(finished: Path, tmp_path: Path) -
     assert before["ledger"].startswith("promote v")
     assert before["locks of DVC"] == "nobody"
     assert not differences(before, outcome(root))
-    changed = root / "runs/nsc/split/split.parquet"
-    changed.write_bytes(changed.read_bytes() + b" ")
-    (root / "runs/nsc/.report.partial").touch()
-    (tmp_path / "tmp" / "unstained-tmp-left").mkdir()
-    (root / ".dvc/tmp/rwlock").write_text("")
-    names = [line.partition(":")[0] for line in differences(before, outcome(root))]
-    assert names == [
-        "file runs/nsc/.report.partial",
-        "locks of DVC",
-        "runs/nsc/split/split.parquet",
-        "temporary unstained-tmp-left",
-    ]
+    assert len(unmatched(root)) == 4, "replicates and predictions alone are not there"
+    for plant in FAULTS:
+        plant(root)
+    named = {line.partition(": ")[0] for line in differences(before, outcome(root))}
+    assert named == set().union(*FAULTS.values())
+
+
+def test_a_refusal_may_be_repeated_and_a_promotion_not(tmp_path: Path) -> None:
+    ledger = Ledger(ledger_path(tmp_path, "nsc"))
+    actions: list[Action] = ["promote", "refuse", "refuse", "promote", "promote"]
+    for action in actions:
+        ledger.append(Event(action, "nsc", "m", 1, None, "r", {"artifact": "a"}))
+    assert list(told_by_ledger(tmp_path)) == ["promote v1", "refuse v1", "promote v1", "promote v1"]
 
 
 @pytest.mark.minutes

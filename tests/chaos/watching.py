@@ -78,18 +78,23 @@ class Running:
             _kill([family[random.integers(len(family))]])
         seconds = GRACE_SECONDS if how == "everything" else LONGEST_SECONDS
         self.wait(seconds)
+        left = self.ended(seconds)
+        self.wait(GRACE_SECONDS)
+        return f"outlived {how} of {self.command}: {left}" if left else ""
+
+    def ended(self, seconds: float) -> str:
+        """Kill what still works for the project after some seconds; what it was, '' for nothing."""
         left = self.left(seconds)
         names = ", ".join(_line(process)[:100] for process in left)
         _kill(left)
-        self.wait(GRACE_SECONDS)
-        return f"outlived {how} of {self.command}: {names}" if left else ""
+        return names
 
     def wait(self, seconds: float) -> None:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(seconds)
 
     def left(self, seconds: float) -> list[psutil.Process]:
-        """Processes that work in the project, after some seconds at the most."""
+        """Processes that work for the project, after some seconds at the most."""
         deadline = time.monotonic() + seconds
         while (found := at_work(self.root)) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -97,11 +102,11 @@ class Running:
 
 
 def at_work(root: Path) -> list[psutil.Process]:
-    """All processes whose directory lies in a project."""
-    found = []
+    """All processes that inherited a project's folder for temporary files, wherever they are."""
+    place, found = environment(root)["TMPDIR"], []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            inside = Path(process.cwd()).is_relative_to(root)
+            inside = process.environ().get("TMPDIR") == place
             if inside and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
