@@ -27,6 +27,8 @@ export HF_HUB_OFFLINE := 1
 export ORT_DISABLE_TELEMETRY := 1
 # DVC takes stages that could go first in an order that hashes decide, and registers models in it.
 export PYTHONHASHSEED := 0
+# Without it every process compiles the package, every test worker the tests, again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the commands.

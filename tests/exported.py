@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ import torch
 from torch import nn
 
 from tests.synthetic import asked, blobs, tasks
-from unstained.artifact import proven_export
-from unstained.artifact.onnx_export import EXPORTERS, export_onnx
+from unstained.artifact import sealing
+from unstained.artifact.onnx_export import export_onnx
+from unstained.artifact.proven_export import export_with_parity
 from unstained.artifact.serving_graph import ServingGraph
 from unstained.config.export import ExportParams
 from unstained.config.feature_models import BoostingParams, FeatureModelBase
@@ -51,6 +53,7 @@ def network_params(architecture: str, **changes: object) -> NetworkParams:
 def export_params(**changes: object) -> ExportParams:
     defaults = {
         "opset": 20,
+        "exporters": ("dynamo", "legacy"),
         "logit_tolerance": 1e-4,
         "quantise": False,
         "quantise_min_speedup": 1.3,
@@ -133,12 +136,17 @@ def exported_file(
 
 @contextmanager
 def quick_export() -> Iterator[None]:
-    """Try torch's exporters from the last to the first: tracing takes a tenth of the time.
+    """Seal with torch's exporters from the last to the first: tracing takes a tenth of the time.
 
     For tests of what is done with a graph, not of the graph.
     """
+
+    def export(*given: Any, params: ExportParams, **named: Any) -> Any:
+        turned = params.model_copy(update={"exporters": params.exporters[::-1]})
+        return export_with_parity(*given, params=turned, **named)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(proven_export, "EXPORTERS", EXPORTERS[::-1])
+        patch.setattr(sealing, "export_with_parity", export)
         yield
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tests.exported import (
     BOOSTING,
@@ -180,6 +181,24 @@ def test_nothing_is_left_where_no_exporter_is_good_enough(tmp_path: Path) -> Non
             params=export_params(logit_tolerance=1e-12),
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_exporters_are_tried_in_the_order_of_the_parameters(tmp_path: Path) -> None:
+    exported, parity, notes = export_with_parity(
+        ServingGraph(trained_model(network_params("resnet50")), TEMPERATURES),
+        tmp_path / "model.onnx",
+        raw_cells(4),
+        dtype=np.dtype("uint16"),
+        channels=1,
+        params=export_params(exporters=("legacy", "dynamo")),
+    )
+    assert (exported.exporter, notes, parity.passed) == ("legacy", [], True)
+
+
+@pytest.mark.parametrize("exporters", [(), ("legacy", "legacy"), ("tracer",)])
+def test_exporters_are_torch_s_each_once(exporters: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError, match="exporters"):
+        export_params(exporters=exporters)
 
 
 def test_comparison_needs_cells_and_a_positive_temperature(case: Case) -> None:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -24,13 +24,10 @@ from onnxscript import optimizer
 
 from unstained.artifact.inference import INPUT_NAME
 from unstained.artifact.serving_graph import ServingGraph
+from unstained.config.export import Exporter
 from unstained.errors import ExportError
 from unstained.files import whole_file
 from unstained.temporary import temporary_folder
-
-Exporter = Literal["dynamo", "legacy"]
-EXPORTERS: Final[tuple[Exporter, ...]] = ("dynamo", "legacy")
-"""In the order in which they are tried."""
 
 LOCKED_TORCH: Final = "use the locked version of torch: `make setup`"
 

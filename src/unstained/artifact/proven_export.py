@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from unstained.artifact.onnx_export import EXPORTERS, Exported, export_onnx
+from unstained.artifact.onnx_export import Exported, export_onnx
 from unstained.artifact.parity import Parity, compare, require
 from unstained.artifact.serving_graph import ServingGraph
 from unstained.config.export import ExportParams
@@ -24,7 +24,7 @@ def export_with_parity(
     channels: int,
     params: ExportParams,
 ) -> tuple[Exported, Parity, list[str]]:
-    """Write the ONNX file with the first of torch's exporters that passes the comparison.
+    """Write the ONNX file with the first of `params.exporters` that passes the comparison.
 
     Args:
         graph: what is exported.
@@ -32,7 +32,7 @@ def export_with_parity(
         cells: (C, h, w) raw counts to compare on.
         dtype: of the pixels.
         channels: C.
-        params: opset and tolerance.
+        params: opset, exporters and tolerance.
 
     Returns:
         How it was made, the comparison, and a sentence for every exporter that failed before.
@@ -41,7 +41,7 @@ def export_with_parity(
         ExportError: no exporter reproduces the network; the message is the first one's.
     """
     failures: list[ExportError] = []
-    for exporter in EXPORTERS:
+    for exporter in params.exporters:
         try:
             exported = export_onnx(
                 graph, path, dtype=dtype, channels=channels, opset=params.opset, exporter=exporter
