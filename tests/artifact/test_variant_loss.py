@@ -68,7 +68,6 @@ def test_each_task_is_judged_by_its_own_metric_where_its_truth_is_known() -> Non
     )
 
 
-@pytest.mark.usefixtures("quick_exporter")
 @pytest.mark.parametrize(
     ("asking", "name", "words"),
     [(VALUES, "targets", "DNA R²"), (SHARE, "proportions", "mix mean absolute error")],
@@ -78,7 +77,7 @@ def test_a_variant_of_a_study_without_classes_ships_or_not_by_its_answers(
     asking: Any, name: str, words: str, tmp_path: Path
 ) -> None:
     trained, cells = model_of(asking), raw_cells(CELLS)
-    graph, params = ServingGraph(trained, {}), export_params(**EASY)
+    graph, params = ServingGraph(trained, {}), export_params(**EASY, exporters=("legacy",))
     path = tmp_path / MODEL_FILE
     export_with_parity(graph, path, cells, dtype=np.dtype("uint16"), channels=1, params=params)
     answer = said(open_session(path), cells)[name].astype(np.float64)  # right by definition
