@@ -8,6 +8,7 @@ models lie, prints, of the test cells of the folds that all of them have:
 - each combination beside the best single model: the difference of macro-F1, the p of a permutation
   of groups, adjusted by Holm, and the true difference that this comparison would have seen;
 - how often two models agree, beside how often both are right, and how many cells all mistake;
+- of each model and replicate accuracy, calibration error, and how many cells the sets hold;
 - what trees reach that are told the measured values instead of, and beside, each model's scores
   (cross-validated by group): a model that knew the stains exactly would reach no more.
 
@@ -56,6 +57,7 @@ def main(study: str, *models: str) -> None:
     best = max(models, key=lambda model: (calls[model] == labels).mean())
     beside(labels, groups, calls, best)
     agreement(labels, {model: calls[model] for model in models})
+    by_replicate(found)
     told = {"the values alone": truths}
     told |= {f"the values and {m}": np.column_stack([truths, scores[m]]) for m in models}
     for name, known in told.items():
@@ -122,6 +124,18 @@ def beside(labels: Labels, groups: np.ndarray, calls: Mapping[str, Labels], best
         seen = detectable(pair.low, pair.high, CONFIDENCE)
         interval = f"({pair.low:+.3f} to {pair.high:+.3f})"
         print(f"{name}: {pair.difference:+.3f} {interval}, p {p:.3f}, would have seen {seen:.3f}")
+
+
+def by_replicate(found: Mapping[str, list[ReplicateResult]]) -> None:
+    """Accuracy, expected calibration error and coverage of each replicate."""
+    for model, runs in found.items():
+        told = []
+        for run in runs:
+            classes = run.test.classes
+            held = classes.sets[np.arange(len(classes.labels)), classes.labels].mean()
+            error = run.numbers["ece"]
+            told.append(f"{run.name} {1 - classes.wrong.mean():.3f}, {error:.3f}, {held:.3f}")
+        print(f"{model}, accuracy, calibration error, coverage: {'; '.join(told)}")
 
 
 def agreement(labels: Labels, calls: Mapping[str, Labels]) -> None:
