@@ -39,6 +39,7 @@ SLOWEST = (
     "s3",
     "grid",
     "replicates",
+    "stores",
     "tests/studies/test_miniatures.py",
     "tests/learning/test_tuning_ray.py",
     "tests/artifact/test_onnx_export.py",

@@ -22,7 +22,7 @@ from unstained.errors import IntegrityError, StoreError
 from unstained.files import tree_sha256
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = pytest.mark.xdist_group("s3")
+pytestmark = pytest.mark.xdist_group("stores")
 
 REFUSED = {"AWS_SECRET_ACCESS_KEY": "wrong"}
 PUSH = (

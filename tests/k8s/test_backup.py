@@ -18,7 +18,7 @@ from tests.servers.ceph import S3Server
 from tests.servers.postgres import PostgresServer
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = pytest.mark.xdist_group("s3")
+pytestmark = pytest.mark.xdist_group("stores")
 
 BACKUP, RESTORE = ROOT / "k8s" / "base" / "backup", ROOT / "k8s" / "jobs" / "restore"
 

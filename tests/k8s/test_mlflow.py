@@ -19,7 +19,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.process import answers, free_port, running, wait_until
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = pytest.mark.xdist_group("s3")
+pytestmark = pytest.mark.xdist_group("stores")
 
 
 def as_here(container: Object, variables: dict[str, str], port: int) -> list[str]:

@@ -15,7 +15,7 @@ from unstained.registry.shipping import model_store, ship
 from unstained.stages.promote import deployment
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = pytest.mark.xdist_group("s3")
+pytestmark = pytest.mark.xdist_group("stores")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from unstained.registry.promotion import settled_champion
 from unstained.registry.records import SUFFIX
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = pytest.mark.xdist_group("s3")
+pytestmark = pytest.mark.xdist_group("stores")
 
 
 @pytest.fixture

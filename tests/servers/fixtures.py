@@ -1,7 +1,8 @@
 """Fixtures: one server of a kind a session. `pytest_plugins = ["tests.servers.fixtures"]`.
 
-With pytest-xdist, tests that use them share a group (`@pytest.mark.xdist_group("s3")`), so that one
-worker starts one server.
+With pytest-xdist, tests that use them share a group, so that one worker starts one server: "s3",
+those that need the finished demo or its tracking server too, and "stores", the others. One group of
+all would be the last to end by minutes.
 """
 
 from __future__ import annotations
