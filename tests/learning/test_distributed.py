@@ -69,9 +69,9 @@ def test_a_lost_worker_is_reported_with_a_remedy(store: CellStore):
 
 def test_more_workers_than_cells_in_a_batch_are_refused(store: CellStore, monkeypatch):
     with pytest.raises(TrainingError, match="4 workers cannot share batches of 3 cells"):
-        from unstained.learning import fit
+        from unstained.learning import learners
 
-        monkeypatch.setattr(fit, "workers", lambda *_: _Fixed(Group(0, 4, 4)))
+        monkeypatch.setattr(learners, "workers", lambda *_: _Fixed(Group(0, 4, 4)))
         train_small(store, train={"batch_size": 3})
 
 
