@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import zc.lockfile
 from typer.testing import CliRunner
@@ -99,6 +100,17 @@ def test_entries_of_the_dead_go_those_of_the_living_stay(
     note.write_text(json.dumps(content))
     assert "named processes that are gone" in mend(root_of(note))
     assert json.loads(note.read_text()) == {"write": {"c": alive}, "read": {"a": [alive]}}
+
+
+def test_who_ended_and_was_not_waited_for_is_gone(note: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    while psutil.Process(ended.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    note.write_text(json.dumps({"write": {str(root_of(note) / "b"): held(ended.pid)}}))
+    assert "busy" in dvc(root_of(note), "repro").stderr
+    assert "named processes that are gone" in mend(root_of(note))
+    assert dvc(root_of(note), "repro").returncode == 0
+    ended.wait()
 
 
 def test_a_younger_process_of_the_same_number_is_another(

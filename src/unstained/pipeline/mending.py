@@ -87,9 +87,14 @@ def _several(entries: Any) -> list[Any]:
 
 
 def _lives(entry: Mapping[str, Any], written: float) -> bool:
-    """Whether the process that made an entry still runs: one that began later is another."""
+    """Whether the process that made an entry still runs: one that began later is another.
+
+    One that has ended and that nobody waited for (in a container whose first process does not) has
+    its number still, and DVC takes it for a living one.
+    """
     try:
-        return psutil.Process(int(entry["pid"])).create_time() <= written
+        process = psutil.Process(int(entry["pid"]))
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= written
     except psutil.NoSuchProcess:
         return False
 
