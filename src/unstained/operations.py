@@ -14,6 +14,7 @@ from unstained.wording import counted
 if TYPE_CHECKING:
     from unstained.config.compare import CompareStageParams
     from unstained.registry.entries import Entry
+    from unstained.registry.ledger import Ledger
     from unstained.registry.registry import Registry
     from unstained.registry.settling import Settled
     from unstained.registry.standings import Leaderboard
@@ -35,7 +36,6 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     """
     from unstained.pipeline.catalogue import pick_params
     from unstained.registry.leaderboard.candidates import CellFiles
-    from unstained.registry.ledger import Ledger, ledger_path
     from unstained.registry.settling import look
     from unstained.report.leaderboard.page import leaderboard_page
     from unstained.stages.compare import STAGE, make_leaderboard, write_leaderboard
@@ -46,7 +46,7 @@ def compare_study(root: Path, study: str, registry: Registry | None = None) -> L
     cells = CellFiles(runs / "ingest" / "store", runs / "split" / "split.parquet")
     here = cells if cells.store.exists() and cells.split.exists() else None
     registry, name = registry or registry_of(root), params.register_.name_of(study)
-    settled = look(registry, Ledger(ledger_path(root, study)), study, name)
+    settled = look(registry, _ledger_of(root, study), study, name)
     leaderboard = make_leaderboard(registry, settled, params, study, (), here)
     folder = runs / "leaderboard"
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,11 +87,10 @@ def settled_study(root: Path, study: str, registry: Registry | None = None) -> S
         ParameterError: there is no such study.
         RegistryError, IntegrityError: see `settle`.
     """
-    from unstained.registry.ledger import Ledger, ledger_path
     from unstained.registry.promotion import settled_champion
 
     name, registry = registered_name(root, study), registry or registry_of(root)
-    return settled_champion(registry, Ledger(ledger_path(root, study)), study, name)
+    return settled_champion(registry, _ledger_of(root, study), study, name)
 
 
 class History(NamedTuple):
@@ -124,10 +123,9 @@ def history_of(root: Path, study: str, registry: Registry | None = None) -> Hist
     from unstained.artifact.signing import trust_of
     from unstained.registry.agreement import out_of_order, trusted
     from unstained.registry.connection import is_there
-    from unstained.registry.ledger import Ledger, ledger_path
 
     registered_name(root, study)
-    ledger, registry = Ledger(ledger_path(root, study)), registry or registry_of(root)
+    ledger, registry = _ledger_of(root, study), registry or registry_of(root)
     notes, broken, signed = [], None, ""
     if ledger.entries() or is_there(registry.uri):
         try:
@@ -150,6 +148,13 @@ def history_of(root: Path, study: str, registry: Registry | None = None) -> Hist
     return History(entries, [*out_of_order(entries), *filter(None, (signed,)), *notes], broken)
 
 
+def _ledger_of(root: Path, study: str) -> Ledger:
+    """A study's ledger in the project."""
+    from unstained.registry.ledger import Ledger, ledger_path
+
+    return Ledger(ledger_path(root, study))
+
+
 def pull_ledger(root: Path, study: str, registry: Registry | None = None) -> str:
     """Take into a study's ledger what the registry recorded of other projects' decisions.
 
@@ -166,9 +171,8 @@ def pull_ledger(root: Path, study: str, registry: Registry | None = None) -> str
         RegistryError, IntegrityError: see `registry.agreement.pull`.
     """
     from unstained.registry.agreement import pull
-    from unstained.registry.ledger import Ledger, ledger_path
 
-    ledger = Ledger(ledger_path(root, study))
+    ledger = _ledger_of(root, study)
     new = pull(registry or registry_of(root), ledger, registered_name(root, study))
     if not new:
         return f"the registry recorded nothing that {ledger.path} lacks"
@@ -192,9 +196,8 @@ def sign_ledger(root: Path, study: str, registry: Registry | None = None) -> str
         RegistryError, IntegrityError: see `registry.agreement.vouch`.
     """
     from unstained.registry.agreement import vouch
-    from unstained.registry.ledger import Ledger, ledger_path
 
-    name, ledger = registered_name(root, study), Ledger(ledger_path(root, study))
+    name, ledger = registered_name(root, study), _ledger_of(root, study)
     entry = vouch(registry or registry_of(root), ledger, study, name)
     if entry is None:
         return f"{ledger.path} has no entry that could be signed"
@@ -249,11 +252,10 @@ def rollback_study(root: Path, study: str, reason: str, registry: Registry | Non
         RegistryError: there is nothing to roll back to.
         IntegrityError: the previous champion's artifact was tampered with.
     """
-    from unstained.registry.ledger import Ledger, ledger_path
     from unstained.registry.promotion import rollback
 
     name, registry = registered_name(root, study), registry or registry_of(root)
-    return rollback(registry, Ledger(ledger_path(root, study)), study, name, reason)
+    return rollback(registry, _ledger_of(root, study), study, name, reason)
 
 
 def registered_name(root: Path, study: str) -> str:
