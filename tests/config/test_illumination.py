@@ -16,13 +16,13 @@ from unstained.config.project import ProjectParams
 from unstained.errors import ParameterError
 
 
-def project(repository: Path, **data: Any) -> ProjectParams:
-    """The shipped parameters with other data of study nsc, whose networks see phase."""
+def project(repository: Path, network: dict[str, Any] | None = None, **data: Any) -> ProjectParams:
+    """The shipped parameters with other data of study nsc, whose networks see phase, or another."""
     content: Any = read_document(repository / "params.yaml").content
     nsc = content["studies"]["nsc"]
     changed = nsc | {
         "data": nsc["data"] | {"channels": list(CHANNELS), "pixel_size_um": 0.2} | data,
-        "network": {"input": {"view": "phase"}},
+        "network": network or {"input": {"view": "phase"}},
     }
     studies = content["studies"] | {"nsc": changed}
     return ProjectParams(Document("p", content | {"active": [], "studies": studies}, {}))
@@ -43,6 +43,19 @@ def test_phase_without_illumination_and_unknown_channels_are_refused(repository:
         _ = project(repository).studies["nsc"].recipes["demo"].models["resnet50"]
     with pytest.raises(ParameterError, match="the study has no channel DPC_Up"):
         project(repository, illumination=ILLUMINATION | {"top": "DPC_Up"})
+
+
+def test_a_network_that_sees_cells_turned_is_told_where_their_light_comes_from(
+    repository: Path,
+) -> None:
+    shown = {"input": {"symmetries": 8}}
+    lit = project(repository, network=shown, illumination=ILLUMINATION).studies["nsc"]
+    network = lit.recipes["demo"].models["resnet50"]
+    assert isinstance(network, NetworkBase)
+    assert (network.input.symmetries, network.input.optics) == (8, optics(64))
+    plain = project(repository, network=shown).studies["nsc"].recipes["demo"].models["resnet50"]
+    assert isinstance(plain, NetworkBase)
+    assert (plain.input.symmetries, plain.input.optics) == (8, None)
 
 
 @pytest.mark.parametrize(

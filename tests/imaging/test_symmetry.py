@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from tests.imaging.test_weak_object import ANNULI, weak
 from unstained.imaging.illumination import SIDES
-from unstained.imaging.symmetry import exchanges
+from unstained.imaging.symmetry import ELEMENTS, GROUPS, exchanges, turned, turned_back
 
 MOVES = {
     "transpose": lambda image: image.swapaxes(-1, -2),
@@ -53,3 +54,35 @@ def test_a_quarter_turn_is_a_cyclic_permutation() -> None:
         at = turn[at]
     assert sorted(seen) == [0, 1, 2, 3]
     assert at == 0
+
+
+def test_turning_back_undoes_turning() -> None:
+    images, seen = torch.randn(2, 1, 5, 5), set()
+    for element in range(ELEMENTS):
+        moved = turned(images, element)
+        seen.add(moved.numpy().tobytes())
+        assert torch.equal(turned_back(moved, element), images)
+        mirrored = np.flip(images.numpy(), -1) if element >= 4 else images.numpy()
+        assert np.array_equal(moved.numpy(), np.rot90(mirrored, element % 4, (-2, -1)))
+    assert len(seen) == ELEMENTS
+
+
+def test_planes_lit_from_the_sides_change_places_as_the_lamps_turn() -> None:
+    """A gradient along the light of each lamp looks the same however the cell is turned."""
+    ramp = torch.linspace(-1.0, 1.0, 8).expand(8, 8)
+    left, right, top, bottom = ramp, -ramp, -ramp.mT, ramp.mT  # as SIDES
+    images = torch.stack([left, right, top, bottom, torch.ones(8, 8)])[None]
+    swaps = exchanges(5, [(0, 1, 2, 3)])
+    for element in range(ELEMENTS):
+        assert torch.equal(turned(images, element, swaps), images)
+    assert not torch.equal(turned(images, 1), images)
+
+
+@pytest.mark.parametrize("size", GROUPS)
+def test_one_after_the_other_is_another_of_the_group(size: int) -> None:
+    images = torch.arange(9.0).reshape(1, 1, 3, 3)
+    within = {turned(images, element).numpy().tobytes() for element in GROUPS[size]}
+    assert len(within) == size
+    for first in GROUPS[size]:
+        for second in GROUPS[size]:
+            assert turned(turned(images, first), second).numpy().tobytes() in within

@@ -16,6 +16,7 @@ from unstained.data.canvas import load_canvases
 from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
+from unstained.errors import TrainingError
 from unstained.imaging.axes import Axes
 from unstained.learning import loop
 from unstained.models.trained import load_trained, save_trained
@@ -82,3 +83,15 @@ def test_training_mirrors_the_light_with_the_cell_and_shows_its_phase(
     for name, value in result.trained.predict(canvases).items():
         assert (value is None) == (again[name] is None)
         assert value is None or np.array_equal(value, again[name])
+
+
+def test_symmetries_that_know_nothing_of_the_light_are_refused(store: CellStore) -> None:
+    content = STUDY.model_dump(exclude={"tasks"}) | {
+        "channels": CHANNELS,
+        "canvas": 32,
+        "illumination": ILLUMINATION,
+        "tasks": asked("ab", DNA={"column": "marker_DNA"}),
+    }
+    model = parse(TINY["resnet50"], input={"symmetries": 2})  # as a search would set it
+    with pytest.raises(TrainingError, match="not told which planes are lit"):
+        train_small(store, data=STUDY.model_validate(content), model=model)

@@ -113,6 +113,7 @@ def test_phase_is_a_further_plane_a_frame_from_the_planes_lit_from_the_sides() -
 
 
 @pytest.mark.parametrize(("view", "told"), [("phase", False), ("contrast", True)])
-def test_phase_needs_optics_and_nothing_else_takes_them(view: str, told: bool) -> None:
+def test_phase_needs_optics_and_symmetries_alone_take_them_too(view: str, told: bool) -> None:
     with pytest.raises(ValidationError, match=r"the views of phase need .*\.data\.illumination"):
         InputParams.model_validate({"view": view, "optics": optics(32) if told else None})
+    InputParams(symmetries=2, optics=optics(32))

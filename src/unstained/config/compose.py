@@ -305,9 +305,10 @@ def _with_frames(model: dict[str, Any], kind: type[ModelBase], sections: Tree) -
 
 
 def _with_optics(model: Tree, sections: Tree) -> Tree:
-    """A network that is shown phase is told how the study's images came about."""
-    view, data = _part(model, ("input",)).get("view"), _part(sections, ("data",))
-    if not (isinstance(view, Stated) and view.value in PHASE_VIEWS and "illumination" in data):
+    """A network that is shown phase, or turned views, is told how the study's images came about."""
+    shown, data = plain(_part(model, ("input",))), _part(sections, ("data",))
+    needed = shown.get("view") in PHASE_VIEWS or shown.get("symmetries", 1) != 1
+    if not needed or "illumination" not in data:
         return model
     told = {key: data[key] for key in OpticsParams.model_fields if key in data}
     return merge(model, {"input": {"optics": told}})

@@ -26,13 +26,20 @@ class InputParams(Params):
         default=0.03, description="Tikhonov term of the phase (imaging/weak_object.py)"
     )
     optics: OpticsParams | None = Field(
-        default=None, description="of the views of phase: filled in from the study's data"
+        default=None,
+        description="of views of phase, and of symmetries of cells lit from the sides: filled in "
+        "from the study's data",
     )
     hidden_px: Positive | None = Field(
         default=None, description="radius in pixels of that disc, for the view 'background'"
     )
     side: Annotated[int, Field(ge=16, le=512)] | None = Field(
         default=None, description="side in pixels that the canvas is resized to; null: as it is"
+    )
+    symmetries: Literal[1, 2, 4, 8] = Field(
+        default=1,
+        description="views of a cell whose answers a trained network gives the mean of, at as many "
+        "times the cost: as it is; and mirrored; and turned by half; and by quarters",
     )
 
     @model_validator(mode="after")
@@ -43,9 +50,10 @@ class InputParams(Params):
 
     @model_validator(mode="after")
     def _phase_has_optics(self) -> InputParams:
-        if (self.view in PHASE_VIEWS) != (self.optics is not None):
+        phase, told = self.view in PHASE_VIEWS, self.optics is not None
+        if (phase and not told) or (told and not phase and self.symmetries == 1):
             raise ValueError(
                 "the views of phase need studies.<study>.data.illumination (which channel is lit "
-                "from where), and input.optics is of no other view"
+                "from where), and input.optics is of those views and of symmetries alone"
             )
         return self

@@ -26,7 +26,7 @@ from torch.func import functional_call
 
 from unstained.explain.activation import of_class
 from unstained.explain.signed_answer import SignedAnswer
-from unstained.models.network import PooledNetwork
+from unstained.models.network import Network, PooledNetwork
 from unstained.models.outputs import Outputs
 from unstained.statistics.metrics import Floats, Labels, divide
 
@@ -62,7 +62,8 @@ def gradient_maps(
         batch: cells at a time.
 
     Returns:
-        (N, h, w) in logits.
+        (N, h, w) in logits; of a network that sees each cell in several symmetries, the sum over
+        them, turned back.
 
     Raises:
         ValueError: the network is in training mode, there is no such layer, it gives no map, it
@@ -79,8 +80,17 @@ def gradient_maps(
         maps, slopes = (_as_maps(part, grid, layer) for part in (activation, gradient))
         if method == "grad_cam":
             slopes = slopes.mean(dim=(2, 3), keepdim=True)
-        parts.append((slopes * maps).sum(dim=1).to("cpu", torch.float64).numpy())
+        found = _upright_sum(network, (slopes * maps).sum(dim=1))
+        parts.append(found.to("cpu", torch.float64).numpy())
     return np.concatenate(parts)
+
+
+def _upright_sum(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
+    """(B, h, w) of maps (V B, h, w) of all cells in V symmetries, turned back; else as they are."""
+    seen = network.network if isinstance(network, SignedAnswer) else network
+    if not (isinstance(seen, Network) and seen.sees_symmetries):
+        return maps
+    return seen.view.upright_mean(maps) * len(seen.view.group)
 
 
 def class_maps(

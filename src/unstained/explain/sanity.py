@@ -19,7 +19,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +29,11 @@ from torch import nn
 from torch.func import functional_call
 
 from unstained.explain.gradcam import device_of, logits_of
-from unstained.imaging.symmetry import Exchanges, exchanged
+from unstained.imaging.symmetry import ELEMENTS, Exchanges, turned, turned_back
 from unstained.statistics.metrics import Floats, divide
 
 Explain = Callable[[nn.Module, torch.Tensor], Floats]
 """A network and images (N, C, S, S) to maps (N, S, S) of classes fixed beforehand."""
-
-TURNS: Final = 8
-"""Elements of the dihedral group: quarter turns 0..3, then the same after mirroring."""
 
 
 @dataclass(frozen=True)
@@ -169,33 +165,15 @@ def stability(
     intact = explain(images)
     peaks = highest(intact, top)
     overlaps, correlations = [], []
-    for element in range(1, TURNS):
-        maps = turned_back(explain(turned(images, element, swaps)), element)
-        found = highest(maps, top)
-        both, either = ((peaks & found).sum((1, 2)), (peaks | found).sum((1, 2)))
+    for element in range(1, ELEMENTS):
+        found = torch.from_numpy(explain(turned(images, element, swaps)))
+        maps = np.ascontiguousarray(turned_back(found, element).numpy())
+        high = highest(maps, top)
+        both, either = ((peaks & high).sum((1, 2)), (peaks | high).sum((1, 2)))
         overlap = divide(both, either, np.nan)
         overlaps.append(np.where(peaks.any(axis=(1, 2)), overlap, np.nan))
         correlations.append(pearson(intact, maps))
     return Stability(np.stack(overlaps), np.stack(correlations))
-
-
-def turned(images: torch.Tensor, element: int, swaps: Exchanges | None = None) -> torch.Tensor:
-    """Images (B, C, S, S) under an element 0..7 of the dihedral group.
-
-    A quarter turn exchanges rows and columns, then reverses the rows.
-    """
-    if element >= TURNS // 2:
-        images = exchanged(images.flip(-1), swaps, "flip_x")
-    for _ in range(element % 4):
-        images = exchanged(images.mT, swaps, "transpose")
-        images = exchanged(images.flip(-2), swaps, "flip_y")
-    return images
-
-
-def turned_back(maps: Floats, element: int) -> Floats:
-    """Maps (..., S, S) under the inverse of an element."""
-    upright = np.rot90(maps, -(element % 4), (-2, -1))
-    return np.ascontiguousarray(np.flip(upright, -1) if element >= TURNS // 2 else upright)
 
 
 def highest(maps: Floats, top: float) -> npt.NDArray[np.bool_]:

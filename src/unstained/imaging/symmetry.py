@@ -6,8 +6,8 @@ whoever moves the pixels of such a cell exchanges its planes along with them; ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unstained.imaging.illumination import SIDES
 
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     import torch
 
 Direction = tuple[int, int]
+
+ELEMENTS: Final = 8
+"""Of the dihedral group of the square: four quarter turns, of the image and of its mirror image."""
+
+GROUPS: Final[Mapping[int, tuple[int, ...]]] = {
+    1: (0,),
+    2: (0, 4),
+    4: (0, 2, 4, 6),
+    8: tuple(range(ELEMENTS)),
+}
+"""Size -> elements of a group in the one of the next size: as it is; with left and right exchanged;
+with the half turn; all."""
 
 
 class Exchanges(NamedTuple):
@@ -62,3 +74,29 @@ def exchanged(moved: torch.Tensor, swaps: Exchanges | None, move: str) -> torch.
         move: a field of `Exchanges`.
     """
     return moved if swaps is None else moved[:, list(getattr(swaps, move))]
+
+
+def turned(images: torch.Tensor, element: int, swaps: Exchanges | None = None) -> torch.Tensor:
+    """Images (B, C, S, S) under an element 0..7 of the dihedral group.
+
+    Elements from 4 on exchange left and right first. A quarter turn exchanges rows and columns,
+    then reverses the rows.
+
+    Args:
+        images: of cells.
+        element: its number modulo 4 is that of the quarter turns.
+        swaps: how planes that are lit from the sides change places along; None: they stay.
+    """
+    if element >= ELEMENTS // 2:
+        images = exchanged(images.flip(-1), swaps, "flip_x")
+    for _ in range(element % 4):
+        images = exchanged(images.transpose(-1, -2), swaps, "transpose")
+        images = exchanged(images.flip(-2), swaps, "flip_y")
+    return images
+
+
+def turned_back(maps: torch.Tensor, element: int) -> torch.Tensor:
+    """Maps (..., h, w) under the inverse of an element; what they hold stays in its place."""
+    for _ in range(element % 4):
+        maps = maps.flip(-2).transpose(-1, -2)
+    return maps.flip(-1) if element >= ELEMENTS // 2 else maps

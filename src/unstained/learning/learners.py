@@ -226,6 +226,11 @@ def _training(
             "train.sampling is balanced, but no task has classes", "set train.sampling to natural"
         )
     network = _fresh(problem, model, seed)
+    if problem.lit and model.input.symmetries > 1 and model.input.optics is None:
+        raise TrainingError(
+            "the model is to see cells turned, and is not told which planes are lit from where",
+            "set input.symmetries of the model in params.yaml, not in tune.spaces",
+        )
     if isinstance(network, FrameNetwork):
         subtract_mean(network, problem)
     compute = choose_compute(train, group)

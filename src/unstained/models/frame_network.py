@@ -43,6 +43,10 @@ class FrameNetwork(Network):
         """(B, P, H, W) to what the first layer takes, less the mean image of training."""
         return super().widen(contrast) - self.mean_image
 
+    def turned(self, contrast: torch.Tensor) -> torch.Tensor:
+        """As `Network.turned`; the mean image stays where the camera saw it, as in training."""
+        return super().turned(self.view(contrast) - self.mean_image) + self.mean_image
+
     def frames(self, images: torch.Tensor) -> torch.Tensor:
         """Planes (B, P, S, S) to frames (B, T, C, S, S)."""
         _, planes, height, width = images.shape

@@ -101,6 +101,18 @@ class Network(nn.Module, ABC):
             )
         return seen.expand(-1, self.images, -1, -1)
 
+    @property
+    def sees_symmetries(self) -> bool:
+        """Whether it answers the mean over views of a cell: never while it learns.
+
+        Cells are turned at random then (learning/augment.py), at the cost of one view.
+        """
+        return not self.training and len(self.view.group) > 1
+
+    def turned(self, contrast: torch.Tensor) -> torch.Tensor:
+        """Contrast (B, C, S, S) in all symmetries, (V B, C, S, S); see `View.turned`."""
+        return self.view.turned(contrast)
+
     @abstractmethod
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) contrast to the embedding (B, D)."""
@@ -120,8 +132,11 @@ class Network(nn.Module, ABC):
         )
 
     def forward(self, contrast: torch.Tensor) -> Outputs:
-        """(B, C, S, S) contrast to outputs without a map."""
-        return self.outputs(self.embed(contrast), None)
+        """(B, C, S, S) contrast to outputs without a map, their mean over symmetries."""
+        if not self.sees_symmetries:
+            return self.outputs(self.embed(contrast), None)
+        each, mean = self.outputs(self.embed(self.turned(contrast)), None), self.view.mean
+        return Outputs(mean(each.logits), mean(each.targets), None, mean(each.embedding))
 
     def adopt(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Published weights by this network's own names, without those of heads."""
@@ -138,7 +153,8 @@ class Network(nn.Module, ABC):
 class PooledNetwork(Network):
     """A network whose embedding is the spatial mean of its last feature map.
 
-    A subclass defines `maps` instead of `embed`.
+    A subclass defines `maps` instead of `embed`. The heads are linear, so that of several
+    symmetries the mean of all answers is the answer to the mean feature map.
     """
 
     @abstractmethod
@@ -146,8 +162,10 @@ class PooledNetwork(Network):
         """Widened images to the last feature map (B, D, h, w)."""
 
     def features(self, contrast: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) contrast to the last feature map (B, D, h, w)."""
-        return self.maps(self.widen(contrast))
+        """(B, C, H, W) contrast to the last feature map (B, D, h, w), its mean over symmetries."""
+        if not self.sees_symmetries:
+            return self.maps(self.widen(contrast))
+        return self.view.upright_mean(self.maps(self.widen(self.turned(contrast))))
 
     def embed(self, contrast: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) contrast to the embedding (B, D)."""

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from unstained.config.illumination import OpticsParams
-from unstained.config.model_input import InputParams
+from unstained.config.model_input import PHASE_VIEWS, InputParams
 from unstained.errors import ParameterError
 from unstained.imaging.phase import PhaseRecovery
+from unstained.imaging.symmetry import GROUPS, Exchanges, exchanges, turned, turned_back
 from unstained.imaging.weak_object import Sampling
 
 LEAST_SPREAD: Final = 1e-6
@@ -29,17 +30,22 @@ class View(nn.Module):
     sides, in the unit in which contrast is given (imaging/weak_object.py); 'phase_alone' shows
     nothing else.
 
-    `side` resizes bilinearly after that.
+    `side` resizes bilinearly after that. Of `symmetries`, see `turned`.
 
     Args:
-        params: view, radius of the disc in canvas pixels, optics, side.
+        params: view, radius of the disc in canvas pixels, optics, side, symmetries.
     """
 
     planes: torch.Tensor
 
     def __init__(self, params: InputParams) -> None:
         super().__init__()
-        self.params, self.optics = params, params.optics
+        self.params, told = params, params.optics
+        self.group = GROUPS[params.symmetries]
+        self.swaps: Exchanges | None = None
+        if told is not None:
+            self.swaps = exchanges(told.axes.planes, told.illumination.planes(told.axes))
+        self.optics = told if params.view in PHASE_VIEWS else None
         if self.optics is not None:
             lit, side = self.optics.illumination, self.optics.canvas
             sampling = Sampling(
@@ -79,6 +85,23 @@ class View(nn.Module):
         side, plain = self.params.side, self.params.view == "contrast"
         smaller = plain and side is not None and side < contrast.shape[-1]
         return self._resized(contrast) if smaller else contrast
+
+    def turned(self, contrast: torch.Tensor) -> torch.Tensor:
+        """Contrast (B, C, S, S) in all its V symmetries, (V B, C, S, S): all cells in one first.
+
+        The first is as it is. Planes that are lit from the sides change places along.
+        """
+        return torch.cat([turned(contrast, element, self.swaps) for element in self.group])
+
+    def mean(self, answers: torch.Tensor) -> torch.Tensor:
+        """The mean over symmetries, (V B, ...) to (B, ...)."""
+        return torch.unflatten(answers, 0, (len(self.group), -1)).mean(dim=0)
+
+    def upright_mean(self, maps: torch.Tensor) -> torch.Tensor:
+        """The mean over symmetries of maps that are turned back, (V B, D, h, w) to (B, D, h, w)."""
+        each = torch.unflatten(maps, 0, (len(self.group), -1))
+        back = [turned_back(each[place], element) for place, element in enumerate(self.group)]
+        return torch.stack(back).mean(dim=0)
 
     def _resized(self, seen: torch.Tensor) -> torch.Tensor:
         if self.params.side is None:
