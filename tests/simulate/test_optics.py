@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unstained.imaging.lens import disc_source
 from unstained.simulate.optics import (
     Microscope,
     bin_pixels,
     brightfield,
-    disc_source,
     fluorescence,
 )
 

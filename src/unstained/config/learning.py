@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from unstained.config.base import Count, Params, Positive
 from unstained.config.search_space import Space
+from unstained.imaging.lens import FLOW_CYTOMETER, Lens
 
 
 class AugmentParams(Params):
@@ -32,6 +33,29 @@ class AugmentParams(Params):
     offset: Annotated[float, Field(ge=0, lt=1)] = Field(description="background offset, sd")
     noise: Annotated[float, Field(ge=0, lt=1)] = Field(description="white noise, sd at most")
     blur_px: Annotated[float, Field(ge=0)] = Field(description="Gaussian blur, sigma at most")
+    defocus_um: Annotated[float, Field(ge=0, le=50)] = Field(
+        default=0.0,
+        description="distance from focus at most (learning/defocus.py); of brightfield images, "
+        "through the lens that the next three describe",
+    )
+    wavelength_um: Positive = Field(default=FLOW_CYTOMETER.wavelength_um, description="of light")
+    aperture: Annotated[float, Field(gt=0, lt=FLOW_CYTOMETER.medium_index)] = Field(
+        default=FLOW_CYTOMETER.aperture, description="numerical, of the objective"
+    )
+    condenser: Annotated[float, Field(ge=0)] = Field(
+        default=FLOW_CYTOMETER.condenser, description="numerical aperture of the illumination"
+    )
+
+    @model_validator(mode="after")
+    def _light_passes(self) -> AugmentParams:
+        if self.condenser > self.aperture:
+            raise ValueError(f"a condenser of {self.condenser:g} is above aperture")
+        return self
+
+    @property
+    def lens(self) -> Lens:
+        """What images are defocused through; the medium is water."""
+        return Lens(self.wavelength_um, self.aperture, self.condenser, FLOW_CYTOMETER.medium_index)
 
 
 class TrainParams(Params):

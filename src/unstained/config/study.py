@@ -220,6 +220,11 @@ class StudyData(Params):
         return self.pixel_size_um * (self.movies.scale if self.movies else 1.0)
 
     @property
+    def transmitted(self) -> bool:
+        """Whether images are of light from all around that passed the cells, and no phase."""
+        return self.illumination is None and self.normalise != "phase"
+
+    @property
     def primary_task(self) -> TaskParams:
         """The task that models are chosen and promoted by."""
         return next(t for t in self.tasks if self.primary in (None, t.name))

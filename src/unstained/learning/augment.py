@@ -2,8 +2,8 @@
 
 A cell in suspension has no up and no left, lies anywhere near the centre, and is recorded with a
 lamp, a focus and a camera that drift: the eight symmetries of the square (D4), small integer
-shifts, slight zoom, blur, contrast gain, background offset and white noise imitate that. Zoom
-stays small, because size is biology here.
+shifts, slight zoom, blur, defocus, contrast gain, background offset and white noise imitate that.
+Zoom stays small, because size is biology here.
 
 Zoom, shift and blur are separable and linear, so each sample is multiplied by one (S, S) matrix
 from the left and one from the right: batched products instead of a resampling and two
@@ -28,6 +28,7 @@ import torch.nn.functional as F
 
 from unstained.config.learning import AugmentParams
 from unstained.imaging.symmetry import Exchanges, exchanged
+from unstained.learning.defocus import defocus
 from unstained.learning.randomness import Purpose, counter_seed, host_generator
 
 NOISE_GROUP: Final = 16
@@ -48,6 +49,7 @@ class Draws:
             zoom_y, zoom_x (magnifications, equal without a crop); with one also
             centre_y, centre_x (of the crop from that of the canvas, in sides of the canvas);
             turn (radians, from the axis of columns to that of rows), where cells are rotated;
+            defocus (micrometres), where cells are defocused;
             blur (sigma in pixels); gain (factor on contrast);
             offset (added to contrast), noise (sd of white noise): fractions of the background.
         noise_seeds: one seed for each NOISE_GROUP samples of the global batch.
@@ -95,6 +97,8 @@ def draw(params: AugmentParams, count: int, seed: int, epoch: int, step: int) ->
         values["zoom_y"], values["zoom_x"] = zoom / sides[0], zoom / sides[1]
     if params.rotate_degrees:
         values["turn"] = np.deg2rad(params.rotate_degrees) * random.uniform(-1, 1, count)
+    if params.defocus_um:
+        values["defocus"] = params.defocus_um * random.uniform(0, 1, count)
     groups = range(-(-count // NOISE_GROUP))
     return Draws(
         {name: column.astype(np.float32) for name, column in values.items()},
@@ -128,6 +132,7 @@ def augment(
     params: AugmentParams,
     scale: float,
     swaps: Exchanges | None = None,
+    pixel_um: float | None = None,
 ) -> torch.Tensor:
     """Augmented canvases.
 
@@ -137,6 +142,7 @@ def augment(
         params: what is switched on; a part whose parameter is 0 costs nothing.
         scale: contrast's unit as a fraction of the background, which offset and noise refer to.
         swaps: how planes change places where the image is moved; None: they stay.
+        pixel_um: side of a pixel of `contrast` in the object, needed where cells are defocused.
 
     Returns:
         (B, C, S, S) float32. Gain, offset and noise also act where the canvas reaches beyond the
@@ -155,6 +161,12 @@ def augment(
             kernel = blurring(contrast.shape[-1], value["blur"], reach)
             rows, columns = kernel @ rows, kernel @ columns
         contrast = rows @ contrast @ columns.mT
+    if params.defocus_um:
+        if pixel_um is None:
+            raise ValueError("defocus needs to know how large a pixel is")
+        size, most = contrast.shape[-1], params.defocus_um
+        optics = defocus(params.lens, pixel_um, size, most, contrast.device)
+        contrast = optics(contrast, value["defocus"].flatten())
     if params.gain or params.offset:
         contrast = torch.addcmul(value["offset"] / scale, contrast, value["gain"])
     if params.noise:

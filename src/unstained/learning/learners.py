@@ -215,9 +215,23 @@ def _training(
     seed: int,
     checkpoints: CheckpointStore | None,
 ) -> Training:
-    if min(train.batch_size, len(problem.train)) < group.world:
+    _check(problem, model, train, group.world)
+    network = _fresh(problem, model, seed)
+    if isinstance(network, FrameNetwork):
+        subtract_mean(network, problem)
+    compute = choose_compute(train, group)
+    return Training(network, problem, train, seed, group, compute, checkpoints)
+
+
+def _check(problem: Problem, model: AnyNetworkParams, train: TrainParams, workers: int) -> None:
+    """Refuse a training that these cells do not allow.
+
+    Raises:
+        TrainingError: saying what does not fit.
+    """
+    if min(train.batch_size, len(problem.train)) < workers:
         raise TrainingError(
-            f"{group.world} workers cannot share batches of "
+            f"{workers} workers cannot share batches of "
             f"{min(train.batch_size, len(problem.train))} cells",
             "lower train.workers or raise train.batch_size",
         )
@@ -225,16 +239,17 @@ def _training(
         raise TrainingError(
             "train.sampling is balanced, but no task has classes", "set train.sampling to natural"
         )
-    network = _fresh(problem, model, seed)
     if problem.lit and model.input.symmetries > 1 and model.input.optics is None:
         raise TrainingError(
             "the model is to see cells turned, and is not told which planes are lit from where",
             "set input.symmetries of the model in params.yaml, not in tune.spaces",
         )
-    if isinstance(network, FrameNetwork):
-        subtract_mean(network, problem)
-    compute = choose_compute(train, group)
-    return Training(network, problem, train, seed, group, compute, checkpoints)
+    if train.augment.defocus_um and problem.pixel_um is None:
+        raise TrainingError(
+            "train.augment.defocus_um is of brightfield, and the study's images are phase or lit "
+            "from one side each",
+            "set train.augment.defocus_um to 0 in params.yaml",
+        )
 
 
 def _fresh(problem: Problem, model: AnyNetworkParams, seed: int) -> nn.Module:

@@ -205,7 +205,12 @@ class Training:
         if self.mean_image is not None:  # it lies where the camera saw it, however cells are turned
             contrast = self.view(contrast) - self.mean_image
         contrast = augment(
-            contrast, draws.share(*share), train.augment, self.problem.scale, self.swaps
+            contrast,
+            draws.share(*share),
+            train.augment,
+            self.problem.scale,
+            self.swaps,
+            self.problem.pixel_um_at(contrast.shape[-1]),
         )
         if self.mean_image is not None:
             contrast = contrast + self.mean_image

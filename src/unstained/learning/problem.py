@@ -53,6 +53,8 @@ class Problem:
         target_mean, target_std: (M,) float64 of the values over the training cells that have them.
         train, val: the cells.
         lit: of each frame, the planes lit from the sides (imaging/symmetry.py); empty: none.
+        pixel_um: side of a pixel in the object, where images are of transmitted light from all
+            around, which can be defocused; else None.
     """
 
     store_path: Path
@@ -66,6 +68,7 @@ class Problem:
     train: Cells
     val: Cells
     lit: tuple[tuple[int, ...], ...] = ()
+    pixel_um: float | None = None
 
     def reader(self) -> CellStore:
         """The store, with a cache of its own, so that a thread or process can keep it."""
@@ -82,6 +85,10 @@ class Problem:
         size: int = np.dtype(self.manifest["dtype"]).itemsize
         return self.channels * self.canvas**2 * size
 
+    def pixel_um_at(self, side: int) -> float | None:
+        """`pixel_um` of canvases that were resized to `side` pixels."""
+        return None if self.pixel_um is None else self.pixel_um * self.canvas / side
+
     def cells_digest(self, cells: Cells) -> str:
         """Sha256 of the contrast of some cells: store, canvas, scale and rows."""
         given = f"{self.manifest['digest']} {self.canvas} {self.scale!r}".encode()
@@ -91,6 +98,7 @@ class Problem:
         """Sha256 of the data, the cells and the statistics."""
         total = hashlib.sha256(f"{self.manifest['digest']} {self.canvas} {self.scale!r}".encode())
         total.update(str(self.lit).encode() if self.lit else b"")
+        total.update(f"{self.pixel_um!r}".encode())
         for task in self.asked:
             total.update(task.digest().encode())
         for cells in (self.train, self.val):
@@ -147,6 +155,7 @@ def pose(
         train=Cells(rows, learnt[rows]),
         val=Cells(val, learnt[val]),
         lit=data.illumination.planes(data.axes) if data.illumination else (),
+        pixel_um=data.pixel_size_um if data.transmitted else None,
     )
 
 

@@ -8,7 +8,7 @@ a standard deviation of 5.5).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 
 from unstained.config.study import StudyData
 from unstained.errors import ParameterError
+from unstained.imaging.lens import FLOW_CYTOMETER, disc_source
 from unstained.imaging.placement import region
 from unstained.simulate.cells import Maps, render
 from unstained.simulate.detector import Detector, uneven_background
@@ -24,7 +25,6 @@ from unstained.simulate.optics import (
     Microscope,
     bin_pixels,
     brightfield,
-    disc_source,
     fluorescence,
 )
 from unstained.simulate.plan import Plan
@@ -38,10 +38,6 @@ HEIGHTS: Final = (37, 57)
 """Least and greatest height of a crop, as in the published files."""
 WIDTH: Final = 60
 
-_WAVELENGTH_UM: Final = 0.457
-_APERTURE: Final = 0.9
-_CONDENSER: Final = 0.25
-_MEDIUM_INDEX: Final = 1.337
 _RINGS, _SPOKES = 2, 8
 
 _LAMP_COUNTS: Final = 660.0
@@ -106,13 +102,7 @@ def record(
     Returns:
         B recordings. A cell's does not depend on the others.
     """
-    scope = Microscope(
-        _WAVELENGTH_UM,
-        _APERTURE,
-        _CONDENSER,
-        _MEDIUM_INDEX,
-        data.pixel_size_um / SAMPLES_PER_PIXEL,
-    )
+    scope = Microscope(**asdict(FLOW_CYTOMETER), sample_um=data.pixel_size_um / SAMPLES_PER_PIXEL)
     maps = render(
         cells,
         samples=FIELD * SAMPLES_PER_PIXEL,

@@ -18,63 +18,26 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+
+from unstained.imaging.lens import Lens, pupil
 
 
 @dataclass(frozen=True)
-class Microscope:
-    """A brightfield microscope, lengths in micrometres.
+class Microscope(Lens):
+    """A brightfield microscope and the grid that cells are drawn on.
 
     Attributes:
-        wavelength_um: in vacuum.
-        aperture: numerical aperture of the objective.
-        condenser: numerical aperture of the illumination; at most `aperture`.
-        medium_index: refractive index of the medium.
         sample_um: distance between samples of the object. Its Nyquist frequency must exceed
             (aperture + condenser) / wavelength, or the shifted pupil would be cut.
     """
 
-    wavelength_um: float
-    aperture: float
-    condenser: float
-    medium_index: float
     sample_um: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.condenser <= self.aperture < self.medium_index:
-            raise ValueError("0 <= condenser <= aperture < medium_index does not hold")
+        super().__post_init__()
         if (self.aperture + self.condenser) / self.wavelength_um > 0.5 / self.sample_um:
             raise ValueError(f"samples of {self.sample_um} um are too coarse for the apertures")
-
-
-def disc_source(
-    microscope: Microscope, rings: int, spokes: int
-) -> tuple[tuple[float, float, float], ...]:
-    """Quadrature of a uniform disc of illumination angles.
-
-    Gauss-Legendre nodes in the squared radius, equal angles turned from ring to ring: exact for
-    polynomials of degree below `spokes` and of squared radius up to 2 `rings` - 1, so it converges
-    much faster than points on a grid.
-
-    Args:
-        microscope: gives the disc's radius, condenser / wavelength.
-        rings: radii.
-        spokes: angles on each ring.
-
-    Returns:
-        (J, 3) tuple of (u_y, u_x, weight); u in cycles per micrometre, weights add up to 1.
-    """
-    nodes, weights = np.polynomial.legendre.leggauss(rings)
-    radius = microscope.condenser / microscope.wavelength_um
-    points = []
-    for ring in range(rings):
-        u = radius * math.sqrt((nodes[ring] + 1) / 2)
-        for spoke in range(spokes):
-            angle = 2 * math.pi * (spoke + ring / rings) / spokes
-            weight = float(weights[ring]) / 2 / spokes
-            points.append((u * math.sin(angle), u * math.cos(angle), weight))
-    return tuple(points)
 
 
 def brightfield(
@@ -92,7 +55,7 @@ def brightfield(
         defocus_um: (B,) float64; positive where the image plane lies behind the cell, which makes
             the middle of a cell bright and its rim dark.
         microscope: apertures and sampling.
-        source: from `disc_source`.
+        source: from `imaging.lens.disc_source`, or from a half-annulus.
 
     Returns:
         (B, N, N) float64; periodic over the field, so cells must keep clear of its border.
@@ -103,21 +66,12 @@ def brightfield(
     )
     intensity = torch.zeros_like(phase)
     for u_y, u_x, weight in source:
-        pupil, path = _shifted_pupil(frequency, u_y, u_x, microscope)
+        squared = (frequency[:, None] + u_y).square() + (frequency[None, :] + u_x).square()
+        passes, path = pupil(squared, microscope)
         angle = (2 * math.pi * defocus_um)[:, None, None] * path
-        field = torch.fft.ifft2(spectrum * torch.polar(pupil.expand_as(angle), angle))
+        field = torch.fft.ifft2(spectrum * torch.polar(passes.expand_as(angle), angle))
         intensity += weight * (field.real.square() + field.imag.square())
     return intensity
-
-
-def _shifted_pupil(
-    frequency: torch.Tensor, u_y: float, u_x: float, microscope: Microscope
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, N) pupil seen by light from source point u, and its axial frequency 1/um inside it."""
-    squared = (frequency[:, None] + u_y).square() + (frequency[None, :] + u_x).square()
-    pupil = (squared <= (microscope.aperture / microscope.wavelength_um) ** 2).to(torch.float64)
-    axial = ((microscope.medium_index / microscope.wavelength_um) ** 2 - squared).clamp_min(0)
-    return pupil, axial.sqrt() * pupil
 
 
 def fluorescence(
