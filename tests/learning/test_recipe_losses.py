@@ -172,6 +172,9 @@ def test_one_cycle_equals_torch(epochs: int, steps: int, warmup: float):
     ("changes", "message"),
     [
         ({"class_weights": "balanced", "sampling": "balanced"}, "balanced once"),
+        ({"class_weights": "balanced", "logit_adjustment": 1.0}, "balanced once"),
+        ({"sampling": "balanced", "logit_adjustment": 0.5}, "balanced once"),
+        ({"logit_adjustment": -1.0}, "greater than or equal to 0"),
         ({"mixup": 0.3, "workers": 2}, "set workers to 1"),
         ({"focal": 1.2}, "less than or equal to 1"),
         ({"focal_gamma": 0.5}, "greater than or equal to 1"),

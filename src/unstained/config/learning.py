@@ -94,6 +94,11 @@ class TrainParams(Params):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="of the log loss: what is spread evenly over the classes"
     )
+    logit_adjustment: Annotated[float, Field(ge=0, le=5)] = Field(
+        default=0.0,
+        description="tau: the loss of classes sees scores + tau log(share of the training cells), "
+        "answers are the scores alone: with 1 those of classes that are all as frequent",
+    )
     correlation: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0, description="share of 1 - Pearson's r in the loss of values, each by itself"
     )
@@ -112,8 +117,11 @@ class TrainParams(Params):
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainParams:
-        if self.class_weights == self.sampling == "balanced":
-            raise ValueError("classes are balanced once: by class_weights or by sampling")
+        balanced = (self.class_weights == "balanced", self.sampling == "balanced")
+        if sum((*balanced, self.logit_adjustment > 0)) > 1:
+            raise ValueError(
+                "classes are balanced once: by class_weights, by sampling or by logit_adjustment"
+            )
         if self.mixup > 0 and self.workers > 1:
             raise ValueError("mixup mixes cells of one process: set workers to 1")
         return self

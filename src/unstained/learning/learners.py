@@ -239,6 +239,11 @@ def _check(problem: Problem, model: AnyNetworkParams, train: TrainParams, worker
         raise TrainingError(
             "train.sampling is balanced, but no task has classes", "set train.sampling to natural"
         )
+    if train.logit_adjustment and not problem.tasks.classes:
+        raise TrainingError(
+            "train.logit_adjustment is of classes, and no task has any",
+            "set train.logit_adjustment to 0",
+        )
     if problem.lit and model.input.symmetries > 1 and model.input.optics is None:
         raise TrainingError(
             "the model is to see cells turned, and is not told which planes are lit from where",

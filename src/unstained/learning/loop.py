@@ -27,7 +27,7 @@ from unstained.learning.compute import Compute
 from unstained.learning.distributed import Group
 from unstained.learning.ema import AveragedNetwork
 from unstained.learning.mixup import draw_mixture
-from unstained.learning.objective import Losses, Objective, balances
+from unstained.learning.objective import Losses, Objective, adjustments, balances
 from unstained.learning.optimiser import (
     build_optimiser,
     optimiser_tensors,
@@ -92,8 +92,8 @@ class Training:
         truth = torch.from_numpy(problem.train.truth)
         balance = balances(problem.tasks, truth, train.class_weights)
         self.truth = truth.to(compute.device)
-        losses = Losses.of(train)
-        objective = Objective(problem.tasks, train.target_weight, balance, losses)
+        losses, shifts = Losses.of(train), adjustments(problem.tasks, truth, train.logit_adjustment)
+        objective = Objective(problem.tasks, train.target_weight, balance, losses, shifts)
         self.objective = objective.to(compute.device)
         self.losses = torch.zeros(self.steps, device=compute.device)
         self.best = {k: v.clone() for k, v in self.average.network.state_dict().items()}

@@ -6,7 +6,7 @@ weights of their shares and obtain exactly the gradient of the mean over the glo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -88,9 +88,10 @@ class Objective:
 
     Args:
         tasks: what is learnt.
-        balance: classes task -> (K,) weight of each class; without an entry all weigh 1.
         target_weight: of the values that have no weight of their own, together one mean.
+        balance: classes task -> (K,) weight of each class; without an entry all weigh 1.
         losses: what they are made of.
+        shifts: classes task -> (K,) what its loss adds to the scores; without an entry nothing.
 
     Attributes:
         terms: one a task, in order; values without a weight share the first one's, and have a
@@ -103,8 +104,10 @@ class Objective:
         target_weight: float,
         balance: Mapping[str, torch.Tensor] | None = None,
         losses: Losses = Losses(),  # frozen
+        shifts: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.tasks, self.target_weight, self.losses = tasks, target_weight, losses
+        self.shifts = dict(shifts or {})
         self.balance = {
             task.name: (balance or {}).get(task.name, torch.ones(task.width))
             for task in tasks.classes
@@ -113,8 +116,11 @@ class Objective:
 
     def to(self, device: torch.device | str) -> Objective:
         """The same on another device."""
-        moved = {name: weights.to(device) for name, weights in self.balance.items()}
-        return Objective(self.tasks, self.target_weight, moved, self.losses)
+        balance, shifts = (
+            {name: part.to(device) for name, part in parts.items()}
+            for parts in (self.balance, self.shifts)
+        )
+        return Objective(self.tasks, self.target_weight, balance, self.losses, shifts)
 
     def _terms(self) -> list[Term]:
         tasks, terms = self.tasks, []
@@ -122,8 +128,12 @@ class Objective:
         for task in tasks.all:
             columns, truth = tasks.head_columns[task.name], tasks.truth_columns[task.name]
             if isinstance(task, Classes):
-                balance = self.balance[task.name]
-                loss: Loss = partial(task.loss, balance=balance, blend=self.losses.classes)
+                loss: Loss = partial(
+                    task.loss,
+                    balance=self.balance[task.name],
+                    blend=self.losses.classes,
+                    shift=self.shifts.get(task.name),
+                )
                 terms.append(Term(task.params.weight, task.head, columns, truth, loss))
             elif not isinstance(task, Value):
                 terms.append(Term(task.params.weight, task.head, columns, truth, task.loss))
@@ -195,9 +205,34 @@ def balances(
     tasks: Tasks, truth: torch.Tensor, rule: Literal["none", "balanced"]
 ) -> dict[str, torch.Tensor]:
     """Weights of the classes of each classes task, from training truths (N, W)."""
-    found = {}
+    return {name: class_weights(counts, rule) for name, counts in _counted(tasks, truth)}
+
+
+def adjustments(tasks: Tasks, truth: torch.Tensor, strength: float) -> dict[str, torch.Tensor]:
+    """What the losses of classes add to the scores (Menon et al. 2021, arXiv:2007.07314).
+
+    A network that minimises the loss of scores + log(share) has scores that are least often wrong
+    where all classes are equally frequent, however rare some are among the training cells.
+
+    Args:
+        tasks: what is asked.
+        truth: (N, W) of the training cells, by `Tasks.truth_columns`; NaN where missing.
+        strength: tau, what the logarithms are multiplied by; 0: nothing is added.
+
+    Returns:
+        Classes task -> (K,) float32. A class without a cell is taken to have one.
+    """
+    if strength == 0:
+        return {}
+    return {
+        name: (strength * (counts.clamp_min(1).double() / counts.sum().clamp_min(1)).log()).float()
+        for name, counts in _counted(tasks, truth)
+    }
+
+
+def _counted(tasks: Tasks, truth: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each classes task, and how many cells (K,) are of each class."""
     for task in tasks.classes:
         labels = truth[:, tasks.truth_columns[task.name].start]
         known = labels[~labels.isnan()].long()
-        found[task.name] = class_weights(torch.bincount(known, minlength=task.width), rule)
-    return found
+        yield task.name, torch.bincount(known, minlength=task.width)

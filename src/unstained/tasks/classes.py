@@ -107,6 +107,7 @@ class Classes:
         truth: torch.Tensor,
         balance: torch.Tensor,
         blend: Blend = PLAIN,
+        shift: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Sum of weighted losses and sum of their weights; unknown classes weigh nothing.
 
@@ -115,10 +116,13 @@ class Classes:
             truth: (B, 1) class numbers, NaN where unknown.
             balance: (K,) weight of each class.
             blend: what a cell's loss is made of; by default its cross entropy.
+            shift: (K,) added to the logits of every cell; None: nothing.
         """
         import torch
         import torch.nn.functional as F
 
+        if shift is not None:
+            outputs = outputs + shift
         known = ~truth[:, 0].isnan()
         labels = torch.where(known, truth[:, 0], 0.0).long()
         each = F.cross_entropy(outputs, labels, reduction="none")
