@@ -18,9 +18,9 @@ from tests.synthetic import asked, blobs
 from unstained.config.learning import TrainParams
 from unstained.data.canvas import load_canvases
 from unstained.errors import TrainingError
-from unstained.learning import loop
 from unstained.learning.fit import fit
 from unstained.learning.objective import Losses, Objective, adjustments
+from unstained.learning.problem import pose
 from unstained.tasks.classes import Blend
 
 COUNTS = st.lists(st.integers(1, 500), min_size=2, max_size=5)
@@ -93,31 +93,22 @@ def test_without_it_nothing_is_added() -> None:
 
 
 def test_training_takes_frequencies_from_its_cells_and_answers_with_plain_scores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    store, shifts = small_store(tmp_path / "store"), []
+    store = small_store(tmp_path / "store")
     acquisition = store.table["acquisition"]
     train_rows = np.flatnonzero(acquisition.isin(["a_00", "a_01", "a_02", "b_00", "c_00"]))
     val_rows = np.flatnonzero(acquisition.str.endswith("_03"))
-    plain = loop.Objective
-
-    def spy(*given: object) -> Objective:
-        shifts.append(given[-1])
-        return plain(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "Objective", spy)
-    results = []
+    cells, shares = load_canvases(store, val_rows, STUDY.canvas), []
     for tau in (0.0, 2.0):
-        train = TrainParams.model_validate(
-            TRAIN.model_dump() | {"epochs": 4, "batch_size": 16, "logit_adjustment": tau}
-        )
-        given = {"data": STUDY, "model": NETWORK, "train": train, "seed": 7}
-        results.append(fit(store, train_rows, val_rows, **given))
-    assert shifts[0] == {}
-    np.testing.assert_allclose(shifts[1]["blob"], 2 * np.log([0.6, 0.2, 0.2]), rtol=1e-6)
-    cells = load_canvases(store, val_rows, STUDY.canvas)
-    shares = [softmax(one.trained.predict(cells)["logits"])[:, 0].mean() for one in results]
+        changes = {"epochs": 4, "batch_size": 16, "logit_adjustment": tau}
+        train = TrainParams.model_validate(TRAIN.model_dump() | changes)
+        found = fit(store, train_rows, val_rows, data=STUDY, model=NETWORK, train=train, seed=7)
+        shares.append(softmax(found.trained.predict(cells)["logits"])[:, 0].mean())
     assert shares[1] < shares[0] - 0.05  # the frequent class no longer leads by its frequency
+    learnt = pose(store, train_rows, val_rows, STUDY, 7)
+    objective = Objective.of(learnt.tasks, train, torch.from_numpy(learnt.train.truth))
+    np.testing.assert_allclose(objective.shifts["blob"], 2 * np.log([0.6, 0.2, 0.2]), rtol=1e-6)
 
 
 def test_it_needs_classes(tmp_path: Path) -> None:

@@ -105,6 +105,15 @@ class TrainParams(Params):
     correlation_cells: Annotated[int, Field(ge=3)] = Field(
         default=8, description="cells of a batch that recorded a value, for its r to count"
     )
+    coupling: Annotated[float, Field(ge=0)] = Field(
+        default=0.0,
+        description="weight of the squared distance between a value and what the probabilities of "
+        "classes let expect of it (learning/coupling.py)",
+    )
+    coupled: tuple[str, str] | None = Field(
+        default=None,
+        description="the classes task and the value; null: the study's only ones of their kinds",
+    )
     mixup: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0, description="share of batches in which cells and what is asked are mixed"
     )

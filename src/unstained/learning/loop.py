@@ -27,7 +27,7 @@ from unstained.learning.compute import Compute
 from unstained.learning.distributed import Group
 from unstained.learning.ema import AveragedNetwork
 from unstained.learning.mixup import draw_mixture
-from unstained.learning.objective import Losses, Objective, adjustments, balances
+from unstained.learning.objective import Objective
 from unstained.learning.optimiser import (
     build_optimiser,
     optimiser_tensors,
@@ -90,11 +90,8 @@ class Training:
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = build_optimiser(network, train)
         truth = torch.from_numpy(problem.train.truth)
-        balance = balances(problem.tasks, truth, train.class_weights)
+        self.objective = Objective.of(problem.tasks, train, truth).to(compute.device)
         self.truth = truth.to(compute.device)
-        losses, shifts = Losses.of(train), adjustments(problem.tasks, truth, train.logit_adjustment)
-        objective = Objective(problem.tasks, train.target_weight, balance, losses, shifts)
-        self.objective = objective.to(compute.device)
         self.losses = torch.zeros(self.steps, device=compute.device)
         self.best = {k: v.clone() for k, v in self.average.network.state_dict().items()}
         self.progress = Progress()

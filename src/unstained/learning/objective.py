@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 
 from unstained.config.learning import TrainParams
+from unstained.learning.coupling import Coupling, couple
 from unstained.models.outputs import Outputs
 from unstained.tasks import value
 from unstained.tasks.classes import PLAIN, Blend, Classes
@@ -92,10 +93,11 @@ class Objective:
         balance: classes task -> (K,) weight of each class; without an entry all weigh 1.
         losses: what they are made of.
         shifts: classes task -> (K,) what its loss adds to the scores; without an entry nothing.
+        coupling: holds two of the tasks together; None: each is by itself.
 
     Attributes:
         terms: one a task, in order; values without a weight share the first one's, and have a
-            second one where correlation is part of their loss.
+            second one where correlation is part of their loss. The coupling comes last.
     """
 
     def __init__(
@@ -105,14 +107,33 @@ class Objective:
         balance: Mapping[str, torch.Tensor] | None = None,
         losses: Losses = Losses(),  # frozen
         shifts: Mapping[str, torch.Tensor] | None = None,
+        coupling: Coupling | None = None,
     ) -> None:
         self.tasks, self.target_weight, self.losses = tasks, target_weight, losses
-        self.shifts = dict(shifts or {})
+        self.shifts, self.coupling = dict(shifts or {}), coupling
         self.balance = {
             task.name: (balance or {}).get(task.name, torch.ones(task.width))
             for task in tasks.classes
         }
-        self.terms = tuple(self._terms())
+        joined = () if coupling is None else (coupling,)
+        self.terms: tuple[Term | Coupling, ...] = (*self._terms(), *joined)
+
+    @classmethod
+    def of(cls, tasks: Tasks, train: TrainParams, truth: torch.Tensor) -> Objective:
+        """What a training minimises.
+
+        Args:
+            tasks: of the study.
+            train: what params.yaml says of losses.
+            truth: (N, W) of the training cells, as in `parts`.
+
+        Raises:
+            TrainingError: it is not clear which two tasks are coupled.
+        """
+        balance = balances(tasks, truth, train.class_weights)
+        shifts = adjustments(tasks, truth, train.logit_adjustment)
+        coupling = couple(train, tasks, truth, shifts)
+        return cls(tasks, train.target_weight, balance, Losses.of(train), shifts, coupling)
 
     def to(self, device: torch.device | str) -> Objective:
         """The same on another device."""
@@ -120,7 +141,8 @@ class Objective:
             {name: part.to(device) for name, part in parts.items()}
             for parts in (self.balance, self.shifts)
         )
-        return Objective(self.tasks, self.target_weight, balance, self.losses, shifts)
+        coupling = None if self.coupling is None else self.coupling.to(device)
+        return Objective(self.tasks, self.target_weight, balance, self.losses, shifts, coupling)
 
     def _terms(self) -> list[Term]:
         tasks, terms = self.tasks, []
