@@ -56,6 +56,12 @@ class EnsembleParams(ModelBase):
         description="models of params.yaml, trained one by one; one that is named twice, with two "
         "seeds",
     )
+    inner_folds: Annotated[int, Field(ge=2)] | None = Field(
+        default=None,
+        description="each member is named so often, and leaves another of so many folds of the "
+        "training cells out, by which it is chosen; null: all learn from all training cells, and "
+        "validation cells choose",
+    )
     models: tuple[MemberParams, ...] = Field(
         default=(), description="their parameters: filled in from what params.yaml says of them"
     )
@@ -64,6 +70,16 @@ class EnsembleParams(ModelBase):
     def learns_by_gradient(self) -> bool:
         """Whether there is a network among them."""
         return any(model.learns_by_gradient for model in self.models)
+
+    @model_validator(mode="after")
+    def _a_member_a_fold(self) -> EnsembleParams:
+        for name in dict.fromkeys(self.members if self.inner_folds else ()):
+            if self.members.count(name) != self.inner_folds:
+                raise ValueError(
+                    f"inner_folds is {self.inner_folds}, so members names {name} as often, not "
+                    f"{self.members.count(name)} times"
+                )
+        return self
 
     @model_validator(mode="after")
     def _members_learn_from_the_same_cells(self) -> EnsembleParams:

@@ -28,6 +28,7 @@ from unstained.errors import TrainingError
 from unstained.learning.checkpoint import CheckpointStore
 from unstained.learning.compute import Compute, choose_compute, device_type, reproducible
 from unstained.learning.distributed import Group, workers
+from unstained.learning.inner_folds import inner_problem
 from unstained.learning.loop import Training
 from unstained.learning.mean_image import subtract_mean
 from unstained.learning.objective import Objective
@@ -108,18 +109,22 @@ def _learn_together(
     title: str | None,
 ) -> Outcome:
     """Each member as it would learn by itself, then what they answer together is validated."""
-    learnt = [
-        learn(
-            problem,
-            member,
-            member.training(train),
-            seed + MEMBER_SEEDS * model.members[:place].count(name),
-            keeping.below(f"member{place}"),
-            lambda record: True,
-            title and f"{title}, {name}",
+    learnt = []
+    for place, (name, member) in enumerate(zip(model.members, model.models, strict=True)):
+        before, own = model.members[:place].count(name), problem
+        if model.inner_folds is not None:
+            own = inner_problem(problem, model.inner_folds, before, seed)
+        learnt.append(
+            learn(
+                own,
+                member,
+                member.training(train),
+                seed + MEMBER_SEEDS * before,
+                keeping.below(f"member{place}"),
+                lambda record: True,
+                title and f"{title}, {name}",
+            )
         )
-        for place, (name, member) in enumerate(zip(model.members, model.models, strict=True))
-    ]
     network = Ensemble([one.network for one in learnt])
     records = [record for one in learnt for record in one.history]
     scores = _scores_of(network, problem, train)

@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     SUBSET = 5
     SAMPLE = 6
     MIX = 7
+    FOLDS = 8
 
 
 def counter_seed(seed: int, purpose: Purpose, *counters: int) -> int:
