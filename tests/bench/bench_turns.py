@@ -78,7 +78,7 @@ def main(study: str, model: str) -> None:
             )
             for at, value in enumerate(tests[0].values)
         ]
-        print(f"{size} views: {', '.join([scored(labels, called, draws), *told])}")
+        print(f"views {size}: {', '.join([scored(labels, called, draws), *told])}")
 
 
 if __name__ == "__main__":

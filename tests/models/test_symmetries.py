@@ -16,6 +16,7 @@ from unstained.models.build import build_model
 from unstained.models.complexity import complexity
 from unstained.models.ensemble import Ensemble
 from unstained.models.network import Network
+from unstained.models.view import cells_at_once
 
 Views = dict[int, list[tuple[bool, int]]]
 VIEWS: Views = {2: [(False, 0), (True, 0)], 4: list(product((False, True), (0, 2)))}
@@ -170,3 +171,11 @@ def test_a_member_of_an_ensemble_sees_its_own_views() -> None:
         found = Ensemble(members)(images).logits
         expected = (members[0](images).logits + members[1](images).logits) / 2
     torch.testing.assert_close(found, expected)
+
+
+def test_fewer_cells_are_seen_at_once_where_each_has_several_views() -> None:
+    eight, one = network("resnet50", 8), network("vgg16")
+    found = [cells_at_once(seen, 256) for seen in (eight, one, Ensemble([one, eight]))]
+    assert found == [32, 256, 32]
+    assert cells_at_once(eight, 4) == 1
+    assert cells_at_once(torch.nn.Linear(2, 2), 256) == 256

@@ -29,6 +29,7 @@ from unstained.explain.signed_answer import SignedAnswer
 from unstained.imaging.symmetry import Exchanges
 from unstained.models.network import PooledNetwork
 from unstained.models.trained import TrainedModel
+from unstained.models.view import cells_at_once
 from unstained.statistics.metrics import Floats, Labels
 
 MAP: Final = "map"
@@ -85,7 +86,7 @@ def measure(
     """
     _check(trained)
     device = device_of(trained.network)
-    batch = BATCH[device.type]
+    batch = cells_at_once(trained.network, BATCH[device.type])
     images = sample.canvases.contrast(slice(None), trained.spec.scale).to(device)
     question = ask(trained, images, batch)
     network, answer, predict = question.network, question.answer, question.predict

@@ -18,9 +18,10 @@ from unstained.learning.objective import Objective
 from unstained.learning.problem import Cells
 from unstained.learning.source import Source
 from unstained.models.outputs import Outputs
+from unstained.models.view import cells_at_once
 
 BATCH: Final = 256
-"""Cells at a time; the result does not depend on it but for rounding."""
+"""Images at a time; the result does not depend on it but for rounding."""
 
 STEPS_PER_WINDOW: Final = 16
 
@@ -66,7 +67,8 @@ def validate(
     columns = objective.tasks.logits + objective.tasks.targets
     table = torch.zeros(len(cells), columns, device=compute.device)
     positions = np.arange(len(share))
-    batches = [positions[start : start + BATCH] for start in range(0, len(share), BATCH)]
+    size = cells_at_once(network, BATCH)
+    batches = [positions[start : start + size] for start in range(0, len(share), size)]
     for batch, contrast in zip(batches, source.contrasts(batches, STEPS_PER_WINDOW), strict=True):
         with compute.autocast():
             outputs: Outputs = network(contrast.contiguous(memory_format=torch.channels_last))

@@ -26,6 +26,7 @@ from unstained.files import file_sha256, read_json, whole_directory, write_json
 from unstained.imaging.axes import Axes
 from unstained.models.build import bare_model
 from unstained.models.outputs import Outputs
+from unstained.models.view import cells_at_once
 from unstained.tasks.study import Tasks
 
 FORMAT: Final = 2
@@ -124,13 +125,14 @@ class TrainedModel:
 
         Args:
             canvases: N cells.
-            batch: cells at a time.
+            batch: images at a time: cells, or all views of fewer cells (`models.view`).
 
         Returns:
             logits (N, K); targets (N, M) in the target's own (transformed) scale; embedding (N, D);
             cam (N, K, h, w), or None for a model without. All float32.
         """
         self.network.eval()
+        batch = cells_at_once(self.network, batch)
         starts = range(0, max(len(canvases), 1), batch)
         parts = [
             self._batch(canvases.contrast(slice(start, start + batch), self.spec.scale))

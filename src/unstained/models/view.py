@@ -125,6 +125,17 @@ class View(nn.Module):
         return torch.cat([contrast, phase], dim=1)
 
 
+def cells_at_once(network: nn.Module, images: int) -> int:
+    """Cells of which a network sees about so many images in a batch, at least one.
+
+    Args:
+        network: of any kind; that of its parts which sees most symmetries counts.
+        images: what memory allows.
+    """
+    views = [len(part.group) for part in network.modules() if isinstance(part, View)]
+    return max(1, images // max(views, default=1))
+
+
 def around_disc(images: torch.Tensor, radius: float) -> torch.Tensor:
     """1 outside a disc at the centre, 0 within: (H, W) for images (..., H, W), on their device.
 
