@@ -12,7 +12,7 @@ import pytest
 
 from unstained.serving.batching import PIECE, Batcher, Found
 from unstained.serving.limits import Limits
-from unstained.serving.predictor import CHUNK, Tensor
+from unstained.serving.predictor import BATCH, Tensor
 from unstained.serving.refusals import RequestError
 
 
@@ -91,7 +91,7 @@ def test_what_gathers_while_the_lanes_work_goes_together_and_comes_back_in_order
 
 def test_a_small_request_gets_between_the_pieces_of_a_large_one() -> None:
     async def check(held: Held, batcher: Batcher) -> None:
-        large = asyncio.create_task(batcher.judge(cells(0, 3 * CHUNK)))
+        large = asyncio.create_task(batcher.judge(cells(0, 3 * BATCH)))
         await started(held)
         small = asyncio.create_task(batcher.judge(cells(9000)))
         await asyncio.sleep(0)
@@ -99,12 +99,12 @@ def test_a_small_request_gets_between_the_pieces_of_a_large_one() -> None:
         await small
         assert not large.done()
         found = (await large)["first"]
-        assert found.tolist() == list(range(3 * CHUNK))
+        assert found.tolist() == list(range(3 * BATCH))
 
     batches = during(check).batches
-    assert batches[0] == list(range(CHUNK))
+    assert batches[0] == list(range(BATCH))
     assert 9000 in batches[1]
-    assert len(batches[1]) == CHUNK
+    assert len(batches[1]) == BATCH
 
 
 def test_equal_shares_while_several_wait() -> None:
@@ -194,7 +194,7 @@ def test_what_the_runtime_raises_is_the_answer_of_its_batch_alone() -> None:
         held.error = MemoryError("no more")
         held.go.set()
         with pytest.raises(MemoryError, match="no more"):
-            await batcher.judge(cells(0, 2 * CHUNK))
+            await batcher.judge(cells(0, 2 * BATCH))
         held.error = None
         assert (await batcher.judge(cells(5)))["first"].tolist() == [5]
 

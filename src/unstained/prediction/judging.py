@@ -107,6 +107,6 @@ def _finished(part: Path, identity: str) -> int | None:
 
 
 def _chunks(cells: Iterator[Seen]) -> Iterator[list[Seen]]:
-    """As many cells at a time as run through the graph at once."""
+    """Some cells at a time."""
     while chunk := list(islice(cells, CHUNK)):
         yield chunk

@@ -21,10 +21,10 @@ from typing import Final, Protocol
 import numpy as np
 
 from unstained.serving.limits import Limits
-from unstained.serving.predictor import ABSTENTION_NAME, CHUNK, Predictor
+from unstained.serving.predictor import ABSTENTION_NAME, BATCH, Predictor
 from unstained.serving.refusals import RequestError
 
-PIECE: Final = 16
+PIECE: Final = 4
 """Cells of one request in a batch while others wait."""
 
 SMALLEST: Final = 4
@@ -227,11 +227,11 @@ class Batcher:
             if job.pixels.shape[1:] == shape:
                 alike.append(job)
                 cells += job.waiting
-            if len(alike) == CHUNK:
+            if len(alike) == BATCH:
                 break
-        room = min(CHUNK, max(SMALLEST, math.ceil(cells / idle)))
+        room = min(BATCH, max(SMALLEST, math.ceil(cells / idle)))
         shares: dict[_Job, int] = {}
-        for most in (PIECE, CHUNK):
+        for most in (PIECE, BATCH):
             for job in alike:
                 if room == 0:
                     break

@@ -46,8 +46,10 @@ SET_NAME: Final = "conformal_set"
 VALUES_NAME: Final = "targets"
 ABSTENTION_NAME: Final = "abstention"
 EMBEDDING_NAME: Final = "embedding"
+BATCH: Final = 16
+"""Cells that run through the graph at once: what more of them need leaves the processor's cache."""
 CHUNK: Final = 64
-"""Cells that run through the graph at once, so that a large request needs no more memory."""
+"""Cells that are read and handed on together, so that a large source needs no more memory."""
 LINEAGE: Final = ("git_commit", "data_digest", "split_digest", "params_digest", "simulated")
 
 
@@ -177,8 +179,8 @@ class Predictor:
         names = [o.name for o in self.outputs if wanted is None or o.name in wanted]
         asked = sorted({self._source(name) for name in names})
         parts = [
-            self._session.run(asked, {INPUT_NAME: pixels[start : start + CHUNK]})
-            for start in range(0, len(pixels), CHUNK)
+            self._session.run(asked, {INPUT_NAME: pixels[start : start + BATCH]})
+            for start in range(0, len(pixels), BATCH)
         ]
         found = {name: np.concatenate(arrays) for name, *arrays in zip(asked, *parts, strict=True)}
         for name in self._made.keys() & names:
