@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from tests.models.sizes import TINY, lively, parse
 from unstained.config.models import ModelParams
 from unstained.errors import ParameterError
-from unstained.models.architectures import NETWORKS
+from unstained.models.architectures import network_class
 from unstained.models.build import FEATURE_MODELS, build_model
+from unstained.models.network import Network
 from unstained.models.outputs import Outputs
 
 BOOSTING = {
@@ -40,8 +41,12 @@ def architectures() -> set[str]:
 
 
 def test_every_architecture_that_can_be_parsed_can_be_built_and_is_tested():
-    assert architectures() == {*NETWORKS, *FEATURE_MODELS, "ensemble"}
-    assert {content["architecture"] for content in TINY.values()} == set(NETWORKS)
+    networks = {content["architecture"] for content in TINY.values()}
+    assert architectures() == {*networks, *FEATURE_MODELS, "ensemble"}
+    for name in networks:
+        assert issubclass(network_class(name), Network)
+    with pytest.raises(KeyError, match="ensemble"):
+        network_class("ensemble")
 
 
 @pytest.mark.parametrize("name", [*TINY, *FEATURES])
@@ -49,7 +54,8 @@ def test_every_architecture_that_can_be_parsed_can_be_built_and_is_tested():
 def test_every_architecture_maps_contrast_to_outputs(name, channels):
     content = (FEATURES | TINY)[name]
     network = build_model(parse(content), classes=3, targets=2, channels=channels).eval()
-    assert type(network) is {**NETWORKS, **FEATURE_MODELS}[content["architecture"]]
+    architecture = content["architecture"]
+    assert type(network) is (FEATURE_MODELS.get(architecture) or network_class(architecture))
     with torch.inference_mode():
         outputs = network(torch.randn(5, channels, 32, 32))
         alone = network(torch.zeros(1, channels, 32, 32))

@@ -5,7 +5,7 @@ from tests.models.sizes import FULL, TINY, parse, residual
 from tests.models.test_build import BOOSTING
 from tests.optics import optics
 from unstained.errors import ParameterError
-from unstained.models.architectures import NETWORKS
+from unstained.models.architectures import network_class
 from unstained.models.complexity import TOOL, complexity
 
 
@@ -77,7 +77,9 @@ def test_resolution_stem_and_input_channels_count():
 @pytest.mark.parametrize("name", TINY)
 def test_counts_parameters_without_drawing_any(name):
     state = torch.random.get_rng_state()
-    weights = "imagenet" if hasattr(NETWORKS[TINY[name]["architecture"]], "pretrained") else "none"
+    weights = (
+        "imagenet" if hasattr(network_class(TINY[name]["architecture"]), "pretrained") else "none"
+    )
     cost = complexity(parse(TINY[name], weights=weights), 3, 2, 1, 32)
     assert torch.equal(torch.random.get_rng_state(), state)
     alone = complexity(parse(TINY[name]), 3, 0, 1, 32)

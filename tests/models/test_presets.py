@@ -8,7 +8,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from tests.models.sizes import parse, residual
-from unstained.models.architectures import NETWORKS
+from unstained.models.architectures import network_class
 from unstained.models.build import bare_model, build_model
 from unstained.models.imagenet import FOLDER_VARIABLE
 
@@ -50,7 +50,9 @@ def test_parameter_counts(architecture, preset, classes, count):
 )
 def test_parameter_counts_of_the_text_without_layer_scale(architecture, count):
     with torch.device("meta"):
-        network = NETWORKS[architecture](parse(residual(architecture)), 3, 0, 3, layer_scale=None)
+        network = network_class(architecture)(
+            parse(residual(architecture)), 3, 0, 3, layer_scale=None
+        )
     assert parameters(network) == count
 
 

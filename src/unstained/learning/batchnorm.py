@@ -7,12 +7,10 @@ same output and gradient however it is shared out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
 
@@ -92,12 +90,6 @@ class _Normalise(torch.autograd.Function):
         return (gradient - mean - normal * projection) * inverse.view(1, -1, 1, 1), None
 
 
-_SHARED: Final[Mapping[type[nn.Module], type[SynchronisedBatchNorm2d]]] = {
-    nn.BatchNorm2d: SynchronisedBatchNorm2d,
-    BatchNormAct2d: SynchronisedBatchNormAct2d,
-}
-
-
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:
     """Replace every BatchNorm2d below `module`, and timm's with an activation, by shared ones.
 
@@ -107,8 +99,14 @@ def synchronise_batch_norm(module: nn.Module) -> nn.Module:
         TypeError: a batch norm of another kind, or one that keeps cumulative averages; it would
             silently use statistics of a share.
     """
+    from timm.layers.norm_act import BatchNormAct2d
+
+    twins: dict[type[nn.Module], type[SynchronisedBatchNorm2d]] = {
+        nn.BatchNorm2d: SynchronisedBatchNorm2d,
+        BatchNormAct2d: SynchronisedBatchNormAct2d,
+    }
     for name, child in list(module.named_children()):
-        shared = _SHARED.get(type(child))
+        shared = twins.get(type(child))
         if shared and isinstance(child, nn.BatchNorm2d) and child.momentum is not None:
             twin = shared(child.num_features, child.eps, child.momentum, child.affine)
             twin._parameters, twin._buffers = child._parameters, child._buffers

@@ -37,6 +37,7 @@ from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.scores import Scores, validate
 from unstained.learning.source import open_source
 from unstained.learning.state import EpochRecord, OnEpoch
+from unstained.models.architectures import network_class
 from unstained.models.build import build_model
 from unstained.models.ensemble import Ensemble
 from unstained.models.frame_network import FrameNetwork
@@ -290,7 +291,5 @@ def fingerprint(problem: Problem, model: ModelParams, train: TrainParams, seed: 
         "versions": [__version__, torch.__version__, device_type()],
     }
     if isinstance(model, NetworkBase) and model.weights == "imagenet":
-        from unstained.models.architectures import NETWORKS
-
-        content["start"] = weights_digest(NETWORKS[model.architecture].pretrained)
+        content["start"] = weights_digest(network_class(model.architecture).pretrained)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -9,6 +9,7 @@ from torch import nn
 
 from unstained.config.feature_models import FeatureModelBase
 from unstained.config.models import EnsembleParams, ModelParams
+from unstained.models.architectures import network_class
 from unstained.models.ensemble import Ensemble
 from unstained.models.features.feature_boosting import FeatureBoosting
 from unstained.models.features.feature_linear import FeatureLinear
@@ -52,7 +53,5 @@ def bare_model(params: ModelParams, classes: int, targets: int, channels: int = 
         return Ensemble([bare_model(one, classes, targets, channels) for one in params.models])
     if isinstance(params, FeatureModelBase):
         return FEATURE_MODELS[params.architecture](params, classes, targets, channels)
-    from unstained.models.architectures import NETWORKS
-
-    network: Network = NETWORKS[params.architecture](params, classes, targets, channels)
+    network: Network = network_class(params.architecture)(params, classes, targets, channels)
     return network
