@@ -43,15 +43,23 @@ def read_document(path: Path) -> Document:
     Raises:
         ParameterError: it is missing, no YAML, or holds something else than keys and values.
     """
+    return parse_document(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Text of params.yaml.
+
+    Raises:
+        ParameterError: it is missing.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParameterError(
             f"{path} does not exist",
             "work in the project's directory, or name another file: "
             "`unstained run STAGE STUDY --params FILE`",
         ) from None
-    return parse_document(text, str(path))
 
 
 def parse_document(text: str, name: str) -> Document:

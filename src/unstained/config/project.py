@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from unstained.config.base import P, Params
 from unstained.config.baselines import BaselinesParams
 from unstained.config.compare import CompareParams
 from unstained.config.compose import Composition, problems_error
-from unstained.config.document import Document, read_document
+from unstained.config.document import Document, parse_document, read_text
 from unstained.config.layers import Stated, Tree, plain, shape_of
 from unstained.config.learning import TrainParams, TuneParams
 from unstained.config.models import KINDS, AnyModelParams
@@ -290,7 +290,13 @@ def load_params(path: Path) -> ProjectParams:
         ParameterError: the file is missing, no YAML, or breaks the schema; the message names
             every offending key.
     """
-    return ProjectParams(read_document(path))
+    return _parsed(read_text(path), str(path))
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str, name: str) -> ProjectParams:
+    """One object for all who ask about the same text; nobody changes it."""
+    return ProjectParams(parse_document(text, name))
 
 
 def parse_tree(composition: Composition, kind: type[P], tree: Tree, label: str) -> P:
