@@ -41,13 +41,13 @@ def make_project(path: Path) -> Path:
     for name in ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, path / name)
     params = path / "params.yaml"
-    edit(params, "models", value=["resnet50", "features_boosting"])
+    edit(params, "models", value=["plain_cnn", "features_boosting"])
     edit(params, *RECIPE, "simulate", "acquisitions_per_class", value=4)
     edit(params, *RECIPE, "simulate", "cells_per_acquisition", value=16)
     edit(params, *RECIPE, "simulate", "difficulty", value=0.0)
     edit(params, "ingest", "workers", value=1)  # each would import torch for itself
-    edit(params, *RECIPE, "models", "resnet50", "width", value=0.125)
-    edit(params, *RECIPE, "models", "resnet50", "depth", value=[1, 1, 1, 1])
+    # A network without timm, which every process of the run would import for itself.
+    edit(params, *RECIPE, "models", "plain_cnn", "width", value=0.125)
     edit(params, *RECIPE, "models", "features_boosting", "iterations", value=20)
     edit(params, *RECIPE, "models", "features_boosting", "measures", value=["gabor"])  # cheapest
     edit(params, *RECIPE, "tune", "executor", value="inline")

@@ -80,10 +80,10 @@ def leave_artifact(root: Path) -> None:
     (folder / "half.onnx").touch()
 
 
-SPLIT, CALLS = "runs/nsc/split/split.parquet", "runs/nsc/evaluate/resnet50/predictions.parquet"
+SPLIT, CALLS = "runs/nsc/split/split.parquet", "runs/nsc/evaluate/plain_cnn/predictions.parquet"
 GRAPH, LOSSES = (
-    "runs/nsc/export/resnet50/artifact/model.onnx",
-    "runs/nsc/train/resnet50/history.csv",
+    "runs/nsc/export/plain_cnn/artifact/model.onnx",
+    "runs/nsc/train/plain_cnn/history.csv",
 )
 
 FAULTS: dict[Callable[[Path], object], set[str]] = {

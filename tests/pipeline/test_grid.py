@@ -37,9 +37,9 @@ from unstained.registry.registry import Registry
 pytestmark = [pytest.mark.xdist_group("grid"), pytest.mark.usefixtures("quick_exporter")]
 
 UNSTAINED = str(Path(sys.executable).with_name("unstained"))
-MODELS = ("resnet50", "cg_recnet")
+MODELS = ("plain_cnn", "attention_cnn")
 EVERY = [f"{model}/fold{fold}-seed42" for model in MODELS for fold in (0, 2)]
-LOCKED = "resnet50/fold0-seed42"
+LOCKED = "plain_cnn/fold0-seed42"
 SAME = {
     "train": ("model", "history"),
     "evaluate": ("predictions", "calibration", "metrics"),
@@ -77,8 +77,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
             (*RECIPE, "split", "folds"): 3,
             (*RECIPE, "simulate", "acquisitions_per_class"): 6,
             (*RECIPE, "simulate", "cells_per_acquisition"): 8,
-            (*RECIPE, "models", "cg_recnet", "width"): 0.125,
-            (*RECIPE, "models", "cg_recnet", "depth"): [1, 1, 1, 1],
+            (*RECIPE, "models", "attention_cnn", "width"): 0.125,
             (*RECIPE, "train", "epochs"): 4,
         },
     )
@@ -151,16 +150,16 @@ def copied(root: Path, place: Path, *, runs: tuple[str, ...]) -> Path:
 
 def test_a_failure_is_named_and_loses_nothing(prepared: Path, failure: TrainingError) -> None:
     assert failure.message.startswith("1 of 4 replicates failed")
-    assert "nsc/resnet50 fold0-seed42: nsc-train-resnet50-fold0-seed42 is already running" in (
+    assert "nsc/plain_cnn fold0-seed42: nsc-train-plain_cnn-fold0-seed42 is already running" in (
         failure.message
     )
-    assert "run train nsc --model resnet50 --fold 0 --seed 42" in failure.remedy
+    assert "run train nsc --model plain_cnn --fold 0 --seed 42" in failure.remedy
     done = [name for name in EVERY if home(prepared, name, "register").is_dir()]
     assert done == [name for name in EVERY if name != LOCKED]
     assert [v.label for v in Registry(None, prepared).versions("unstained-nsc")] == [
-        "v1 (resnet50, fold 2, seed 42)",
-        "v2 (cg_recnet, fold 0, seed 42)",
-        "v3 (cg_recnet, fold 2, seed 42)",
+        "v1 (plain_cnn, fold 2, seed 42)",
+        "v2 (attention_cnn, fold 0, seed 42)",
+        "v3 (attention_cnn, fold 2, seed 42)",
     ]
 
 
@@ -210,9 +209,9 @@ def test_a_version_that_the_registry_lost_is_registered_again(
     registry.client.delete_model_version("unstained-nsc", "2")
     run_grid(root)
     assert "3 of 4 replicates are registered" in capsys.readouterr().out
-    assert [v.label for v in registry.versions("unstained-nsc") if v.model == "cg_recnet"] == [
-        "v3 (cg_recnet, fold 2, seed 42)",
-        "v5 (cg_recnet, fold 0, seed 42)",
+    assert [v.label for v in registry.versions("unstained-nsc") if v.model == "attention_cnn"] == [
+        "v3 (attention_cnn, fold 2, seed 42)",
+        "v5 (attention_cnn, fold 0, seed 42)",
     ]
     assert read_json(home(root, EVERY[2], "register") / "registration.json")["version"] == 5
     assert stamps(root) == before, "nothing was trained"
@@ -224,7 +223,7 @@ def test_what_is_affected_is_trained_again(
     grown: Path, cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = copied(grown, tmp_path / "changed", runs=("ingest", "validate", "split", "replicates"))
-    change(root, {(*RECIPE, "models", "resnet50", "width"): 0.25})
+    change(root, {(*RECIPE, "models", "plain_cnn", "width"): 0.25})
     with (home(root, EVERY[2]) / "history.csv").open("a") as file:
         file.write("\n")
     before = stamps(root)
@@ -249,11 +248,11 @@ def test_a_worker_without_the_project_says_so(
     grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    work = Work(tmp_path / "elsewhere", "", "nsc", "resnet50", Replicate(0, 42))
+    work = Work(tmp_path / "elsewhere", "", "nsc", "plain_cnn", Replicate(0, 42))
     problem = run_replicate(work, ["train"]).problem
     assert problem is not None
     assert "elsewhere is not on" in problem
-    other = Work(grown, "other", "nsc", "resnet50", Replicate(0, 42))
+    other = Work(grown, "other", "nsc", "plain_cnn", Replicate(0, 42))
     problem = run_replicate(other, ["train"]).problem
     assert problem is not None
     assert "is not what it was" in problem
@@ -264,7 +263,7 @@ def test_stopped_and_killed_it_leaves_nobody_and_goes_on(
     grown: Path, cluster: None, tmp_path: Path
 ) -> None:
     root = copied(grown, tmp_path / "killed", runs=("ingest", "validate", "split"))
-    change(root, {("baselines", "models"): ["resnet50"]})
+    change(root, {("baselines", "models"): ["plain_cnn"]})
     process = started(root)
     wait_for_an_epoch(root, process)
     children = psutil.Process(process.pid).children(recursive=True)

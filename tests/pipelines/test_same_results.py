@@ -28,7 +28,7 @@ pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.xdist_group("s3")
 
 BIN = Path(sys.executable).parent
-MODELS = ("resnet50", "features_boosting")
+MODELS = ("plain_cnn", "features_boosting")
 
 
 def command(place: Path, *words: str, environment: dict[str, str]) -> str:

@@ -30,6 +30,7 @@ from unstained.stages import controls, evaluate
 MODELS = ("trees", "untrained")
 PARTS = {"00": "train", "01": "train", "02": "val", "03": "test", "04": "external"}
 SECTIONS = load_params(ROOT / "params.yaml").studies["nsc"].recipes["demo"].sections()
+VALIDATE = SECTIONS.validate_.model_copy(update={"augmented_cells": 0})
 COMMON = CommonParams(seed=3)
 EVALUATE = SECTIONS.evaluate.model_copy(update={"bootstrap": 60})
 
@@ -50,7 +51,7 @@ def make_inputs(
     reference[inner] = rng.permutation(part[inner].to_numpy())
     split = pd.DataFrame({"cell_id": table["cell_id"], "part": part, "reference_part": reference})
     split.sample(frac=1, random_state=0).to_parquet(folder / "split.parquet")
-    audit = audit_store(store, data.class_names, data.canvas, SECTIONS.validate_, 3)
+    audit = audit_store(store, data.class_names, data.canvas, VALIDATE, 3)
     write_json(folder / "audit.json", audit.content)
     trees = train_small(store, model=BOOSTING, data=data).trained
     save_trained(folder / "trained" / "trees" / "model", trees)
