@@ -30,6 +30,10 @@ from unstained.models.features.fitting import FITTERS
 from unstained.models.trained import ModelSpec, TrainedModel
 
 CLASSES = ("a", "b", "c")
+EXPORTERS = ("legacy", pytest.param("dynamo", marks=pytest.mark.minutes))
+"""Torch's exporters, for what either must do: test_onnx_export.py asks the second, which takes ten
+times the time, of three kinds of models always, the others in `make test-all`."""
+
 TEMPERATURE = 1.7
 TEMPERATURES = {"blob": TEMPERATURE}
 CANVAS = 32

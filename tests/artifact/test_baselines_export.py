@@ -28,27 +28,32 @@ BASELINES = {
     "xception": {},
     "attention_cnn": {},
 }
-ALWAYS = {"resgdnet", "densenet121", "mobilenet_v2"}
-"""What the others are of is exported elsewhere: the residual networks' blocks and attention in
-test_onnx_export.py, the vision transformer's in test_phase_export.py, separable convolutions here
-in MobileNetV2; they take their turn in `make test-all`."""
 WITHOUT_MAP = {"vgg16", "vit_b_16"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.minutes) for name in BASELINES],
-)
-def test_the_exported_file_decides_as_the_network_does(name: str, tmp_path: Path) -> None:
+CASES = [
+    pytest.param(name, exporter, marks=() if exporter == "legacy" else pytest.mark.minutes)
+    for name in BASELINES
+    for exporter in ("legacy", "dynamo")
+    if (name, exporter) != ("vgg16", "legacy")  # the tracer pools no maps of any size to 7 x 7
+]
+"""See `tests.exported.EXPORTERS`."""
+
+
+@pytest.mark.parametrize(("name", "exporter"), CASES)
+def test_the_exported_file_decides_as_the_network_does(
+    name: str, exporter: str, tmp_path: Path
+) -> None:
     trained = trained_model(parse(TINY[name], **BASELINES[name]), targets=2)
     has_cam = name not in WITHOUT_MAP
     spec = trained.spec.model_copy(update={"has_cam": has_cam})
     graph = ServingGraph(replace(trained, spec=spec), TEMPERATURES)
     path, cells = tmp_path / "model.onnx", raw_cells(32)
+    params = export_params(exporters=(exporter,))
     exported, parity, notes = export_with_parity(
-        graph, path, cells, dtype=np.dtype("uint16"), channels=1, params=export_params()
+        graph, path, cells, dtype=np.dtype("uint16"), channels=1, params=params
     )
-    assert (exported.exporter, notes) == ("dynamo", [])
+    assert (exported.exporter, notes) == (exporter, [])
     assert parity.passed
     session = open_session(path)
     assert [output.name for output in session.get_outputs()] == list(graph.output_names)

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from tests.exported import CANVAS, CLASSES, TEMPERATURES
+from tests.exported import CANVAS, CLASSES, EXPORTERS, TEMPERATURES
 from tests.models.sizes import TINY, lively, parse
 from tests.optics import CHANNELS, optics
 from tests.synthetic import asked, tasks
 from unstained.artifact.onnx_export import export_onnx
 from unstained.artifact.parity import compare, require
 from unstained.artifact.serving_graph import ServingGraph
+from unstained.config.export import Exporter
 from unstained.models.build import build_model
 from unstained.models.trained import ModelSpec, TrainedModel
 
 MINUTES = pytest.mark.minutes  # five seconds of a core each
 
 
+@pytest.mark.parametrize("exporter", EXPORTERS)
 @pytest.mark.parametrize(
     "name",
     [
@@ -31,7 +33,9 @@ MINUTES = pytest.mark.minutes  # five seconds of a core each
         pytest.param("plain_cnn", marks=MINUTES),
     ],
 )
-def test_phase_is_recovered_inside_the_exported_file(name: str, tmp_path: Path) -> None:
+def test_phase_is_recovered_inside_the_exported_file(
+    name: str, exporter: Exporter, tmp_path: Path
+) -> None:
     shown = {"view": "phase", "optics": optics(CANVAS).model_dump()}
     params = parse(TINY[name], input=shown)
     torch.manual_seed(0)
@@ -53,7 +57,7 @@ def test_phase_is_recovered_inside_the_exported_file(name: str, tmp_path: Path) 
     graph = ServingGraph(TrainedModel(network, spec), TEMPERATURES)
     path = tmp_path / "model.onnx"
     dtype = np.dtype("uint16")
-    export_onnx(graph, path, dtype=dtype, channels=4, opset=20, exporter="dynamo")
+    export_onnx(graph, path, dtype=dtype, channels=4, opset=20, exporter=exporter)
     rng = np.random.default_rng(0)
     cells = [
         rng.normal(600, 40, (4, *rng.integers(25, 48, 2))).clip(1).astype(dtype) for _ in range(12)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.exported import CANVAS, TEMPERATURES, exported_file, network_params, raw_cells
+from tests.exported import CANVAS, EXPORTERS, TEMPERATURES, exported_file, network_params, raw_cells
 from tests.exported import trained_model as trained
 from unstained.artifact.inference import open_session, run_session
 from unstained.artifact.padding import pad_batch
@@ -17,7 +17,7 @@ from unstained.artifact.serving_graph import ServingGraph
 from unstained.data.canvas import place
 
 
-@pytest.mark.parametrize("exporter", ["legacy", pytest.param("dynamo", marks=pytest.mark.minutes)])
+@pytest.mark.parametrize("exporter", EXPORTERS)
 def test_the_file_answers_the_mean_over_views(exporter: str, tmp_path: Path) -> None:
     model = trained(network_params("resnet50", output_stride=8, input={"symmetries": 8}))
     path = exported_file(tmp_path, model, exporter=exporter)

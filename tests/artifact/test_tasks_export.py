@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.special import expit, softmax
 
-from tests.exported import CANVAS, export_params, raw_cells
+from tests.exported import CANVAS, EXPORTERS, export_params, raw_cells
 from tests.learning.cases import NETWORK
 from tests.synthetic import asked, tasks
 from unstained.artifact.golden import check_golden, write_golden
@@ -52,6 +52,7 @@ def model_of(asking: Mapping[str, Any]) -> TrainedModel:
     return TrainedModel(network.eval(), spec)
 
 
+@pytest.mark.parametrize("exporter", EXPORTERS)
 @pytest.mark.parametrize(
     ("asking", "names"),
     [
@@ -71,13 +72,16 @@ def model_of(asking: Mapping[str, Any]) -> TrainedModel:
     ],
     ids=["values", "share", "several"],
 )
-def test_the_graph_answers_every_task(asking: Any, names: list[str], tmp_path: Path) -> None:
+def test_the_graph_answers_every_task(
+    asking: Any, names: list[str], exporter: str, tmp_path: Path
+) -> None:
     trained, cells = model_of(asking), raw_cells(40)
     graph = ServingGraph(trained, {"phase": 1.5, "alive": 0.5})
     assert graph.output_names == (*names, "cam", "embedding")
     path = tmp_path / "model.onnx"
+    params = export_params(exporters=(exporter,))
     _, parity, notes = export_with_parity(
-        graph, path, cells, dtype=np.dtype("uint16"), channels=1, params=export_params()
+        graph, path, cells, dtype=np.dtype("uint16"), channels=1, params=params
     )
     assert parity.passed
     assert notes == []

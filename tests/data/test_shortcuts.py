@@ -17,7 +17,7 @@ def params(**changes: object) -> ValidateParams:
     fields = {
         "min_cells_per_class": 10,
         "near_duplicate_distance": 2,
-        "augmented_cells": 500,
+        "augmented_cells": 40,
         "folds": 5,
         "confidence": 0.95,
         "shortcut_margin": 0.05,

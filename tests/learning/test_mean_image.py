@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.exported import export_params
+from tests.exported import EXPORTERS, export_params
 from tests.learning.cases import AUGMENT, NO_AUGMENT, TRAIN
 from tests.models.sizes import parse
 from unstained.artifact.inference import open_session, run_session
@@ -87,12 +87,13 @@ def trained(store: CellStore, name: str, **train: object) -> FitResult:
     return fit(store, rows[:32], rows[32:], data=DATA, model=model, train=settings, seed=1)
 
 
+@pytest.mark.parametrize("exporter", EXPORTERS)
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.minutes) for name in MODELS],
 )
 def test_the_graph_takes_raw_frames_and_gives_the_share(
-    store: CellStore, tmp_path: Path, name: str
+    store: CellStore, tmp_path: Path, name: str, exporter: str
 ) -> None:
     result = trained(store, name)
     rows = np.arange(32)
@@ -108,9 +109,9 @@ def test_the_graph_takes_raw_frames_and_gives_the_share(
         cells,
         dtype=np.dtype("uint16"),
         channels=FRAMES,
-        params=export_params(),
+        params=export_params(exporters=(exporter,)),
     )
-    assert (exported.exporter, notes, parity.passed) == ("dynamo", [], True)
+    assert (exported.exporter, notes, parity.passed) == (exporter, [], True)
     session = open_session(tmp_path / "model.onnx")
     shares = run_session(session, pad_batch(cells[:5]))[graph.output_names[0]]
     logits = result.trained.predict(load_canvases(store, np.arange(32, 37), 16))["logits"]

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC, LinearSVR
 
-from tests.exported import CANVAS
+from tests.exported import CANVAS, EXPORTERS
 from tests.synthetic import asked, blobs, tasks
 from unstained.artifact.onnx_export import export_onnx
 from unstained.artifact.serving_graph import ServingGraph
@@ -126,10 +126,13 @@ def test_a_class_without_cells_is_refused():
         fit_linear(cells(), blobs(4, 2), params(), seed=5)
 
 
+@pytest.mark.parametrize("exporter", EXPORTERS)
 @pytest.mark.parametrize(
     "measures", [["gabor"], pytest.param(["gabor", "motion"], marks=pytest.mark.minutes)]
 )
-def test_the_exported_graph_of_frames_gives_scikit_learns_decision_function(measures, tmp_path):
+def test_the_exported_graph_of_frames_gives_scikit_learns_decision_function(
+    measures, exporter, tmp_path
+):
     model = params(measures=measures, frames=3)
     rng = np.random.default_rng(2)
     frames = rng.integers(500, 900, (60, 3, CANVAS, CANVAS)).astype(np.uint16)
@@ -143,7 +146,7 @@ def test_the_exported_graph_of_frames_gives_scikit_learns_decision_function(meas
     )  # fmt: skip
     graph = ServingGraph(TrainedModel(network, spec), {"blob": 1.0})
     path = tmp_path / "model.onnx"
-    export_onnx(graph, path, dtype=np.dtype("uint16"), channels=3, opset=20, exporter="dynamo")
+    export_onnx(graph, path, dtype=np.dtype("uint16"), channels=3, opset=20, exporter=exporter)
     fresh = frames[50:]
     found = ort.InferenceSession(path).run(["logits"], {"pixels": fresh})[0]
     svm = classifier("hinge").fit(features, labels)

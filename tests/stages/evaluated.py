@@ -30,7 +30,7 @@ from unstained.stages import controls, evaluate
 MODELS = ("trees", "untrained")
 PARTS = {"00": "train", "01": "train", "02": "val", "03": "test", "04": "external"}
 SECTIONS = load_params(ROOT / "params.yaml").studies["nsc"].recipes["demo"].sections()
-VALIDATE = SECTIONS.validate_.model_copy(update={"augmented_cells": 0})
+VALIDATE = SECTIONS.validate_.model_copy(update={"augmented_cells": 1})
 COMMON = CommonParams(seed=3)
 EVALUATE = SECTIONS.evaluate.model_copy(update={"bootstrap": 60})
 
