@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, get_args
 
 import numpy as np
 
 from tests.chaos.project import COMMANDS
-from tests.chaos.watching import GRACE_SECONDS, How, Running
+from tests.chaos.watching import GRACE_SECONDS, LONGEST_SECONDS, How, Running
 
 WATCH_SECONDS: Final = 0.05
 SHARES: Final = {"everything": 0.7, "one process": 0.15, "SIGTERM": 0.15}
@@ -84,42 +84,60 @@ def disturbed(
 ) -> Course:
     """Run all commands, each until it succeeds, and kill them as planned.
 
-    A kill whose step was over before its time hits the one that runs then.
+    A kill whose step was over before its time hits the one that runs then, at a moment of its own.
     """
-    places = {step.name: step.place for step in steps}
+    known = {step.name: step for step in steps}
     queue, course, random = deque(kills), Course(), np.random.default_rng(seed)
     for command in COMMANDS:
-        while not _run(root, command, places, queue, course, random, say):
+        while not _run(root, command, known, queue, course, random, say):
             pass
     return course
 
 
 def _run(
-    root: Path, command: str, places: dict[str, int], queue: deque[Kill], course: Course,
+    root: Path, command: str, known: dict[str, Step], queue: deque[Kill], course: Course,
     random: np.random.Generator, say: Callable[[str], None],
 ) -> bool:  # fmt: skip
     """Start a command; whether it succeeded, killed or not."""
     running, begun = Running(root, command), {}
-    while running.process.poll() is None:
+    while running.works():
         time.sleep(WATCH_SECONDS)
         name, now = running.step(), time.monotonic()
         since = now - begun.setdefault(name, now)
-        if not queue or name not in places:
+        if running.lamed and now - running.lamed > LONGEST_SECONDS:
+            course.faults.append(
+                f"{command} goes on for long after one of its processes was killed"
+            )
+            running.kill("everything", random)
+            return False
+        how = _due(queue, known.get(name), since, random)
+        if how is None:
             continue
-        kill, ahead = queue[0], places[name] - queue[0].step.place
-        if ahead < 0 or (ahead == 0 and since < kill.after):
-            continue
-        queue.popleft()
-        if fault := running.kill(kill.how, random):
+        course.hits[name, how] += 1
+        say(f"{how} killed after {since:.1f} s of {name}")
+        if fault := running.kill(how, random):
             course.faults.append(fault)
-        course.hits[name, kill.how] += 1
-        say(f"{kill.how} killed after {since:.1f} s of {name}{'; ' + fault if fault else ''}")
-        return running.process.poll() == 0
+            say(fault)
+        if how != "one process":
+            return running.process.poll() == 0
+    if running.lamed and running.process.wait():
+        return False
     _require_success(running)
     if left := running.ended(GRACE_SECONDS):
         course.faults.append(f"outlived {command}: {left}")
     say(f"{command} succeeded")
     return True
+
+
+def _due(
+    queue: deque[Kill], step: Step | None, since: float, random: np.random.Generator
+) -> How | None:
+    """How to kill now, some seconds after a step has begun; None: not yet."""
+    if not queue or step is None or queue[0].step.place > step.place:
+        return None
+    if queue[0].step.place < step.place:
+        queue[0] = replace(queue[0], step=step, after=since + random.uniform(0, step.seconds))
+    return None if since < queue[0].after else queue.popleft().how
 
 
 def _require_success(running: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.chaos import watching
-from tests.chaos.campaign import Step, plan
+from tests.chaos.campaign import Kill, Step, _due, plan
 from tests.chaos.outcome import differences, outcome, told_by_ledger, unmatched
 from tests.chaos.watching import Running
 from tests.conftest import ROOT
@@ -48,6 +49,40 @@ def test_what_outlives_a_kill_is_told_and_killed(
         assert running.process.poll() is None
     assert "sleep 600" in running.kill("everything", np.random.default_rng(0))
     assert not watching.at_work(root)
+
+
+def test_what_goes_on_without_a_process_is_watched_and_killed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    script = "sleep 600 & sleep 601 & wait"
+    monkeypatch.setattr(watching, "COMMANDS", {"toy": ("sh", "-c", script)})
+    running = Running(root, "toy")
+    while len(running.family()) < 3:
+        assert running.works()
+    random = np.random.default_rng(0)
+    for left in (2, 1, 0):
+        assert running.kill("one process", random) == ""
+        while len(watching.at_work(root)) > left:
+            assert running.process.poll() in (None, -9, 137)
+    running.wait(5)
+    assert not running.works()
+    assert running.lamed is not None
+
+
+def test_a_kill_whose_step_is_over_gets_a_moment_of_the_step_that_runs() -> None:
+    queue = deque([Kill(STEPS[1], 0.5, "SIGTERM"), Kill(STEPS[3], 1.0, "everything")])
+    random = np.random.default_rng(0)
+    assert _due(queue, None, 9.0, random) is None, "between steps"
+    assert _due(queue, STEPS[0], 9.0, random) is None, "its step has not begun"
+    assert _due(queue, STEPS[1], 0.4, random) is None
+    assert _due(queue, STEPS[2], 0.0, random) is None, "not at once"
+    assert queue[0].step == STEPS[2]
+    assert 0 < queue[0].after < STEPS[2].seconds
+    assert _due(queue, STEPS[2], queue[0].after, random) == "SIGTERM"
+    assert _due(queue, STEPS[3], 1.0, random) == "everything"
+    assert _due(queue, STEPS[3], 1.0, random) is None
 
 
 def spoil(path: Path) -> None:

@@ -35,10 +35,14 @@ class Running:
     Args:
         root: the project.
         command: one of `COMMANDS`.
+
+    Attributes:
+        lamed: when one of its processes was killed alone, by the monotonic clock; None: never.
     """
 
     def __init__(self, root: Path, command: str) -> None:
         self.root, self.command = root, command
+        self.lamed: float | None = None
         self.log = root.parent / f"{command}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -55,27 +59,36 @@ class Running:
                     return " ".join((self.command, *filter(None, found.groups())))
         return self.command
 
+    def works(self) -> bool:
+        """Whether it runs, or what it started goes on without it because it was killed alone."""
+        return self.process.poll() is None or (self.lamed is not None and bool(at_work(self.root)))
+
     def family(self) -> list[psutil.Process]:
-        """Its processes, parents first."""
+        """Its processes, parents first; where the first of them was killed alone, all others."""
+        if self.process.poll() is not None:
+            return at_work(self.root)
         with suppress(psutil.NoSuchProcess):
             own = psutil.Process(self.process.pid)
             return [own, *own.children(recursive=True)]
         return []
 
     def kill(self, how: How, random: np.random.Generator) -> str:
-        """Kill it, and wait until all its processes have ended.
+        """Kill it, and wait until all its processes have ended; of one process alone do not wait.
 
         Returns:
             What is wrong: processes that outlived the kill, which are killed then; '' for nothing.
         """
         family = self.family()
+        if how == "one process":
+            if family:
+                _kill([family[random.integers(len(family))]])
+            self.lamed = self.lamed or time.monotonic()
+            return ""
         if how == "everything":
-            _kill(family)
-        elif how == "SIGTERM":
+            _kill(family if self.lamed is None else [*family, *at_work(self.root)])
+        else:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)
-        elif family:
-            _kill([family[random.integers(len(family))]])
         seconds = GRACE_SECONDS if how == "everything" else LONGEST_SECONDS
         self.wait(seconds)
         left = self.ended(seconds)
