@@ -8,6 +8,9 @@ models lie, prints, of the test cells of the folds that all of them have:
 - each combination beside the best single model: the difference of macro-F1, the p of a permutation
   of groups, adjusted by Holm, and the true difference that this comparison would have seen;
 - how often two models agree, beside how often both are right, and how many cells all mistake;
+- each model's seeds averaged, where folds have several: accuracy and macro-F1 beside those of one;
+- which labels all models together doubt (confident learning), and how many of these cells have
+  measured values nearer to the class that is suggested than to the one that is given;
 - of each model and replicate accuracy, calibration error, and how many cells the sets hold;
 - what trees reach that are told the measured values instead of, and beside, each model's scores
   (cross-validated by group): a model that knew the stains exactly would reach no more.
@@ -28,6 +31,7 @@ from sklearn.metrics import cohen_kappa_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from unstained.evaluation.baselines.grid import ReplicateResult, read_replicate
+from unstained.evaluation.label_errors import find_suspects
 from unstained.predictions import Predictions
 from unstained.statistics.intervals import Resampling, estimate, resample_groups
 from unstained.statistics.metrics import Floats, Labels, accuracy, macro_f1, unit_confusions
@@ -57,6 +61,8 @@ def main(study: str, *models: str) -> None:
     best = max(models, key=lambda model: (calls[model] == labels).mean())
     beside(labels, groups, calls, best)
     agreement(labels, {model: calls[model] for model in models})
+    averaged(found)
+    doubted(labels, np.mean([probabilities(runs) for runs in found.values()], axis=0), truths)
     by_replicate(found)
     told = {"the values alone": truths}
     told |= {f"the values and {m}": np.column_stack([truths, scores[m]]) for m in models}
@@ -85,6 +91,11 @@ def together(
             scores = [np.concatenate([one.classes.logits for one in of]) for of in runs]
             values = [np.concatenate([values_of(one, "predicted") for one in of]) for of in runs]
             yield " + ".join(models), np.mean(scores, axis=0), np.mean(values, axis=0)
+
+
+def probabilities(runs: list[ReplicateResult]) -> Floats:
+    """Calibrated, (N, K), of all test cells."""
+    return np.concatenate([run.test.classes.probabilities for run in runs])
 
 
 def values_of(test: Predictions, what: str) -> Floats:
@@ -124,6 +135,39 @@ def beside(labels: Labels, groups: np.ndarray, calls: Mapping[str, Labels], best
         seen = detectable(pair.low, pair.high, CONFIDENCE)
         interval = f"({pair.low:+.3f} to {pair.high:+.3f})"
         print(f"{name}: {pair.difference:+.3f} {interval}, p {p:.3f}, would have seen {seen:.3f}")
+
+
+def averaged(found: Mapping[str, list[ReplicateResult]]) -> None:
+    """What each model's seeds say together, of folds that all seeds have."""
+    for model, runs in found.items():
+        folds: dict[str, list[Predictions]] = {}
+        for run in runs:
+            folds.setdefault(run.name.partition("-")[0], []).append(run.test)
+        most = max(map(len, folds.values()))
+        whole = [tests for tests in folds.values() if len(tests) == most > 1]
+        if not whole:
+            continue
+        labels = np.concatenate([tests[0].classes.labels for tests in whole])
+        groups = np.concatenate([tests[0].group for tests in whole])
+        scores = [np.mean([one.classes.logits for one in tests], axis=0) for tests in whole]
+        draws = resample_groups(groups, labels, RESAMPLES, SEED)
+        told = scored(labels, np.concatenate(scores).argmax(axis=1), draws)
+        print(f"{model}, {most} seeds averaged, {len(whole)} folds: {told}")
+
+
+def doubted(labels: Labels, likely: Floats, truths: Floats) -> None:
+    """Labels that models doubt which have not seen the cells, beside what was measured."""
+    found = find_suspects(likely, labels)
+    share, noise = found.suspect.mean(), found.noise
+    print(f"labels doubted by all together: {share:.3f}; estimated to be wrong: {noise:.3f}")
+    if not truths.shape[1]:
+        return
+    centres = np.stack([np.nanmedian(truths[labels == k], axis=0) for k in range(likely.shape[1])])
+    spread = np.nanstd(truths - centres[labels], axis=0)
+    far = np.square((truths[:, None] - centres) / spread).sum(axis=2)
+    rows = np.flatnonzero(found.suspect & ~np.isnan(truths).any(axis=1))
+    nearer = far[rows, found.suggested[rows]] < far[rows, labels[rows]]
+    print(f"of {len(rows)} doubted, measured nearer to the suggested class: {nearer.mean():.3f}")
 
 
 def by_replicate(found: Mapping[str, list[ReplicateResult]]) -> None:
