@@ -64,8 +64,8 @@ class Running:
         return self.process.poll() is None or (self.lamed is not None and bool(at_work(self.root)))
 
     def family(self) -> list[psutil.Process]:
-        """Its processes, parents first; where the first of them was killed alone, all others."""
-        if self.process.poll() is not None:
+        """Its processes, parents first; also those whose parent was killed alone."""
+        if self.lamed is not None:
             return at_work(self.root)
         with suppress(psutil.NoSuchProcess):
             own = psutil.Process(self.process.pid)
@@ -85,7 +85,7 @@ class Running:
             self.lamed = self.lamed or time.monotonic()
             return ""
         if how == "everything":
-            _kill(family if self.lamed is None else [*family, *at_work(self.root)])
+            _kill(family)
         else:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)
