@@ -20,7 +20,7 @@ from tests.servers.process import wait_until
 from tests.serving.artifacts import CELLS, later, opened, variant
 from tests.serving.conftest import start_server
 from unstained.artifact.artifact import artifact_digest
-from unstained.errors import RegistryError, SourceError
+from unstained.errors import IntegrityError, RegistryError, SourceError
 from unstained.serving import following as following_module
 from unstained.serving.batching import FEWEST_FAILURES
 from unstained.serving.following import Follower, require_alike
@@ -93,6 +93,17 @@ def test_another_champion_answers_and_what_had_begun_keeps_its_model(
         assert (began.version, began.predictor.lineage["git_commit"]) == ("1", "0123abc")
 
     asyncio.run(play())
+
+
+def test_whoever_is_only_compared_needs_no_map(artifact: Path, tmp_path: Path) -> None:
+    now, other = opened(Target(artifact, None)), opened(Target(artifact, None))
+    other.outputs = tuple(one for one in other.outputs if one.name not in ("cam", "embedding"))
+    require_alike(now, other, beside=True)
+    with pytest.raises(IntegrityError, match="another cam, embedding than the model"):
+        require_alike(now, other)
+    named = opened(Target(variant(artifact, tmp_path / "named", renamed), None))
+    with pytest.raises(IntegrityError, match="another conformal_set, logits, probabilities than"):
+        require_alike(now, named, beside=True)
 
 
 @pytest.mark.parametrize(

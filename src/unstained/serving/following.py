@@ -118,14 +118,20 @@ class Follower:
             self.before = None
 
 
-def require_alike(now: Predictor, new: Predictor) -> None:
+def require_alike(now: Predictor, new: Predictor, *, beside: bool = False) -> None:
     """Refuse a model that clients of the one before could not ask as they do.
+
+    Args:
+        now: answers.
+        new: is to answer in its place.
+        beside: it is to be compared alone, so that maps and embeddings may be there or not.
 
     Raises:
         IntegrityError: input, outputs or their meaning differ.
     """
     one, two = dict(_interface(now)), dict(_interface(new))
-    differ = sorted(name for name in one.keys() | two if one.get(name) != two.get(name))
+    names = (one.keys() | two) - set(OF_SHAPES if beside else ())
+    differ = sorted(name for name in names if one.get(name) != two.get(name))
     if differ:
         raise IntegrityError(
             f"{new.directory} has another {', '.join(differ)} than the model that is served",
