@@ -104,7 +104,7 @@ def _run(
         time.sleep(WATCH_SECONDS)
         name, now = running.step(), time.monotonic()
         since = now - begun.setdefault(name, now)
-        if running.lamed and now - running.lamed > LONGEST_SECONDS:
+        if running.injured_at and now - running.injured_at > LONGEST_SECONDS:
             course.faults.append(
                 f"{command} goes on for long after one of its processes was killed"
             )
@@ -120,7 +120,7 @@ def _run(
             say(fault)
         if how != "one process":
             return running.process.poll() == 0
-    if running.lamed and running.process.wait():
+    if running.injured_at and running.process.wait():
         return False
     _require_success(running)
     if left := running.ended(GRACE_SECONDS):

@@ -36,39 +36,44 @@ def test_the_seed_decides_and_kills_come_in_the_order_of_the_steps() -> None:
     assert {kill.how for kill in kills} == {"everything", "one process", "SIGTERM"}
 
 
-def test_what_outlives_a_kill_is_told_and_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Running]:
+    """Starts a shell's script as a project's command."""
     root = tmp_path / "project"
     root.mkdir()
-    script = "(setsid sh -c 'exec sleep 600' &) ; exec sleep 601"
-    monkeypatch.setattr(watching, "COMMANDS", {"toy": ("sh", "-c", script)})
+
+    def started(script: str) -> Running:
+        monkeypatch.setattr(watching, "COMMANDS", {"toy": ("sh", "-c", script)})
+        return Running(root, "toy")
+
+    return started
+
+
+def test_what_outlives_a_kill_is_told_and_killed(
+    start: Callable[[str], Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watching, "GRACE_SECONDS", 0.5)
-    running = Running(root, "toy")
-    while len(watching.at_work(root)) < 2 or len(running.family()) > 1:
+    running = start("(setsid sh -c 'exec sleep 600' &) ; exec sleep 601")
+    while len(watching.at_work(running.root)) < 2 or len(running.family()) > 1:
         assert running.process.poll() is None
     assert "sleep 600" in running.kill("everything", np.random.default_rng(0))
-    assert not watching.at_work(root)
+    assert not watching.at_work(running.root)
 
 
 def test_what_goes_on_without_a_process_is_watched_and_killed_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[str], Running],
 ) -> None:
-    root = tmp_path / "project"
-    root.mkdir()
-    script = "sleep 600 & sleep 601 & wait"
-    monkeypatch.setattr(watching, "COMMANDS", {"toy": ("sh", "-c", script)})
-    running = Running(root, "toy")
+    running = start("sleep 600 & sleep 601 & wait")
     while len(running.family()) < 3:
         assert running.works()
     random = np.random.default_rng(0)
     for left in (2, 1, 0):
         assert running.kill("one process", random) == ""
-        while len(watching.at_work(root)) > left:
+        while len(watching.at_work(running.root)) > left:
             assert running.process.poll() in (None, -9, 137)
     running.wait(5)
     assert not running.works()
-    assert running.lamed is not None
+    assert running.injured_at is not None
 
 
 def test_a_kill_whose_step_is_over_gets_a_moment_of_the_step_that_runs() -> None:

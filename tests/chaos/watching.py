@@ -37,12 +37,12 @@ class Running:
         command: one of `COMMANDS`.
 
     Attributes:
-        lamed: when one of its processes was killed alone, by the monotonic clock; None: never.
+        injured_at: when one of its processes was killed alone, by the monotonic clock; None: never.
     """
 
     def __init__(self, root: Path, command: str) -> None:
         self.root, self.command = root, command
-        self.lamed: float | None = None
+        self.injured_at: float | None = None
         self.log = root.parent / f"{command}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -61,11 +61,13 @@ class Running:
 
     def works(self) -> bool:
         """Whether it runs, or what it started goes on without it because it was killed alone."""
-        return self.process.poll() is None or (self.lamed is not None and bool(at_work(self.root)))
+        return self.process.poll() is None or (
+            self.injured_at is not None and bool(at_work(self.root))
+        )
 
     def family(self) -> list[psutil.Process]:
         """Its processes, parents first; also those whose parent was killed alone."""
-        if self.lamed is not None:
+        if self.injured_at is not None:
             return at_work(self.root)
         with suppress(psutil.NoSuchProcess):
             own = psutil.Process(self.process.pid)
@@ -82,7 +84,7 @@ class Running:
         if how == "one process":
             if family:
                 _kill([family[random.integers(len(family))]])
-            self.lamed = self.lamed or time.monotonic()
+            self.injured_at = self.injured_at or time.monotonic()
             return ""
         if how == "everything":
             _kill(family)

@@ -98,12 +98,12 @@ def test_another_champion_answers_and_what_had_begun_keeps_its_model(
 def test_whoever_is_only_compared_needs_no_map(artifact: Path, tmp_path: Path) -> None:
     now, other = opened(Target(artifact, None)), opened(Target(artifact, None))
     other.outputs = tuple(one for one in other.outputs if one.name not in ("cam", "embedding"))
-    require_alike(now, other, beside=True)
+    require_alike(now, other, compared_only=True)
     with pytest.raises(IntegrityError, match="another cam, embedding than the model"):
         require_alike(now, other)
     named = opened(Target(variant(artifact, tmp_path / "named", renamed), None))
     with pytest.raises(IntegrityError, match="another conformal_set, logits, probabilities than"):
-        require_alike(now, named, beside=True)
+        require_alike(now, named, compared_only=True)
 
 
 @pytest.mark.parametrize(

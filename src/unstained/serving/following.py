@@ -118,19 +118,19 @@ class Follower:
             self.before = None
 
 
-def require_alike(now: Predictor, new: Predictor, *, beside: bool = False) -> None:
+def require_alike(now: Predictor, new: Predictor, *, compared_only: bool = False) -> None:
     """Refuse a model that clients of the one before could not ask as they do.
 
     Args:
         now: answers.
-        new: is to answer in its place.
-        beside: it is to be compared alone, so that maps and embeddings may be there or not.
+        new: is to answer in its place, or to be compared with it.
+        compared_only: it answers nobody, so that maps and embeddings may be there or not.
 
     Raises:
         IntegrityError: input, outputs or their meaning differ.
     """
     one, two = dict(_interface(now)), dict(_interface(new))
-    names = (one.keys() | two) - set(OF_SHAPES if beside else ())
+    names = (one.keys() | two) - set(OF_SHAPES if compared_only else ())
     differ = sorted(name for name in names if one.get(name) != two.get(name))
     if differ:
         raise IntegrityError(

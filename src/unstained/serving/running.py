@@ -92,7 +92,7 @@ def serve(
     predictor = _opened(target, int8=serving.int8)
     beside = None if challenger is None else _opened(challenger, int8=serving.int8)
     if beside is not None:
-        require_alike(predictor, beside, beside=serving.challenger_share == 0)
+        require_alike(predictor, beside, compared_only=serving.challenger_share == 0)
     for number in (serving.port, serving.grpc_port):
         _require_free(serving.host, number)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
