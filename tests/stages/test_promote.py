@@ -26,7 +26,7 @@ from tests.stages.studies import (
     write_registrations,
 )
 from unstained.errors import ParameterError, RegistryError
-from unstained.files import read_json
+from unstained.files import read_json, write_json
 from unstained.operations import rollback_study
 from unstained.pipeline.contract import Job, Report
 from unstained.registry.ledger import Ledger
@@ -125,6 +125,52 @@ def test_promoting_again_changes_nothing(pipeline: Pipeline) -> None:
     assert decision["promoted"] is False
     assert "stays champion" in decision["sentence"]
     assert pipeline.actions == ["promote"]
+
+
+@pytest.mark.parametrize("skills", [(0.97, 0.72), (0.60, 0.55)])
+def test_a_kill_before_the_decision_was_written_changes_nothing(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, skills: tuple[float, float]
+) -> None:
+    """The next run says what the killed one would have said, and writes no second entry."""
+    pipeline.round(0.70, 0.75)
+    pipeline.register(*skills)
+    pipeline.compare()
+    ledger, killed = Ledger(pipeline.root / "ledger/toy.jsonl"), pipeline.root / "killed.json"
+
+    def kill(path: Path, content: object) -> None:
+        write_json(killed, content)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(promote, "write_json", kill)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.promote()
+    monkeypatch.undo()
+    entries, aliases = ledger.entries(), pipeline.aliases
+    again, _ = pipeline.promote()
+    assert again == read_json(killed)
+    assert again["promoted"] is (skills[0] > 0.9)
+    assert (ledger.entries(), pipeline.aliases) == (entries, aliases)
+
+
+def test_what_was_promoted_from_another_table_stays_champion(pipeline: Pipeline) -> None:
+    """A new leaderboard has the champion in it: there is nothing to decide."""
+    assert pipeline.round(0.7, 0.8)["promoted"] is True
+    pipeline.compare()
+    decision, _ = pipeline.promote()
+    assert (decision["promoted"], decision["champion"]) == (False, 2)
+    assert "stays champion" in decision["sentence"]
+    assert pipeline.promote(mode="dry-run")[0]["promoted"] is False
+    assert pipeline.actions == ["promote"]
+
+
+def test_a_dry_run_is_recorded_once(pipeline: Pipeline) -> None:
+    pipeline.register(0.7, 0.8)
+    pipeline.compare()
+    first, _ = pipeline.promote(mode="dry-run")
+    assert pipeline.promote(mode="dry-run")[0] == first
+    assert pipeline.actions == ["dry-run"]
+    pipeline.promote(mode="dry-run", max_ece=0.4)
+    assert pipeline.actions == ["dry-run", "dry-run"]
 
 
 def test_leaderboard_older_than_a_champion_from_elsewhere_is_refused(pipeline: Pipeline) -> None:

@@ -5,21 +5,24 @@ digest of the ledger's newest effective entry. Whoever comes next completes what
 (`settling`). All of it happens inside the study's lock, which covers one project directory, and a
 promotion holds only if the champion is still the one it was decided against. Of several directories
 that share a registry, the one that records the ledger's next entry first wins (`records`); others
-are told who that was, and keep nothing of their promotion.
+are told who that was, and keep nothing of their promotion. Deciding the same again, as after a kill
+before the decision's file was written, says the same and writes no second entry.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from unstained.artifact.signing import trust_of
+from unstained.config.promote import PromoteParams
 from unstained.errors import IntegrityError, RegistryError
 from unstained.registry.agreement import write
-from unstained.registry.entries import Action, Event
-from unstained.registry.gate import Decision
+from unstained.registry.entries import Action, Entry, Event
+from unstained.registry.gate import Decision, decide
 from unstained.registry.ledger import Ledger
 from unstained.registry.registry import CHALLENGER, Registry
 from unstained.registry.settling import (
@@ -31,6 +34,7 @@ from unstained.registry.settling import (
     settle,
 )
 from unstained.registry.signatures import sign_promoted
+from unstained.registry.standings import Leaderboard
 from unstained.registry.submission import RegisteredVersion
 from unstained.temporary import temporary_folder
 
@@ -64,6 +68,27 @@ def settled_champion(registry: Registry, ledger: Ledger, study: str, name: str) 
         return settle(registry, ledger, study, name)
 
 
+def decided(
+    settled: Settled, leaderboard: Leaderboard, new: Sequence[int], params: PromoteParams
+) -> Decision:
+    """The gate's decision about the best new version.
+
+    Where the newest promotion is what the gate decides from the same table with the same limits,
+    it is that decision again, though its challenger is champion meanwhile.
+
+    Raises:
+        RegistryError: see `decide`.
+    """
+    found = decide(leaderboard, new, settled.number, params, settled.withdrawn)
+    head = settled.standing.head
+    if not found.is_champion or head is None or params.mode != "enforce":
+        return found
+    if head.replaced != leaderboard["champion"]:
+        return found
+    before = decide(leaderboard, new, head.replaced, params, settled.withdrawn)
+    return before if _records(head, "promote", before) else found
+
+
 def promote(
     registry: Registry, ledger: Ledger, study: str, name: str, decision: Decision, mode: Mode
 ) -> Outcome:
@@ -86,6 +111,10 @@ def promote(
     with ledger.locked():
         settled = _settled_here(registry, ledger, study, name)
         notes, current = settled.notes, settled.number
+        action = _action(decision, mode)
+        done = _records(settled.standing.head, "promote", decision)
+        if done and action == "promote" and current == decision.challenger:
+            return Outcome(True, current, decision.sentence, notes)
         if current != decision.champion:
             raise RegistryError(
                 f"champion changed from {called(decision.champion)} to {called(current)} meanwhile",
@@ -94,9 +123,8 @@ def promote(
         if decision.is_champion:
             return Outcome(False, current, decision.sentence, notes)
         version = registry.version(name, decision.challenger)
-        action: Action = "promote" if decision.passed else "refuse"
         event = Event(
-            action="dry-run" if mode == "dry-run" else action,
+            action=action,
             study=study,
             name=name,
             version=decision.challenger,
@@ -105,15 +133,16 @@ def promote(
             digests=digests_of(version),
             gate=decision.as_json()["criteria"],
         )
-        if mode == "dry-run":
+        if action == "promote":
+            notes = (*notes, *_proven_and_signed(registry, version))
+        if action != "dry-run":
+            registry.tag_version(name, version.version, _gate_tags(decision))
+        if not _records(settled.newest, action, decision):
             write(registry, ledger, event)
+        if action == "dry-run":
             sentence = f"dry run, nothing changed; would be: {decision.sentence}"
             return Outcome(False, current, sentence, notes)
-        if decision.passed:
-            notes = (*notes, *_proven_and_signed(registry, version))
-        registry.tag_version(name, version.version, _gate_tags(decision))
-        write(registry, ledger, event)
-        if not decision.passed:
+        if action == "refuse":
             registry.set_alias(name, CHALLENGER, version.version)
             return Outcome(False, current, decision.sentence, notes)
         enact(registry, name)
@@ -201,6 +230,22 @@ def _proven_and_signed(registry: Registry, version: RegisteredVersion) -> tuple[
         artifact = registry.download(version, temporary / "artifact")
         note = sign_promoted(registry, version, artifact)
     return (note,) if note else ()
+
+
+def _action(decision: Decision, mode: Mode) -> Action:
+    """What a decision leads to."""
+    if mode == "dry-run":
+        return "dry-run"
+    return "promote" if decision.passed else "refuse"
+
+
+def _records(entry: Entry | None, action: Action, decision: Decision) -> bool:
+    """Whether an entry of the ledger is what a decision led to."""
+    if entry is None:
+        return False
+    what = (entry.action, entry.version, entry.replaced, entry.reason, list(entry.gate))
+    criteria = decision.as_json()["criteria"]
+    return what == (action, decision.challenger, decision.champion, decision.sentence, criteria)
 
 
 def _gate_tags(decision: Decision) -> dict[str, str]:

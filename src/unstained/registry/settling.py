@@ -58,6 +58,11 @@ class Settled:
         """The champion's version."""
         return self.champion.version if self.champion else None
 
+    @property
+    def newest(self) -> Entry | None:
+        """The newest entry of the ledger."""
+        return self.ledger.entries[-1] if self.ledger.entries else None
+
     def told(self, version: RegisteredVersion) -> RegisteredVersion:
         """A version whose aliases for champion and previous champion are by the ledger."""
         if not self.standing.champions:

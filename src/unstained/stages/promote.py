@@ -49,9 +49,8 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
         RegistryError: MLflow failed, or the champion changed since the comparison.
         IntegrityError: an artifact, the ledger or the registry was tampered with.
     """
-    from unstained.registry.gate import decide
     from unstained.registry.ledger import Ledger, ledger_path
-    from unstained.registry.promotion import promote, settled_champion
+    from unstained.registry.promotion import decided, promote, settled_champion
     from unstained.registry.registration import read_registrations
 
     mode = params.promote.mode
@@ -65,8 +64,7 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     ledger = Ledger(ledger_path(job.root, job.study))
     settled = settled_champion(job.registry, ledger, job.study, name)
     new = read_registrations(inputs["registrations"], job.models)
-    leaderboard = read_json(inputs["leaderboard"])
-    decision = decide(leaderboard, new, settled.number, params.promote, settled.withdrawn)
+    decision = decided(settled, read_json(inputs["leaderboard"]), new, params.promote)
     outcome = promote(job.registry, ledger, job.study, name, decision, mode)
     result = {"promoted": outcome.promoted, "champion": outcome.champion}
     content = {
