@@ -116,6 +116,23 @@ def test_a_flat_folder_one_image_and_a_store_are_read_too(
     np.testing.assert_allclose(frame["predicted_DNA"], found["targets"][:, 0], rtol=1e-4)
 
 
+def test_cells_of_several_samples_in_one_folder_have_a_row_each(
+    images: Path, tmp_path: Path
+) -> None:
+    """Their numbers count within a sample, so that the same ones come again."""
+    known = predicted(images, tmp_path / "known.csv")
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in images.rglob("*.tif"):
+        shutil.copy(path, flat)
+    frame = predicted(flat, tmp_path / "flat.csv")
+    assert set(frame["acquisition"]) == set(SAMPLES)
+    by_file = frame.set_index("source_file")["predicted_DNA"]
+    assert by_file[known["source_file"].map(lambda name: Path(name).name)].to_numpy() == (
+        pytest.approx(known["predicted_DNA"].to_numpy())
+    )
+
+
 def test_what_cannot_be_judged_has_a_row_that_says_why(images: Path, tmp_path: Path) -> None:
     cell = next((images / "from_the_clinic").glob("*_1_*"))
     cell.write_bytes(b"no image")

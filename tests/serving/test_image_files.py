@@ -146,6 +146,7 @@ def test_a_file_that_cannot_be_judged_is_a_row_that_says_why(client: TestClient)
     [
         ({"notes.txt": b"hello"}, "no cell was found"),
         ({"../a.png": b"x"}, "is no name that is taken"),
+        ({f"{'n' * 200}.png": b"x"}, "is too long: 204 bytes, at most 200 are taken"),
         ({"a.zip": b"PK no archive"}, "no archive that can be unpacked"),
         ({"a.zip": zipped({"../../b.png": b"x"})}, "is no name that is taken"),
         ({"a.png": b"x", "./a.png": b"x"}, "two files are named a.png"),
@@ -205,7 +206,7 @@ def test_more_uploads_than_there_is_room_for_are_told_to_come_later(
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/", "..", "a/../b", "C:\\x.tif", "a\nb", "x" * 300, "/".join("a" * 20), "\ufffd"]
+    "name", ["", "/", "..", "a/../b", "C:\\x.tif", "a\nb", "/".join("a" * 20), "\ufffd"]
 )
 def test_names_that_lead_elsewhere_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UploadError, match=re.escape("no name that is taken")):

@@ -168,8 +168,13 @@ def place_of(folder: Path, name: str) -> Path:
     """
     parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part != "/"]
     odd = any(ord(sign) < 32 for sign in name) or "\ufffd" in name
-    long = len(parts) > DEEPEST or any(len(part.encode()) > LONGEST for part in parts)
-    if not parts or ".." in parts or ":" in parts[0] or odd or long:
+    longest = max((len(part.encode()) for part in parts), default=0)
+    if longest > LONGEST:
+        raise UploadError(
+            f"the name {name[:100]!r}... is too long: {longest} bytes, at most {LONGEST} are taken",
+            "give the file a shorter name",
+        )
+    if not parts or ".." in parts or ":" in parts[0] or odd or len(parts) > DEEPEST:
         raise UploadError(
             f"{name[:100]!r} is no name that is taken",
             f"send plain names, or paths of at most {DEEPEST} folders without '..'",

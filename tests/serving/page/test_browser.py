@@ -85,6 +85,7 @@ def test_files_are_chosen_and_become_cells(
     detail = visit.page.locator(".detail").inner_text()
     assert page.predictor.digest[:12] in detail
     assert "00.tif" in detail
+    assert visit.page.locator(".detail h2").inner_text() == "00.tif"
     own = page.url.removesuffix("ui/")
     assert all(url.startswith((own, f"blob:{own}")) for url in visit.requests)
     assert visit.complaints == []
@@ -101,6 +102,11 @@ def test_what_is_no_image_is_said_in_words(browser: Browser, page: Shown, tmp_pa
     alert = visit.page.get_by_role("alert")
     alert.wait_for()
     assert "No cell was found in what was sent" in alert.inner_text()
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    visit.page.set_input_files("#files", tmp_path / "broken.png")
+    visit.page.get_by_text("There is no cell that could be judged.").wait_for()
+    assert "Not read: truncated or corrupt" in visit.page.locator(".detail").inner_text()
+    visit.page.get_by_role("button", name="Other cells").click()
     visit.page.get_by_role("button", name="example cells").click()
     visit.page.locator(".tile").first.wait_for()
     assert visit.complaints == []
@@ -258,6 +264,10 @@ def test_the_challenger_is_shown_beside_the_champion(browser: Browser, two: Show
     assert visit.page.locator(".confusion button:focus").get_attribute("aria-pressed") == "true"
     visit.page.locator(".tile").first.click()
     assert visit.page.locator(".detail .verdict h3").all_inner_texts() == ["Champion", "Challenger"]
+    detail = visit.page.locator(".detail")
+    assert detail.evaluate("node => node.scrollWidth <= node.clientWidth")
+    bars = detail.locator(".chances .track span").evaluate_all("all => all.map(n => n.offsetWidth)")
+    assert max(bars) > 40
     visit.page.locator(".menu summary").click()
     frame = pd.read_csv(io.BytesIO(visit.saved("CSV")))
     assert (frame["predicted"] != frame["challenger_predicted"]).sum() == CELLS - same
@@ -340,6 +350,19 @@ def test_gates_hold_what_lies_inside_a_polygon(visit: Visit) -> None:
     assert found == Polygon(corners).contains_points(points).tolist()
 
 
+def test_an_axis_has_several_round_numbers_and_not_too_many(visit: Visit) -> None:
+    script = """async (ranges) => {
+        const { ticks } = await import('./scatter.js');
+        return ranges.map(([low, high, pixels]) => ticks(low, high, pixels));
+    }"""
+    ranges = [(low, low + 1.07**n, 600) for n in range(40) for low in (-20.02, 0, 9)]
+    for (low, high, _), marks in zip(ranges, visit.page.evaluate(script, ranges), strict=True):
+        assert 3 <= len(marks) <= 9
+        assert all(low <= at <= high + 1e-9 for at, _ in marks)
+    ((narrow, *_),) = [visit.page.evaluate(script, [(0, 1, 150)])]
+    assert [words for _, words in narrow] == ["0.0", "0.5", "1.0"]
+
+
 def test_the_card_tells_how_it_was_promoted(browser: Browser, page: Shown, sample: str) -> None:
     visit = Visit(browser, page, sample)
     visit.page.get_by_role("tab", name="Model").click()
@@ -347,5 +370,9 @@ def test_the_card_tells_how_it_was_promoted(browser: Browser, page: Shown, sampl
     said = "Promoted on 2026-11-03 02:17 UTC by ada@lab in place of version 5: v7 is better"
     card.get_by_text(said).wait_for()
     card.get_by_text("balanced accuracy 0.912 against 0.881").wait_for()
-    assert "Not signed, or not verified here." in card.inner_text()
+    said = card.inner_text()
+    assert "Not signed, or not verified here." in said
+    assert "Tells which class a cell is of (a, b or c) and the value of DNA, from" in said
+    assert "`" not in said
+    assert card.locator("li code").first.inner_text() == "abstention"
     visit.page.close()

@@ -154,6 +154,18 @@ def test_composition_is_corrected_by_how_validation_cells_were_called() -> None:
     assert [one["share"] for one in plain["shares"]] == pytest.approx([0.45, 0.55])
 
 
+def test_few_cells_that_are_called_alike_leave_doubt() -> None:
+    """One of one says little; the interval is Wilson's, here as statsmodels has it."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    for count in (1, 5):
+        found = composition(["a", "b"], [[9, 0], [0, 9]], ["a"] * count, ["day"] * count)
+        first, second = found["shares"]
+        low, high = proportion_confint(count, count, 0.05, "wilson")
+        assert (first["low"], first["high"]) == pytest.approx((low, high))
+        assert (second["low"], second["high"]) == pytest.approx((1 - high, 1 - low))
+
+
 def test_files_hold_the_rows_the_gates_and_the_model(
     client: TestClient, sample: str, tmp_path: Path, page: Shown
 ) -> None:

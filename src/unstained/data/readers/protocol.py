@@ -75,6 +75,7 @@ class Acquisition:
         directory: holds the files, relative to the source.
         title: name within group names.
         montage: name of the montage, where the layout has several a directory.
+        sample: name of the sample, where the directory holds files of several.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Acquisition:
     directory: str
     title: str
     montage: str = ""
+    sample: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -49,8 +49,32 @@ class ZhuIfc:
     data: StudyData
 
     def acquisitions(self) -> list[Acquisition]:
-        """One a directory that holds images, named by its path. Raises: see `Reader`."""
-        return sample_directories(self.source, self.data)
+        """One a directory that holds images, named by its path. Raises: see `Reader`.
+
+        Where nothing is asked of the cells (they are to be judged), a directory may hold files of
+        several samples, which are an acquisition each: object numbers count within a sample.
+        """
+        found = sample_directories(self.source, self.data)
+        if self.data.tasks:
+            return found
+        return [part for acquisition in found for part in self._samples(acquisition)]
+
+    def _samples(self, acquisition: Acquisition) -> list[Acquisition]:
+        """The acquisition, or one a sample where its files' names tell several.
+
+        A sample that has a directory of its own has gone astray, which `items` says of its cells.
+        """
+        names = image_names(self.source / acquisition.directory)
+        matches = [match for match in map(_NAME.fullmatch, names) if match]
+        samples = {_folded(match["sample"] or ""): match["sample"] or "" for match in matches}
+        astray = samples.keys() & self._directories - {_own(acquisition)}
+        if len(samples) < 2 or astray:
+            return [acquisition]
+        return [
+            replace(acquisition, name=name, title=name, sample=sample)
+            for sample in sorted(samples.values())
+            for name in [relative(acquisition, sample).rstrip("/") or acquisition.name]
+        ]
 
     def items(self, acquisition: Acquisition) -> Listing:
         """Cells of a sample directory by their files' names."""
@@ -60,6 +84,8 @@ class ZhuIfc:
         refused = []
         for name in image_names(self.source / acquisition.directory):
             match = _NAME.fullmatch(name)
+            if acquisition.sample is not None and not _is_of(match, acquisition.sample):
+                continue
             if match is None:
                 refused.append(_misnamed(relative(acquisition, name)))
             elif int(match["channel"]) in wanted:
@@ -102,8 +128,7 @@ class ZhuIfc:
         directory's name and does not tell another class.
         """
         name = _folded(sample)
-        directory = acquisition.directory if acquisition.directory != "." else acquisition.name
-        if not name or name == _folded(Path(directory).name):
+        if not name or acquisition.sample is not None or name == _own(acquisition):
             return ""
         if name in self._directories:
             return f"the sample {sample}, which has a directory of its own"
@@ -116,7 +141,8 @@ class ZhuIfc:
     @cached_property
     def _directories(self) -> frozenset[str]:
         """Names of all sample directories, in one spelling."""
-        return frozenset(_folded(Path(one.name).name) for one in self.acquisitions())
+        found = sample_directories(self.source, self.data)
+        return frozenset(_folded(Path(one.name).name) for one in found)
 
     def decode(self, acquisition: Acquisition, items: Sequence[Item]) -> Iterator[Outcome]:
         """Read the cells' files, one outcome a cell."""
@@ -171,6 +197,17 @@ class _Named(NamedTuple):
 def _folded(name: str) -> str:
     """A name in one spelling: macOS writes letters with marks as two."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def _own(acquisition: Acquisition) -> str:
+    """Name of the acquisition's directory, in one spelling."""
+    directory = acquisition.directory if acquisition.directory != "." else acquisition.name
+    return _folded(Path(directory).name)
+
+
+def _is_of(match: re.Match[str] | None, sample: str) -> bool:
+    """Whether a file's name is of a cell of the sample."""
+    return match is not None and _folded(match["sample"] or "") == _folded(sample)
 
 
 def _misnamed(file: str) -> Refused:

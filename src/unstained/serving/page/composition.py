@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from unstained.statistics.intervals import percentile_interval, resample_groups
+from unstained.statistics.intervals import percentile_interval, resample_groups, wilson
 from unstained.statistics.metrics import Floats
 from unstained.statistics.mixtures import adjusted_shares
 
@@ -37,7 +37,9 @@ def composition(
 
     Returns:
         `cells`, `confidence`, `caveat` on the intervals, `corrected`: whether the shares are, and
-        `shares`: a class' name, count, share as predicted, and share, low, high.
+        `shares`: a class' name, count, share as predicted, and share, low, high. No interval is
+        narrower than Wilson's of as many independent cells: resamples of cells that are all called
+        the same would leave no doubt at all.
     """
     judged = [place for place, name in enumerate(predicted) if name is not None]
     told = {"cells": len(judged), "confidence": CONFIDENCE}
@@ -53,6 +55,9 @@ def composition(
     counted = called.sum(axis=0)
     found, samples = (_corrected if corrected else _plain)(counted, totals, known)
     low, high = percentile_interval(samples, CONFIDENCE)
+    alone = [wilson(len(judged) * share, len(judged), CONFIDENCE) for share in found]
+    low = np.minimum(low, [one.low for one in alone])
+    high = np.maximum(high, [one.high for one in alone])
     columns = (counted.astype(int), called.mean(axis=0), found, low, high)
     names = ("count", "predicted", "share", "low", "high")
     shares = [

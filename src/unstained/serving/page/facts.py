@@ -69,7 +69,7 @@ def facts(uploads: Uploads, look: Look) -> dict[str, Any]:
         "views": look.views,
         "look": {"canvas": look.canvas, "tile": look.tile, "block": BLOCK, "columns": COLUMNS},
         "stretches": list(STRETCHES),
-        "images": f"{look.axes}, {served.predictor.input.dtype}",
+        "images": f"{look.axes}, {served.predictor.input.dtype.removeprefix('uint')} bit",
         "pixel_size_um": uploads.study.pixel_size_um,
         "examples": len(served.predictor.card["golden"]["cells"]),
         "limits": {"bytes": uploads.limits.upload_bytes, "files": uploads.limits.upload_files},

@@ -1,6 +1,6 @@
 // The model's card: what it answers, for what, how well, and where it comes from.
 
-import { h, number, percent } from "./text.js";
+import { count, h, listed, marked, number, percent } from "./text.js";
 
 const OVERALL = ["macro_f1", "balanced_accuracy", "accuracy", "roc_auc", "ece", "mean_set_size", "cells"];
 const OF_CLASS = ["f1", "precision", "recall", "roc_auc", "coverage", "support"];
@@ -11,8 +11,8 @@ const WORDS = {
   support: "Cells", r: "Pearson r", r2: "R²", mae: "Mean error", rmse: "RMS error",
 };
 
-/** A number that lies between 0 and 1 has three decimals. */
-const told = (value) => (Number.isInteger(value) || Math.abs(value) > 1 ? number(value) : value.toFixed(3));
+/** A count has no decimals; a number that lies between 0 and 1 has three. */
+const told = (value) => (Number.isInteger(value) ? count(value) : Math.abs(value) > 1 ? number(value) : value.toFixed(3));
 
 const cell = (value, low, high) =>
   h("td", { class: "n" }, Number.isFinite(value) ? told(value) : "–", Number.isFinite(low) && h("small", {}, `${told(low)} to ${told(high)}`));
@@ -27,11 +27,11 @@ function table(caption, keys, of) {
       h("tbody", {}, rows.map(([name, row]) => h("tr", {}, h("th", { scope: "row" }, name), columns.map((key) => cell(row[key], row[`${key}_low`], row[`${key}_high`])))))));
 }
 
-function metrics(found) {
+function metrics(found, units) {
   const overall = OVERALL.filter((key) => Number.isFinite(found[key]));
   const classes = found.class ?? {};
   const values = Object.fromEntries(Object.entries(found.task ?? {}).filter(([, row]) => Number.isFinite(row.mae))
-    .map(([name, row]) => [name, { ...row, ...(found.interval_of?.[name] ?? {}) }]));
+    .map(([name, row]) => [units[name] ? `${name} (${units[name]})` : name, { ...row, ...(found.interval_of?.[name] ?? {}) }]));
   return [
     overall.length > 0 && h("table", { class: "metrics" }, h("tbody", {}, overall.map((key) =>
       h("tr", {}, h("th", { scope: "row" }, WORDS[key]), cell(found[key], found.interval?.[key]?.low, found.interval?.[key]?.high))))),
@@ -40,15 +40,14 @@ function metrics(found) {
   ];
 }
 
-/** "a, b or c" */
-const either = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`);
-
 export function summary(model) {
   const { card } = model;
-  const classes = model.questions.map((one) => either(one.classes));
-  const values = model.values.map((one) => one.name);
-  const shares = model.shares.map((one) => `shares of ${one.parts.join(", ")}`);
-  return h("p", { class: "asks" }, `Tells ${[...classes, ...values, ...shares].join("; ")} from ${model.images}. `,
+  const told = [
+    ...model.questions.map((one) => `which class a cell is of (${listed(one.classes, "or")})`),
+    ...model.shares.map((one) => `the shares of ${listed(one.parts)}`),
+    model.values.length > 0 && `the value of ${listed(model.values.map((one) => one.name))}`,
+  ].filter(Boolean);
+  return h("p", { class: "asks" }, `Tells ${listed(told)}, from ${model.images}. `,
     card.simulated && h("span", { class: "badge" }, "learned from simulated cells"));
 }
 
@@ -58,7 +57,7 @@ const DEEDS = { promote: "Promoted", rollback: "Made champion again", adopt: "Fo
 function promoted({ promotion, signed_by: key }, who) {
   const signed = key ? `Signed by key ${key}.` : "Not signed, or not verified here.";
   if (!promotion && who === "Challenger") return h("p", {}, `It answers beside the champion and was not promoted. ${signed}`);
-  if (!promotion) return h("p", {}, "The registry’s ledger says against whom it won its place: ", h("code", {}, "unstained history"), `. ${signed}`);
+  if (!promotion) return h("p", {}, "This server knows of no promotion of it; who is champion, and why, is told by ", h("code", {}, "unstained history"), `. ${signed}`);
   const over = promotion.replaced ? ` in place of version ${promotion.replaced}` : "";
   const when = promotion.time.slice(0, 16).replace("T", " ");
   return [
@@ -84,11 +83,12 @@ function cardPage(model, who = "") {
     summary(model),
     h("p", {}, card.intended_use),
     h("h3", {}, "Limits"),
-    h("ul", {}, card.limits.map((one) => h("li", {}, one))),
+    h("ul", {}, card.limits.map((one) => h("li", {}, marked(one)))),
     h("h3", {}, "How well it does, on cells that it never saw"),
-    metrics(card.metrics),
+    h("p", { class: "note" }, "Small below a number: the interval that it may lie in, from resampling what was recorded together. Errors of values are in their units; coverage is how often a set or an interval holds the truth."),
+    metrics(card.metrics, Object.fromEntries(model.values.map((one) => [one.name, one.unit]))),
     h("h3", {}, "How it became what is served"),
-    h("p", {}, `Architecture ${card.model}, recipe ${card.recipe}. Exported to ONNX (opset ${card.opset}) and held equal to the trained network within ${card.parity.tolerance} at batches of ${card.parity.batches.join(", ")}${card.parity.passed ? "" : ": NOT equal"}; its golden batch was replayed on this machine before the first request.`),
+    h("p", {}, `Architecture ${card.model}, recipe ${card.recipe}. Exported to ONNX (opset ${card.opset}) and held equal to the trained model within ${card.parity.tolerance} at batches of ${card.parity.batches.join(", ")}${card.parity.passed ? "" : ": NOT equal"}; its golden batch was replayed on this machine before the first request.`),
     promoted(model, who),
     h("dl", { class: "facts" },
       fact("version", model.version), fact("digest", short(model.digest), model.digest),

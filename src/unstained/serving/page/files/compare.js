@@ -111,16 +111,16 @@ export function compare(store) {
       h("strong", {}, `They agree on ${percent(agreement.value, 1)}`), ` of ${counted(cells, "cell")}${inside} `,
       h("span", { class: "quiet" }, `(${percent(agreement.low, 0)} to ${percent(agreement.high, 0)}${agreement.kappa === null ? "" : `; κ ${number(agreement.kappa).replace("-", "−")}`}). `)],
     `The champion alone abstains from ${counted(abstain.champion, "cell")}, the challenger alone from ${count(abstain.challenger)}, both from ${count(abstain.both)}.`);
-    fill(table, agreement && crossed(agreement.confusion), values.length > 0 && shifted(values));
-    note.textContent = `${percent(confidence, 0)} intervals${caveat ? `: ${caveat}.` : "."}${agreement ? " A number shows the cells it counts." : ""}`;
+    fill(table, agreement && crossed(agreement.confusion), values.length > 0 && shifted(values, cells));
+    note.textContent = `${percent(confidence, 0)} intervals${caveat ? `; ${caveat}.` : "."}${agreement ? " A number shows the cells it counts." : ""}`;
   }
 
   const signed = (value) => `${value < 0 ? "−" : "+"}${number(Math.abs(value))}`;
 
-  const shifted = (values) => h("table", { class: "confusion" },
+  const shifted = (values, cells) => h("table", { class: "confusion" },
     h("caption", {}, "Challenger minus champion, mean of cells"),
     h("tbody", {}, values.map(({ name, value, low, high }) => h("tr", {}, h("th", { scope: "row" }, name),
-      h("td", { class: "n" }, signed(value)), h("td", { class: "n" }, h("small", {}, `${signed(low)} to ${signed(high)}`))))));
+      h("td", { class: "n" }, signed(value)), cells > 1 && h("td", { class: "n" }, h("small", {}, `${signed(low)} to ${signed(high)}`))))));
 
   function crossed(confusion) {
     const { pair } = store.filter;

@@ -19,14 +19,17 @@ export function detail(store) {
     fill(body,
       h("div", { class: "step" },
         h("button", { type: "button", class: "icon", "aria-label": "Previous cell", onclick: () => store.step(-1) }, "←"),
-        h("h2", {}, title(cell)),
+        h("h2", { title: title(cell) }, title(cell)),
         h("button", { type: "button", class: "icon", "aria-label": "Next cell", onclick: () => store.step(1) }, "→")),
       picture(cell), maps(cell), channels(cell), verdicts(cell), probabilities(cell), values(cell), facts(cell));
   }
 
+  /** The file where it is the cell's own, else what the cell was recorded with and its number. */
   const title = (cell) => {
     const at = store.columns.object[cell];
-    return at >= 0 ? `${store.text("acquisition", cell) || "cell"} · ${at}` : store.text("source_file", cell) || `cell ${cell + 1}`;
+    const file = store.text("source_file", cell).split("/").at(-1);
+    if (/\.(tiff?|png|bmp|jpe?g)$/i.test(file) || at < 0) return file || `cell ${cell + 1}`;
+    return `${store.text("acquisition", cell) || "cell"} · ${at}`;
   };
 
   function picture(cell) {
@@ -70,8 +73,8 @@ export function detail(store) {
     return h("div", { class: "verdict" },
       title && h("h3", {}, title),
       at >= 0 && h("p", { class: "called" }, h("i", { style: { background: colour(at) } }), store.classes[at], h("b", {}, percent(confidence[cell], 1))),
-      at >= 0 && h("p", { class: "set" }, set ? `Holds the true class in ${level} of such cells: ` : `No class is likely enough for ${level}.`, set && h("em", {}, set)),
-      reason && h("p", { class: "reason" }, h("b", {}, "Abstains"), ` ${reason}`));
+      at >= 0 && h("p", { class: "set" }, set ? `In ${level} of such cells the true class is among these: ` : `No class is likely enough for ${level}.`, set && h("em", {}, set)),
+      reason && h("p", { class: "reason" }, h("b", {}, store.unseen.has(cell) ? "Not read:" : "Abstains:"), ` ${reason}`));
   }
 
   function probabilities(cell) {
@@ -80,10 +83,12 @@ export function detail(store) {
       if (!Number.isFinite(store.number(rows[0][1], cell))) return null;
       const other = store.beside?.columns;
       return h("table", { class: "chances" }, h("caption", {}, task ? `Probabilities, ${task}` : "Probabilities"),
-        other && h("thead", {}, h("tr", {}, h("td", { colspan: 2 }), h("th", { scope: "col", class: "n" }, "champion"), h("th", { scope: "col", class: "n" }, "challenger"))),
-        h("tbody", {}, rows.map(([name, column, at]) => h("tr", {}, h("th", { scope: "row" }, name),
-          h("td", { class: "track" }, [store.columns, other].map((of) => of && h("span", { style: { width: `${100 * of[column][cell]}%`, background: colour(at) } }))),
-          [store.columns, other].map((of) => of && h("td", { class: "n" }, percent(of[column][cell], 1)))))));
+        other && h("thead", {}, h("tr", {}, h("td"), h("th", { scope: "col", class: "n" }, "champion"), h("th", { scope: "col", class: "n" }, "challenger"))),
+        h("tbody", {}, rows.map(([name, column, at]) => {
+          const bars = [store.columns, other].map((of) => of && h("span", { style: { width: `${100 * of[column][cell]}%`, background: colour(at) } }));
+          return h("tr", {}, h("th", { scope: "row" }, name, other && h("div", { class: "track" }, bars)), !other && h("td", { class: "track" }, bars),
+            [store.columns, other].map((of) => of && h("td", { class: "n" }, percent(of[column][cell], 1))));
+        })));
     });
   }
 
@@ -96,7 +101,7 @@ export function detail(store) {
     const shares = store.model.shares.flatMap(({ task, parts }) => parts.map((part) => {
       const name = [`share_${part}:${task}`, `share_${part}`].find((one) => store.columns[one]);
       const said = [store.columns, store.beside?.columns].map((of) => of?.[name]?.[cell]);
-      return Number.isFinite(said[0]) && h("tr", {}, h("th", { scope: "row" }, part),
+      return Number.isFinite(said[0]) && h("tr", {}, h("th", { scope: "row" }, `share of ${part}`),
         said.map((share) => Number.isFinite(share) && h("td", { class: "n" }, percent(share, 1), " ", h("span", { class: "unit" }, task))));
     }));
     const found = [...rows, ...shares].filter(Boolean);

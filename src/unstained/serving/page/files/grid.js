@@ -31,7 +31,9 @@ function name(store, cell) {
   if (store.unseen.has(cell)) return "not read";
   const [first] = store.model.values;
   const value = first ? store.number(`predicted_${first.name}`, cell) : NaN;
-  return Number.isFinite(value) ? value.toPrecision(3) : "–";
+  if (Number.isFinite(value)) return value.toPrecision(3);
+  const [share] = Object.keys(store.columns).filter((column) => column.startsWith("share_"));
+  return share ? percent(store.number(share, cell), 0) : "–";
 }
 
 export class Grid {

@@ -32,7 +32,7 @@ export function labelling(store) {
     fill(node,
       h("div", { class: "cover" },
         h("h2", {}, `Which of ${classes.length} classes is each cell?`),
-        h("p", {}, `${counted(state.cells.length, "cell")}, drawn at random and alike for everybody. What the model says is not shown. Others label the same cells at the address of this page, while these cells are kept.`),
+        h("p", {}, `${counted(state.cells.length, "cell")}, drawn at random, the same for everybody. What the model says is not shown. Others can label them too: send them the address of this page, which holds while these cells are kept.`),
         h("form", { class: "row", onsubmit: (event) => {
           event.preventDefault();
           state.person = name.value.trim();
@@ -91,14 +91,14 @@ export function labelling(store) {
     const said = (one) => Object.keys(one.labels).length;
     return h("div", { class: "found" },
       h("h3", {}, "So far"),
-      h("table", {}, h("thead", {}, h("tr", {}, ["Person", "Cells", "As the model"].map((name) => h("th", { scope: "col" }, name)))),
+      h("table", {}, h("thead", {}, h("tr", {}, ["Person", "Cells labelled", "As the model"].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, state.people.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td", {}, String(said(one))), h("td", {}, asModel(one)))))),
       state.agreement.length > 0 && h("table", {},
-        h("thead", {}, h("tr", {}, ["Two people", "Both", "Same", "Cohen’s κ"].map((name) => h("th", { scope: "col" }, name)))),
+        h("thead", {}, h("tr", {}, ["Two people", "Cells of both", "Same class", "Cohen’s κ"].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, state.agreement.map((one) => h("tr", {},
           h("th", { scope: "row" }, one.people.join(" and ")), h("td", {}, String(one.cells)),
           h("td", {}, one.cells ? percent(one.same / one.cells, 0) : "–"), h("td", { class: "kappa" }, one.kappa === null ? "–" : number(one.kappa)))))),
-      h("p", { class: "note" }, "κ is 1 where two people always agree, 0 where they agree as by chance. The folder holds the cells’ images, a table of labels (what most said, and what each said) and the section of params.yaml with which ingest reads it."),
+      h("p", { class: "note" }, "“As the model”: how many of these cells the model calls so, too. κ is 1 where two people always agree, 0 where they agree as by chance. The .zip holds the cells’ images, a table of labels (what most said, and what each said) and the section of params.yaml with which ingest reads it."),
       h("button", { type: "button", onclick: () => api.labelled(store.id, "labelled-cells.zip").catch(problem) }, "Save the labelled cells (.zip)"));
   }
 

@@ -110,8 +110,9 @@ async function begin() {
     return;
   }
   document.title = `${model.card.title} · unstained`;
-  fill(document.getElementById("study"), model.card.title, model.card.simulated && h("span", { class: "badge" }, "simulated"));
-  fill(document.getElementById("who"), `version ${model.version} `, h("code", { title: `digest ${model.digest}` }, model.digest.slice(0, 8)));
+  fill(document.getElementById("study"), h("span", { class: "title" }, model.card.title), model.card.simulated && h("span", { class: "badge" }, "simulated"));
+  const numbered = !model.digest.startsWith(model.version);
+  fill(document.getElementById("who"), numbered ? `version ${model.version} ` : "digest ", h("code", { title: `digest ${model.digest}` }, model.digest.slice(0, 8)));
   const store = new Store(model);
   store.addEventListener("problem", (event) => tell(event.detail));
   const space = workspace(store, forget);

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { colour } from "./store.js";
-import { count, counted, fill, h, later, percent } from "./text.js";
+import { counted, fill, h, later, percent } from "./text.js";
 
 const DOUBTS = [
   ["any", "all"],
@@ -66,11 +66,13 @@ export function rail(store) {
         h("span", { class: "track", "aria-hidden": "true" },
           h("span", { class: "fill", style: { width: `${100 * one.share}%`, background: colour(at) } }),
           h("span", { class: "whisker", style: { left: `${100 * one.low}%`, width: `${100 * (one.high - one.low)}%` } })),
-        h("small", {}, `${percent(one.low, 0)} to ${percent(one.high, 0)}; ${count(one.count)} cells called so`)));
+        h("small", {}, `${percent(one.low, 0)} to ${percent(one.high, 0)}; ${counted(one.count, "cell")} called so`)));
     }));
-    const of = store.gatesOn.length ? "cells inside the gates" : "cells that could be judged";
+    const of = store.gatesOn.length ? "inside the gates" : "that could be judged";
     const corrected = found.corrected ? "corrected for how often validation cells of each class were called another" : "as predicted";
-    note.textContent = `Of ${count(found.cells)} ${of}; ${corrected}. ${percent(found.confidence, 0)} intervals${found.caveat ? `: ${found.caveat}.` : "."}`;
+    note.textContent = found.cells
+      ? `Of ${counted(found.cells, "cell")} ${of}; ${corrected}. ${percent(found.confidence, 0)} intervals${found.caveat ? `; ${found.caveat}.` : "."}`
+      : `There is no cell ${of}.`;
     composed = found;
   }
 

@@ -3,8 +3,14 @@
 import { colour } from "./store.js";
 import { counted, fill, h, number } from "./text.js";
 
-const PAD = { left: 64, right: 16, top: 16, bottom: 44 };
+const PAD = { right: 16, top: 16, bottom: 44 };
+/** Left of the cells, at the least: the name of the axis (34) and its numbers. */
+const LEFT = 64;
+const NAME = 34;
+const FONT = "12px system-ui, sans-serif";
 const CLOSE = 9;
+/** Pixels between two numbers of an axis, at the least. */
+const APART = 64;
 
 /** Whether (x, y) lies inside a polygon [[x, y], ...]: crossings of a ray are odd. */
 export function within(points, x, y) {
@@ -17,10 +23,11 @@ export function within(points, x, y) {
   return inside;
 }
 
-/** Round numbers between two, as [number, its words]. */
-function ticks(low, high) {
+/** Round numbers between two, as [number, its words], for an axis of some pixels. */
+export function ticks(low, high, pixels) {
   const step = 10 ** Math.floor(Math.log10((high - low) / 4 || 1));
-  const nice = [1, 2, 5, 10].map((by) => by * step).find((one) => (high - low) / one <= 6);
+  const most = Math.max(2, Math.min(8, pixels / APART));
+  const nice = [1, 2, 5, 10, 20].map((by) => by * step).find((one) => (high - low) / one <= most);
   const found = [];
   for (let at = Math.ceil(low / nice) * nice; at <= high + nice * 1e-9; at += nice) found.push(Math.abs(at) < nice * 1e-9 ? 0 : at);
   const places = Math.max(0, Math.ceil(-Math.log10(nice) - 1e-9));
@@ -44,10 +51,11 @@ export class Scatter {
     });
     this.hint = h("p", { class: "hint", role: "status" });
     this.list = h("ul", { class: "gatelist" });
-    this.stage = h("div", { class: "stage" }, this.canvas, this.hint);
+    this.stage = h("div", { class: "stage" }, this.canvas);
     this.node = h("section", { class: "scatter", "aria-label": "Scatter and gates" },
       h("div", { class: "toolbar" },
         h("label", {}, h("span", {}, "Across"), this.x), h("label", {}, h("span", {}, "Up"), this.y)),
+      this.hint,
       this.stage,
       h("div", { class: "below" }, this.list, this.#byNumbers()));
     new ResizeObserver(() => this.draw()).observe(this.stage);
@@ -101,17 +109,20 @@ export class Scatter {
     pen.scale(ratio, ratio);
     const [xs, ys] = [store.axis(this.x.value), store.axis(this.y.value)];
     const [[x0, x1], [y0, y1]] = [this.#range(xs), this.#range(ys)];
-    this.toX = (v) => PAD.left + ((v - x0) / (x1 - x0)) * (wide - PAD.left - PAD.right);
+    pen.font = FONT;
+    const marks = ticks(y0, y1, tall - PAD.top - PAD.bottom);
+    this.left = Math.max(LEFT, NAME + Math.max(...marks.map(([, words]) => pen.measureText(words).width)));
+    this.toX = (v) => this.left + ((v - x0) / (x1 - x0)) * (wide - this.left - PAD.right);
     this.toY = (v) => tall - PAD.bottom - ((v - y0) / (y1 - y0)) * (tall - PAD.top - PAD.bottom);
-    this.fromX = (p) => x0 + ((p - PAD.left) / (wide - PAD.left - PAD.right)) * (x1 - x0);
+    this.fromX = (p) => x0 + ((p - this.left) / (wide - this.left - PAD.right)) * (x1 - x0);
     this.fromY = (p) => y0 + ((tall - PAD.bottom - p) / (tall - PAD.top - PAD.bottom)) * (y1 - y0);
     const style = getComputedStyle(canvas);
     const [ink, quiet, line, accent] = ["--ink", "--quiet", "--line", "--accent"].map((name) => style.getPropertyValue(name));
-    this.#frame(pen, wide, tall, [x0, x1], [y0, y1], quiet, line);
+    this.#frame(pen, wide, tall, [x0, x1], marks, quiet, line);
     this.#points(pen, xs, ys, quiet);
     pen.save();
     pen.beginPath();
-    pen.rect(PAD.left, 0, wide - PAD.left - PAD.right, tall - PAD.bottom);
+    pen.rect(this.left, 0, wide - this.left - PAD.right, tall - PAD.bottom);
     pen.clip();
     for (const gate of store.gates) if (gate.x === this.x.value && gate.y === this.y.value) this.#polygon(pen, gate.points, accent, gate.name, true, ink);
     if (this.drawn.length) this.#polygon(pen, this.pointer ? [...this.drawn, this.pointer] : this.drawn, accent, "", false, ink);
@@ -121,13 +132,12 @@ export class Scatter {
 
   #name = (select) => select.selectedOptions[0]?.textContent ?? "";
 
-  #frame(pen, wide, tall, xRange, yRange, quiet, line) {
-    pen.font = "12px system-ui, sans-serif";
+  #frame(pen, wide, tall, xRange, marks, quiet, line) {
     pen.strokeStyle = line;
     pen.fillStyle = quiet;
     pen.lineWidth = 1;
     pen.textAlign = "center";
-    for (const [at, words] of ticks(...xRange)) {
+    for (const [at, words] of ticks(...xRange, wide - this.left - PAD.right)) {
       const x = Math.round(this.toX(at)) + 0.5;
       pen.beginPath();
       pen.moveTo(x, PAD.top);
@@ -135,15 +145,15 @@ export class Scatter {
       pen.stroke();
       pen.fillText(words, x, tall - PAD.bottom + 16);
     }
-    pen.fillText(this.#name(this.x), (PAD.left + wide - PAD.right) / 2, tall - 8);
+    pen.fillText(this.#name(this.x), (this.left + wide - PAD.right) / 2, tall - 8);
     pen.textAlign = "right";
-    for (const [at, words] of ticks(...yRange)) {
+    for (const [at, words] of marks) {
       const y = Math.round(this.toY(at)) + 0.5;
       pen.beginPath();
-      pen.moveTo(PAD.left, y);
+      pen.moveTo(this.left, y);
       pen.lineTo(wide - PAD.right, y);
       pen.stroke();
-      pen.fillText(words, PAD.left - 6, y + 4);
+      pen.fillText(words, this.left - 6, y + 4);
     }
     pen.save();
     pen.translate(16, (PAD.top + tall - PAD.bottom) / 2);
@@ -155,8 +165,8 @@ export class Scatter {
 
   #points(pen, xs, ys, quiet) {
     const { store } = this;
-    const many = store.visible.length > 4000;
-    const side = many ? 2 : 3.5;
+    const many = store.n > 4000;
+    const side = many ? 2 : store.n > 400 ? 3.5 : 6;
     pen.globalAlpha = many ? 0.5 : 0.75;
     const dot = (cell) => {
       const [x, y] = [xs[cell], ys[cell]];

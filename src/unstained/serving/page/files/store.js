@@ -143,7 +143,7 @@ export class Store extends EventTarget {
     }
     for (const value of this.model.values) found.push([`predicted_${value.name}`, value.name, value.unit]);
     for (const name of Object.keys(this.columns)) {
-      if (name.startsWith("share_")) found.push([name, name.slice(6).replace(":", " of "), ""]);
+      if (name.startsWith("share_")) found.push([name, `share of ${name.slice(6).replace(":", ", ")}`, ""]);
       if (name.startsWith("probability_") && !found.some((one) => one[0] === name)) found.push([name, name.slice(12), ""]);
     }
     return found.filter(([name]) => this.axis(name)?.length !== undefined);

@@ -14,6 +14,12 @@ export function h(tag, given = {}, ...children) {
   return node;
 }
 
+/** Words with `names` between backticks, as a card has them. */
+export const marked = (words) => words.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
+
+/** "a, b and c" */
+export const listed = (names, last = "and") => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} ${last} ${names.at(-1)}`);
+
 /** Replace what a node holds. */
 export function fill(node, ...children) {
   node.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
