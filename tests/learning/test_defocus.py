@@ -15,7 +15,7 @@ from unstained.config.model_input import InputParams
 from unstained.errors import TrainingError
 from unstained.imaging.lens import FLOW_CYTOMETER, Lens, disc_source
 from unstained.imaging.symmetry import ELEMENTS, turned
-from unstained.learning import loop
+from unstained.learning import presenting
 from unstained.learning.augment import augment, draw
 from unstained.learning.defocus import Defocus, defocus
 from unstained.simulate.optics import Microscope, brightfield
@@ -155,13 +155,13 @@ def test_impossible_lenses_and_unknown_pixels_are_refused() -> None:
 
 def test_training_defocuses_pixels_of_the_size_that_a_network_sees(tmp_path, monkeypatch) -> None:
     store, seen = small_store(tmp_path / "store"), []
-    plain = loop.augment
+    plain = presenting.augment
 
     def spy(*given: object) -> torch.Tensor:
         seen.append(given[-1])
         return plain(*given)
 
-    monkeypatch.setattr(loop, "augment", spy)
+    monkeypatch.setattr(presenting, "augment", spy)
     some = {"epochs": 1, "augment": NO_AUGMENT.model_copy(update={"defocus_um": 3.0}).model_dump()}
     losses = {}
     for side, pixel_um in ((None, 0.33), (16, 0.66)):

@@ -18,7 +18,7 @@ from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
 from unstained.errors import TrainingError
 from unstained.imaging.axes import Axes
-from unstained.learning import loop
+from unstained.learning import presenting
 from unstained.models.trained import load_trained, save_trained
 
 
@@ -56,14 +56,14 @@ def test_training_mirrors_the_light_with_the_cell_and_shows_its_phase(
     }
     shown = {"view": "phase", "optics": optics(33).model_dump(), "side": 32}
     moved: list[torch.Tensor] = []
-    plain = loop.augment
+    plain = presenting.augment
 
     def spy(contrast: torch.Tensor, *rest: object) -> torch.Tensor:
         found = plain(contrast, *rest)  # type: ignore[arg-type]
         moved.append((found - contrast).abs().amax())
         return found
 
-    monkeypatch.setattr(loop, "augment", spy)
+    monkeypatch.setattr(presenting, "augment", spy)
     result = train_small(
         store,
         data=type(STUDY).model_validate(content),

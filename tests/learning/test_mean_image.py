@@ -21,7 +21,7 @@ from unstained.data.store.blocks import Cell, Origin
 from unstained.data.store.cell_store import CellStore
 from unstained.data.store.writer import StoreWriter
 from unstained.imaging.axes import Axes
-from unstained.learning import loop
+from unstained.learning import presenting
 from unstained.learning.fit import FitResult, fit
 from unstained.learning.optimiser import sum_of_squares
 
@@ -125,14 +125,14 @@ def test_the_mean_is_subtracted_before_cells_are_turned(
     store: CellStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
-    plain = loop.augment
+    plain = presenting.augment
 
     def spy(contrast: torch.Tensor, *rest: object) -> torch.Tensor:
         turned = plain(contrast, *rest)  # type: ignore[arg-type]
         seen.append((contrast, turned))
         return turned
 
-    monkeypatch.setattr(loop, "augment", spy)
+    monkeypatch.setattr(presenting, "augment", spy)
     turns = NO_AUGMENT.model_copy(update={"dihedral": True}).model_dump()
     trained(store, "double", epochs=1, augment=turns)
     still = torch.cat([contrast for contrast, _ in seen])

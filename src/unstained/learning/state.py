@@ -82,10 +82,15 @@ def _numbers(row: dict[str, Any]) -> dict[str, Any]:
     return {name: math.nan if value is None else value for name, value in row.items()}
 
 
-def diverged(what: str, value: float, epoch: int, step: int) -> DivergedError:
-    """The error that names the loss, its epoch and step (from 0 and 1) and the remedy."""
+def diverged(
+    what: str, value: float, epoch: int, step: int, section: str = "train"
+) -> DivergedError:
+    """The error that names the loss, its epoch and step (from 0 and 1) and the remedy.
+
+    `section` of params.yaml holds the learning rate.
+    """
     return DivergedError(
         f"the {what} became {value} in epoch {epoch + 1}, step {step}",
-        "lower train.learning_rate or train.clip_norm, raise train.warmup, or set "
+        f"lower {section}.learning_rate or train.clip_norm, raise train.warmup, or set "
         "train.precision to float32",
     )
