@@ -149,6 +149,20 @@ def test_a_model_changes_only_what_it_names_of_training(project: Path) -> None:
     assert boosting.training(recipe.train) == recipe.train
 
 
+def test_pretraining_is_a_networks_own_and_never_of_measured_features(project: Path) -> None:
+    given = {"pretraining": {"epochs": 5, "learning_rate": 1}}
+    edit(project / "params.yaml", *RECIPE, "models", "resnet50", "train", value=given)
+    recipe = load_params(project / "params.yaml").studies["nsc"].recipes["demo"]
+    found, usual = recipe.models["resnet50"].training(recipe.train), recipe.train.pretraining
+    assert usual.epochs == 0
+    changes = {"epochs": 5, "learning_rate": 1.0}
+    assert found.pretraining == usual.model_copy(update=changes)
+    assert found.model_copy(update={"pretraining": usual}) == recipe.train
+    edit(project / "params.yaml", *RECIPE, "models", "features_boosting", "train", value=given)
+    with pytest.raises(ParameterError, match=r"features_boosting\.train"):
+        load_params(project / "params.yaml")
+
+
 def test_set_source_activates_the_study_and_changes_no_other_line(
     project: Path, tmp_path: Path
 ) -> None:

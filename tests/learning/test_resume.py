@@ -29,26 +29,33 @@ def run(store: Path, scratch: Path | None, out: Path, overrides: dict):
     return process
 
 
-def position(scratch: Path) -> tuple[int, int]:
-    state = scratch / "checkpoint" / "state.json"
-    if not state.exists():
-        return (0, 0)
-    content = json.loads(state.read_text())["state"]
-    return (content["epoch"], content["step"])
+def position(scratch: Path) -> tuple[str, int, int]:
+    for phase in ("training", "pretraining"):
+        state = scratch / ("checkpoint" if phase == "training" else phase) / "state.json"
+        if state.exists():
+            content = json.loads(state.read_text())["state"]
+            return (phase, content["epoch"], content["step"])
+    return ("", 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("loading", "kills"),
+    ("loading", "kills", "before"),
     [
-        ("resident", 1),
-        pytest.param("resident", 2, marks=pytest.mark.minutes),
-        pytest.param("stream", 2, marks=pytest.mark.minutes),
+        ("resident", 1, 0),
+        pytest.param("resident", 2, 0, marks=pytest.mark.minutes),
+        pytest.param("stream", 2, 0, marks=pytest.mark.minutes),
+        pytest.param("stream", 2, 8, marks=pytest.mark.minutes),
     ],
 )
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
-    store: Path, tmp_path: Path, loading: str, kills: int
+    store: Path, tmp_path: Path, loading: str, kills: int, before: int
 ):
-    overrides = {"train.loading": loading, "train.epochs": 8, "model.dropout": 0.1}
+    overrides = {
+        "train.loading": loading,
+        "train.epochs": 8,
+        "train.pretraining.epochs": before,
+        "model.dropout": 0.1,
+    }
     whole, out, scratch = tmp_path / "whole", tmp_path / "out", tmp_path / "scratch"
     process = run(store, None, whole, overrides)
     process.join()
@@ -56,11 +63,11 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     rng, positions = random.Random(loading), []
     for _ in range(kills):
         process = run(store, scratch, out, overrides)
-        before, further = position(scratch), rng.randint(1, 3)
+        last, further = position(scratch), rng.randint(1, 3)
         steps = 0
         while process.is_alive() and steps < further:
             now = position(scratch)
-            steps, before = steps + (now != before), now
+            steps, last = steps + (now != last), now
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.03))
         assert process.pid is not None
@@ -69,7 +76,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
         positions.append(position(scratch))
     assert not out.exists(), "the run ended before it was killed often enough"
     assert positions == sorted(set(positions)), "a killed run made no progress"
-    assert any(step > 0 for _, step in positions), "no kill was in the middle of an epoch"
+    assert any(step > 0 for *_, step in positions), "no kill was in the middle of an epoch"
     process = run(store, scratch, out, overrides)
     process.join()
     assert process.exitcode == 0

@@ -44,6 +44,10 @@ def test_operations_of_a_network_for_movies_are_those_of_its_frames(tmp_path: Pa
     assert network.operations == 6 * cost * (10 * 4 // 5) * epochs
     assert (network.done, network.left) == (0, 3)
     assert features.operations is None
+    edit(tmp_path / "params.yaml", "train", "pretraining", value={"epochs": 3})
+    more, still = plan(tmp_path, load_params(tmp_path / "params.yaml"))
+    assert more.operations == 6 * cost * (10 * 4 // 5) * (epochs + 2 * 3)  # two views of each cell
+    assert still.operations is None
 
 
 def test_a_crossed_partition_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -20,12 +20,13 @@ from unstained.config.study import CommonParams
 from unstained.errors import ParameterError
 from unstained.files import read_json, tree_sha256, write_json
 from unstained.learning.fit import FitResult
+from unstained.learning.pretraining import Pretrained
 from unstained.learning.state import EpochRecord
 from unstained.models.build import build_model
 from unstained.models.trained import ModelSpec, TrainedModel, load_trained
 from unstained.pipeline.contract import Job
 from unstained.registry.registry import Registry
-from unstained.stages.train import STAGE, TrainSections, _notes, run
+from unstained.stages.train import STAGE, TrainSections, _course, _notes, run
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,22 @@ def test_a_run_that_was_still_improving_says_so():
     result = FitResult(trained, records, 3, 1.0, 1)
     assert "more train.epochs" in _notes(result, TRAIN)[0]
     assert _notes(dataclasses.replace(result, best_epoch=2), TRAIN) == ()
+
+
+def test_a_run_tells_what_it_learnt_before_labels():
+    trained = TrainedModel(build_model(NETWORK, 3, 1), cast("ModelSpec", None))
+    record = EpochRecord(1, 1, 1.0, 1.0, 0.5, 0.5, math.nan, 0.1)
+    plain = FitResult(trained, [record], 1, 1.0, 1)
+    part = np.array(["train", "val", "train"])
+    assert "pretraining" not in _course(plain, part)
+    before = Pretrained(cells=1200, unlabelled=1198, losses=(21.04, 9.5))
+    result = dataclasses.replace(plain, pretrained=(before,))
+    told = [{"cells": 1200, "unlabelled": 1198, "losses": (21.04, 9.5)}]
+    assert _course(result, part) == {**_course(plain, part), "pretraining": told}
+    (note,) = _notes(result, TRAIN)
+    assert note.endswith(
+        "1,198 of them without any truth: loss 21 in the first of 2 epochs, 9.5 in the last"
+    )
 
 
 def test_a_wrong_name_in_best_json_is_refused_with_the_files_path(inputs, tmp_path: Path):

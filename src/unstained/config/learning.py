@@ -53,13 +53,44 @@ class AugmentParams(Params):
         return self
 
     @property
+    def disturbs(self) -> bool:
+        """Whether two views of a cell differ at all."""
+        sizes = (
+            self.rotate_degrees,
+            self.shift_px,
+            self.scale,
+            self.gain,
+            self.offset,
+            self.noise,
+            self.blur_px,
+            self.defocus_um,
+        )
+        return self.dihedral or self.mirror or self.crop < 1 or any(sizes)
+
+    @property
     def lens(self) -> Lens:
         """What images are defocused through; the medium is water."""
         return Lens(self.wavelength_um, self.aperture, self.condenser, FLOW_CYTOMETER.medium_index)
 
 
+class PretrainingParams(Params):
+    """What a network does before it learns from labels (learning/pretraining.py)."""
+
+    epochs: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="in which it learns from the images of all training cells, labelled or not, "
+        "each seen twice, augmented; 0: none",
+    )
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    learning_rate: Positive = 1e-3
+    expander: Count = Field(default=512, description="features that two views are compared by")
+
+
 class TrainParams(Params):
-    """Optimisation; models on measured features use `patience`, if any of it."""
+    """Optimisation; models on measured features use `patience`, if any of it.
+
+    An ensemble's networks each have all of it, pretraining included.
+    """
 
     epochs: Count
     batch_size: Count
@@ -123,6 +154,7 @@ class TrainParams(Params):
     workers: Count = Field(description="data-parallel processes; the global batch stays the same")
     loading: Literal["auto", "resident", "stream"]
     augment: AugmentParams
+    pretraining: PretrainingParams = Field(default=PretrainingParams())
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainParams:
@@ -133,6 +165,10 @@ class TrainParams(Params):
             )
         if self.mixup > 0 and self.workers > 1:
             raise ValueError("mixup mixes cells of one process: set workers to 1")
+        if self.pretraining.epochs and not self.augment.disturbs:
+            raise ValueError(
+                "pretraining compares two augmented views of a cell, and augment is all off"
+            )
         return self
 
 

@@ -54,8 +54,12 @@ class NetworkBase(ModelBase):
             ValueError: an unknown key or an impossible value.
         """
         content = common.model_dump()
-        augment = content["augment"] | self.train.get("augment", {})
-        return TrainParams.model_validate(content | self.train | {"augment": augment})
+        within = {
+            name: content[name] | self.train[name]
+            for name in ("augment", "pretraining")
+            if name in self.train
+        }
+        return TrainParams.model_validate(content | self.train | within)
 
 
 def real_where_real(kind: type[Params], given: Mapping[str, Any]) -> dict[str, Any]:

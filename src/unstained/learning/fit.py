@@ -15,6 +15,7 @@ from unstained.config.models import ModelParams
 from unstained.config.study import StudyData
 from unstained.data.store.cell_store import CellStore
 from unstained.learning.learners import Keeping, learn
+from unstained.learning.pretraining import Pretrained
 from unstained.learning.problem import Problem, pose
 from unstained.learning.state import EpochRecord, OnEpoch
 from unstained.models.trained import ModelSpec, TrainedModel
@@ -34,6 +35,7 @@ class FitResult:
         cells_per_second: training cells through the optimiser in this process; for a head on
             measured features, through the whole fit. 0 where a finished run was only read back.
         parameters: weights of a model, or nodes of all trees.
+        pretrained: what each network learnt from before labels; empty where none did.
     """
 
     trained: TrainedModel
@@ -41,6 +43,7 @@ class FitResult:
     best_epoch: int
     cells_per_second: float
     parameters: int
+    pretrained: tuple[Pretrained, ...] = ()
 
 
 def fit(
@@ -65,7 +68,8 @@ def fit(
 
     Args:
         store: packed cells.
-        train_rows: rows of the store to learn from.
+        train_rows: rows of the store to learn from; those of which nothing is known are seen by a
+            pretraining alone.
         val_rows: rows that choose the epoch.
         data: the study's classes, targets and canvas.
         model: architecture and sizes.
@@ -74,7 +78,8 @@ def fit(
         scratch: directory for checkpoints, private to this fit; None keeps none.
         on_epoch: called after every epoch, once more for those of an interrupted run; returning
             False ends training, and the best epoch so far is the result.
-        max_cells: training cells used at the most, chosen at random; None for all.
+        max_cells: training cells used at the most, chosen at random, and of those of which nothing
+            is known as many again; None for all.
         title: shown with a progress bar; None shows none.
         checkpoint_seconds: between checkpoints within an epoch; 0 writes one after every step.
 
@@ -92,6 +97,7 @@ def fit(
         best_epoch=outcome.best_epoch,
         cells_per_second=outcome.cells_per_second,
         parameters=outcome.parameters,
+        pretrained=outcome.pretrained,
     )
 
 

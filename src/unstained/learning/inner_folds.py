@@ -16,7 +16,7 @@ import numpy as np
 
 from unstained.data.splits.allocation import allocate
 from unstained.errors import TrainingError
-from unstained.learning.problem import Cells, Problem
+from unstained.learning.problem import Problem
 from unstained.learning.randomness import Purpose, host_generator
 
 LOWER: Final = "lower inner_folds of the ensemble, and name each member as often"
@@ -26,7 +26,7 @@ def inner_problem(problem: Problem, folds: int, fold: int, seed: int) -> Problem
     """The learning problem of the member that leaves a fold out.
 
     Statistics that values and contrast are standardised by stay those of all training cells:
-    members answer in the same units.
+    members answer in the same units. Cells without any truth stay out with the fold's groups.
 
     Args:
         problem: of the ensemble.
@@ -38,16 +38,16 @@ def inner_problem(problem: Problem, folds: int, fold: int, seed: int) -> Problem
         TrainingError: there are too few groups, or without a fold nothing is known of a class.
     """
     dealt, cells = deal(problem, folds, seed), problem.train
-    train, val = (
-        Cells(cells.rows[part], cells.truth[part]) for part in (dealt != fold, dealt == fold)
-    )
+    train, val = cells.only(dealt != fold), cells.only(dealt == fold)
     for task, missing in problem.tasks.lacking(train.truth):
         raise TrainingError(
             f"without inner fold {fold} of {folds}, no training cell is left of {task.name}"
             + (f": {', '.join(missing)}" if missing else ""),
             LOWER,
         )
-    return replace(problem, train=train, val=val)
+    group = _groups(problem)
+    apart = ~np.isin(group[problem.unlabelled.rows], group[val.rows])
+    return replace(problem, train=train, val=val, unlabelled=problem.unlabelled.only(apart))
 
 
 def deal(problem: Problem, folds: int, seed: int) -> np.ndarray:
@@ -61,8 +61,8 @@ def deal(problem: Problem, folds: int, seed: int) -> np.ndarray:
     Raises:
         TrainingError: there are fewer groups than folds.
     """
-    group = problem.reader().columns("group")["group"].to_numpy()[problem.train.rows]
-    names, unit = np.unique(group.astype(str), return_inverse=True)
+    group = _groups(problem)[problem.train.rows]
+    names, unit = np.unique(group, return_inverse=True)
     if len(names) < folds:
         raise TrainingError(
             f"the training cells are of {len(names)} groups, too few for {folds} inner folds", LOWER
@@ -79,3 +79,8 @@ def deal(problem: Problem, folds: int, seed: int) -> np.ndarray:
         counts.reshape(len(names), width).astype(np.int32), keys, np.full(folds, 1 / folds)
     )
     return parts[unit]
+
+
+def _groups(problem: Problem) -> np.ndarray:
+    """Group of every cell of the store, strings."""
+    return problem.reader().columns("group")["group"].to_numpy().astype(str)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import nn
@@ -32,6 +32,7 @@ from unstained.learning.inner_folds import inner_problem
 from unstained.learning.loop import Training
 from unstained.learning.mean_image import subtract_mean
 from unstained.learning.objective import Objective
+from unstained.learning.pretraining import Pretrained, Pretraining
 from unstained.learning.problem import Problem
 from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.scores import Scores, validate
@@ -57,6 +58,7 @@ class Outcome:
     best_epoch: int
     cells_per_second: float
     parameters: int
+    pretrained: tuple[Pretrained, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,18 @@ class Keeping:
     scratch: Path | None
     seconds: float
 
-    def of(self, name: str) -> CheckpointStore | None:
-        """The checkpoints of the run called `name`."""
+    def of(self, name: str, phase: Literal["pretraining", "checkpoint"]) -> CheckpointStore | None:
+        """The checkpoints of a phase of the run called `name`: before labels, or with them."""
         if self.scratch is None:
             return None
-        return CheckpointStore(self.scratch / "checkpoint", name, self.seconds)
+        return CheckpointStore(self.scratch / phase, name, self.seconds)
 
     def below(self, name: str) -> Keeping:
         """The same in a directory of its own."""
         return Keeping(self.scratch / name if self.scratch else None, self.seconds)
+
+
+NOWHERE: Final = Keeping(None, 0.0)
 
 
 def learn(
@@ -96,8 +101,7 @@ def learn(
         return _learn_together(problem, model, train, seed, keeping, on_epoch, title)
     if isinstance(model, AnyFeatureParams):
         return _fit_head(problem, model, train, seed, on_epoch, title)
-    checkpoints = keeping.of(fingerprint(problem, model, train, seed))
-    return _train_network(problem, model, train, seed, checkpoints, on_epoch, title)
+    return _train_network(problem, model, train, seed, keeping, on_epoch, title)
 
 
 def _learn_together(
@@ -150,6 +154,7 @@ def _learn_together(
         len(history),
         min(one.cells_per_second for one in learnt),
         sum(one.parameters for one in learnt),
+        tuple(found for one in learnt for found in one.pretrained),
     )
 
 
@@ -187,14 +192,14 @@ def _train_network(
     model: AnyNetworkParams,
     train: TrainParams,
     seed: int,
-    checkpoints: CheckpointStore | None,
+    keeping: Keeping,
     on_epoch: OnEpoch,
     title: str | None,
 ) -> Outcome:
     arguments = (problem, model, train, seed)
     with reproducible(), workers(train.workers, device_type(), _work, arguments) as group:
-        training = _training(group, *arguments, checkpoints)
         shown = title if group.leads else None
+        training, pretrained = _training(group, *arguments, keeping, shown)
         with _bar(shown, train.epochs * training.steps, "batches") as advance:
             training.run(on_epoch, advance)
         network = _fresh(problem, model, seed)
@@ -202,7 +207,7 @@ def _train_network(
     rate = training.cells_seen / training.seconds if training.cells_seen else 0.0
     count = sum(tensor.numel() for tensor in network.parameters())
     state = training.progress
-    return Outcome(network, state.history, state.best_epoch + 1, rate, count)
+    return Outcome(network, state.history, state.best_epoch + 1, rate, count, pretrained)
 
 
 def _work(
@@ -210,7 +215,8 @@ def _work(
 ) -> None:
     """What a spawned worker does; worker 0 keeps the result."""
     with reproducible():
-        _training(group, problem, model, train, seed, None).run(lambda record: True, _ignore)
+        training, _ = _training(group, problem, model, train, seed, NOWHERE, None)
+        training.run(lambda record: True, _ignore)
 
 
 def _training(
@@ -219,14 +225,26 @@ def _training(
     model: AnyNetworkParams,
     train: TrainParams,
     seed: int,
-    checkpoints: CheckpointStore | None,
-) -> Training:
+    keeping: Keeping,
+    title: str | None,
+) -> tuple[Training, tuple[Pretrained, ...]]:
+    """A network ready to be trained, and what it learnt from before, where it did."""
     _check(problem, model, train, group.world)
     network = _fresh(problem, model, seed)
     if isinstance(network, FrameNetwork):
         subtract_mean(network, problem)
-    compute = choose_compute(train, group)
-    return Training(network, problem, train, seed, group, compute, checkpoints)
+    compute, name = choose_compute(train, group), fingerprint(problem, model, train, seed)
+    pretrained: tuple[Pretrained, ...] = ()
+    if train.pretraining.epochs:
+        run = Pretraining(
+            network, problem, train, seed, group, compute, keeping.of(name, "pretraining")
+        )
+        shown = title and f"{title}, before labels"
+        with _bar(shown, run.train.epochs * run.steps, "batches") as advance:
+            pretrained = (run.finish(advance),)
+        network.load_state_dict(run.pretrained.state_dict())
+    checkpoints = keeping.of(name, "checkpoint")
+    return Training(network, problem, train, seed, group, compute, checkpoints), pretrained
 
 
 def _check(problem: Problem, model: AnyNetworkParams, train: TrainParams, workers: int) -> None:
@@ -235,11 +253,19 @@ def _check(problem: Problem, model: AnyNetworkParams, train: TrainParams, worker
     Raises:
         TrainingError: saying what does not fit.
     """
-    if min(train.batch_size, len(problem.train)) < workers:
+    batch = min(train.batch_size, len(problem.train))
+    if train.pretraining.epochs:
+        seen = len(problem.train) + len(problem.unlabelled)
+        batch = min(batch, train.pretraining.batch_size, seen)
+        if seen < 2:
+            raise TrainingError(
+                "pretraining tells cells from each other, and the split has one training cell",
+                "raise the share of training cells in split.fractions",
+            )
+    if batch < workers:
         raise TrainingError(
-            f"{workers} workers cannot share batches of "
-            f"{min(train.batch_size, len(problem.train))} cells",
-            "lower train.workers or raise train.batch_size",
+            f"{workers} workers cannot share batches of {batch} cells",
+            "lower train.workers or raise train.batch_size (or train.pretraining.batch_size)",
         )
     if train.sampling == "balanced" and not problem.tasks.classes:
         raise TrainingError(

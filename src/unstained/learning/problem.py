@@ -37,8 +37,17 @@ class Cells:
 
     def every(self, start: int, step: int) -> Cells:
         """Cells start, start + step, start + 2 step, ..."""
-        part = slice(start, None, step)
+        return self.only(slice(start, None, step))
+
+    def only(self, part: np.ndarray | slice) -> Cells:
+        """Some of them: a mask, or a slice."""
         return Cells(self.rows[part], self.truth[part])
+
+    def joined(self, other: Cells) -> Cells:
+        """These and others, ascending."""
+        rows = np.concatenate([self.rows, other.rows])
+        order = np.argsort(rows)
+        return Cells(rows[order], np.concatenate([self.truth, other.truth])[order])
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class Problem:
         scale: standard deviation of contrast over the training cells.
         target_mean, target_std: (M,) float64 of the values over the training cells that have them.
         train, val: the cells.
+        unlabelled: those of part train of which nothing is known: pretraining sees them.
         lit: of each frame, the planes lit from the sides (imaging/symmetry.py); empty: none.
         pixel_um: side of a pixel in the object, where images are of transmitted light from all
             around, which can be defocused; else None.
@@ -67,6 +77,7 @@ class Problem:
     target_std: np.ndarray
     train: Cells
     val: Cells
+    unlabelled: Cells
     lit: tuple[tuple[int, ...], ...] = ()
     pixel_um: float | None = None
 
@@ -101,7 +112,7 @@ class Problem:
         total.update(f"{self.pixel_um!r}".encode())
         for task in self.asked:
             total.update(task.digest().encode())
-        for cells in (self.train, self.val):
+        for cells in (self.train, self.val, self.unlabelled):
             for values in (cells.rows, cells.truth):
                 total.update(np.ascontiguousarray(values).tobytes())
         return total.hexdigest()
@@ -123,7 +134,8 @@ def pose(
         val_rows: likewise.
         data: the study's tasks and canvas.
         seed: chooses the training cells where there are more than `max_cells`.
-        max_cells: training cells used at the most; None for all.
+        max_cells: training cells used at the most, and of those without any truth as many again;
+            None for all.
 
     Raises:
         TrainingError: a part is empty, or a task or class has no training cell.
@@ -131,14 +143,13 @@ def pose(
     tasks = Tasks.of(data.tasks)
     table = store.columns(*tasks.columns)
     truth = tasks.truth({name: table[name] for name in tasks.columns})
-    told = ~np.isnan(truth).all(axis=1)  # a cell of which nothing is known teaches nothing
-    rows, val = (
-        np.sort(part[told[part]])
-        for part in (np.asarray(given, dtype=np.int64) for given in (train_rows, val_rows))
+    told = ~np.isnan(truth).all(axis=1)  # other cells teach only what cells look like
+    given, val = (np.sort(np.asarray(part, dtype=np.int64)) for part in (train_rows, val_rows))
+    val = val[told[val]]
+    rows, untold = (
+        _some_of(part, max_cells, host_generator(seed, Purpose.SUBSET, *counters))
+        for part, counters in ((given[told[given]], ()), (given[~told[given]], (1,)))
     )
-    if max_cells is not None and len(rows) > max_cells:
-        chosen = host_generator(seed, Purpose.SUBSET).choice(len(rows), max_cells, replace=False)
-        rows = rows[np.sort(chosen)]
     _check_parts(rows, val)
     _check_truth(tasks, truth[rows])
     mean, std = _standardise(tasks, truth, rows)
@@ -154,9 +165,17 @@ def pose(
         target_std=std,
         train=Cells(rows, learnt[rows]),
         val=Cells(val, learnt[val]),
+        unlabelled=Cells(untold, learnt[untold]),
         lit=data.illumination.planes(data.axes) if data.illumination else (),
         pixel_um=data.pixel_size_um if data.transmitted else None,
     )
+
+
+def _some_of(rows: np.ndarray, most: int | None, random: np.random.Generator) -> np.ndarray:
+    """`most` of the rows at the most, chosen at random, ascending; None for all."""
+    if most is None or len(rows) <= most:
+        return rows
+    return rows[np.sort(random.choice(len(rows), most, replace=False))]
 
 
 def _check_parts(train: np.ndarray, val: np.ndarray) -> None:

@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     SAMPLE = 6
     MIX = 7
     FOLDS = 8
+    PRETRAINING = 9
 
 
 def counter_seed(seed: int, purpose: Purpose, *counters: int) -> int:

@@ -17,6 +17,9 @@ from unstained.wording import counted
 PASSES: Final = 6
 """Operations of training for each multiply-accumulate of one image: two forward, four backward."""
 
+VIEWS: Final = 2
+"""Of each cell in an epoch of pretraining."""
+
 
 @dataclass(frozen=True)
 class Share:
@@ -136,5 +139,6 @@ def _operations(project: ProjectParams, study: str, model: str, cells: int | Non
     cost = complexity(recipe.models[model], asked.logits, asked.targets, planes, data.canvas)
     if cost is None or cells is None:
         return None
-    epochs = recipe.models[model].training(recipe.train).epochs
+    train = recipe.models[model].training(recipe.train)
+    epochs = train.epochs + VIEWS * train.pretraining.epochs
     return float(PASSES * cost.multiply_accumulates * cells * epochs)

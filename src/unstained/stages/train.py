@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unstained.config.base import Params
 from unstained.config.learning import TrainParams
@@ -17,11 +17,13 @@ from unstained.config.models import ModelParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import read_json, whole_file, write_json
 from unstained.pipeline.contract import Input, Inputs, Job, Output, Outputs, Report, Stage
+from unstained.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
 
     from unstained.learning.fit import FitResult
+    from unstained.learning.pretraining import Pretrained
     from unstained.learning.state import EpochRecord
 
 
@@ -130,12 +132,17 @@ def _circumstances(job: Job, started: str, seconds: float) -> dict[str, str | fl
     }
 
 
-def _course(result: FitResult, part: np.ndarray) -> dict[str, int]:
-    """How many cells and epochs the model learnt from, and which epoch was kept."""
+def _course(result: FitResult, part: np.ndarray) -> dict[str, Any]:
+    """How many cells and epochs the model learnt from, and which epoch was kept.
+
+    `pretraining` tells, of each network that learnt before labels, its cells and losses.
+    """
+    before = {"pretraining": [asdict(one) for one in result.pretrained]}
     return {
         "training_cells": int((part == "train").sum()),
         "epochs": len(result.history),
         "best_epoch": result.best_epoch,
+        **(before if result.pretrained else {}),
     }
 
 
@@ -170,10 +177,22 @@ def _metrics(result: FitResult) -> dict[str, float | int | None]:
 
 
 def _notes(result: FitResult, train: TrainParams) -> tuple[str, ...]:
-    """Sentences on a run whose length looks wrong."""
+    """Sentences on a run whose length looks wrong, and on what was learnt before labels."""
+    told = tuple(_told(one) for one in result.pretrained)
     if 1 < train.epochs == len(result.history) == result.best_epoch:
         return (
             "the last epoch was the best: the model was still improving, so more train.epochs may "
             "help",
+            *told,
         )
-    return ()
+    return told
+
+
+def _told(before: Pretrained) -> str:
+    """One sentence on a pretraining."""
+    first, last = before.losses[0], before.losses[-1]
+    return (
+        f"before labels it learnt from the images of {counted(before.cells, 'cell')}, "
+        f"{before.unlabelled:,} of them without any truth: loss {first:.3g} in the first of "
+        f"{counted(len(before.losses), 'epoch')}, {last:.3g} in the last"
+    )
