@@ -54,6 +54,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
         "train.loading": loading,
         "train.epochs": 8,
         "train.pretraining.epochs": before,
+        "train.pretraining.batch_size": 16,
         "model.dropout": 0.1,
     }
     whole, out, scratch = tmp_path / "whole", tmp_path / "out", tmp_path / "scratch"
