@@ -140,6 +140,21 @@ def test_the_mean_is_subtracted_before_cells_are_turned(
     assert any(not torch.equal(contrast, turned) for contrast, turned in seen)
 
 
+def test_a_network_for_frames_learns_before_labels_and_keeps_its_mean_image(
+    store: CellStore,
+) -> None:
+    before = {"epochs": 1, "batch_size": 16, "expander": 8}
+    plain, found = (
+        trained(store, "double", epochs=1, **one) for one in ({}, {"pretraining": before})
+    )
+    (told,) = found.pretrained
+    assert told.cells == 32
+    assert np.isfinite(told.losses).all()
+    images = [result.trained.network.mean_image for result in (plain, found)]
+    assert torch.equal(*images)
+    assert plain.history != found.history
+
+
 def test_l2_draws_weights_to_zero_and_is_no_part_of_the_losses_told(store: CellStore) -> None:
     once = {"epochs": 1, "batch_size": 32, "ema_decay": 0.0, "clip_norm": 1e9, "weight_decay": 0.0}
     without, with_l2 = (trained(store, "double", **once, weight_l2=l2) for l2 in (0.0, 10.0))

@@ -105,9 +105,8 @@ def test_it_leaves_heads_and_the_given_network_as_they_are(store: CellStore):
 
 @pytest.mark.parametrize("name", TINY)
 def test_every_network_gives_an_embedding_to_learn_by(name: str):
-    params = parse(TINY[name], **({"frames": 2} if "frames" in TINY[name] else {}))
     torch.manual_seed(0)
-    network = build_model(params, 3, 1)
+    network = build_model(parse(TINY[name]), 3, 1)
     expanded = Expanded(network, torch.zeros(1, 1, 32, 32), 8)
     network.train()
     expanded(torch.randn(4, 1, 32, 32)).square().sum().backward()
