@@ -151,6 +151,7 @@ def test_best_model_is_chosen_on_validation_cells() -> None:
 
 def test_numbers_in_sentences() -> None:
     assert beside.percent(0.126) == "13\u00a0%"
+    assert beside.percent(-0.064) == "−6\u00a0%"
     assert beside.percent(float("nan")) == "–"
     assert [beside.p_value(p) for p in (0.0, 0.0004, 0.0006, 0.05, 1.0)] == [
         "<0.001",

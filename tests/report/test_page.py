@@ -170,3 +170,19 @@ def test_plots_are_reproducible_and_hold_their_words_as_text() -> None:
     }.items():
         assert f"{word}</text>" in first[name]
         assert "<dc:date>" not in first[name]
+
+
+def test_words_stand_left_and_numbers_right() -> None:
+    cell = report.Cell
+    rows = (
+        (cell("a"), cell("−0.2"), cell("not told"), cell("none"), cell("–")),
+        (cell("b"), cell("3"), cell("–"), cell("12 %"), cell("–")),
+    )
+    table = report.Table("Numbers", ("", "x", "verdict", "share", "y"), rows)
+    assert table.worded == {2}
+    blocks = (table,)
+    sections = (replace(page().sections[0], blocks=blocks),)
+    html = report.render(replace(page(), sections=sections))
+    assert '<th scope="col" class="words">verdict</th>' in html
+    assert '<td class="words">not told</td>' in html
+    assert "<td>−0.2</td>" in html

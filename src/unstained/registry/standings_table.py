@@ -71,7 +71,7 @@ def render_leaderboard(leaderboard: Leaderboard) -> Group:
     classes = ("worst\nclass", "ECE") if has_classes(leaderboard) else ()
     for heading in (
         metric,
-        "to leader",
+        "to\nleader",
         *classes,
         "ms",
         *(["tasks"] if side_tasks(leaderboard) else []),

@@ -29,7 +29,7 @@ CONTROL_WORDS: Final = {
 
 def percent(value: float) -> str:
     """0.853 as '85 %', which no line break separates."""
-    return "–" if np.isnan(value) else f"{100 * value:.0f}\u00a0%"
+    return "–" if np.isnan(value) else f"{decimal(100 * value, 0)}\u00a0%"
 
 
 def decimal(value: float, digits: int = 2) -> str:

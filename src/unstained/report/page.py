@@ -8,6 +8,7 @@ content. A new kind of block is a class here and a macro of its `kind` in templa
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
@@ -27,6 +28,8 @@ TONE_WORDS: Final[dict[str, str]] = {
 
 WIDE: Final = 192
 """CSS pixels from which on a picture in a gallery has more room."""
+_WORDS: Final = re.compile(r"[A-Za-z]{2}")
+"""How a cell begins that holds words."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,17 @@ class Table:
     groups: tuple[tuple[str, int], ...] = ()
     separators: tuple[int, ...] = ()
     even: bool = False
+
+    @property
+    def worded(self) -> frozenset[int]:
+        """Columns of words, which stand left; numbers stand right."""
+        said = {
+            place: [row[place].text for row in self.rows if row[place].text not in ("", "–")]
+            for place in range(1, len(self.columns))
+        }
+        return frozenset(
+            place for place, texts in said.items() if texts and all(map(_WORDS.match, texts))
+        )
 
 
 @dataclass(frozen=True)

@@ -222,13 +222,17 @@ def _differences_to(
     return [Table(f"Each version minus the {opponent}", columns, rows)] if rows else []
 
 
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
 def _difference(leaderboard: Leaderboard, entry: Entry, found: Versus) -> tuple[Cell, ...]:
     significant = found["p_adjusted"] < leaderboard["alpha"]
     side = "better" if gain(leaderboard, found["difference"]) > 0 else "worse"
     mcnemar = [] if found["p_mcnemar"] is None else [Cell(_p(found["p_mcnemar"]))]
     return (
         Cell(_name(entry)),
-        Cell(f"{found['difference']:+.4f}", f"{found['low']:+.4f} to {found['high']:+.4f}"),
+        Cell(_signed(found["difference"]), f"{_signed(found['low'])} to {_signed(found['high'])}"),
         Cell(_p(found["p"])),
         Cell(_p(found["p_adjusted"])),
         *mcnemar,
