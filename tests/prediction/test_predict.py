@@ -259,6 +259,13 @@ def test_any_registered_version_or_artifact_may_be_asked(
         run(images, "--version", 1, "--artifact", artifact)
 
 
+def test_where_no_cell_could_be_judged_no_class_is_told(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "blank.tif", np.full((40, 40), 700, np.uint16))
+    said = run(tmp_path, "--out", tmp_path / "found.csv")
+    assert "predicted: none\n" in said
+    assert "1  is 700 in every pixel" in said
+
+
 def test_images_of_another_kind_are_refused_by_name(tmp_path: Path) -> None:
     write_image(tmp_path / "small.png", np.arange(1600, dtype=np.uint8).reshape(40, 40) // 8)
     with pytest.raises(SourceError, match=r"small.png holds 1 image of uint8, the model takes 1"):

@@ -5,6 +5,7 @@ Only typer, rich and the parameter models are imported here; a command imports w
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -229,6 +230,17 @@ def history(
         typer.echo(f"note: {note}", err=True)
     if found.broken:
         raise found.broken
+
+
+def _let_help_flow() -> None:
+    """Take the lines of a help together: typer keeps breaks that fit the code, not a screen."""
+    for commands in (app, pipeline_app, cluster_app):
+        for command in commands.registered_commands:
+            text = command.help or inspect.getdoc(command.callback) or ""
+            command.help = "\n\n".join(" ".join(one.split()) for one in text.split("\n\n"))
+
+
+_let_help_flow()
 
 
 def main() -> None:

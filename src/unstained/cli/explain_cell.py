@@ -19,8 +19,8 @@ def explain_cell(
 ) -> None:
     """Tell in words what the champion predicts of a cell.
 
-    A template writes them, or the language model at UNSTAINED_LLM_URL where its text says nothing
-    but what was predicted.
+    A template writes the words, or the language model at UNSTAINED_LLM_URL where its text says
+    nothing but what was predicted.
     """
     from unstained.answering import explain_cell as explained
 

@@ -38,7 +38,7 @@ def predict(
     )
     typer.echo(f"{counted(found.cells, 'cell')} in {found.path}")
     for column, counts in found.classes.items():
-        told = ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
+        told = ", ".join(f"{name} {count:,}" for name, count in counts.most_common()) or "none"
         typer.echo(f"{column.replace('predicted:', '')}: {told}")
     if found.reasons:
         typer.echo(f"abstains from {counted(found.reasons.total(), 'cell')}, for example:")
