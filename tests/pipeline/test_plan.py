@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from unstained.config.networks import DifferentialCNNParams
 from unstained.config.project import load_params
 from unstained.errors import ParameterError
-from unstained.pipeline.plan import plan
+from unstained.pipeline.plan import plan, print_plan
 
 
 def project(root: Path, study: str) -> Path:
@@ -48,6 +48,16 @@ def test_operations_of_a_network_for_movies_are_those_of_its_frames(tmp_path: Pa
     more, still = plan(tmp_path, load_params(tmp_path / "params.yaml"))
     assert more.operations == 6 * cost * (10 * 4 // 5) * (epochs + 2 * 3)  # two views of each cell
     assert still.operations is None
+
+
+def test_a_time_that_nothing_tells_is_not_given_as_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(tmp_path, "mixture")
+    print_plan(tmp_path, 20)
+    said = capsys.readouterr().out
+    assert "here 6 replicates whose time is known once one of their model is done." in said
+    assert "minutes" not in said
 
 
 def test_a_crossed_partition_is_refused_before_anything_runs(tmp_path: Path) -> None:

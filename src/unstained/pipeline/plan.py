@@ -65,16 +65,23 @@ def print_plan(root: Path, teraflops: float) -> None:
     hours = operations / (teraflops * 1e12) / 3600
     seconds = sum(share.left * (share.seconds or 0.0) for share in shares)
     unknown = sum(share.left for share in shares if share.seconds is None)
-    here = f"{seconds / 60:.0f} minutes here"
-    if unknown:
-        here += f" and {counted(unknown, 'replicate')} of models that none has finished of yet"
     told = counted(left, "replicate is", "replicates are")
     console.print(
         f"{told} left: about {hours:.2g} GPU hours at {teraflops:g} TFLOP/s "
-        f"sustained, or {here}. DVC also runs those again whose code or parameters changed.",
+        f"sustained; {_time_here(seconds, unknown)}. DVC also runs those again whose code or "
+        "parameters changed.",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _time_here(seconds: float, unknown: int) -> str:
+    """How long replicates take on this machine, of which some are `unknown`."""
+    parts = [] if unknown and not seconds else [f"{seconds / 60:.0f} minutes"]
+    if unknown:
+        many = counted(unknown, "replicate")
+        parts.append(f"{many} whose time is known once one of their model is done")
+    return f"here {' and '.join(parts)}"
 
 
 def plan(root: Path, project: ProjectParams) -> Iterator[Share]:
