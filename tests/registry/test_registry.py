@@ -299,6 +299,9 @@ def test_interrupted_registration_leaves_no_version_and_is_cleaned_up(
     (model,) = fresh.client.search_logged_models(["1"])
     assert model.source_run_id == version.run_id
     assert model.status.value == "READY"
+    files = [path for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()]
+    left = {path.relative_to(tmp_path / "mlartifacts").parts[1:3] for path in files}
+    assert left == {(version.run_id, "artifacts"), ("models", model.model_id)}
 
 
 def test_aliases_and_tags(fresh: Registry, tmp_path: Path) -> None:

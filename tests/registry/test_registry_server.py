@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from tests.registered import (
 )
 from tests.servers.mlflow_server import mlflow_server
 from tests.servers.process import free_port
+from unstained.artifact.artifact import artifact_digest
 from unstained.errors import RegistryError
 from unstained.predictions import predictions_table
 from unstained.registry.gate import Decision
@@ -54,6 +56,25 @@ def test_register_promote_and_roll_back_over_http(server: str, tmp_path: Path) -
     assert rollback(registry, ledger, "toy", NAME, "why").startswith("v1 ")
     assert registry.aliases(NAME) == {"champion": 1}
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_files_of_an_interrupted_registration_go_over_http(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, given = Registry(server, tmp_path), submission(tmp_path / "in", bias=9.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry.client, "create_model_version", Mock(side_effect=OSError))
+        with pytest.raises(OSError):
+            registry.register(given)
+    query = f"tags.artifact_digest = '{artifact_digest(given.artifact)}'"
+    experiment = registry.client.get_experiment_by_name(given.experiment)
+    assert experiment is not None
+    (killed,) = registry.client.search_runs([experiment.experiment_id], query)
+    assert registry.client.list_artifacts(killed.info.run_id) != []
+    version, created = registry.register(given)
+    assert created
+    assert registry.client.list_artifacts(killed.info.run_id) == []
+    assert registry.client.list_artifacts(version.run_id) != []
 
 
 def test_trials_over_http(server: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -232,13 +233,24 @@ def remove_unfinished(client: MlflowClient, experiment_id: str, digest: str) -> 
     """Delete runs of an artifact that were interrupted before they became a version.
 
     With models that they logged, or had begun to log: MLflow would show them as pending for ever.
+    Their files go, too, where the place of artifacts lets them be deleted; MLflow would keep them.
     """
     query = f"tags.artifact_digest = '{digest}' and attributes.status != 'FINISHED'"
     for run in client.search_runs([experiment_id], query):
         logged = f"source_run_id = '{run.info.run_id}'"
         for model in client.search_logged_models([experiment_id], logged):
+            _delete_files(model.artifact_location)
             client.delete_logged_model(model.model_id)
+        _delete_files(run.info.artifact_uri)
         client.delete_run(run.info.run_id)
+
+
+def _delete_files(place: str) -> None:
+    """Delete what lies at an address of MLflow's, or leave it where that is not allowed."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    with suppress(Exception):  # of any client of any place; `mlflow gc` takes what is left
+        get_artifact_repository(place).delete_artifacts()
 
 
 def restore_artifact(model: Path, directory: Path) -> None:
