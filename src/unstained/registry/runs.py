@@ -250,7 +250,7 @@ def _delete_files(place: str) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     with suppress(Exception):  # of any client of any place; `mlflow gc` takes what is left
-        get_artifact_repository(place).delete_artifacts()
+        get_artifact_repository(place).delete_artifacts()  # type: ignore[no-untyped-call]
 
 
 def restore_artifact(model: Path, directory: Path) -> None:
