@@ -24,9 +24,9 @@ from unstained.learning.presenting import Presenter
 from unstained.learning.problem import Problem
 from unstained.learning.randomness import Purpose, seed_torch
 from unstained.learning.run import Run
-from unstained.learning.scores import Scores, validate
+from unstained.learning.scores import validate
 from unstained.learning.source import Source
-from unstained.learning.state import EpochRecord, diverged
+from unstained.learning.state import diverged
 
 
 class Training(Run):
@@ -115,6 +115,8 @@ class Training(Run):
             self.compute,
             self.group,
         )
+        if not math.isfinite(scores.loss):
+            raise diverged("validation loss", scores.loss, progress.epoch, progress.step)
         self._note(scores)
         if progress.best_loss is None or scores.loss < progress.best_loss:
             progress.best_loss, progress.best_epoch = scores.loss, progress.epoch
@@ -124,20 +126,3 @@ class Training(Run):
         waited = progress.epoch - progress.best_epoch
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.finished = progress.epoch == self.train.epochs or waited >= self.train.patience
-
-    def _note(self, scores: Scores) -> None:
-        progress = self.progress
-        if not math.isfinite(scores.loss):
-            raise diverged("validation loss", scores.loss, progress.epoch, progress.step)
-        progress.history.append(
-            EpochRecord(
-                epoch=progress.epoch + 1,
-                step=(progress.epoch + 1) * self.steps,
-                train_loss=float(self.losses.double().mean()),
-                val_loss=scores.loss,
-                val_macro_f1=scores.macro_f1,
-                val_r=scores.r,
-                val_share_error=scores.share_error,
-                learning_rate=float(self.optimiser.param_groups[0]["lr"]),
-            )
-        )

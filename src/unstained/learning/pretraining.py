@@ -17,6 +17,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -31,8 +32,11 @@ from unstained.learning.presenting import Presenter
 from unstained.learning.problem import Problem
 from unstained.learning.randomness import Purpose, counter_seed, seed_torch
 from unstained.learning.run import Run
-from unstained.learning.state import EpochRecord
+from unstained.learning.scores import Scores
 from unstained.learning.vicreg import expander, vicreg
+
+UNJUDGED: Final = Scores(math.nan, math.nan, math.nan, math.nan)
+"""Of an epoch without validation."""
 
 
 @dataclass(frozen=True)
@@ -162,18 +166,7 @@ class Pretraining(Run):
 
     def _finish_epoch(self) -> None:
         progress = self.progress
-        progress.history.append(
-            EpochRecord(
-                epoch=progress.epoch + 1,
-                step=(progress.epoch + 1) * self.steps,
-                train_loss=float(self.losses.double().mean()),
-                val_loss=math.nan,
-                val_macro_f1=math.nan,
-                val_r=math.nan,
-                val_share_error=math.nan,
-                learning_rate=float(self.optimiser.param_groups[0]["lr"]),
-            )
-        )
+        self._note(UNJUDGED)
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.finished = progress.epoch == self.train.epochs
 

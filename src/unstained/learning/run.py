@@ -30,8 +30,9 @@ from unstained.learning.optimiser import (
 from unstained.learning.order import epoch_batches, share_of, window_steps
 from unstained.learning.problem import Cells, Problem
 from unstained.learning.schedule import Schedule
+from unstained.learning.scores import Scores
 from unstained.learning.source import Source, open_source
-from unstained.learning.state import OnEpoch, Progress, diverged
+from unstained.learning.state import EpochRecord, OnEpoch, Progress, diverged
 
 CHECK_STEPS: Final = 50
 """Steps between two looks at the losses on a GPU, where each look waits for it."""
@@ -198,6 +199,22 @@ class Run(ABC):
         self.group.sum_gradients(self.parameters)
         nn.utils.clip_grad_norm_(self.parameters, self.train.clip_norm)
         self.optimiser.step()
+
+    def _note(self, scores: Scores) -> None:
+        """Add the epoch to the history."""
+        progress = self.progress
+        progress.history.append(
+            EpochRecord(
+                epoch=progress.epoch + 1,
+                step=(progress.epoch + 1) * self.steps,
+                train_loss=float(self.losses.double().mean()),
+                val_loss=scores.loss,
+                val_macro_f1=scores.macro_f1,
+                val_r=scores.r,
+                val_share_error=scores.share_error,
+                learning_rate=float(self.optimiser.param_groups[0]["lr"]),
+            )
+        )
 
     def _check_losses(self) -> None:
         done = self.losses[: self.progress.step]

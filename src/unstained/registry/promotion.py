@@ -86,7 +86,7 @@ def decided(
     if head.replaced != leaderboard["champion"]:
         return found
     before = decide(leaderboard, new, head.replaced, params, settled.withdrawn)
-    return before if _records(head, "promote", before) else found
+    return before if _written_already(head, "promote", before) else found
 
 
 def promote(
@@ -112,7 +112,7 @@ def promote(
         settled = _settled_here(registry, ledger, study, name)
         notes, current = settled.notes, settled.number
         action = _action(decision, mode)
-        done = _records(settled.standing.head, "promote", decision)
+        done = _written_already(settled.standing.head, "promote", decision)
         if done and action == "promote" and current == decision.challenger:
             return Outcome(True, current, decision.sentence, notes)
         if current != decision.champion:
@@ -137,7 +137,7 @@ def promote(
             notes = (*notes, *_proven_and_signed(registry, version))
         if action != "dry-run":
             registry.tag_version(name, version.version, _gate_tags(decision))
-        if not _records(settled.newest, action, decision):
+        if not _written_already(settled.newest, action, decision):
             write(registry, ledger, event)
         if action == "dry-run":
             sentence = f"dry run, nothing changed; would be: {decision.sentence}"
@@ -239,7 +239,7 @@ def _action(decision: Decision, mode: Mode) -> Action:
     return "promote" if decision.passed else "refuse"
 
 
-def _records(entry: Entry | None, action: Action, decision: Decision) -> bool:
+def _written_already(entry: Entry | None, action: Action, decision: Decision) -> bool:
     """Whether an entry of the ledger is what a decision led to."""
     if entry is None:
         return False
