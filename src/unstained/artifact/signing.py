@@ -93,11 +93,11 @@ class Trust:
             IntegrityError: the signature is damaged, of another key or of other files, or there
                 is none and it is required.
         """
-        path = directory / SIGNATURE_FILE
+        path, artifact = directory / SIGNATURE_FILE, f"artifact {digest[:12]}"
         if not self.keys:
             state = "has a signature, which" if path.is_file() else "is not signed, and it"
             return Signed(
-                None, f"{directory} {state} was not verified: {VERIFY} names no key to trust"
+                None, f"{artifact} {state} was not verified: {VERIFY} names no key to trust"
             )
         if path.is_file():
             return Signed(
@@ -105,11 +105,11 @@ class Trust:
             )
         if self.required:
             raise IntegrityError(
-                f"{directory} is not signed, and signatures are required here",
+                f"{artifact} is not signed, and signatures are required here",
                 f"promote with UNSTAINED_SIGNING_KEY set, or sign it by hand: `unstained sign`; "
                 f"{REQUIRE}=0 takes unsigned artifacts",
             )
-        return Signed(None, f"{directory} is not signed; {REQUIRE}=0 takes it all the same")
+        return Signed(None, f"{artifact} is not signed; {REQUIRE}=0 takes it all the same")
 
 
 def trust_of(environment: Mapping[str, str] = os.environ) -> Trust:

@@ -157,11 +157,14 @@ def test_the_keyboard_walks_through_the_cells(visit: Visit) -> None:
 
 def test_a_gate_drawn_by_hand_filters_and_is_saved(visit: Visit) -> None:
     visit.page.locator("#tab-plot").click()
+    draws = visit.page.get_by_role("button", name="Draw a gate")
+    draws.click()
     box = visit.page.locator("canvas").bounding_box()
     assert box is not None
     for x, y in ((0.1, 0.03), (0.6, 0.03), (0.6, 0.97), (0.1, 0.97)):
         visit.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
     visit.page.keyboard.press("Enter")
+    assert draws.get_attribute("aria-pressed") == "false"
     visit.page.get_by_label("Name of the gate").fill("left")
     visit.page.keyboard.press("Enter")
     visit.page.locator("#tab-cells").click()
@@ -180,6 +183,35 @@ def test_a_gate_drawn_by_hand_filters_and_is_saved(visit: Visit) -> None:
         shown.click()
     assert Path(waited.value.path()).read_bytes().startswith(b"FCS3.1")
     visit.page.get_by_text(re.compile(r"cells inside the gates")).wait_for()
+
+
+def test_a_click_in_the_scatter_chooses_the_nearest_cell(visit: Visit) -> None:
+    """With one value on both axes the largest one's place is known: at the top right."""
+    called = visit.names()
+    visit.page.locator(".menu summary").click()
+    frame = pd.read_csv(io.BytesIO(visit.saved("CSV")))
+    largest = int(frame["predicted_DNA"].idxmax())
+    other = next(name for name in called if name != called[largest])
+    visit.page.locator("#tab-plot").click()
+    for axis in visit.page.locator(".scatter .toolbar select").all():
+        axis.select_option("predicted_DNA")
+    box = visit.page.locator("canvas").bounding_box()
+    assert box is not None
+    right = 16 + (box["width"] - 80) * 0.04 / 1.08
+    top = 16 + (box["height"] - 60) * 0.04 / 1.08
+    place = (box["x"] + box["width"] - right + 4, box["y"] + top - 4)
+    chosen = visit.page.locator(".detail h2")
+    first = chosen.inner_text()
+    assert first != f"{largest}.tif"
+    visit.page.mouse.click(box["x"] + 100, box["y"] + 30)
+    assert chosen.inner_text() == first
+    visit.page.mouse.click(*place)
+    assert chosen.inner_text() == f"{largest}.tif"
+    visit.page.keyboard.press("ArrowLeft")
+    assert chosen.inner_text() == f"{largest - 1}.tif"
+    visit.page.locator(".bar").filter(has_text=re.compile(rf"^{other}")).click()
+    visit.page.mouse.click(*place)
+    assert chosen.inner_text() != f"{largest}.tif"
 
 
 def test_two_people_label_blind_and_their_agreement_is_shown(visit: Visit) -> None:

@@ -24,10 +24,10 @@ export function detail(store) {
       picture(cell), maps(cell), channels(cell), verdicts(cell), probabilities(cell), values(cell), facts(cell));
   }
 
-  /** The file where it is the cell's own, else what the cell was recorded with and its number. */
+  /** The file and its folder where it is the cell's own, else what the cell was recorded with and its number. */
   const title = (cell) => {
     const at = store.columns.object[cell];
-    const file = store.text("source_file", cell).split("/").at(-1);
+    const file = store.text("source_file", cell).split("/").slice(-2).join("/");
     if (/\.(tiff?|png|bmp|jpe?g)$/i.test(file) || at < 0) return file || `cell ${cell + 1}`;
     return `${store.text("acquisition", cell) || "cell"} · ${at}`;
   };

@@ -1,4 +1,4 @@
-// Two numbers of every cell against each other, and gates drawn by hand.
+// Two numbers of every cell against each other: cells are chosen there, and gates drawn by hand.
 
 import { colour } from "./store.js";
 import { counted, fill, h, number } from "./text.js";
@@ -8,7 +8,9 @@ const PAD = { right: 16, top: 16, bottom: 44 };
 const LEFT = 64;
 const NAME = 34;
 const FONT = "12px system-ui, sans-serif";
+/** How far from a gate's first corner a click closes it, and from a cell one chooses it, in pixels. */
 const CLOSE = 9;
+const NEAR = 12;
 /** Pixels between two numbers of an axis, at the least. */
 const APART = 64;
 
@@ -38,23 +40,21 @@ export class Scatter {
   constructor(store) {
     this.store = store;
     this.drawn = [];
+    this.draws = h("button", { type: "button", "aria-pressed": "false", onclick: () => this.#drawing(!this.drawing) }, "Draw a gate");
     this.x = h("select", { onchange: () => this.#axes() });
     this.y = h("select", { onchange: () => this.#axes() });
     this.canvas = h("canvas", {
       tabindex: "0", role: "img", "aria-label": "Scatter of cells",
       onclick: (event) => this.#click(event), ondblclick: () => this.#close(),
       onpointermove: (event) => this.#hover(event),
-      onkeydown: (event) => {
-        if (event.key === "Escape") this.#drop();
-        if (event.key === "Enter") this.#close();
-      },
+      onkeydown: (event) => this.#key(event),
     });
     this.hint = h("p", { class: "hint", role: "status" });
     this.list = h("ul", { class: "gatelist" });
     this.stage = h("div", { class: "stage" }, this.canvas);
     this.node = h("section", { class: "scatter", "aria-label": "Scatter and gates" },
       h("div", { class: "toolbar" },
-        h("label", {}, h("span", {}, "Across"), this.x), h("label", {}, h("span", {}, "Up"), this.y)),
+        h("label", {}, h("span", {}, "Across"), this.x), h("label", {}, h("span", {}, "Up"), this.y), this.draws),
       this.hint,
       this.stage,
       h("div", { class: "below" }, this.list, this.#byNumbers()));
@@ -81,7 +81,32 @@ export class Scatter {
 
   #axes() {
     this.drawn = [];
+    this.#say();
     this.draw();
+  }
+
+  /** Whether clicks are corners of a gate; else they choose cells. */
+  get drawing() {
+    return this.draws.getAttribute("aria-pressed") === "true";
+  }
+
+  #drawing(on) {
+    this.draws.setAttribute("aria-pressed", String(on));
+    this.canvas.classList.toggle("draws", on);
+    this.drawn = [];
+    this.pointer = null;
+    if (on) this.canvas.focus();
+    this.#say();
+    this.draw();
+  }
+
+  #key(event) {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (step) this.store.step(step);
+    else if (event.key === "Escape") this.#drawing(this.drawing && this.drawn.length > 0);
+    else if (event.key === "Enter") this.#close();
+    else return;
+    event.preventDefault();
   }
 
   #range(column) {
@@ -227,6 +252,26 @@ export class Scatter {
 
   #click(event) {
     if (!this.toX) return;
+    if (this.drawing) this.#corner(event);
+    else this.#choose(event);
+  }
+
+  /** The nearest of the cells that pass, if one is near. */
+  #choose(event) {
+    const { store } = this;
+    const [xs, ys] = [store.axis(this.x.value), store.axis(this.y.value)];
+    const box = this.canvas.getBoundingClientRect();
+    const [across, up] = [event.clientX - box.left, event.clientY - box.top];
+    let [found, least] = [-1, NEAR];
+    for (const cell of store.visible) {
+      if (xs[cell] === null || ys[cell] === null) continue;
+      const far = Math.hypot(this.toX(xs[cell]) - across, this.toY(ys[cell]) - up);
+      if (far < least) [found, least] = [cell, far];
+    }
+    if (found >= 0) store.choose(found);
+  }
+
+  #corner(event) {
     const point = this.#at(event);
     const [first] = this.drawn;
     const near = first && Math.hypot(this.toX(first[0]) - this.toX(point[0]), this.toY(first[1]) - this.toY(point[1])) < CLOSE;
@@ -242,25 +287,17 @@ export class Scatter {
     this.draw();
   }
 
-  #drop() {
-    this.drawn = [];
-    this.#say();
-    this.draw();
-  }
-
   #close() {
     const points = this.drawn.filter((point, at) => at === 0 || point.join() !== this.drawn[at - 1].join());
-    this.drawn = [];
-    this.pointer = null;
-    if (points.length > 2) this.add(points);
-    this.#say();
-    this.draw();
+    if (points.length < 3) return;
+    this.add(points);
+    this.#drawing(false);
   }
 
   #say() {
-    this.hint.textContent = this.drawn.length
-      ? "Click further corners; Enter or the first corner closes the gate, Escape drops it"
-      : "Click corners to draw a gate";
+    if (!this.drawing) this.hint.textContent = "A click chooses the nearest cell, arrows the next one";
+    else if (!this.drawn.length) this.hint.textContent = "Click the corners of the gate; Escape ends drawing";
+    else this.hint.textContent = "Click further corners; Enter or the first corner closes the gate, Escape drops it";
   }
 
   /** A gate in the present axes; it filters at once. */
