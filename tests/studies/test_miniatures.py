@@ -105,7 +105,7 @@ def add_study(root: Path, name: str, source: Path) -> None:
         ("tune", "executor"): "inline",
         ("recipes", "demo", "tune", "trials"): 1,
         ("recipes", "demo", "tune", "epochs"): 1,
-        ("evaluate", "bootstrap"): 50,
+        ("evaluate", "bootstrap"): 100,
         ("compare", "resamples"): 100,
         ("promote", "beats_mean"): False,  # in one epoch nothing is learnt
         ("export", "latency_batches"): [1],
@@ -184,6 +184,14 @@ def assert_numbers_are_explained(runs: Path, quantity: str) -> None:
     assert "predicted class" not in page
 
 
+def assert_intervals_agree(runs: Path, model: str, task: str, leaderboard: dict[str, Any]) -> None:
+    """A number has one interval wherever it is told: of the leaderboard and of the model's card."""
+    (first,), metric = leaderboard["entries"], leaderboard["metric"]
+    told = read_json(runs / "evaluate" / model / "result.json")["parts"]["test"]["scores"]
+    band = told["tasks"][task]["metrics"][metric]
+    assert (first["low"], first["high"]) == pytest.approx((band["low"], band["high"]), abs=1e-6)
+
+
 @pytest.mark.usefixtures("quick_compiler", "quick_exporter")
 @pytest.mark.parametrize("name", STUDIES)
 def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
@@ -202,6 +210,7 @@ def test_from_files_to_a_served_answer(tmp_path: Path, name: str) -> None:
     scores = metrics[model]["task"][task]
     assert (leaderboard["metric"], leaderboard["higher_is_better"]) == METRICS[name]
     assert first["value"] == pytest.approx(scores[leaderboard["metric"]], abs=1e-6)
+    assert_intervals_agree(runs, model, task, leaderboard)
     criteria = {criterion["name"] for criterion in decision["criteria"]}
     assert ("rare class" in criteria) == (name == "colour")
     if name == "colour":
