@@ -24,6 +24,7 @@ JOBS = (
     "backups",
     "rollback",
     "deployment",
+    "sign",
 )
 OFFERED = [
     (name, job) for name in OVERLAYS for job in JOBS if name != "local" or not job.endswith("/gpu")
@@ -37,6 +38,7 @@ EXTERNAL = {
         "unstained-backup-s3": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
         "unstained-mlflow-db": {"username", "password", "uri"},
         "unstained-mlflow-tokens": {"reader", "writer", "promoter"},
+        "unstained-signing": {"signing-key.pem"},
     },
     "ConfigMap": {
         "unstained-restore": {"backup"},

@@ -21,7 +21,7 @@ from tests.k8s.manifests import (
 from tests.k8s.network import reaches
 
 SECRET_NAMES = re.compile(
-    r"SECRET|PASSWORD|PWD|TOKEN$|ACCESS_KEY|BACKEND_STORE_URI|PGUSER|POSTGRES_USER"
+    r"SECRET|PASSWORD|PWD|TOKEN$|ACCESS_KEY|SIGNING_KEY|BACKEND_STORE_URI|PGUSER|POSTGRES_USER"
 )
 TALKS_TO_THE_API = re.compile(r"Ray(Cluster|Job)/[\w-]+\.spec(\.rayClusterSpec)?\.headGroupSpec")
 
@@ -117,6 +117,14 @@ def test_secrets_are_only_referred_to(part: Part) -> None:
                 assert reference, where
                 known = {**EXTERNAL["Secret"], **OTHERS["Secret"]}
                 assert reference["key"] in known[reference["name"]], where
+
+
+def test_who_decides_where_keys_are_trusted_has_one_to_sign_with(part: Part) -> None:
+    """A ledger's entry that says who is champion is refused there without a signature."""
+    for pod, container, _ in containers(part):
+        names = {variable["name"] for variable in container.get("env") or ()}
+        if {"UNSTAINED_LEDGER", "UNSTAINED_VERIFY_KEY"} <= names:
+            assert "UNSTAINED_SIGNING_KEY" in names, f"{pod.where} {container['name']}"
 
 
 def test_config_maps_hold_no_credentials(part: Part) -> None:

@@ -145,6 +145,29 @@ def test_a_failed_restore_ends_the_page(bench: Path) -> None:
     assert "--replicas=1" not in calls
 
 
+ENDING = ("Serve the champion", "Search and train", "Upgrade and scale", "Back up", "Restore")
+"""Sections whose commands are made to fail one by one: the next one must not run."""
+
+
+@pytest.mark.parametrize("title", ENDING)
+def test_a_command_that_fails_is_the_last_one(bench: Path, title: str) -> None:
+    page = PAGE.read_text()
+    (section,) = re.findall(rf"(?ms)^## {title}.*?^```sh\n(.*?)^```$", page)
+    before = "\n".join(blocks()).partition(section)[0]
+    functions = re.findall(r"(?ms)^[a-z0-9]+\(\) (?:\{(?: +#[^\n]*)?\n.*?^\}|\{ [^\n]+\})", before)
+    script = "\n".join(["set -euo pipefail", "OVERLAY=gpu KIND=gpu", *functions, section])
+    given = {"REAL_KUBECTL": "true", "S3_REGION": "r", "S3_ENDPOINT": "https://s3.lab.net"}
+    done, calls = run(bench, script, **given)
+    assert done.returncode == 0, done.stderr
+    assert len(calls.splitlines()) >= 5
+    for line in dict.fromkeys(calls.splitlines()):
+        done, calls = run(bench, script, FAILING=line, **given)
+        assert done.returncode, line
+        after = calls.partition(f"{line}\n")[2].splitlines()
+        assert len(after) <= 1, (line, after)
+        assert all(one.endswith(("-f -", "-o yaml")) for one in after), "the other end of a pipe"
+
+
 def test_every_object_and_path_that_is_named_is_there() -> None:
     made = {
         f"{item['kind'].lower()}/{item['metadata']['name']}"
@@ -178,4 +201,5 @@ def test_what_is_installed_is_pinned_and_tools_are_listed() -> None:
     used = set(re.findall(r"(?m)(?:^|[|(&;] ?|\$\()\s*([a-z][\w-]+)(?= )", text))
     shell = {"set", "for", "do", "done", "if", "then", "fi", "choose", "put", "apply", "job", "s3"}
     shell |= {"printf", "echo", "database", "tokens", "champion", "volume", "cd", "metadata"}
+    shell |= {"trust", "cat", "date", "ln", "mv", "tail"}
     assert {name for name in used if name not in shell} <= set(re.findall(r"[a-z0-9]+", listed))

@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.k8s.manifests import Pod, job, pods
 from tests.registered import NAME, STUDY, fresh_registry, register
 from tests.registry.homes import Home
+from tests.signatures import deployment_keys
 from tests.stages.studies import add_toy_study
 from unstained.errors import RegistryError
 from unstained.registry.ledger import Ledger
@@ -47,8 +48,13 @@ def mount(volume: Path, group: int) -> None:
         path.chmod(path.stat().st_mode | 0o660 | (0o2110 if path.is_dir() else 0))
 
 
-def rollback(project: Path, volume: Path, pod: Pod) -> subprocess.CompletedProcess[str]:
-    """The rollback's container, as its pod's user, who may read this machine's Python besides."""
+def rollback(
+    project: Path, volume: Path, pod: Pod, made: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """The rollback's container, as its pod's user, who may read this machine's Python besides.
+
+    `made`: name and key of an object that the runbook makes -> its content.
+    """
     container, who = pod.spec["initContainers"][0], pod.spec["securityContext"]
     words = [*container["command"], *container["args"]]
     given = {"STUDY": STUDY, "REASON": "too many alarms"}
@@ -62,6 +68,10 @@ def rollback(project: Path, volume: Path, pod: Pod) -> subprocess.CompletedProce
         "UNSTAINED_LEDGER": str(volume),
         "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db",
     }
+    for variable in container["env"]:
+        for reference in variable.get("valueFrom", {}).values():
+            content = made.get(f"{reference.get('name')}/{reference.get('key')}")
+            environment |= {variable["name"]: content} if content else {}
     user = [
         f"--reuid={who['runAsUser']}",
         f"--regid={who['runAsGroup']}",
@@ -100,9 +110,16 @@ def test_a_volume_of_roots_is_told(place: Path) -> None:
 
 
 @pytest.mark.minutes
-def test_a_rollback_works_on_a_volume_of_roots(place: Path) -> None:
+def test_a_rollback_works_on_a_volume_of_roots(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project, volume, pod = place / "project", place / "ledger", rollback_pod()
     project.mkdir()
+    private, public = deployment_keys(place / "keys", monkeypatch)
+    made = {
+        "unstained-signing/signing-key.pem": private.read_text(),
+        "unstained-trust/verify-key.pem": public.read_text(),
+    }
     home = Home(project, fresh_registry(project))
     for bias in (0.0, 1.0):
         register(home.registry, project / "in", bias)
@@ -116,13 +133,13 @@ def test_a_rollback_works_on_a_volume_of_roots(place: Path) -> None:
     volume.chmod(0o755)
     assert (volume.stat().st_uid, volume.stat().st_gid) == (0, 0)
 
-    refused = rollback(project, volume, pod)
+    refused = rollback(project, volume, pod, made)
     assert refused.returncode == RegistryError.exit_code, refused.stderr
     assert f"may not write to {volume}" in refused.stderr
     assert "fsGroup" in refused.stderr
 
     mount(volume, pod.spec["securityContext"]["fsGroup"])
-    done = rollback(project, volume, pod)
+    done = rollback(project, volume, pod, made)
     assert done.returncode == 0, done.stderr
     assert home.registry.aliases(NAME)["champion"] == 1
     assert "too many alarms" in (volume / f"{STUDY}.jsonl").read_text()

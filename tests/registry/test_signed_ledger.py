@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.conftest import ROOT
+from tests.k8s.manifests import job, pods
 from tests.registered import NAME, STUDY
 from tests.registry.homes import Home
 from tests.signatures import deployment_keys
 from tests.stages.studies import add_toy_study
 from unstained.artifact.keys import SIGN, VERIFY, make_keys
 from unstained.artifact.signing import REQUIRE, trust_of
+from unstained.cli import app
 from unstained.errors import IntegrityError, UnstainedError
 from unstained.operations import history_of, sign_ledger
 from unstained.registry.agreement import out_of_order, pull, trusted, vouch
@@ -197,6 +201,29 @@ def test_keys_are_exchanged(
     home.promote(2, 1)
     monkeypatch.setenv(VERIFY, str(public))
     assert settled(home).number == 2
+
+
+def test_the_clusters_job_signs_all_that_new_keys_have_to_vouch_for(
+    project: Home, keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """k8s/jobs/sign, while servers trust both keys; then the old one is trusted no more."""
+    sign_ledger(project.root, STUDY, project.registry)
+    project.promote(3, 2)
+    private, public = make_keys(tmp_path / "new", tmp_path / "project")
+    monkeypatch.setenv(SIGN, str(private))
+    monkeypatch.setenv(VERIFY, keys[1].read_text() + public.read_text())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.registry.uri)
+    monkeypatch.chdir(project.root)
+    (pod,) = pods(job("sign")[0])
+    (container,) = pod.spec["initContainers"]
+    for line in container["args"][0].splitlines():
+        words = shlex.split(line.partition("||")[0].replace("$STUDY", STUDY))
+        done = CliRunner().invoke(app, words[1:])
+        assert done.exit_code == 0, (line, done.output, done.exception)
+    monkeypatch.setenv(VERIFY, str(public))
+    assert settled(project).number == 3
+    project.rollback()
+    assert settled(project).number == 2
 
 
 OLD = (
