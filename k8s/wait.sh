@@ -1,6 +1,7 @@
 #!/bin/sh
 # Wait until a Job, RayJob or TrainJob ends: 0 when it succeeded, 1 with its log when it failed, 124
 # when it still ran after SECONDS (a day, if none are said). `kubectl wait` knows one end only.
+# A RayJob whose job FAILED goes on while attempts are left (Retrying); one that was STOPPED does not.
 #   k8s/wait.sh job/unstained-restore [SECONDS]
 set -eu
 what=$1
@@ -9,7 +10,7 @@ fields='{.status.jobStatus} {.status.jobDeploymentStatus} {.status.conditions[?(
 while :; do
   state=$(kubectl get "$what" -o jsonpath="$fields")
   case " $state " in
-    *" FAILED "* | *" STOPPED "* | *" Failed "*)
+    *" STOPPED "* | *" Failed "* | *" ValidationFailed "*)
       echo "error: $what failed ($state)" >&2
       case $what in
         job/*) kubectl logs "$what" --all-containers --tail=50 >&2 || true ;;
@@ -17,7 +18,7 @@ while :; do
       esac
       exit 1
       ;;
-    *" SUCCEEDED "* | *" Complete "*)
+    *" Complete "*)
       echo "$what is done"
       exit 0
       ;;
