@@ -85,13 +85,21 @@ def disturbed(
     """Run all commands, each until it succeeds, and kill them as planned.
 
     A kill whose step was over before its time hits the one that runs then, at a moment of its own.
+    Where some are left when the last command has succeeded, they are planned anew, and all commands
+    run again: what is done must stay as it is.
     """
     known = {step.name: step for step in steps}
-    queue, course, random = deque(kills), Course(), np.random.default_rng(seed)
-    for command in COMMANDS:
-        while not _run(root, command, known, queue, course, random, say):
-            pass
-    return course
+    course, random = Course(), np.random.default_rng(seed)
+    while True:
+        queue = deque(kills)
+        for command in COMMANDS:
+            while not _run(root, command, known, queue, course, random, say):
+                pass
+        if not queue:
+            return course
+        say(f"kills left: {len(queue)}, all commands again")
+        seed += 1
+        kills = plan(steps, len(queue), seed)
 
 
 def _run(
@@ -136,7 +144,8 @@ def _due(
     if not queue or step is None or queue[0].step.place > step.place:
         return None
     if queue[0].step.place < step.place:
-        queue[0] = replace(queue[0], step=step, after=since + random.uniform(0, step.seconds))
+        after = random.uniform(since, max(since, step.seconds))
+        queue[0] = replace(queue[0], step=step, after=after)
     return None if since < queue[0].after else queue.popleft().how
 
 

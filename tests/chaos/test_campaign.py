@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.chaos import watching
+from tests.chaos import campaign, watching
 from tests.chaos.campaign import Kill, Step, _due, plan
 from tests.chaos.outcome import differences, outcome, told_by_ledger, unmatched
 from tests.chaos.watching import Running
@@ -88,6 +88,25 @@ def test_a_kill_whose_step_is_over_gets_a_moment_of_the_step_that_runs() -> None
     assert _due(queue, STEPS[2], queue[0].after, random) == "SIGTERM"
     assert _due(queue, STEPS[3], 1.0, random) == "everything"
     assert _due(queue, STEPS[3], 1.0, random) is None
+    queue.append(Kill(STEPS[3], 9.0, "SIGTERM"))
+    assert _due(queue, STEPS[4], 5.9, random) is None
+    assert 5.9 < queue[0].after < STEPS[4].seconds, "while the step is still likely to run"
+    assert _due(queue, STEPS[5], 8.0, random) == "SIGTERM", "it takes longer than undisturbed"
+
+
+def test_every_kill_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one comes after the only step has ended."""
+    for module in (watching, campaign):
+        monkeypatch.setattr(module, "COMMANDS", {"toy": ("sleep", "0.5")})
+    root = tmp_path / "project"
+    root.mkdir()
+    step, said = Step(0, "toy", 0.3), list[str]()
+    kills = [Kill(step, after, "everything") for after in (0.1, 0.2, 99.0)]
+    course = campaign.disturbed(root, [step], kills, 0, said.append)
+    assert course.hits.total() == 3
+    assert course.faults == []
+    told = [line for line in said if "killed" not in line]
+    assert told == ["toy succeeded", "kills left: 1, all commands again", "toy succeeded"]
 
 
 def spoil(path: Path) -> None:
