@@ -233,7 +233,7 @@ def test_backups_are_listed_with_what_they_hold(place: Place) -> None:
 def test_buckets_are_created_once(s3: S3Server) -> None:
     script = ROOT / "k8s" / "overlays" / "local" / "buckets" / "buckets.py"
     environment = {"PATH": os.environ["PATH"], **s3.environment}
-    command = [sys.executable, str(script), "overlay-one", "overlay-two"]
+    command = [sys.executable, str(script), "s3://overlay-two/a/b", "s3://overlay-one"]
     outputs = [
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         for _ in range(2)
@@ -246,9 +246,10 @@ def test_the_stores_users_are_valid_json_with_the_right_to_read_models(tmp_path:
 
     script = ROOT / "k8s" / "overlays" / "local" / "identities.sh"
     keys = {"ADMIN_KEY_ID": "a", "ADMIN_SECRET": "b", "SERVING_KEY_ID": "c", "SERVING_SECRET": "d"}
-    environment = {"PATH": os.environ["PATH"], "CONFIG": str(tmp_path), **keys}
+    places = {"CONFIG": str(tmp_path), "MODELS": "s3://lab-models/cells"}
+    environment = {"PATH": os.environ["PATH"], **places, **keys}
     subprocess.run(["sh", str(script)], env=environment, check=True)
     users = json.loads((tmp_path / "s3.json").read_text())["identities"]
     assert [user["name"] for user in users] == ["unstained", "serving"]
-    assert not any("Write" in right or right == "Admin" for right in users[1]["actions"])
+    assert users[1]["actions"] == ["Read:lab-models", "List:lab-models"]
     assert (tmp_path / "s3.json").stat().st_mode & 0o077 == 0

@@ -1,7 +1,9 @@
 # Write the store's users to $CONFIG/s3.json: one that may do everything, and one, for serving, that
-# may only read models. Keys must be plain letters and digits, as `openssl rand -hex` prints them.
+# may only read the bucket of $MODELS (s3://bucket/...). Keys must be plain letters and digits, as `openssl rand -hex` prints them.
 set -eu
 umask 077
+models=${MODELS#s3://}
+models=${models%%/*}
 cat >"$CONFIG/s3.json" <<END
 {"identities": [
   {"name": "unstained",
@@ -9,6 +11,6 @@ cat >"$CONFIG/s3.json" <<END
    "actions": ["Admin"]},
   {"name": "serving",
    "credentials": [{"accessKey": "$SERVING_KEY_ID", "secretKey": "$SERVING_SECRET"}],
-   "actions": ["Read:unstained-models", "List:unstained-models"]}
+   "actions": ["Read:$models", "List:$models"]}
 ]}
 END
