@@ -7,19 +7,17 @@ that k8s/images names for all that runs, or UNSTAINED_TRAIN_IMAGE where that is 
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from components.base import UNBUILT_IMAGE
+from pipelines.manifests import DIGEST
 from unstained.config.base import Count, Params, parse
 from unstained.config.document import read_document
 from unstained.errors import ParameterError
 from unstained.pipeline.freshness import code_digest
-
-DIGEST: Final = re.compile(r"^[^\s@]+@sha256:[0-9a-f]{64}$")
 
 
 class Toleration(Params):
@@ -102,7 +100,7 @@ def load_deployment(root: Path, overlay: str) -> Deployment:
     content = dict(read_document(path).content)
     content["image"] = os.environ.get("UNSTAINED_TRAIN_IMAGE") or _chosen_image(root)
     deployment = parse(Deployment, content, str(path))
-    if not DIGEST.match(deployment.image):
+    if not DIGEST.fullmatch(deployment.image):
         raise ParameterError(
             f"the image {deployment.image!r} is not named by its digest",
             "set UNSTAINED_TRAIN_IMAGE to NAME@sha256:... as the push printed it; a tag can move, "

@@ -55,7 +55,7 @@ def flows(objects: Sequence[Object]) -> Iterator[Flow]:
     for item in objects:
         yield from _jobs(item)
         for pod in pods(item):
-            for name, value in _variables(pod, data):
+            for name, value in variables(pod, data):
                 yield from _addressed(pod, name, value, services)
 
 
@@ -74,7 +74,7 @@ def _jobs(item: Object) -> Iterator[Flow]:
             yield Flow(pod, labels_of(pod), MEETING_POINT, "processes of a training")
 
 
-def _variables(pod: Pod, data: dict[str, dict[str, str]]) -> Iterator[tuple[str, str]]:
+def variables(pod: Pod, data: dict[str, dict[str, str]]) -> Iterator[tuple[str, str]]:
     """Name and value of every environment variable that is no secret."""
     for container in pod.containers():
         for source in container.get("envFrom") or ():

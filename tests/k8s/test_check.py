@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.manifests import check_overlay, render
-from tests.k8s.manifests import OVERLAYS, ROOT, Object
+from pipelines.overlay import read_settings
+from tests.k8s.manifests import OVERLAYS, ROOT, Object, pods
+from tests.k8s.network import variables
 from unstained.errors import ParameterError
 
 FILLED = {
@@ -84,8 +86,26 @@ def test_one_that_is_filled_in_is_told_object_by_object(project: Path) -> None:
         ("BACKUP_BUCKET", "lab-mlflow", "BACKUP_BUCKET lab-mlflow is a bucket that it is to"),
         ("API_SERVER_PORT", "65536", "api_server_port"),
         ("S3_ENDPOINT", "s3.lab.net", "s3_endpoint"),
+        ("S3_ENDPOINT", "http://s3.lab.net:99999", "S3_PORT is 9000, and S3_ENDPOINT is"),
+        ("S3_ENDPOINT", "http://s3.lab.net:port", "s3.lab.net:port is no endpoint"),
+        ("S3_ENDPOINT", "http://[::1", "http://[::1 is no endpoint"),
+        ("S3_ENDPOINT", '"http://s3.lab.net:9000"', "is no endpoint"),
+        ("S3_ENDPOINT", "http://s3.lab.net:9000?x=1", "is no endpoint"),
+        ("S3_ENDPOINT", "http://localhost:9000", "would be each pod itself"),
+        ("BACKUP_ENDPOINT", "https://127.0.0.1", "would be each pod itself"),
+        ("S3_ENDPOINT", "http://10.evil.example:9000", "S3_ENDPOINT is still"),
+        ("BACKUP_ENDPOINT", "https://example.com", "BACKUP_ENDPOINT is still"),
         ("DATA_REMOTE", "lab-data", "data_remote"),
+        ("MODEL_STORE", "s3://Lab-Models", "s3://Lab-Models is no place"),
+        ("MLFLOW_ARTIFACTS", "s3://lab_mlflow", "s3://lab_mlflow is no place"),
+        ("BACKUP_BUCKET", "Lab-Backup", "Lab-Backup is no bucket's name"),
+        ("BACKUP_BUCKET", "s3://lab-backup", "without s3://"),
+        ("S3_PORT", "09000", "s3_port"),
+        ("API_SERVER_PORT", "06443", "api_server_port"),
         ("STORAGE_CLASS", "", "storage_class"),
+        ("STORAGE_CLASS", '"fast"', '"fast" is no name of a class'),
+        ("DNS_NAMESPACE", "kube.system", "kube.system is no namespace"),
+        ("S3_REGION", "$(id)", "$(id) is no region"),
     ],
 )
 def test_what_cannot_be_right_is_refused(project: Path, key: str, value: str, said: str) -> None:
@@ -93,10 +113,46 @@ def test_what_cannot_be_right_is_refused(project: Path, key: str, value: str, sa
     assert said in refusal(project, "gpu")
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["https://mlflow.lab.net", "10.1.2.3", "10.*", "*.lab.net", "a.lab.net,b.lab.net", "Ml.net"],
+)
+def test_only_a_name_is_a_host_that_mlflow_answers(project: Path, host: str) -> None:
+    fill(project, "prod", MLFLOW_HOST=host)
+    assert f"{host} is no host's name" in refusal(project, "prod")
+
+
+def test_settings_that_nothing_listens_to_are_refused(project: Path) -> None:
+    path = fill(project, "gpu") / "settings/cluster.env"
+    path.write_text(path.read_text() + "MLFLOW_HOST=mlflow.lab.net\n")
+    assert "MLFLOW_HOST does nothing here: the overlay has no Ingress" in refusal(project, "gpu")
+    fill(project, "local", S3_ENDPOINT="http://unstained-store:9000", S3_PORT="9000")
+    assert "unstained-store listens on 8333" in refusal(project, "local")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("docker.io/library/postgres:17", "postgres:17 is not named by its digest"),
+        ("docker.io/library/postgres", "postgres is not named by its digest"),
+        ("lab/postgres@sha256:" + "5e" * 31, "is not named by its digest"),
+        ("registry.example.com/postgres@sha256:" + "5e" * 32, "a registry that does not exist"),
+    ],
+)
+def test_an_image_that_can_move_is_refused(project: Path, written: str, said: str) -> None:
+    fill(project, "gpu")
+    edit(project / "k8s/base/postgres.yaml", {"image: postgres": f"image: {written}"})
+    assert said in refusal(project, "gpu")
+
+
 def test_a_line_that_is_no_setting_is_named(project: Path) -> None:
     path = fill(project, "gpu") / "settings/cluster.env"
-    path.write_text("STORAGE CLASS fast\n" + path.read_text())
-    assert "line 1 of" in refusal(project, "gpu")
+    text = path.read_text()
+    for line in ("STORAGE CLASS fast", "storage_class=fast", "export S3_PORT=1", "\r", "A=b\r"):
+        path.write_text(f"{line}\n{text}", newline="")
+        assert "line 1 of" in refusal(project, "gpu"), line
+    path.write_bytes(b"# \xe9\n" + text.encode())
+    assert "is not UTF-8" in refusal(project, "gpu")
     assert "use one of: gpu, local, prod" in refusal(project, "gpus")
 
 
@@ -124,6 +180,38 @@ def test_settings_arrive_where_they_belong(project: Path) -> None:
     everything = str(list(found.values()))
     assert "change-me" not in everything
     assert "example.org" not in everything
+
+
+def tokens(project: Path, overlay: str) -> dict[str, str]:
+    """Every setting replaced by a value that comes nowhere else; key -> value."""
+    path = project / "k8s/overlays" / overlay / "settings/cluster.env"
+    made = {}
+    for number, (key, value) in enumerate(read_settings(path).items()):
+        scheme = "".join(re.findall("^(?:s3|https?)://", value))
+        made[key] = str(20000 + number) if key.endswith("_PORT") else f"{scheme}token{number}x"
+    path.write_text("".join(f"{key}={value}\n" for key, value in made.items()))
+    return made
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_setting_is_without_effect(project: Path, overlay: str) -> None:
+    made = tokens(project, overlay)
+    objects = render(project / "k8s/overlays" / overlay)
+    rest = str([i for i in objects if i["metadata"]["name"] != "unstained-settings"])
+    assert [key for key, value in made.items() if value not in rest] == []
+
+
+def test_the_local_stores_buckets_and_rights_are_those_of_the_settings(project: Path) -> None:
+    made = tokens(project, "local")
+    objects = render(project / "k8s/overlays/local")
+    data = {i["metadata"]["name"]: i["data"] for i in objects if i["kind"] == "ConfigMap"}
+    found = {c["name"]: (pod, c) for i in objects for pod in pods(i) for c in pod.containers()}
+    pod, container = found["buckets"]
+    given = dict(variables(pod, data))
+    places = {re.sub(r"\$\((\w+)\)", lambda m: given[m[1]], arg) for arg in container["args"]}
+    named = {made[key] for key in ("DATA_REMOTE", "MODEL_STORE", "MLFLOW_ARTIFACTS")}
+    assert places == {*named, f"s3://{made['BACKUP_BUCKET']}"}
+    assert dict(variables(found["identities"][0], data))["MODELS"] == made["MODEL_STORE"]
 
 
 def ports(policy: Object) -> set[int]:
