@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +147,22 @@ def test_the_page_shows_every_model_and_says_simulated(grown: Path) -> None:
     before = tree_sha256(grown / "runs/nsc/baselines/baselines.html")
     run_stage("baselines", "nsc", root=grown)
     assert tree_sha256(grown / "runs/nsc/baselines/baselines.html") == before
+
+
+def plots(page: str) -> dict[str, str]:
+    """Alternative text -> SVG, of all plots of a page."""
+    pattern = r'src="data:image/svg\+xml;base64,([^"]+)"[^>]* alt="([^"]+)"'
+    return {alt: base64.b64decode(code).decode() for code, alt in re.findall(pattern, page)}
+
+
+def test_plots_show_all_models_but_for_epochs_of_trees(grown: Path) -> None:
+    shown = plots((grown / "runs/nsc/baselines/baselines.html").read_text(encoding="utf-8"))
+    roc = next(svg for alt, svg in shown.items() if alt.startswith("ROC curves of"))
+    named = re.findall(r">(\w+), \d\.\d\d</text>", roc)
+    assert named == list(CONTENDERS)
+    (loss,) = (svg for alt, svg in shown.items() if alt.startswith("validation loss over epochs"))
+    assert "resnet50</text>" in loss
+    assert "boosting" not in loss
 
 
 def test_the_comparison_tests_across_folds(grown: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from unstained.config.study import StudyData
@@ -15,6 +17,8 @@ from unstained.report.prose import Prose
 from unstained.statistics.metrics import confusion_matrix, macro, roc_auc, roc_curve
 
 PROSE = Prose(__name__)
+MOST: Final = 4
+"""ROC curves that one panel holds."""
 
 
 def figures_section(grid: Grid, data: StudyData) -> Section:
@@ -32,7 +36,7 @@ def figures_section(grid: Grid, data: StudyData) -> Section:
             ("val_loss", "validation loss"),
             ("val_macro_f1", "validation macro-F1"),
         )
-        if f"{measure}_mean" in curves
+        if f"{measure}_mean" in curves and (curves["epoch"] > 1).any()
     ]
     box = svg_picture(plots.box_panel(boxes, "macro-F1"), "Macro-F1 of all replicates", 538)
     return Section(
@@ -42,8 +46,8 @@ def figures_section(grid: Grid, data: StudyData) -> Section:
         PROSE("figures_lead"),
         (
             Plots("Distribution over replicates; each point is one.", (box,)),
-            Plots(PROSE("curves_caption"), tuple(panels)),
-            Plots(PROSE("roc_caption"), _rocs(grid, data)),
+            *([Plots(PROSE("curves_caption"), tuple(panels))] if panels else []),
+            Plots(_roc_caption(grid), _rocs(grid, data)),
             Plots(
                 PROSE("confusion_caption"),
                 _matrices(grid, data),
@@ -53,7 +57,8 @@ def figures_section(grid: Grid, data: StudyData) -> Section:
 
 
 def _rocs(grid: Grid, data: StudyData) -> tuple[Picture, ...]:
-    shown = [model for model in grid.models if model in ABLATION] or list(grid.models)[:4]
+    shown = _with_roc(grid)
+    best = shown.index(max(shown, key=lambda model: _mean(grid, model)))
     found = []
     for k, name in enumerate(data.class_names):
         positive = grid.labels == k
@@ -63,9 +68,28 @@ def _rocs(grid: Grid, data: StudyData) -> tuple[Picture, ...]:
             fpr, tpr = roc_curve(positive, score)
             area = float(roc_auc(positive, score)[0]) if positive.any() else float("nan")
             lines.append((model, fpr, tpr, area))
-        svg = roc_panel(name, lines, len(lines) - 1)
+        svg = roc_panel(name, lines, best)
         found.append(svg_picture(svg, f"ROC curves of {name} against the rest", 298))
     return tuple(found)
+
+
+def _with_roc(grid: Grid) -> list[str]:
+    """All models, or as many as can be told from each other: the ablation's, else the best ones."""
+    if len(grid.models) <= MOST:
+        return list(grid.models)
+    if set(ABLATION) <= set(grid.models):
+        return list(ABLATION)
+    best = sorted(grid.models, key=lambda model: _mean(grid, model), reverse=True)[:MOST]
+    return [model for model in grid.models if model in best]
+
+
+def _roc_caption(grid: Grid) -> str:
+    shown = None if len(grid.models) <= MOST else ", ".join(_with_roc(grid))
+    return PROSE("roc_caption", shown=shown)
+
+
+def _mean(grid: Grid, model: str) -> float:
+    return float(np.mean(grid.scores(model, "macro_f1")))
 
 
 def _matrices(grid: Grid, data: StudyData) -> tuple[Picture, ...]:

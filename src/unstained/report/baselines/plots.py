@@ -24,6 +24,8 @@ def band_panel(curves: pd.DataFrame, measure: str, label: str) -> str:
     with mpl.rc_context(STYLE):
         figure, axes = new_panel(4.2, 3.0)
         for number, (model, part) in enumerate(curves.groupby("model", sort=False)):
+            if len(part) < 2:
+                continue  # trees have one epoch
             colour = COLOURS[number % len(COLOURS)]
             style = LINES[number // len(COLOURS) % len(LINES)]
             mean = part[f"{measure}_mean"].to_numpy()
@@ -135,6 +137,7 @@ def frontier_panel(points: Sequence[tuple[str, float, float]], xlabel: str, ylab
             axes.plot([cost], [score], "o", color=COLOURS[1] if on else COLOURS[0], ms=5)
             away = (4, 4 if rank % 2 else -9)  # names of neighbours on opposite sides
             axes.annotate(name, (cost, score), xytext=away, textcoords="offset points", size=7.5)
+        axes.margins(x=0.15, y=0.12)  # names stand beside the points
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
