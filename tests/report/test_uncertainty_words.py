@@ -16,10 +16,11 @@ from unstained.evaluation.uncertainty.mixtures import composition_summary, over_
 from unstained.evaluation.uncertainty.results import Results
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, KIND_WORDS
 from unstained.evaluation.uncertainty.unknown_kinds import SCORES
+from unstained.report.page import Table
 from unstained.report.uncertainty import findings as words
 from unstained.report.uncertainty import plots
 from unstained.report.uncertainty.cell_sections import end_of
-from unstained.report.uncertainty.culture_sections import by_culture
+from unstained.report.uncertainty.culture_sections import by_culture, labels
 
 KIND = next(kind for kind in KIND_WORDS if kind != CONTROL)
 
@@ -136,7 +137,22 @@ def test_a_plot_of_groups_names_the_classes_that_it_shows() -> None:
 
 def test_labels_are_of_cultures_where_names_of_directories_tell_them() -> None:
     studies = load_params(ROOT / "params.yaml").studies
-    assert [by_culture(studies[name].data) for name in ("nsc", "wbc")] == [True, False]
+    found = {
+        name: by_culture(results(data=studies[name].data, gates=gates))
+        for name, gates in (("nsc", ("GFAP",)), ("cellcycle", ()), ("wbc", ("CD3",)))
+    }
+    assert found == {"nsc": True, "cellcycle": False, "wbc": False}, "by name, and gated"
+
+
+def test_without_a_marker_of_a_class_nothing_is_said_of_fluorescence() -> None:
+    audit = {"model": "net", "suspects": 3, "noise": 0.15, "cells": 900, "gated_suspects": 0}
+    data = load_params(ROOT / "params.yaml").studies["cellcycle"].data
+    told = results(audits=pd.DataFrame([audit]), gates=(), apart=True, data=data)
+    _, table = labels(told, None).blocks
+    assert isinstance(table, Table)
+    assert table.columns == ("model", "doubted", "wrong, estimated")
+    assert [cell.text for cell in table.rows[0]] == ["net", "3", "15\xa0%"]
+    assert (table.groups, "fluorescence" in table.note) == ((), False)
 
 
 def test_of_a_long_path_a_table_shows_the_end() -> None:

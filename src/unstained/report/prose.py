@@ -18,6 +18,8 @@ FILE: Final = "prose.j2"
 
 _SPACES: Final = re.compile(r"[ \n]+")
 """What is written over several lines is read as one; a space that must not break stays."""
+_PER_CENT: Final = re.compile(r"(?<=\d) %")
+"""A number and its sign stay on one line."""
 
 
 class Prose:
@@ -43,7 +45,7 @@ class Prose:
         """
         template = _template(self.package)
         lines = template.blocks[key](template.new_context(values))
-        return _SPACES.sub(" ", "".join(lines)).strip()
+        return _PER_CENT.sub("\u00a0%", _SPACES.sub(" ", "".join(lines)).strip())
 
 
 @cache

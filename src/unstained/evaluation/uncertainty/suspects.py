@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,9 @@ from unstained.evaluation.selective import Flags
 from unstained.evaluation.uncertainty.predictions import Replicas
 from unstained.statistics.intervals import resample_groups
 from unstained.statistics.metrics import Floats, Labels
+
+NOT_GATED: Final = "not gated"
+"""What fluorescence says of a cell where no marker stands for a class."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +241,7 @@ def suspects_table(
     chosen = np.flatnonzero(together.suspect)
     chosen = chosen[np.argsort(-margin[chosen], kind="stable")][:most]
     words = np.array(
-        ["not gated"] * len(every) if gating is None else gate_words(gating, class_names)
+        [NOT_GATED] * len(every) if gating is None else gate_words(gating, class_names)
     )
     names = np.array(class_names)
     return pd.DataFrame(
@@ -257,7 +261,7 @@ def suspects_table(
 def gate_words(gating: Gating, class_names: Sequence[str]) -> list[str]:
     """What fluorescence says of each cell, in words."""
     if not any(gate.usable for gate in gating.gates):
-        return ["not gated"] * len(gating.gated)
+        return [NOT_GATED] * len(gating.gated)
     words = {NEGATIVE: "negative", AMBIGUOUS: "ambiguous", UNMEASURED: "unmeasured"}
     words |= dict(enumerate(class_names))
     return [words[int(gate)] for gate in gating.gated]

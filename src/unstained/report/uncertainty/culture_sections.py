@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unstained.config.study import StudyData
+from typing import Final
+
 from unstained.config.tasks import ClassesParams
 from unstained.evaluation.uncertainty.mixtures import METHODS
 from unstained.evaluation.uncertainty.results import Results, records
@@ -23,6 +24,8 @@ from unstained.report.uncertainty.cell_sections import means, model_cell, share
 from unstained.wording import counted
 
 PROSE = Prose(__name__)
+BY_FLUORESCENCE: Final = ("gated", "disputed", "disputed of all", "agrees with model")
+"""Columns of doubted labels, where a marker stands for a class."""
 
 
 def composition(results: Results) -> Section:
@@ -107,36 +110,30 @@ def labels(results: Results, doubted: Gallery | None) -> Section:
     """Label audit."""
     rows = []
     for row in records(results.audits):
-        gated = row["gated_suspects"]
-        asked = [
-            share(row, "disputed"),
-            Cell(percent(row["disputed_all"])),
-            Cell(percent(row["suggested"])),
-        ]
-        texts = (
-            f"{row['suspects']:,}",
-            percent(row["noise"]),
-            f"{gated:,}" if results.gates else "–",
-        )
         strong = row["model"] in ("all models", results.best)
-        cells = (Cell(row["model"], strong=strong), *(Cell(text) for text in texts), *asked)
-        rows.append(cells)
+        cells = [
+            Cell(row["model"], strong=strong),
+            Cell(f"{row['suspects']:,}"),
+            Cell(percent(row["noise"])),
+        ]
+        if results.gates:
+            cells += [
+                Cell(f"{row['gated_suspects']:,}"),
+                share(row, "disputed"),
+                Cell(percent(row["disputed_all"])),
+                Cell(percent(row["suggested"])),
+            ]
+        rows.append(tuple(cells))
     unseen = f"cell or its {results.group_word}" if results.apart else "cell"
     audited = int(results.audits["cells"].iloc[0])
     table = Table(
         PROSE("labels_caption", unseen=unseen, audited=f"{audited:,}"),
-        (
-            "model",
-            "doubted",
-            "wrong, estimated",
-            "gated",
-            "disputed",
-            "disputed of all",
-            "agrees with model",
-        ),
+        ("model", "doubted", "wrong, estimated", *(BY_FLUORESCENCE if results.gates else ())),
         tuple(rows),
-        PROSE("labels_note"),
-        (("", 1), ("by the models", 2), ("fluorescence, of the doubted", 4)),
+        PROSE("labels_note", gates=bool(results.gates)),
+        (("", 1), ("by the models", 2), ("fluorescence, of the doubted", len(BY_FLUORESCENCE)))
+        if results.gates
+        else (),
     )
     blocks: list[Block] = [_gating(results), table]
     if doubted is not None:
@@ -145,14 +142,15 @@ def labels(results: Results, doubted: Gallery | None) -> Section:
         "labels",
         "Which labels are doubted?",
         "Labels",
-        PROSE("labels_lead", by_culture=by_culture(results.data)),
+        PROSE("labels_lead", by_culture=by_culture(results)),
         tuple(blocks),
     )
 
 
-def by_culture(data: StudyData) -> bool:
-    """Whether the class of a cell is told by the name of what it was recorded from."""
-    return any(isinstance(task, ClassesParams) and task.rules for task in data.tasks)
+def by_culture(results: Results) -> bool:
+    """Whether the name of what a cell was recorded from tells the class that its stain may show."""
+    named = any(isinstance(task, ClassesParams) and task.rules for task in results.data.tasks)
+    return named and bool(results.gates)
 
 
 def _gating(results: Results) -> Block:

@@ -11,6 +11,7 @@ from unstained.config.study import StudyData
 from unstained.data.canvas import place
 from unstained.data.store.cell_store import CellStore
 from unstained.evaluation.uncertainty.results import Row, records
+from unstained.evaluation.uncertainty.suspects import NOT_GATED
 from unstained.evaluation.uncertainty.unknown_cells import CONTROL, UnknownCells
 from unstained.imaging.background import white_level
 from unstained.imaging.evidence import png
@@ -64,10 +65,12 @@ def _step(unknown_cells: UnknownCells, kind: str) -> int:
 
 def suspect_gallery(suspects: pd.DataFrame, store: CellStore, data: StudyData) -> Gallery | None:
     """The labels doubted most; None where none is."""
+    gated = (suspects["gate"] != NOT_GATED).any()
 
     def card(row: Row, picture: tuple[Picture]) -> Card:
         said = f"{percent(row['p_suggested'])} against {percent(row['p_label'])}"
-        text = f"{said}; fluorescence: {row['gate']}; {row['cell_id']}"
+        gate = f"; fluorescence: {row['gate']}" if gated else ""
+        text = f"{said}{gate}; {row['cell_id']}"
         return Card(picture, f"{row['label']}, or {row['suggested']}?", text, "caution")
 
     words = "a cell labelled {label}"

@@ -20,6 +20,7 @@ from unstained.report.figures import (
     new_panel,
     to_svg,
 )
+from unstained.report.numbers import percent
 from unstained.report.prose import Prose
 
 PROSE = Prose(__name__)
@@ -36,7 +37,7 @@ def risk_panel(curves: pd.DataFrame, target: float, best: str) -> str:
     with mpl.rc_context(STYLE):
         figure, axes = _answered(curves, best, "error rate among them")
         axes.axhline(target, color=INK, linewidth=1, linestyle=(0, (2, 2)))
-        axes.text(1.0, target, f"{target:.0%} wanted", ha="right", va="bottom", fontsize=8)
+        axes.text(1.0, target, f"{percent(target)} wanted", ha="right", va="bottom", fontsize=8)
         axes.set(xlim=(0, 1.01), ylim=(0, None))
         return to_svg(figure)
 
