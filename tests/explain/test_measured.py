@@ -138,6 +138,23 @@ def test_warnings_name_the_map_that_is_wrong(found: Explained) -> None:
     assert not any("guessing" in title for title in items)
 
 
+def test_the_hardest_control_is_the_one_that_a_map_beats_by_the_least(
+    found: Explained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where insertion names one and deletion another."""
+    gains = {"insertion": ("intensity", -0.01), "deletion": ("centre", 0.02)}
+
+    def hardest(_: Explained, model: str, measured: str) -> tuple[str, Estimate]:
+        name, gain = gains[measured]
+        return name, Estimate(gain, gain, gain)
+
+    monkeypatch.setattr(Explained, "hardest", hardest)
+    answer = verdict(replace(found, measured={"mirrored": found.measured["mirrored"]}))
+    assert answer is not None
+    assert answer.tiles[2].value == "contrast"
+    assert answer.answer == "The network's maps do not beat every control."
+
+
 def test_a_network_that_guesses_and_rough_intervals_are_told(found: Explained) -> None:
     few = np.array([f"g{number % 4}" for number in range(48)])
     empty = found.sample.masks.copy()

@@ -51,8 +51,9 @@ def verdict(found: Explained) -> Verdict | None:
         else PROSE("verdict_none", networks=len(every))
     )
     sentences = (PROSE("verdict_rule", least=HALF_A_POINT, confidence=percent(found.confidence)),)
-    hardest = [found.hardest(model, measure)[0] for model in every for measure in FAITHFUL]
-    common = max(CONTROL_WORDS, key=hardest.count)
+    hardest = [found.hardest(model, measure) for model in every for measure in FAITHFUL]
+    names = [name for name, _ in hardest]
+    common, _ = min(hardest, key=lambda one: (-names.count(one[0]), one[1].value))
     groups = len(np.unique(sample.groups))
     tiles = (
         Tile("networks whose maps beat every control", f"{len(good)} of {len(every)}", ""),
