@@ -128,6 +128,18 @@ def reaches(
     return False
 
 
+def lets_in(objects: Sequence[Object], peer: Object, target: dict[str, str]) -> set[int]:
+    """Ports of a pod that a policy opens for a peer as it stands there."""
+    return {
+        entry["port"]
+        for item in objects
+        if item["kind"] == "NetworkPolicy" and selected(item["spec"]["podSelector"], target)
+        for rule in item["spec"].get("ingress", [])
+        if peer in rule["from"]
+        for entry in rule["ports"]
+    }
+
+
 def leaves(objects: Sequence[Object], labels: dict[str, str], port: int) -> bool:
     """Do the policies let a pod reach a port outside of the cluster?"""
     return any(

@@ -76,6 +76,14 @@ spec:
   podSelector: {matchExpressions: [{key: app, operator: In, values: [seaweedfs]}]}
   policyTypes: [Ingress]
   ingress: [{from: [{podSelector: {}}], ports: [{port: 8333}]}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: default-allow-same-namespace}
+spec:
+  podSelector: {}
+  policyTypes: [Ingress]
+  ingress: [{from: [{podSelector: {}}]}]
 """
 KUSTOMIZATION = """
 apiVersion: kustomize.config.k8s.io/v1beta1
@@ -125,6 +133,7 @@ def test_public_credentials_are_replaced(patched: dict[str, Object]) -> None:
 def test_nobody_is_let_in_but_by_our_policies(patched: dict[str, Object]) -> None:
     target = {"app": "seaweedfs", "application-crd-id": "kubeflow-pipelines"}
     assert not reaches(list(patched.values()), {"ray.io/cluster": "unstained-ray"}, target, 8333)
+    assert not [name for name in patched if name.startswith("NetworkPolicy/")]
 
 
 def test_runs_have_few_rights_and_find_the_store_of_the_namespace(

@@ -18,7 +18,7 @@ from tests.k8s.manifests import (
     overlay,
     pods,
 )
-from tests.k8s.network import reaches
+from tests.k8s.network import lets_in, reaches
 
 SECRET_NAMES = re.compile(
     r"SECRET|PASSWORD|PWD|TOKEN$|ACCESS_KEY|SIGNING_KEY|BACKEND_STORE_URI|PGUSER|POSTGRES_USER"
@@ -218,6 +218,29 @@ def test_who_reaches_whom(
     whole: Part, source: dict[str, str], target: dict[str, str], port: int, allowed: bool
 ) -> None:
     assert reaches(whole, source, target, port) is allowed
+
+
+@pytest.mark.parametrize(
+    ("target", "ports"),
+    [
+        (MLFLOW, {5000}),
+        (MODEL, {8080}),
+        (RAY, {8080}),
+        (TASK, set()),
+        (TRAINING, set()),
+        (POSTGRES, set()),
+        (KFP, set()),
+        ({**KFP, "app": "metadata-grpc-server"}, set()),
+    ],
+)
+def test_prometheus_reaches_what_it_measures_and_nothing_else(
+    target: dict[str, str], ports: set[int]
+) -> None:
+    prometheus = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+        "podSelector": {"matchLabels": {NAME: "prometheus"}},
+    }
+    assert lets_in(overlay("prod"), prometheus, target) == ports
 
 
 def test_the_ingress_is_let_through_to_what_it_names() -> None:
