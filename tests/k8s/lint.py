@@ -6,14 +6,16 @@ Each rule takes all objects that are applied together and yields (rule, where, w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from tests.k8s.capacity import most
 from tests.k8s.cron import fault
-from tests.k8s.manifests import Object, Pod, pods, title
+from tests.k8s.manifests import Object, title
 from tests.k8s.network import blocked, flows
 from tests.k8s.quantities import quantity
+from tests.k8s.references import files, ports, references, selectors, variables
+from tests.k8s.world import World, every_pod, nodes
 
 IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
@@ -26,54 +28,22 @@ class Finding(NamedTuple):
     message: str
 
 
-class World(NamedTuple):
-    """What is applied together, and what is there already.
-
-    Attributes:
-        objects: the manifests, an overlay's and those of a job.
-        external: kind -> name -> keys of objects that others create.
-        ray: version of Ray in the image.
-        once: titles of objects that are created anew each time, never applied over old ones.
-    """
-
-    objects: Sequence[Object]
-    external: Mapping[str, Mapping[str, set[str]]]
-    ray: str
-    once: frozenset[str] = frozenset()
-
-
 def lint(world: World) -> list[Finding]:
     """All findings of all rules."""
     return [Finding(name, *found) for name, rule in RULES.items() for found in rule(world)]
 
 
-def _pods(world: World) -> Iterator[Pod]:
-    for item in world.objects:
-        yield from pods(item)
-
-
-def _nodes(node: Any, path: str) -> Iterator[tuple[str, Object]]:
-    """Every mapping below a node, with its path."""
-    if isinstance(node, dict):
-        yield path, node
-        for key, child in node.items():
-            yield from _nodes(child, f"{path}.{key}")
-    elif isinstance(node, list):
-        for index, child in enumerate(node):
-            yield from _nodes(child, f"{path}[{index}]")
-
-
 def _resources(world: World) -> Iterator[tuple[str, Object]]:
     """Every `resources` of a container, however deep."""
     for item in world.objects:
-        for path, node in _nodes(item.get("spec"), f"{title(item)}.spec"):
+        for path, node in nodes(item.get("spec"), f"{title(item)}.spec"):
             found = node.get("resources")
             if isinstance(found, dict) and ("requests" in found or "limits" in found):
                 yield f"{path}.resources", found
 
 
 def _selector(world: World) -> Iterator[tuple[str, str]]:
-    labels = [pod.labels for pod in _pods(world)]
+    labels = [pod.labels for pod in every_pod(world)]
     for item in world.objects:
         spec = item.get("spec") or {}
         if item["kind"] in ("Deployment", "StatefulSet", "DaemonSet"):
@@ -88,7 +58,7 @@ def _selector(world: World) -> Iterator[tuple[str, str]]:
 
 
 def _restart_policy(world: World) -> Iterator[tuple[str, str]]:
-    for pod in _pods(world):
+    for pod in every_pod(world):
         policy = pod.spec.get("restartPolicy")
         if pod.owner["kind"] in ("Job", "CronJob") and policy not in ("Never", "OnFailure"):
             yield pod.where, f"a Job's restartPolicy is Never or OnFailure, not {policy}"
@@ -101,7 +71,7 @@ def _cron(world: World) -> Iterator[tuple[str, str]]:
 
 
 def _volumes(world: World) -> Iterator[tuple[str, str]]:
-    for pod in _pods(world):
+    for pod in every_pod(world):
         spec = pod.owner["spec"]
         named = {volume["name"] for volume in pod.spec.get("volumes") or ()}
         named |= {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates") or ()}
@@ -127,7 +97,7 @@ def _over_limit(world: World) -> Iterator[tuple[str, str]]:
 def _quantities(world: World) -> Iterator[tuple[str, str]]:
     keys = ("requests", "limits", "hard", "default", "defaultRequest", "max", "min")
     for item in world.objects:
-        for path, node in _nodes(item.get("spec"), f"{title(item)}.spec"):
+        for path, node in nodes(item.get("spec"), f"{title(item)}.spec"):
             given = {"sizeLimit": node["sizeLimit"]} if "sizeLimit" in node else {}
             for key in keys:
                 if isinstance(node.get(key), dict):
@@ -159,7 +129,7 @@ def _extended(name: str) -> bool:
 
 
 def _tolerations(world: World) -> Iterator[tuple[str, str]]:
-    for pod in _pods(world):
+    for pod in every_pod(world):
         for toleration in pod.spec.get("tolerations") or ():
             if toleration.get("operator") == "Exists" and toleration.get("value"):
                 yield pod.where, f"{toleration['key']} tolerates Exists, and has a value"
@@ -177,7 +147,7 @@ def _ray_version(world: World) -> Iterator[tuple[str, str]]:
 
 def _images(world: World) -> Iterator[tuple[str, str, str]]:
     for item in world.objects:
-        for path, node in _nodes(item.get("spec"), title(item)):
+        for path, node in nodes(item.get("spec"), title(item)):
             image = node.get("image")
             if isinstance(image, str):
                 yield path, image, image.partition("@")[0]
@@ -195,46 +165,25 @@ def _digest(world: World) -> Iterator[tuple[str, str]]:
             yield where, f"{image} is not named by its digest"
 
 
-def _references(world: World) -> Iterator[tuple[str, str]]:
-    known = _known(world)
-    for item in world.objects:
-        for path, node in _nodes(item.get("spec"), title(item)):
-            for kind, name, key in _named(node):
-                keys = known.get((kind, name))
-                if keys is None:
-                    yield path, f"there is no {kind} {name}"
-                elif key is not None and key not in keys and not node.get("optional"):
-                    yield path, f"{kind} {name} has no key {key}"
+def _secret_words(world: World) -> Iterator[tuple[str, str]]:
+    """A process's command line is read by everybody on its node, its environment is not."""
+    for pod in every_pod(world):
+        for container in pod.containers():
+            words = " ".join((*container.get("command", ()), *container.get("args", ())))
+            for variable in container.get("env") or ():
+                secret = "secretKeyRef" in variable.get("valueFrom", {})
+                if secret and f"$({variable['name']})" in words:
+                    yield pod.where, f"{container['name']} says {variable['name']} on its command"
 
 
-def _known(world: World) -> dict[tuple[str, str], set[str]]:
-    """Kind and name -> keys."""
-    known = {
-        (item["kind"], item["metadata"]["name"]): set(item.get("data") or ())
-        for item in world.objects
-    }
-    for kind, named in world.external.items():
-        known |= {(kind, name): set(keys) for name, keys in named.items()}
-    return known
-
-
-def _named(node: Object) -> Iterator[tuple[str, str, str | None]]:
-    """Kind, name and key of what a mapping refers to."""
-    for field, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
-        for suffix in ("KeyRef", "Ref"):
-            reference = node.get(f"{field}{suffix}")
-            if isinstance(reference, dict):
-                yield kind, reference["name"], reference.get("key")
-    if isinstance(volume := node.get("configMap"), dict):
-        yield "ConfigMap", volume["name"], None
-    if isinstance(volume := node.get("secret"), dict) and "secretName" in volume:
-        yield "Secret", volume["secretName"], None
-    if isinstance(volume := node.get("persistentVolumeClaim"), dict):
-        yield "PersistentVolumeClaim", volume["claimName"], None
-    if isinstance(account := node.get("serviceAccountName"), str):
-        yield "ServiceAccount", account, None
-    if isinstance(target := node.get("scaleTargetRef"), dict):
-        yield target["kind"], target["name"], None
+def _unowned(world: World) -> Iterator[tuple[str, str]]:
+    """A fresh volume is root's: without fsGroup a pod cannot write to it."""
+    for pod in every_pod(world):
+        templates = pod.owner["spec"].get("volumeClaimTemplates") or ()
+        claims = {claim["metadata"]["name"] for claim in templates}
+        claims |= {v["name"] for v in pod.spec.get("volumes") or () if "persistentVolumeClaim" in v}
+        if claims and "fsGroup" not in pod.spec.get("securityContext", {}):
+            yield pod.where, f"mounts {', '.join(sorted(claims))} and names no fsGroup"
 
 
 def _unreachable(world: World) -> Iterator[tuple[str, str]]:
@@ -291,7 +240,13 @@ RULES: dict[str, Callable[[World], Iterator[tuple[str, str]]]] = {
     "ray-version": _ray_version,
     "latest": _latest,
     "digest": _digest,
-    "reference": _references,
+    "reference": references,
+    "port": ports,
+    "file": files,
+    "variable": variables,
+    "protected": selectors,
+    "secret-words": _secret_words,
+    "fs-group": _unowned,
     "unreachable": _unreachable,
     "quota": _quota,
     "autoscaled": _autoscaled,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.k8s.cron import fault
-from tests.k8s.lint import RULES, World, lint
+from tests.k8s.lint import RULES, lint
 from tests.k8s.manifests import (
     EXTERNAL,
     OFFERED,
@@ -23,6 +23,7 @@ from tests.k8s.manifests import (
     title,
 )
 from tests.k8s.quantities import quantity
+from tests.k8s.world import World
 
 Break = Callable[[dict[str, Object]], None]
 
@@ -199,6 +200,71 @@ def applied_job(o: dict[str, Object]) -> None:
     o["Job/x"] = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, **backup}
 
 
+def binding(o: dict[str, Object]) -> None:
+    o["RoleBinding/unstained-pipeline"]["subjects"][0]["name"] = "unstained-pipelines"
+
+
+def role(o: dict[str, Object]) -> None:
+    o["RoleBinding/unstained-pipeline"]["roleRef"]["name"] = "pipeline-runner"
+
+
+def governing_service(o: dict[str, Object]) -> None:
+    o["StatefulSet/unstained-postgres"]["spec"]["serviceName"] = "postgres"
+
+
+def runtime(o: dict[str, Object]) -> None:
+    o["TrainJob/unstained-train"]["spec"]["runtimeRef"]["name"] = "torch-distributed"
+
+
+def mounted_key(o: dict[str, Object]) -> None:
+    volume = pod(o["Deployment/unstained-mlflow"])["volumes"][0]
+    volume["configMap"]["items"][0]["key"] = "guard.py"
+
+
+def target_port(o: dict[str, Object]) -> None:
+    o["Service/unstained-mlflow"]["spec"]["ports"][0]["targetPort"] = "htp"
+
+
+def probe(o: dict[str, Object]) -> None:
+    container(o["Deployment/unstained-mlflow"])["livenessProbe"]["httpGet"]["port"] = "web"
+
+
+def monitored_port(o: dict[str, Object]) -> None:
+    o["PodMonitor/unstained-ray"]["spec"]["podMetricsEndpoints"][0]["port"] = "metric"
+
+
+def script(o: dict[str, Object]) -> None:
+    pod(o["CronJob/unstained-backup"])["initContainers"][0]["command"][1] = "/scripts/dumps.sh"
+
+
+def variable(o: dict[str, Object]) -> None:
+    container(o["CronJob/unstained-backup"])["args"] = ["$(WORKS)"]
+
+
+def budget(o: dict[str, Object]) -> None:
+    spec = o["PodDisruptionBudget/unstained-mlflow"]["spec"]
+    spec["selector"]["matchLabels"] = {"app.kubernetes.io/name": "mlflow"}
+
+
+def service_monitor(o: dict[str, Object]) -> None:
+    spec = o["ServiceMonitor/unstained-mlflow"]["spec"]
+    spec["selector"]["matchLabels"] = {"app.kubernetes.io/name": "mlflow"}
+
+
+def password(o: dict[str, Object]) -> None:
+    pod(o["Deployment/unstained-mlflow"])["initContainers"][0]["args"] = [
+        "$(MLFLOW_BACKEND_STORE_URI)"
+    ]
+
+
+def volume_of_root(o: dict[str, Object]) -> None:
+    del pod(o["CronJob/unstained-backup"])["securityContext"]["fsGroup"]
+
+
+def template_of_root(o: dict[str, Object]) -> None:
+    del pod(o["StatefulSet/unstained-postgres"])["securityContext"]["fsGroup"]
+
+
 BROKEN: list[tuple[str, Break]] = [
     ("selector", selector),
     ("selector", service),
@@ -222,6 +288,21 @@ BROKEN: list[tuple[str, Break]] = [
     ("reference", claim),
     ("reference", account),
     ("reference", scaled),
+    ("reference", binding),
+    ("reference", role),
+    ("reference", governing_service),
+    ("reference", runtime),
+    ("reference", mounted_key),
+    ("port", target_port),
+    ("port", probe),
+    ("port", monitored_port),
+    ("file", script),
+    ("variable", variable),
+    ("protected", budget),
+    ("protected", service_monitor),
+    ("secret-words", password),
+    ("fs-group", volume_of_root),
+    ("fs-group", template_of_root),
     ("unreachable", submitter),
     ("unreachable", lonely_training),
     ("unreachable", database),

@@ -258,6 +258,28 @@ def test_the_ingress_is_let_through_to_what_it_names() -> None:
     assert let_in["from"] == [{"namespaceSelector": {"matchLabels": label}}]
 
 
+RIGHTS = {
+    ("argoproj.io", "workflowtaskresults", None): {"create", "patch"},
+    ("", "configmaps", "kfp-launcher"): {"get"},
+    ("", "secrets", "mlpipeline-minio-artifact"): {"get"},
+    ("", "pods", None): {"get"},
+}
+"""All that the account of pipeline tasks may do: group, resource, name."""
+
+
+def test_tasks_have_the_rights_that_they_need_and_no_others(whole: Part) -> None:
+    (role,) = [item for item in whole if item["kind"] == "Role"]
+    assert role["metadata"]["name"] == "unstained-pipeline"
+    given = {
+        (group, resource, name): set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", [None])
+    }
+    assert given == RIGHTS
+
+
 def test_roles_name_what_they_allow(whole: Part) -> None:
     for item in whole:
         assert item["kind"] not in ("ClusterRole", "ClusterRoleBinding")
