@@ -140,6 +140,48 @@ def test_a_backup_that_was_cut_off_or_changed_is_refused(place: Place) -> None:
     assert "Traceback" not in cut.stderr
 
 
+@pytest.mark.parametrize(
+    ("key", "body", "bucket", "said"),
+    [
+        ("manifest.json", b'{"mlflow.dump": "0', None, "manifest.json is damaged"),
+        ("manifest.json", b"[]", None, "manifest.json is damaged"),
+        ("manifest.json", b'{"mlflow.sql": "0"}', None, "cannot be fetched whole"),
+        ("other", b"", "nobodys-bucket", "cannot be fetched whole"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told_in_a_line(
+    place: Place, key: str, body: bytes, bucket: str | None, said: str
+) -> None:
+    place.fresh()
+    stamp = "20260101T000000Z"
+    place.s3.client().put_object(Bucket=place.bucket, Key=f"{stamp}/{key}", Body=body)
+    names = {"BACKUP": stamp, "BACKUP_BUCKET": bucket or place.bucket}
+    done = place.run(sys.executable, str(RESTORE / "download.py"), **names)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: s3://")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_ledger_is_restored_whole_or_not_at_all(place: Place) -> None:
+    """The ledger of now stays until the backup's lies complete beside it."""
+    stamp = place.back_up()
+    now = '{"first": 1}\n{"second": 2}\n'
+    (place.ledgers / "nsc.jsonl").write_text(now)
+    place.fresh()
+    place.good(sys.executable, str(RESTORE / "download.py"), BACKUP=stamp)
+    programs = place.work / "bin"
+    programs.mkdir()
+    (programs / "cp").write_text('#!/bin/sh\nprintf x >"$2"\nexit 1\n')  # a full disk
+    (programs / "cp").chmod(0o755)
+    path = f"{programs}:{place.environment['PATH']}"
+    assert place.run("sh", str(RESTORE / "restore.sh"), PATH=path).returncode != 0
+    assert (place.ledgers / "nsc.jsonl").read_text() == now
+    place.good("sh", str(RESTORE / "restore.sh"))
+    assert (place.ledgers / "nsc.jsonl").read_text() == '{"first": 1}\n'
+    assert not list(place.ledgers.glob("*.part"))
+
+
 def test_a_restore_that_fails_leaves_the_database_as_it_was(place: Place) -> None:
     stamp = place.back_up()
     place.fresh()
@@ -228,6 +270,10 @@ def test_backups_are_listed_with_what_they_hold(place: Place) -> None:
     lost = place.run(sys.executable, script)
     assert "lacks mlflow.dump" in lost.stdout
     assert lost.returncode == 1
+    client.put_object(Bucket=place.bucket, Key=f"{stamp}/manifest.json", Body=b"{")
+    damaged = place.run(sys.executable, script)
+    assert len(damaged.stdout.splitlines()) == 2
+    assert "lacks a manifest.json that can be read" in damaged.stdout
 
 
 def test_buckets_are_created_once(s3: S3Server) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.registered import NAME, STUDY
 from tests.registry.homes import Home
 from tests.servers.ceph import S3Server
@@ -58,6 +62,59 @@ def test_what_was_taken_away_everywhere_else_is_told_and_put_back(
     assert promoted.ledger.path.read_bytes() == whole
     promoted.ledger.path.unlink()
     assert pull(promoted.registry, promoted.ledger, NAME) == tuple(entries)
+
+
+def add_later(home: Home, s3: S3Server, bucket: str) -> subprocess.CompletedProcess[str]:
+    """What the cluster's restore does after database and ledgers are back."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "src"),
+        "UNSTAINED_LEDGER": str(home.ledger.path.parent),
+        "UNSTAINED_MODEL_STORE": f"s3://{bucket}/models",
+        **s3.environment,
+    }
+    script = ROOT / "k8s" / "jobs" / "restore" / "ledgers.py"
+    return subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True
+    )
+
+
+def test_a_ledger_from_a_backup_gets_what_was_decided_after_it(
+    promoted: Home, bucket: str, s3: S3Server
+) -> None:
+    """Without it the registry is refused; a champion that the backup lacks is rolled back."""
+    assert settle(promoted) == 2
+    promoted.promote(3, 2)
+    whole = promoted.ledger.path.read_bytes()
+    take_away(promoted, 1)
+    with pytest.raises(IntegrityError, match="lacks entry 3"):
+        settle(promoted)
+    for _ in range(2):
+        done = add_later(promoted, s3, bucket)
+        assert done.returncode == 0, done.stderr
+        assert promoted.ledger.path.read_bytes() == whole
+    assert done.stdout == "toy: 0 entries from after the backup\n"
+    assert settle(promoted) == 3
+    promoted.registry.client.delete_model_version(NAME, "3")
+    assert settle(promoted) is None
+    promoted.rollback()
+    assert settle(promoted) == 2
+    promoted.ledger.path.unlink()
+    assert add_later(promoted, s3, bucket).stdout.startswith("toy: ")
+    assert settle(promoted) == 2
+
+
+def test_what_does_not_follow_a_ledger_is_not_added_to_it(
+    promoted: Home, bucket: str, s3: S3Server
+) -> None:
+    assert settle(promoted) == 2
+    before = promoted.ledger.path.read_bytes()
+    key = f"models/toy/ledger/00000003-{'0' * 64}.json"
+    s3.client().put_object(Bucket=bucket, Key=key, Body=before.splitlines()[0])
+    done = add_later(promoted, s3, bucket)
+    assert done.returncode == IntegrityError.exit_code
+    assert "does not follow entry 2 of the ledger" in done.stderr
+    assert promoted.ledger.path.read_bytes() == before
 
 
 def test_a_ledger_made_anew_is_told(promoted: Home, bucket: str) -> None:

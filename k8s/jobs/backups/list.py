@@ -21,7 +21,10 @@ for name, files in sorted(sizes.items()):
     said = "no manifest.json: cut off, restore refuses it"
     if "manifest.json" in files:
         content = s3.get_object(Bucket=bucket, Key=f"{name}/manifest.json")["Body"].read()
-        missing = sorted(set(json.loads(content)) - set(files))
+        try:
+            missing = sorted(set(json.loads(content)) - set(files))
+        except (ValueError, TypeError):
+            missing = ["a manifest.json that can be read"]
         said = f"lacks {', '.join(missing)}" if missing else "whole"
         whole += not missing
     held = ", ".join(f"{file} {size}" for file, size in sorted(files.items()))

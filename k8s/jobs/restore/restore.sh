@@ -1,5 +1,5 @@
-# Put the backup in $WORK back: the database in one transaction, then the promotion ledgers. A ledger
-# that differs is kept beside its successor.
+# Put the backup in $WORK back: the database in one transaction, then the promotion ledgers, each whole
+# or not at all. A ledger that differs is kept beside its successor.
 #
 # The schema is dropped whole, not table by table: what a newer server added must not stay.
 set -eu
@@ -11,9 +11,10 @@ psql --quiet --no-psqlrc --single-transaction --set=ON_ERROR_STOP=1 \
 for ledger in "$WORK"/ledger/*.jsonl; do
   [ -f "$ledger" ] || continue
   place=$LEDGERS/${ledger##*/}
+  cp "$ledger" "$place.part"
   if [ -f "$place" ] && ! cmp -s "$ledger" "$place"; then
-    mv "$place" "$place.before-$(date -u +%Y%m%dT%H%M%SZ)"
+    cp "$place" "$place.before-$(date -u +%Y%m%dT%H%M%SZ)"
   fi
-  cp "$ledger" "$place"
+  mv "$place.part" "$place"
 done
 echo "restored"

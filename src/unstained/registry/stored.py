@@ -64,6 +64,34 @@ class Stored:
             )
         return tuple(entry for entry in entries if (entry.sequence, entry.sha256) not in held)
 
+    def later(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        """Entries that the store holds beyond those of a ledger, as of one from a backup.
+
+        Args:
+            entries: of the ledger, oldest first.
+
+        Raises:
+            IntegrityError: one of them does not follow the one before it.
+            StoreError: it refuses or is unreachable.
+        """
+        chain = list(entries)
+        for sequence, digest in sorted(self._held()):
+            if sequence <= len(entries):
+                continue
+            name = _name(sequence, digest)
+            with explained(self.address):
+                found = self._client().get_object(Bucket=self._bucket, Key=f"{self._prefix}/{name}")
+                line = found["Body"].read().decode("utf-8", errors="replace")
+            entry = Entry.parsed(line)
+            if entry is None or not entry.follows(chain):
+                raise IntegrityError(
+                    f"{self.address}/{name} does not follow entry {len(chain)} of the ledger",
+                    "restore a newer backup, or move that object away after finding out who wrote "
+                    "it",
+                )
+            chain.append(entry)
+        return tuple(chain[len(entries) :])
+
     def add(self, entries: Sequence[Entry]) -> None:
         """Put entries there. Raises: StoreError: the store refuses or is unreachable."""
         with explained(self.address):
@@ -85,6 +113,19 @@ class Stored:
         import boto3
 
         return boto3.client("s3")
+
+
+def studies_of(store: str) -> tuple[str, ...]:
+    """Studies whose ledger a store holds. Raises: StoreError: it refuses or is unreachable."""
+    import boto3
+
+    place = urlsplit(f"{store}/")
+    with explained(store):
+        listing = boto3.client("s3").get_paginator("list_objects_v2")
+        pages = listing.paginate(Bucket=place.netloc, Prefix=place.path.lstrip("/"))
+        keys = [found["Key"].split("/") for page in pages for found in page.get("Contents", ())]
+    ledgers = {k[-3] for k in keys if len(k) > 2 and k[-2] == "ledger" and NAME.fullmatch(k[-1])}
+    return tuple(sorted(ledgers))
 
 
 def _name(sequence: int, digest: str) -> str:
