@@ -1,4 +1,4 @@
-"""Names in manifests that nothing has: a server takes them; a pod then waits, a rule does nothing."""
+"""Names in manifests that nothing has: a server takes them; a pod then waits, or a rule rests."""
 
 from __future__ import annotations
 
