@@ -246,6 +246,8 @@ def test_prometheus_reaches_what_it_measures_and_nothing_else(
 def test_the_ingress_is_let_through_to_what_it_names() -> None:
     objects = {f"{item['kind']}/{item['metadata']['name']}": item for item in overlay("prod")}
     (rule,) = objects["Ingress/unstained-mlflow"]["spec"]["rules"]
+    (tls,) = objects["Ingress/unstained-mlflow"]["spec"]["tls"]
+    assert tls["hosts"] == [rule["host"]], "tokens are sent"
     named = rule["http"]["paths"][0]["backend"]["service"]
     service = objects[f"Service/{named['name']}"]["spec"]
     assert [port["name"] for port in service["ports"]] == [named["port"]["name"]]
@@ -256,6 +258,12 @@ def test_the_ingress_is_let_through_to_what_it_names() -> None:
     namespace = objects["ConfigMap/unstained-settings"]["data"]["INGRESS_NAMESPACE"]
     label = {"kubernetes.io/metadata.name": namespace}
     assert let_in["from"] == [{"namespaceSelector": {"matchLabels": label}}]
+
+
+@pytest.mark.parametrize(("name", "mode"), [("local", "Once"), ("gpu", "Many"), ("prod", "Many")])
+def test_volumes_are_mounted_by_as_many_nodes_as_there_are(name: str, mode: str) -> None:
+    claims = [i["spec"] for i in overlay(name) if i["kind"] == "PersistentVolumeClaim"]
+    assert [claim["accessModes"] for claim in claims] == [[f"ReadWrite{mode}"]] * 2
 
 
 RIGHTS = {
