@@ -320,7 +320,9 @@ def test_gaps(gap: Estimate, lost: str, flattery: str) -> None:
     assert words.flattery_title(gap, 0.1) == flattery
 
 
-def test_gap_in_words() -> None:
-    assert words.gap_words(Estimate(0.123, -0.02, 0.26)) == "12 points (−2 to 26)"
-    assert words.gap_words(Estimate(0.123, NAN, NAN)) == "12 points"
+def test_a_loss_in_words_may_be_a_gain() -> None:
+    assert words.loss_words(Estimate(0.123, -0.02, 0.26)) == "a loss of 12 points (−2 to 26)"
+    assert words.loss_words(Estimate(0.123, NAN, NAN)) == "a loss of 12 points"
+    assert words.loss_words(Estimate(-0.01, -0.17, 0.14)) == "a gain of 1 point (−14 to 17)"
+    assert words.loss_words(Estimate(-0.004, -0.09, -0.001)) == "a loss of 0 points (−9 to 0)"
     assert plain(words.found_words("G1", Estimate(0.4, 0.3, 0.5))) == "G1 40 % (30 to 50 %)"

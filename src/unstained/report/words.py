@@ -189,9 +189,14 @@ def flattery_title(gap: Estimate, limit: float) -> str:
     return PROSE("flattery_title", told=evidence(gap.low, gap.high, limit))
 
 
-def gap_words(gap: Estimate) -> str:
-    """A difference of fractions as '12 points (3 to 21)'."""
-    value, low, high = (
-        f"{100 * part:.0f}".replace("-", "−") for part in (gap.value, gap.low, gap.high)
-    )
-    return f"{value} points" if math.isnan(gap.low) else f"{value} points ({low} to {high})"
+def loss_words(loss: Estimate) -> str:
+    """A difference of fractions as 'a loss of 12 points (3 to 21)'; one below 0 is a gain."""
+    name, sign = ("gain", -1) if round(100 * loss.value) < 0 else ("loss", 1)
+    low, high = (_whole(end) for end in sorted((sign * loss.low, sign * loss.high)))
+    value = _whole(abs(loss.value))
+    told = f"a {name} of {value} {'point' if value == '1' else 'points'}"
+    return told if math.isnan(loss.low) else f"{told} ({low} to {high})"
+
+
+def _whole(fraction: float) -> str:
+    return f"{100 * fraction:z.0f}".replace("-", "−")

@@ -34,7 +34,7 @@ from unstained.report.words import (
     coverage_verdict,
     flattery_title,
     found_words,
-    gap_words,
+    loss_words,
     lost_title,
     missed_title,
     share_sentences,
@@ -186,7 +186,7 @@ def _flattery(evaluation: Evaluation) -> Iterator[Finding]:
                 "flattery",
                 random=percent(found["random"].value),
                 grouped=percent(found["grouped"].value),
-                gap=gap_words(gap),
+                gap=loss_words(gap),
                 meaning=meaning,
             ),
         )
@@ -265,7 +265,7 @@ def _external(evaluation: Evaluation) -> Iterator[Finding]:
                     recall=percent(found.recall.value),
                     cells=f"{found.support:,}",
                     inside=percent(inside[found.name].value),
-                    lost=gap_words(lost),
+                    lost=loss_words(lost),
                 ),
             )
 
