@@ -94,6 +94,12 @@ def test_streams_hide_secrets_and_nothing_else() -> None:
     assert kept.getvalue() == "*** *** short http://***@h/x@y u@h a:b@c s3://b/k@1\n"
 
 
+def test_a_token_without_a_name_and_a_password_in_a_query_are_secrets() -> None:
+    kept = io.StringIO()
+    Discreet(kept, {}).write("https://token@h/x postgresql:///db?user=u&password=p%40ss&host=h 'x'")
+    assert kept.getvalue() == "https://***@h/x postgresql:///db?user=u&password=***&host=h 'x'"
+
+
 def test_where_a_secret_lies_is_none() -> None:
     kept = io.StringIO()
     Discreet(kept, {"TOKEN_FILE": "/run/token"}).write("/run/token")

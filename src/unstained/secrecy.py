@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, TextIO, cast
 
-IN_ADDRESS: Final = r"(?<=://)[^\s/'\"@]*:[^\s/'\"]*(?=@)"
-"""User and password, as in postgresql://user:password@host."""
+IN_ADDRESS: Final = (r"(?<=://)[^\s/'\"]+(?=@)", r"(?<=[?&]password=)[^\s&'\"]+")
+"""User, password or token, as in postgresql://user:password@host and postgresql:///?password=..."""
 
 SECRET_NAME: Final = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|CREDENTIAL", re.IGNORECASE)
 """Environment variables whose values are secrets."""
@@ -34,7 +34,7 @@ class Discreet:
 
     def __init__(self, stream: TextIO, environment: Mapping[str, str] = os.environ) -> None:
         self._stream = stream
-        self._secret = re.compile("|".join([IN_ADDRESS, *_secrets(environment)]))
+        self._secret = re.compile("|".join([*IN_ADDRESS, *_secrets(environment)]))
 
     def write(self, text: str) -> int:
         """Write a text without its secrets; how many characters it had."""
