@@ -71,6 +71,17 @@ def test_what_a_disk_refuses_names_the_place_and_what_to_do(
         raise OSError(errno.EROFS, "Read-only", "/elsewhere/b")
 
 
+def test_a_folder_in_a_file_s_place_and_a_file_in_a_folder_s_are_named(tmp_path: Path) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    file.touch()
+    with pytest.raises(UnstainedError, match=f"^{folder} is a folder, and a file belongs there"):
+        write_text(folder, "text")
+    for place in (file / "a", file / "b" / "c"):
+        with pytest.raises(UnstainedError, match=f"^{file} is a file, and a folder belongs there"):
+            write_text(place, "text")
+
+
 def test_a_full_disk_is_known_by_what_a_library_says_of_it(tmp_path: Path) -> None:
     with pytest.raises(UnstainedError, match="is full"), disk_explained(tmp_path / "a"):
         raise ValueError("Error while serializing: I/O error: No space left (os error 28)")

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,15 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         UnstainedError: the disk refuses it (the temporary file is removed).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with disk_explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -97,7 +98,8 @@ def disk_error(error: BaseException, path: Path | None = None) -> UnstainedError
 
     Args:
         error: a full disk, a used up quota, a limit of a file's size, a disk that is read-only,
-            a missing right. Libraries in Rust tell of these in words of their own.
+            a missing right, a folder in the place of a file or a file in that of a folder.
+            Libraries in Rust tell of these in words of their own.
         path: what was being written, where the error names no file.
     """
     named = getattr(error, "filename2", None) or getattr(error, "filename", None)
@@ -124,6 +126,15 @@ def disk_error(error: BaseException, path: Path | None = None) -> UnstainedError
             f"{place}: this user has not the right to read or write it",
             f"give it (`ls -ld` shows who has it) and {again}",
         )
+    if isinstance(error, IsADirectoryError) and place is not None:
+        return UnstainedError(
+            f"{place} is a folder, and a file belongs there", f"move it away and {again}"
+        )
+    if isinstance(error, NotADirectoryError | FileExistsError) and place is not None:
+        found = next((p for p in (place, *place.parents) if p.exists() and not p.is_dir()), place)
+        return UnstainedError(
+            f"{found} is a file, and a folder belongs there", f"move it away and {again}"
+        )
     return None
 
 
@@ -136,11 +147,15 @@ def _is(error: BaseException, *numbers: int) -> bool:
 
 
 def _fullest(path: Path | None) -> Path:
-    """The folder with the least room, of what was written and the one for temporary files."""
+    """The folder with the least room, of what was written and the one for temporary files.
+
+    On one file system it is the first: what is free there changes between two looks.
+    """
     folders = [Path(tempfile.gettempdir())]
     if path is not None:
         folders.insert(0, next(place for place in path.absolute().parents if place.is_dir()))
-    return min(folders, key=lambda folder: shutil.disk_usage(folder).free)
+    disks = {folder.stat().st_dev: folder for folder in reversed(folders)}
+    return min(reversed(disks.values()), key=lambda folder: shutil.disk_usage(folder).free)
 
 
 def write_text(path: Path, text: str) -> None:
