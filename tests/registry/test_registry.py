@@ -225,7 +225,12 @@ def test_a_changed_file_in_the_registry_is_refused(
     version = register(fresh, tmp_path / "in", 0.0)
     (path,) = (tmp_path / "mlartifacts").rglob(name)
     path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(IntegrityError, match=f"{name} was changed"):
+    said = f"^models:/unstained-toy/1 in MLflow is not what was registered: .* {name} was changed"
+    with pytest.raises(IntegrityError, match=said) as error:
+        fresh.download(version, tmp_path / "out")
+    assert error.value.remedy.startswith("delete version 1 of unstained-toy in MLflow")
+    path.unlink()
+    with pytest.raises(IntegrityError, match=f"{name}"):
         fresh.download(version, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ DEFAULTS: Final = {
 """Environment variables of MLflow, where the user has set none."""
 
 SQLITE: Final = "sqlite:///"
+
+REFUSED: Final = re.compile(r"\b40[13]\b")
+"""HTTP's status where a server takes no name, password or token; not within a run's number."""
 
 PROBE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
 """The first request: whether a server is there at all is known within seconds."""
@@ -88,8 +92,13 @@ def _create_database(uri: str) -> None:
 
 
 @contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn what MLflow raises into a RegistryError that names the server and a remedy."""
+def explained(uri: str, if_gone: str = "") -> Iterator[None]:
+    """Turn what MLflow raises into a RegistryError that names the server and a remedy.
+
+    Args:
+        uri: of MLflow.
+        if_gone: what to do where MLflow answers, and what was asked for is not there any more.
+    """
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
@@ -98,7 +107,7 @@ def explained(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, RequestException, SQLAlchemyError) as error:
         text = _first(error).replace(uri, public(uri))
-        raise RegistryError(f"MLflow at {public(uri)}: {text}", _remedy(error)) from error
+        raise RegistryError(f"MLflow at {public(uri)}: {text}", _remedy(error, if_gone)) from error
 
 
 @contextmanager
@@ -141,13 +150,16 @@ def public(uri: str) -> str:
 
 
 def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:400] if lines else type(error).__name__
+    """The first line, with the two after it where it only announces them."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join(lines[: 3 if lines[0].endswith(":") else 1])[:400]
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(error: Exception, if_gone: str) -> str:
     text = str(error)
     code = getattr(error, "error_code", "")
+    if code == "RESOURCE_DOES_NOT_EXIST" and if_gone:
+        return if_gone
     if "disk is full" in text or "No space left" in text:
         return "the disk is full: free some space and run the same command again"
     if "filesystem tracking backend" in text or "FILE_STORE" in text:
@@ -156,7 +168,7 @@ def _remedy(error: Exception) -> str:
             "sqlite:///PATH; `mlflow migrate-filestore --source DIRECTORY --target sqlite:///PATH` "
             "moves old runs there"
         )
-    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or "401" in text or "403" in text:
+    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or REFUSED.search(text):
         return "check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN"
     if "database is locked" in text:
         return "another process writes to this database: wait, or use an MLflow server"

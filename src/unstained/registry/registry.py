@@ -22,8 +22,8 @@ from unstained.registry.connection import (
     public,
     unless_it_exists,
 )
+from unstained.registry.fetching import restore_artifact, restore_signature
 from unstained.registry.notes import about_model, about_version
-from unstained.registry.signatures import restore_signature
 from unstained.registry.submission import (
     FINISHED,
     STARTED,
@@ -125,7 +125,7 @@ class Registry:
     def complete(self, version: RegisteredVersion) -> None:
         """Finish the run of a version whose registration was interrupted after it was made."""
         client = self.client
-        with explained(self.uri):
+        with explained(self.uri, version.registered_again):
             if client.get_run(version.run_id).info.status != "FINISHED":
                 runs.close_run(client, version.run_id, version.name, version.version)
 
@@ -220,7 +220,7 @@ class Registry:
     def attach(self, version: RegisteredVersion, file: Path, folder: str) -> None:
         """Add a file to the artifacts of a version's run."""
         client = self.client
-        with explained(self.uri):
+        with explained(self.uri, version.registered_again):
             client.log_artifact(version.run_id, str(file), folder)
 
     def download(self, version: RegisteredVersion, directory: Path) -> Path:
@@ -238,7 +238,7 @@ class Registry:
             RegistryError: MLflow failed.
         """
         client = self.client
-        with explained(self.uri):
+        with explained(self.uri, version.registered_again):
             place = client.get_model_version_download_uri(version.name, str(version.version))
         self._fetch_artifact(place, version.digest, directory, version)
         return directory
@@ -254,13 +254,12 @@ class Registry:
 
         client = self.client
         with temporary_folder() as temporary:
-            with explained(self.uri):
+            with explained(self.uri, version.registered_again):
                 path = Path(client.download_artifacts(version.run_id, PREDICTIONS, str(temporary)))
             if file_sha256(path) != version.tags.get("predictions_digest"):
                 raise IntegrityError(
                     f"the predictions of {version.uri} are not the ones that were registered",
-                    f"delete version {version.version} of {version.name} in MLflow; `dvc repro` "
-                    "registers again what runs/ holds of it",
+                    version.registered_again,
                 )
             return read_predictions(path)
 
@@ -335,15 +334,15 @@ class Registry:
         self, place: str, digest: str, directory: Path, version: RegisteredVersion | None = None
     ) -> str:
         """Fetch an artifact, of a version or one to be; digest of MLflow's own files around it."""
-        with temporary_folder() as temporary, explained(self.uri):
+        again = version.registered_again if version else ""
+        with temporary_folder() as temporary, explained(self.uri, again):
             import mlflow.artifacts
 
             model = mlflow.artifacts.download_artifacts(
                 artifact_uri=place, dst_path=str(temporary), tracking_uri=self.uri
             )
             with whole_directory(directory) as partial:
-                runs.restore_artifact(Path(model), partial)
-                verify_artifact(partial, digest)
+                restore_artifact(Path(model), partial, digest, version)
                 if version is not None:
                     restore_signature(self.client, version, Path(model), partial)
             return wrapping_digest(Path(model))

@@ -217,9 +217,19 @@ def close_run(client: MlflowClient, run_id: str, name: str, version: int) -> Non
 
 
 def restore_run(client: MlflowClient, run_id: str) -> tuple[str, ...]:
-    """Take back that a run, or its experiment, was deleted; what was: 'experiment', 'run'."""
+    """Take back that a run, or its experiment, was deleted; what was: 'experiment', 'run'.
+
+    A run that was deleted for good (`mlflow gc`) stays so: who needs something of it is told.
+    """
+    from mlflow.exceptions import MlflowException
+
     found = []
-    run = client.get_run(run_id).info
+    try:
+        run = client.get_run(run_id).info
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return ()
     if client.get_experiment(run.experiment_id).lifecycle_stage != "active":
         client.restore_experiment(run.experiment_id)
         found.append("experiment")
@@ -251,17 +261,6 @@ def _delete_files(place: str) -> None:
 
     with suppress(Exception):  # of any client of any place; `mlflow gc` takes what is left
         get_artifact_repository(place).delete_artifacts()  # type: ignore[no-untyped-call]
-
-
-def restore_artifact(model: Path, directory: Path) -> None:
-    """Put an artifact together from a downloaded MLflow model.
-
-    Args:
-        model: MLflow's model directory.
-        directory: the artifact.
-    """
-    shutil.copytree(model / EXTRA_FILES, directory, dirs_exist_ok=True)
-    shutil.copyfile(model / MODEL_FILE, directory / MODEL_FILE)
 
 
 def _save_flavour(local: Path, artifact: Path, logged: LoggedModel, run_id: str) -> None:

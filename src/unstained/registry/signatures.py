@@ -1,8 +1,7 @@
-"""Signatures of versions: kept with a version's run, put into its artifact when it is fetched."""
+"""Signatures of versions, kept with a version's run; who fetches its artifact gets them with it."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,12 +9,10 @@ from unstained.artifact.artifact import SIGNATURE_FILE
 from unstained.artifact.keys import SIGN, SigningKey, signing_key
 from unstained.artifact.signing import sign_artifact, sign_files, trust_of
 from unstained.registry.submission import RegisteredVersion
-from unstained.registry.wrapping import WRAPPING, WRAPPING_SIGNATURE, verify_wrapping
+from unstained.registry.wrapping import WRAPPING, WRAPPING_SIGNATURE
 from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from unstained.registry.registry import Registry
 
 SIGNED: Final = "signed_by"
@@ -74,25 +71,3 @@ def sign_version(
             registry.attach(version, signature, FOLDER)
     registry.tag_version(version.name, version.version, {SIGNED: by})
     return by
-
-
-def restore_signature(
-    client: MlflowClient, version: RegisteredVersion, model: Path, directory: Path
-) -> None:
-    """Put a version's signature into its artifact, and check MLflow's own files around it.
-
-    Args:
-        client: MLflow's.
-        version: which one.
-        model: MLflow's model as downloaded.
-        directory: the artifact.
-
-    Raises:
-        IntegrityError: MLflow's files are not those that were registered, or signed.
-    """
-    with temporary_folder() as temporary:
-        found = None
-        if SIGNED in version.tags:
-            found = Path(client.download_artifacts(version.run_id, FOLDER, str(temporary)))
-            shutil.copyfile(found / SIGNATURE_FILE, directory / SIGNATURE_FILE)
-        verify_wrapping(model, version, found and found / WRAPPING_SIGNATURE)

@@ -175,9 +175,28 @@ class RegisteredVersion:
         return self.data_digest, self.split_digest
 
     @property
+    def digests(self) -> dict[str, str]:
+        """What an entry of the ledger says of its content."""
+        return {
+            "artifact": self.digest,
+            "data": self.data_digest,
+            "split": self.split_digest,
+            "params": self.tags.get("params_digest", ""),
+            "predictions": self.tags.get("predictions_digest", ""),
+        }
+
+    @property
     def is_replicate(self) -> bool:
         """Whether it is one training among folds and seeds: never compared alone or promoted."""
         return FOLD in self.tags
+
+    @property
+    def registered_again(self) -> str:
+        """What to do where something of it is damaged or gone, for people."""
+        return (
+            f"delete version {self.version} of {self.name} in MLflow; `dvc repro` registers again "
+            "what runs/ holds of it"
+        )
 
     @property
     def label(self) -> str:

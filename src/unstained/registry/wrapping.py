@@ -59,8 +59,7 @@ def verify_wrapping(model: Path, version: RegisteredVersion, signature: Path | N
         raise IntegrityError(
             f"MLflow's own files of {version.uri} (MLmodel, requirements.txt ...) are not those "
             "that were registered",
-            f"delete version {version.version} of {version.name} in MLflow; `dvc repro` registers "
-            "again what runs/ holds of it",
+            version.registered_again,
         )
     trust = trust_of()
     if signature is not None and trust.keys:

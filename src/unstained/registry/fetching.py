@@ -1,0 +1,84 @@
+"""A version's artifact, put together from what MLflow keeps of it, with proof of every byte."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unstained.artifact.artifact import MODEL_FILE, SIGNATURE_FILE, verify_artifact
+from unstained.errors import IntegrityError
+from unstained.registry.runs import EXTRA_FILES
+from unstained.registry.signatures import FOLDER, SIGNED
+from unstained.registry.wrapping import WRAPPING_SIGNATURE, verify_wrapping
+from unstained.temporary import temporary_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from unstained.registry.submission import RegisteredVersion
+
+
+def restore_artifact(
+    model: Path, directory: Path, digest: str, version: RegisteredVersion | None
+) -> None:
+    """Put an artifact together from a downloaded MLflow model, and check every byte.
+
+    Args:
+        model: MLflow's model directory.
+        directory: the artifact.
+        digest: that it must have.
+        version: whose artifact it is, for a message; None where it is about to become one.
+
+    Raises:
+        IntegrityError: it is not the artifact with that digest.
+    """
+    try:
+        shutil.copytree(model / EXTRA_FILES, directory, dirs_exist_ok=True)
+        shutil.copyfile(model / MODEL_FILE, directory / MODEL_FILE)
+        verify_artifact(directory, digest)
+    except (IntegrityError, FileNotFoundError) as error:
+        what = f"{version.uri} in MLflow" if version else "what MLflow kept of the upload"
+        problem = error.message if isinstance(error, IntegrityError) else f"it lacks files: {error}"
+        raise IntegrityError(
+            f"{what} is not what was registered: "
+            + problem.replace(str(directory), "its artifact").replace(f"{model}/", ""),
+            version.registered_again if version else "run the same command again",
+        ) from error
+
+
+def restore_signature(
+    client: MlflowClient, version: RegisteredVersion, model: Path, directory: Path
+) -> None:
+    """Put a version's signature into its artifact, and check MLflow's own files around it.
+
+    A version with half a signature, or whose signature is gone, comes as one that is not signed.
+
+    Args:
+        client: MLflow's.
+        version: which one.
+        model: MLflow's model as downloaded.
+        directory: the artifact.
+
+    Raises:
+        IntegrityError: MLflow's files are not those that were registered, or signed.
+    """
+    with temporary_folder() as temporary:
+        found = _signature(client, version, temporary) if SIGNED in version.tags else None
+        if found:
+            shutil.copyfile(found / SIGNATURE_FILE, directory / SIGNATURE_FILE)
+        verify_wrapping(model, version, found and found / WRAPPING_SIGNATURE)
+
+
+def _signature(client: MlflowClient, version: RegisteredVersion, place: Path) -> Path | None:
+    """Fetch a version's signature into a folder; None where it is not whole."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = Path(client.download_artifacts(version.run_id, FOLDER, str(place)))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    whole = all((found / name).is_file() for name in (SIGNATURE_FILE, WRAPPING_SIGNATURE))
+    return found if whole else None
