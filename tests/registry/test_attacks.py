@@ -86,6 +86,11 @@ def rewrite_version(home: Home) -> None:
     home.registry.tag_version(NAME, 2, {"artifact_digest": "6" * 64})
 
 
+def rewrite_predictions(home: Home) -> None:
+    """A champion that is made to look worse is easily beaten."""
+    home.registry.tag_version(NAME, 2, {"predictions_digest": "6" * 64})
+
+
 def record_another(home: Home) -> None:
     """Somebody without the file promotes by writing into the registry alone."""
     last = home.ledger.entries()[-1]
@@ -132,6 +137,10 @@ ATTACKS: dict[str, tuple[Callable[[Home], None], str]] = {
     "the champion's version is rewritten": (
         rewrite_version,
         r"v2 says now that its artifact is 666666666666, so it was rewritten",
+    ),
+    "the champion's predictions are rewritten": (
+        rewrite_predictions,
+        r"v2 .* was promoted with predictions \w{12}, .* now that they are 666666666666",
     ),
 }
 

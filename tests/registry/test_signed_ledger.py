@@ -28,7 +28,7 @@ from unstained.registry.ledger import Ledger
 from unstained.registry.promotion import settled_champion
 from unstained.registry.records import SUFFIX
 from unstained.registry.registry import Registry
-from unstained.registry.settling import Settled, digests_of
+from unstained.registry.settling import Settled
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_an_unsigned_champion_after_signed_ones_is_refused(
     home.promote(1, None)
     home.promote(2, 1)
     entries = home.ledger.entries()
-    forged = replace(entries[1], version=4, digests=digests_of(home.registry.version(NAME, 4)))
+    forged = replace(entries[1], version=4, digests=home.registry.version(NAME, 4).digests)
     write_anew(home, [entries[0], replace(forged, signature="")])
     with pytest.raises(
         IntegrityError, match=r"entry 2 of the ledger \(promote v4 .* is not signed"

@@ -14,6 +14,7 @@ from unstained.config.register import RegisterParams
 from unstained.config.study import CommonParams, StudyData
 from unstained.files import write_json
 from unstained.pipeline.contract import Job, Replicate
+from unstained.registry.registration import registration_content
 from unstained.registry.registry import Registry
 from unstained.registry.submission import RegisteredVersion
 from unstained.stages.promote import PromoteStageParams
@@ -101,7 +102,7 @@ def write_registrations(directory: Path, *versions: RegisteredVersion) -> Path:
     """What the stage register wrote for the models of a run."""
     for model, version in zip(MODELS, versions, strict=True):
         (directory / model).mkdir(parents=True, exist_ok=True)
-        write_json(directory / model / "registration.json", {"version": version.version})
+        write_json(directory / model / "registration.json", registration_content(version))
     return directory
 
 

@@ -25,7 +25,7 @@ from tests.stages.studies import (
     promote_params,
     write_registrations,
 )
-from unstained.errors import ParameterError, RegistryError
+from unstained.errors import IntegrityError, ParameterError, RegistryError
 from unstained.files import read_json, write_json
 from unstained.operations import rollback_study
 from unstained.pipeline.contract import Job, Report
@@ -257,6 +257,24 @@ def test_a_replicate_is_not_adopted_as_champion(pipeline: Pipeline) -> None:
     with pytest.raises(RegistryError, match=r"v1 \(cg_recnet, fold 0, seed 42\) .* no candidate"):
         pipeline.promote()
     assert pipeline.actions == []
+
+
+@pytest.mark.parametrize("tag", ["artifact_digest", "predictions_digest"])
+def test_a_challenger_that_was_rewritten_in_mlflow_is_neither_compared_nor_promoted(
+    pipeline: Pipeline, tag: str
+) -> None:
+    """Whoever writes bytes and digest.json, or predictions, anew writes their digest, too."""
+    pipeline.register(0.7, 0.8)
+    pipeline.compare()
+    pipeline.registry.tag_version(NAME, 2, {tag: "6" * 64})
+    key = {"artifact_digest": "digest"}.get(tag, tag)
+    said = rf"v2 \(cg_recnet\) .* was registered with {key} \w{{12}} \(now 666666666666\)"
+    for ask in (pipeline.compare, pipeline.promote):
+        with pytest.raises(IntegrityError, match=said) as error:
+            ask()
+        assert f"delete version 2 of {NAME} in MLflow; `dvc repro`" in error.value.remedy
+    assert pipeline.actions == []
+    assert "champion" not in pipeline.aliases
 
 
 def test_repair_is_told(pipeline: Pipeline) -> None:

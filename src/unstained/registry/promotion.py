@@ -28,7 +28,6 @@ from unstained.registry.registry import CHALLENGER, Registry
 from unstained.registry.settling import (
     Settled,
     called,
-    digests_of,
     enact,
     require_candidate,
     settle,
@@ -130,7 +129,7 @@ def promote(
             version=decision.challenger,
             replaced=decision.champion,
             reason=decision.sentence,
-            digests=digests_of(version),
+            digests=version.digests,
             gate=decision.as_json()["criteria"],
         )
         if action == "promote":

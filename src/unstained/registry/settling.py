@@ -104,6 +104,7 @@ def look(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
         number = registry.alias(name, CHAMPION)
         return replace(settled, champion=next((v for v in versions if v.version == number), None))
     if settled.champion is not None:
+        _require_predictions(settled.champion, standing.champions[-1])
         return settled
     here = tag is not None or found.recorded > 0
     error = _lost(ledger, study, standing, settled.previous, versions if here else None)
@@ -131,7 +132,7 @@ def settle(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled
             f"{champion.label} has the same artifact and is champion"
         )
         change = Event(
-            "restore", study, name, champion.version, promoted.version, reason, promoted.digests
+            "restore", study, name, champion.version, promoted.version, reason, champion.digests
         )
         write(registry, ledger, change)
         notes: tuple[str, ...] = (reason,)
@@ -279,21 +280,26 @@ def _adopt(registry: Registry, ledger: Ledger, study: str, name: str, found: Set
         return replace(found, notes=(*found.notes, gone))
     require_candidate(found.champion)
     reason = f"v{number} was champion before the ledger began"
-    event = Event("adopt", study, name, number, None, reason, digests_of(found.champion))
+    event = Event("adopt", study, name, number, None, reason, found.champion.digests)
     write(registry, ledger, event)
     enact(registry, name)
     adopted = look(registry, ledger, study, name)
     return replace(adopted, notes=(*found.notes, reason))
 
 
-def digests_of(version: RegisteredVersion) -> dict[str, str]:
-    """What an entry of the ledger says of a version's content."""
-    return {
-        "artifact": version.digest,
-        "data": version.data_digest,
-        "split": version.split_digest,
-        "params": version.tags.get("params_digest", ""),
-    }
+def _require_predictions(champion: RegisteredVersion, entry: Entry) -> None:
+    """See that a champion is compared by the predictions that it was promoted with.
+
+    Raises:
+        IntegrityError: they were rewritten.
+    """
+    was, now = entry.digests.get("predictions"), champion.digests["predictions"]
+    if was and was != now and champion.version == entry.version:
+        raise IntegrityError(
+            f"{champion.label} was promoted with predictions {was:.12}, and MLflow says now that "
+            f"they are {now:.12}: they were rewritten",
+            f"see who changes the registry, and {champion.registered_again}",
+        )
 
 
 def _lost(

@@ -58,10 +58,11 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
 
     Raises:
         RegistryError: MLflow failed, or lacks a version that was registered.
+        IntegrityError: a version, or the ledger, was rewritten.
     """
     from unstained.registry.leaderboard.candidates import CellFiles
     from unstained.registry.ledger import Ledger, ledger_path
-    from unstained.registry.registration import read_registrations
+    from unstained.registry.registration import read_registrations, require_as_registered
     from unstained.registry.settling import look
     from unstained.registry.standings import findings
 
@@ -69,6 +70,7 @@ def run(params: CompareStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     cells = CellFiles(inputs["store"], inputs["split"])
     ledger, name = Ledger(ledger_path(job.root, job.study)), params.register_.name_of(job.study)
     settled = look(job.registry, ledger, job.study, name)
+    require_as_registered(job.registry, name, inputs["registrations"], job.models)
     leaderboard = make_leaderboard(job.registry, settled, params, job.study, new, cells)
     write_leaderboard(leaderboard, outputs)
     show_in_mlflow(job.registry, leaderboard)

@@ -51,7 +51,7 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     """
     from unstained.registry.ledger import Ledger, ledger_path
     from unstained.registry.promotion import decided, promote, settled_champion
-    from unstained.registry.registration import read_registrations
+    from unstained.registry.registration import read_registrations, require_as_registered
 
     mode = params.promote.mode
     name = params.register_.name_of(job.study)
@@ -64,6 +64,7 @@ def run(params: PromoteStageParams, inputs: Inputs, outputs: Outputs, job: Job) 
     ledger = Ledger(ledger_path(job.root, job.study))
     settled = settled_champion(job.registry, ledger, job.study, name)
     new = read_registrations(inputs["registrations"], job.models)
+    require_as_registered(job.registry, name, inputs["registrations"], job.models)
     decision = decided(settled, read_json(inputs["leaderboard"]), new, params.promote)
     outcome = promote(job.registry, ledger, job.study, name, decision, mode)
     result = {"promoted": outcome.promoted, "champion": outcome.champion}
