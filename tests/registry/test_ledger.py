@@ -98,7 +98,9 @@ def test_a_torn_last_line_is_detected_wherever_it_tore(tmp_path: Path, cut: int)
         ledger.append(event("promote", 3))
 
 
-@pytest.mark.parametrize("garbage", ["{}", "[1]", "null", "not json", '{"action": "bake"}'])
+@pytest.mark.parametrize(
+    "garbage", ["{}", "[1]", "null", "not json", '{"action": "bake"}', "[" * 100_000]
+)
 def test_foreign_lines_are_refused(tmp_path: Path, garbage: str) -> None:
     ledger = filled(tmp_path / "l", ("promote", 1))
     with ledger.path.open("a") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.registry.homes import Home
 from unstained.errors import IntegrityError, RegistryError
 from unstained.registry.agreement import pull
 from unstained.registry.promotion import settled_champion
-from unstained.registry.records import SUFFIX
+from unstained.registry.records import ENTRY, SUFFIX
 from unstained.registry.settling import HEAD_TAG, Settled, look
 
 
@@ -140,6 +141,33 @@ def test_the_remedy_of_a_lost_ledger_helps(promoted: Home) -> None:
     assert [entry.version for entry in pull(promoted.registry, promoted.ledger, NAME)] == [1, 2]
     assert promoted.ledger.path.read_text() == lines
     assert settled(promoted).number == 2
+
+
+def test_the_remedy_of_a_ledger_that_was_cut_helps(promoted: Home) -> None:
+    whole = promoted.ledger.path.read_text()
+    promoted.ledger.path.write_text(whole[:-40])
+    with pytest.raises(IntegrityError, match="is torn") as error:
+        settled(promoted)
+    assert "delete that last, unfinished line; then `unstained history toy --pull`" in (
+        error.value.remedy
+    )
+    promoted.ledger.path.write_text(whole[: whole.index("\n") + 1])
+    pull(promoted.registry, promoted.ledger, NAME)
+    assert promoted.ledger.path.read_text() == whole
+    assert settled(promoted).number == 2
+
+
+def test_the_remedy_of_an_entry_that_somebody_forged_in_the_registry_helps(promoted: Home) -> None:
+    last = promoted.ledger.entries()[-1]
+    forged = replace(last, version=4, sequence=3, previous_sha256=last.sha256).sealed()
+    tags = {ENTRY: forged.line}
+    made = promoted.registry.client.create_model_version(NAME + SUFFIX, "x:/y", tags=tags)
+    with pytest.raises(IntegrityError, match=r"lacks entry 3, .* such as promote v4") as error:
+        settled(promoted)
+    assert f"delete the version of {NAME}.ledger in MLflow that holds it" in error.value.remedy
+    promoted.registry.client.delete_model_version(NAME + SUFFIX, made.version)
+    assert settled(promoted).number == 2
+    assert promoted.promote(3, 2).promoted
 
 
 def test_the_remedy_of_a_lost_ledger_that_was_never_recorded_helps(promoted: Home) -> None:

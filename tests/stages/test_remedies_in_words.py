@@ -414,7 +414,7 @@ CASES = {
         lambda project: append(project.ledger, '{"study": "to'),
         ("promote",),
         "is torn",
-        "delete that last, unfinished line",
+        "delete that last, unfinished line; then `unstained history toy --pull`",
         lambda project: project.ledger.write_text(whole_lines(project.ledger)),
     ),
     "not yet compared": Case(

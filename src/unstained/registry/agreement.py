@@ -36,7 +36,7 @@ from unstained.artifact.signing import REQUIRE, Trust, trust_of
 from unstained.errors import IntegrityError
 from unstained.registry.entries import EFFECTIVE, Entry, Event
 from unstained.registry.ledger import Ledger
-from unstained.registry.records import Records
+from unstained.registry.records import SUFFIX, Records
 from unstained.registry.registry import Registry
 from unstained.registry.shipping import model_store
 from unstained.registry.stored import Stored
@@ -274,7 +274,7 @@ def _differs(ledger: Ledger, name: str, mine: Entry, theirs: Entry) -> Integrity
         f"{theirs.told()} ({mine.sha256[:12]}, {theirs.sha256[:12]}): one of them was rewritten",
         f"find out which is right. If it is the registry, `mv {ledger.path} {ledger.path}.old` and "
         f"`unstained history {mine.study} --pull`; if it is the file, delete the registered model "
-        f"{name}.ledger in MLflow: the next command records the file's entries anew",
+        f"{name}{SUFFIX} in MLflow: the next command records the file's entries anew",
     )
 
 
@@ -286,5 +286,7 @@ def _lacks(ledger: Ledger, missing: Sequence[Entry]) -> IntegrityError:
     return IntegrityError(
         f"{ledger.path} lacks {which}, which the registry recorded, such as {newest.told()}: "
         "another project decided, or lines were removed here",
-        f"if that is rightful, `unstained history {first.study} --pull` takes it into the ledger",
+        f"if that is rightful, `unstained history {first.study} --pull` takes it into the ledger; "
+        "if somebody forged it, see who changes the registry, and delete the version of "
+        f"{first.name}{SUFFIX} in MLflow that holds it",
     )

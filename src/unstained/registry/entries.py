@@ -43,7 +43,7 @@ class Event:
         version: the version that the event is about.
         replaced: the champion before it, or None.
         reason: one sentence.
-        digests: artifact, data, split and params digests of `version`.
+        digests: of artifact, data, split, params and predictions of `version`.
         gate: the gate's criteria, as JSON.
     """
 
@@ -98,7 +98,7 @@ class Entry(Event):
             entry = cls(**json.loads(line))
             whole = entry.action in get_args(Action) and entry == entry.sealed()
             named = entry.action not in EFFECTIVE or len(entry.digests["artifact"]) > 0
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return None
         return entry if whole and named and isinstance(entry.version, int) else None
 

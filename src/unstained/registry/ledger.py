@@ -52,8 +52,9 @@ class Ledger:
         if rest:
             raise IntegrityError(
                 f"line {len(lines) + 1} of {self.path} is torn: the computer stopped while it was "
-                "written, before any alias moved",
-                "delete that last, unfinished line and run the same command again",
+                "written, before any alias moved, or the file was cut",
+                f"delete that last, unfinished line; then `unstained history {self.path.stem} "
+                "--pull` writes what the registry recorded of it",
             )
         return entries
 
@@ -123,16 +124,17 @@ class Ledger:
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.path.with_name(self.path.name + ".lock"))
+        folder, lock = self.path.parent, FileLock(self.path.with_name(self.path.name + ".lock"))
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=LOCK_SECONDS)
         except PermissionError as error:
             raise RegistryError(
-                f"user {os.getuid()} of group {os.getgid()} may not write to {self.path.parent}, "
-                f"where the promotion ledger lies ({error.strerror})",
+                f"user {os.getuid()} of group {os.getgid()} may not write to {folder} and all in "
+                f"it, where the promotion ledger lies ({error.strerror})",
                 "let that group write there: on a cluster the pod's fsGroup does it "
-                "(k8s/RUNBOOK.md), elsewhere chgrp and chmod g+rwxs",
+                f"(k8s/RUNBOOK.md), elsewhere `chgrp -R {os.getgid()} {folder}` and "
+                f"`chmod -R g+rwX {folder}`",
             ) from None
         except Timeout:
             raise RegistryError(
