@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import yaml
@@ -24,8 +24,13 @@ from pipelines.overlay import (
 )
 from unstained.errors import ParameterError
 
+if TYPE_CHECKING:
+    from pipelines.deployment import Deployment
+
 SETTINGS: Final = "settings/cluster.env"
+PIPELINE: Final = "pipeline.yaml"
 DIGEST: Final = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+Object = dict[str, Any]
 UNCHOSEN: Final = "sha256:" + "0" * 64
 
 
@@ -57,6 +62,8 @@ def check_overlay(root: Path, overlay: str) -> Application:
         ParameterError: there is no such overlay, a setting is of the wrong form, kustomize refuses
             the manifests, or something is still a placeholder or contradicts another setting.
     """
+    from pipelines.deployment import load_deployment
+
     folder = root / "k8s" / "overlays" / overlay
     known = sorted(path.parents[1].name for path in root.glob(f"k8s/overlays/*/{SETTINGS}"))
     if overlay not in known:
@@ -72,12 +79,13 @@ def check_overlay(root: Path, overlay: str) -> Application:
         *_unchosen(images),
         *contradictions(settings),
         *_without_effect(settings, objects),
+        *_beyond_the_quota(load_deployment(root, overlay), objects),
     ]
     if wrong:
         raise ParameterError(
             f"the overlay {overlay} is not filled in: {'; '.join(wrong)}",
-            f"edit k8s/overlays/{overlay}/{SETTINGS}, and name images by digest in "
-            "k8s/images/kustomization.yaml",
+            f"edit {SETTINGS} and {PIPELINE} in k8s/overlays/{overlay}, and name images by digest "
+            "in k8s/images/kustomization.yaml",
         )
     return Application(
         tuple(f"{item['kind']} {item['metadata']['name']}" for item in objects),
@@ -87,7 +95,7 @@ def check_overlay(root: Path, overlay: str) -> Application:
     )
 
 
-def render(folder: Path) -> list[dict[str, Any]]:
+def render(folder: Path) -> list[Object]:
     """The objects of a kustomization.
 
     Raises:
@@ -130,7 +138,7 @@ def _unchosen(images: Sequence[str]) -> Iterator[str]:
             yield f"the image {name} is at a registry that does not exist"
 
 
-def _without_effect(settings: ClusterSettings, objects: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _without_effect(settings: ClusterSettings, objects: Sequence[Object]) -> Iterator[str]:
     """Settings that nothing of the overlay listens to."""
     if not any(item["kind"] == "Ingress" for item in objects):
         for name in ("mlflow_host", "ingress_class", "ingress_namespace"):
@@ -148,3 +156,26 @@ def _without_effect(settings: ClusterSettings, objects: Sequence[dict[str, Any]]
         if ports and port not in ports:
             heard = ", ".join(map(str, sorted(ports)))
             yield f"{name.upper()}_ENDPOINT is {endpoint}, and {service} listens on {heard}"
+
+
+def _beyond_the_quota(deployment: Deployment, objects: Sequence[Object]) -> Iterator[str]:
+    """Sizes of pipeline tasks that could never start: Argo waits for them without end."""
+    from kubernetes.utils.quantity import parse_quantity
+
+    hard = next((i["spec"]["hard"] for i in objects if i["kind"] == "ResourceQuota"), {})
+    asked: list[tuple[str, str, str | int]] = [
+        (f"a {size} task", kind, getattr(getattr(deployment, size), kind))
+        for size in ("light", "heavy")
+        for kind in ("cpu", "memory")
+    ]
+    if gpus := deployment.accelerators:
+        asked.append(("a training task", gpus.resource, gpus.count))
+    for who, kind, amount in asked:
+        allowed = hard.get(f"requests.{kind}")
+        try:
+            over = allowed is not None and parse_quantity(amount) > parse_quantity(allowed)
+        except ValueError:
+            yield f"{amount!r}, {kind} of {who} in {PIPELINE}, is no quantity"
+        else:
+            if over:
+                yield f"{who} asks for {amount} {kind}, and the quota allows {allowed}"

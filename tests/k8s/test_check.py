@@ -64,7 +64,7 @@ def test_the_repository_is_not_filled_in(overlay: str) -> None:
     said = refusal(ROOT, overlay)
     assert "no digest was chosen for the image ghcr.io/mlflow/mlflow" in said
     assert ("S3_ENDPOINT is still https://s3.example.org" in said) is (overlay != "local")
-    assert f"edit k8s/overlays/{overlay}/settings/cluster.env" in said
+    assert f"edit settings/cluster.env and pipeline.yaml in k8s/overlays/{overlay}" in said
 
 
 def test_one_that_is_filled_in_is_told_object_by_object(project: Path) -> None:
@@ -128,6 +128,27 @@ def test_settings_that_nothing_listens_to_are_refused(project: Path) -> None:
     assert "MLFLOW_HOST does nothing here: the overlay has no Ingress" in refusal(project, "gpu")
     fill(project, "local", S3_ENDPOINT="http://unstained-store:9000", S3_PORT="9000")
     assert "unstained-store listens on 8333" in refusal(project, "local")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("count: 1", "count: 9", "asks for 9 nvidia.com/gpu, and the quota allows 8"),
+        ("memory: 48Gi", "memory: 2Ti", "a heavy task asks for 2Ti memory"),
+        ('cpu: "8"', 'cpu: "400"', "a heavy task asks for 400 cpu, and the quota allows 256"),
+        (
+            "memory: 16Gi",
+            "memory: 16 GB",
+            "memory of a light task in pipeline.yaml, is no quantity",
+        ),
+        ("work_space: ", "workspace: ", "workspace: unknown key"),
+    ],
+)
+def test_tasks_that_could_never_start_are_refused(
+    project: Path, old: str, new: str, said: str
+) -> None:
+    edit(fill(project, "gpu") / "pipeline.yaml", {old: new})
+    assert said in refusal(project, "gpu")
 
 
 @pytest.mark.parametrize(
