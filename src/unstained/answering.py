@@ -287,7 +287,7 @@ def sign_model(
     registry = registry or registry_of(root)
     version = _version(root, str(study), which, registry)
     with temporary_folder() as temporary:
-        artifact = registry.download(version, temporary / "artifact")
+        artifact = registry.download(version, temporary / "artifact", signed=False)
         by = sign_version(registry, version, artifact, key)
     return f"{version.label} of {study} is signed by key {by}"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,8 +20,8 @@ from unstained.artifact.artifact import SIGNATURE_FILE
 from unstained.artifact.keys import SIGN, VERIFY, fingerprint, make_keys, public_keys
 from unstained.artifact.signing import REQUIRE, verify_signed
 from unstained.errors import IntegrityError, ParameterError, UnstainedError
-from unstained.registry.signatures import SIGNED
-from unstained.registry.wrapping import WRAPPING, wrapping_digest
+from unstained.registry.signatures import FOLDER, SIGNED
+from unstained.registry.wrapping import WRAPPING, WRAPPING_SIGNATURE, wrapping_digest
 
 
 @pytest.fixture
@@ -128,3 +130,65 @@ def test_a_signature_of_another_version_is_found_out(
     (second / SIGNATURE_FILE).write_bytes((first / SIGNATURE_FILE).read_bytes())
     with pytest.raises(IntegrityError, match="are not what was signed"):
         verify_signed(second)
+
+
+def exchange_for_another(place: Path, other: Path) -> None:
+    for name in (SIGNATURE_FILE, WRAPPING_SIGNATURE):
+        shutil.copy(other / name, place / name)
+
+
+def write_garbage(place: Path, other: Path) -> None:
+    (place / WRAPPING_SIGNATURE).write_text("{}")
+
+
+def take_half(place: Path, other: Path) -> None:
+    (place / WRAPPING_SIGNATURE).unlink()
+
+
+def take_all(place: Path, other: Path) -> None:
+    shutil.rmtree(place)
+
+
+@pytest.mark.parametrize(
+    ("deed", "said"),
+    [
+        (exchange_for_another, "models:/unstained-toy/1 does not hold: mlflow_digest is not"),
+        (write_garbage, "models:/unstained-toy/1 does not hold: mlflow.sig is no signature"),
+        (take_half, "is not signed, and signatures are required"),
+        (take_all, "is not signed, and signatures are required"),
+    ],
+)
+def test_a_signature_that_does_not_hold_is_refused_and_made_anew(
+    home: Home,
+    keys: tuple[Path, Path],
+    tmp_path: Path,
+    deed: Callable[[Path, Path], None],
+    said: str,
+) -> None:
+    """Signatures lie in MLflow, where whoever may write to it may take or exchange them."""
+    shutil.copy(ROOT / "params.yaml", home.root)
+    add_toy_study(home.root / "params.yaml")
+    places = []
+    for version in (1, 2):
+        sign_model(home.root, "toy", str(version), home.registry)
+        run = home.registry.client.get_run(home.registry.version(NAME, version).run_id)
+        places.append(Path(unquote(urlsplit(run.info.artifact_uri).path)) / FOLDER)
+    deed(*places)
+    with pytest.raises(IntegrityError, match=re.escape(said)) as error:
+        verify_signed(fetched(home, 1, tmp_path / "fetched"))
+    assert "`unstained sign" in error.value.remedy
+    sign_model(home.root, "toy", "1", home.registry)
+    assert verify_signed(fetched(home, 1, tmp_path / "anew"))[1].by
+
+
+def test_keys_are_exchanged_by_signing_anew(
+    home: Home, keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.promote(1, None)
+    deployment_keys(tmp_path / "new", monkeypatch)
+    with pytest.raises(IntegrityError, match="not made by a key that is trusted here"):
+        fetched(home, 1, tmp_path / "fetched")
+    shutil.copy(ROOT / "params.yaml", home.root)
+    add_toy_study(home.root / "params.yaml")
+    sign_model(home.root, "toy", "1", home.registry)
+    assert verify_signed(fetched(home, 1, tmp_path / "fetched"))[1].by

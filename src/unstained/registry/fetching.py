@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from unstained.artifact.artifact import MODEL_FILE, SIGNATURE_FILE, verify_artifact
 from unstained.errors import IntegrityError
+from unstained.files import whole_directory
+from unstained.registry.connection import explained
 from unstained.registry.runs import EXTRA_FILES
 from unstained.registry.signatures import FOLDER, SIGNED
-from unstained.registry.wrapping import WRAPPING_SIGNATURE, verify_wrapping
+from unstained.registry.wrapping import WRAPPING_SIGNATURE, verify_wrapping, wrapping_digest
 from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -19,7 +21,50 @@ if TYPE_CHECKING:
     from unstained.registry.submission import RegisteredVersion
 
 
-def restore_artifact(
+def fetch_artifact(
+    client: MlflowClient,
+    uri: str,
+    place: str,
+    digest: str,
+    directory: Path,
+    version: RegisteredVersion | None = None,
+    signed: bool = True,
+) -> str:
+    """Fetch an artifact, of a version or one to be.
+
+    Args:
+        client: MLflow's.
+        uri: of MLflow.
+        place: where MLflow keeps it.
+        digest: that it must have.
+        directory: where the artifact is put, whole or not at all.
+        version: whose artifact it is; None where it is about to become one.
+        signed: with the version's signature, if it has one.
+
+    Returns:
+        Digest of MLflow's own files around it.
+
+    Raises:
+        IntegrityError: the artifact, or its signature, is not what was registered.
+        RegistryError: MLflow failed.
+    """
+    again = version.registered_again if version else ""
+    with temporary_folder() as temporary, explained(uri, again):
+        import mlflow.artifacts
+
+        model = Path(
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=place, dst_path=str(temporary), tracking_uri=uri
+            )
+        )
+        with whole_directory(directory) as partial:
+            _restore_artifact(model, partial, digest, version)
+            if version is not None:
+                _restore_signature(client, version, model, partial, signed)
+        return wrapping_digest(model)
+
+
+def _restore_artifact(
     model: Path, directory: Path, digest: str, version: RegisteredVersion | None
 ) -> None:
     """Put an artifact together from a downloaded MLflow model, and check every byte.
@@ -47,33 +92,31 @@ def restore_artifact(
         ) from error
 
 
-def restore_signature(
-    client: MlflowClient, version: RegisteredVersion, model: Path, directory: Path
+def _restore_signature(
+    client: MlflowClient, version: RegisteredVersion, model: Path, directory: Path, signed: bool
 ) -> None:
     """Put a version's signature into its artifact, and check MLflow's own files around it.
 
     A version with half a signature, or whose signature is gone, comes as one that is not signed.
 
-    Args:
-        client: MLflow's.
-        version: which one.
-        model: MLflow's model as downloaded.
-        directory: the artifact.
-
     Raises:
         IntegrityError: MLflow's files are not those that were registered, or signed.
     """
     with temporary_folder() as temporary:
-        found = _signature(client, version, temporary) if SIGNED in version.tags else None
+        found = (
+            _signature(client, version, temporary) if signed and SIGNED in version.tags else None
+        )
         if found:
             shutil.copyfile(found / SIGNATURE_FILE, directory / SIGNATURE_FILE)
         verify_wrapping(model, version, found and found / WRAPPING_SIGNATURE)
 
 
 def _signature(client: MlflowClient, version: RegisteredVersion, place: Path) -> Path | None:
-    """Fetch a version's signature into a folder; None where it is not whole."""
+    """Fetch a version's signature into a folder; None where there is none, or half of one."""
     from mlflow.exceptions import MlflowException
 
+    if SIGNED not in version.tags:
+        return None
     try:
         found = Path(client.download_artifacts(version.run_id, FOLDER, str(place)))
     except MlflowException as error:

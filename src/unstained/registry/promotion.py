@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from unstained.artifact.keys import signing_key
 from unstained.artifact.signing import trust_of
 from unstained.config.promote import PromoteParams
 from unstained.errors import IntegrityError, RegistryError
@@ -226,7 +227,8 @@ def _proven_and_signed(registry: Registry, version: RegisteredVersion) -> tuple[
     """Fetch a version's artifact, check every byte and sign it; notes for people."""
     require_candidate(version)
     with temporary_folder() as temporary:
-        artifact = registry.download(version, temporary / "artifact")
+        old = signing_key() is None  # else it is signed anew, whatever is there
+        artifact = registry.download(version, temporary / "artifact", signed=old)
         note = sign_promoted(registry, version, artifact)
     return (note,) if note else ()
 

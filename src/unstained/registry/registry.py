@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unstained.artifact.artifact import verify_artifact
 from unstained.errors import IntegrityError, RegistryError
-from unstained.files import file_sha256, whole_directory
+from unstained.files import file_sha256
 from unstained.registry import runs
 from unstained.registry.connection import (
     connect,
@@ -22,7 +22,7 @@ from unstained.registry.connection import (
     public,
     unless_it_exists,
 )
-from unstained.registry.fetching import restore_artifact, restore_signature
+from unstained.registry.fetching import fetch_artifact
 from unstained.registry.notes import about_model, about_version
 from unstained.registry.submission import (
     FINISHED,
@@ -32,7 +32,7 @@ from unstained.registry.submission import (
     milliseconds,
 )
 from unstained.registry.trials import log_search
-from unstained.registry.wrapping import WRAPPING, wrapping_digest
+from unstained.registry.wrapping import WRAPPING
 from unstained.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -223,12 +223,13 @@ class Registry:
         with explained(self.uri, version.registered_again):
             client.log_artifact(version.run_id, str(file), folder)
 
-    def download(self, version: RegisteredVersion, directory: Path) -> Path:
+    def download(self, version: RegisteredVersion, directory: Path, *, signed: bool = True) -> Path:
         """Fetch a version's artifact.
 
         Args:
             version: which one.
             directory: where the artifact is put, whole or not at all.
+            signed: with its signature, if it has one; not where it is about to be signed anew.
 
         Returns:
             `directory`.
@@ -240,7 +241,7 @@ class Registry:
         client = self.client
         with explained(self.uri, version.registered_again):
             place = client.get_model_version_download_uri(version.name, str(version.version))
-        self._fetch_artifact(place, version.digest, directory, version)
+        fetch_artifact(client, self.uri, place, version.digest, directory, version, signed)
         return directory
 
     def predictions(self, version: RegisteredVersion) -> Predictions:
@@ -316,7 +317,8 @@ class Registry:
         runs.log_history(client, run, given.history, when=milliseconds(tags, FINISHED))
         place = client.get_logged_model(logged).artifact_location
         with temporary_folder() as temporary:
-            wrapping = self._fetch_artifact(place, tags["artifact_digest"], temporary / "artifact")
+            digest, fetched = tags["artifact_digest"], temporary / "artifact"
+            wrapping = fetch_artifact(client, self.uri, place, digest, fetched)
         unless_it_exists(
             lambda: client.create_registered_model(given.name, description=about_model(given))
         )
@@ -329,20 +331,3 @@ class Registry:
             model_id=logged,
         )
         return int(version.version)
-
-    def _fetch_artifact(
-        self, place: str, digest: str, directory: Path, version: RegisteredVersion | None = None
-    ) -> str:
-        """Fetch an artifact, of a version or one to be; digest of MLflow's own files around it."""
-        again = version.registered_again if version else ""
-        with temporary_folder() as temporary, explained(self.uri, again):
-            import mlflow.artifacts
-
-            model = mlflow.artifacts.download_artifacts(
-                artifact_uri=place, dst_path=str(temporary), tracking_uri=self.uri
-            )
-            with whole_directory(directory) as partial:
-                restore_artifact(Path(model), partial, digest, version)
-                if version is not None:
-                    restore_signature(self.client, version, Path(model), partial)
-            return wrapping_digest(Path(model))

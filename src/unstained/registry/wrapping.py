@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from unstained.artifact.artifact import MODEL_FILE
+from unstained.artifact.keys import VERIFY
 from unstained.artifact.signing import signer_of, trust_of
 from unstained.errors import IntegrityError
 from unstained.files import file_sha256
@@ -63,4 +64,16 @@ def verify_wrapping(model: Path, version: RegisteredVersion, signature: Path | N
         )
     trust = trust_of()
     if signature is not None and trust.keys:
-        signer_of(signature, {WRAPPING: digest}, trust.keys)
+        try:
+            signer_of(signature, {WRAPPING: digest}, trust.keys)
+        except IntegrityError as error:
+            found = error.message.replace(f"{signature.parent}/", "")
+            study, number = version.tags.get("study"), version.version
+            raise IntegrityError(
+                f"the signature of {version.uri} does not hold: "
+                + found.replace(f"{signature.parent}: ", ""),
+                f"to trust its signer, add the public key to {VERIFY}. Else see who changes the "
+                f"registry: where MLmodel and the files beside it are right, `unstained sign {study} "
+                f"--version {number}` signs them anew with the deployment's key; where they are "
+                f"not, {version.registered_again}",
+            ) from None
