@@ -162,7 +162,7 @@ def _beyond_the_quota(deployment: Deployment, objects: Sequence[Object]) -> Iter
     """Sizes of pipeline tasks that could never start: Argo waits for them without end."""
     from kubernetes.utils.quantity import parse_quantity
 
-    hard = next((i["spec"]["hard"] for i in objects if i["kind"] == "ResourceQuota"), {})
+    hard: Object = next((i["spec"]["hard"] for i in objects if i["kind"] == "ResourceQuota"), {})
     asked: list[tuple[str, str, str | int]] = [
         (f"a {size} task", kind, getattr(getattr(deployment, size), kind))
         for size in ("light", "heavy")
