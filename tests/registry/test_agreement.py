@@ -171,6 +171,14 @@ def test_killed_before_the_record_it_is_undone(
     assert recorded(promoted) == promoted.actions
 
 
+def test_killed_while_what_waits_is_written_it_leaves_nothing(promoted: Home) -> None:
+    """SIGKILL lets no process remove its unfinished file."""
+    folder = promoted.ledger.path.parent
+    (folder / "..toy.jsonl.next.4711.partial").write_text('{"action": "pro')
+    settled_champion(promoted.registry, promoted.ledger, STUDY, NAME)
+    assert not list(folder.glob("*.partial"))
+
+
 def test_killed_after_the_record_it_is_finished(
     promoted: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

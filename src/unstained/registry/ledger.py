@@ -111,8 +111,9 @@ class Ledger:
         self.forget()
 
     def forget(self) -> None:
-        """Nothing is waiting any more."""
-        self._waiting.unlink(missing_ok=True)
+        """Nothing is waiting any more, nor what a killed process had begun to write of it."""
+        for left in (self._waiting, *self.path.parent.glob(f".{self._waiting.name}.*.partial")):
+            left.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -73,7 +73,7 @@ def verify_wrapping(model: Path, version: RegisteredVersion, signature: Path | N
                 f"the signature of {version.uri} does not hold: "
                 + found.replace(f"{signature.parent}: ", ""),
                 f"to trust its signer, add the public key to {VERIFY}. Else see who changes the "
-                f"registry: where MLmodel and the files beside it are right, `unstained sign {study} "
-                f"--version {number}` signs them anew with the deployment's key; where they are "
-                f"not, {version.registered_again}",
+                "registry: where MLmodel and the files beside it are right, `unstained sign "
+                f"{study} --version {number}` signs them anew with the deployment's key; where "
+                f"they are not, {version.registered_again}",
             ) from None
