@@ -117,6 +117,14 @@ def test_what_was_backed_up_comes_back_and_nothing_newer_stays(place: Place) -> 
     assert "second" in kept.read_text()
 
 
+def test_a_line_that_is_being_written_is_not_in_a_backup(place: Place) -> None:
+    (place.ledgers / "nsc.jsonl").write_text('{"first": 1}\n{"second": 2}\n{"thi')
+    (place.ledgers / "wbc.jsonl").write_text('{"fir')
+    place.restore(place.back_up())
+    assert (place.ledgers / "nsc.jsonl").read_text() == '{"first": 1}\n{"second": 2}\n'
+    assert (place.ledgers / "wbc.jsonl").read_text() == ""
+
+
 def test_a_restored_database_can_be_backed_up_and_restored_again(place: Place) -> None:
     place.restore(place.back_up())
     again = place.back_up()

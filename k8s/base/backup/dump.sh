@@ -9,7 +9,9 @@ mkdir -p "$home/ledger"
 pg_dump --format=custom --no-owner --no-privileges --file="$home/mlflow.dump"
 pg_restore --list "$home/mlflow.dump" >/dev/null # a dump that cannot be read is no backup
 for ledger in "$LEDGERS"/*.jsonl; do
-  if [ -f "$ledger" ]; then cp "$ledger" "$home/ledger/"; fi
+  [ -f "$ledger" ] || continue
+  lines=$(wc -l <"$ledger") # whole ones: a promotion may be writing the next
+  head -n "$lines" "$ledger" >"$home/ledger/${ledger##*/}"
 done
 printf '%s\n' "$stamp" >"$WORK/stamp"
 echo "dumped $stamp: $(wc -c <"$home/mlflow.dump") bytes, $(ls "$home/ledger" | wc -l) ledgers"
