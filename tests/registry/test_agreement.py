@@ -21,7 +21,7 @@ from tests.registered import NAME, STUDY
 from tests.registry.homes import Home
 from tests.registry.races import race_in_processes, race_in_threads
 from unstained.errors import IntegrityError, OvertakenError, RegistryError
-from unstained.registry import entries, settling
+from unstained.registry import entries, promotion, settling
 from unstained.registry.agreement import agreed, pull
 from unstained.registry.entries import Entry
 from unstained.registry.ledger import Ledger
@@ -191,6 +191,22 @@ def test_killed_after_the_record_it_is_finished(
     assert found.notes == ("an interrupted promote of v3 was completed",)
     assert promoted.actions[-1] == ("promote", 3)
     assert promoted.aliases == {"champion": 3, "previous": 2}
+
+
+@pytest.mark.parametrize("step", ["enact", "add"])
+def test_a_rollback_that_was_killed_and_is_asked_for_again_happens_once(
+    promoted: Home, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    promoted.promote(3, 2)
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(*{"enact": (promotion, "enact"), "add": (Ledger, "add")}[step], killed)
+        promoted.rollback("too many alarms")
+    done, said = promoted.rollback("too many alarms").splitlines()
+    assert done == "an interrupted rollback of v2 was completed"
+    assert said == "v2 (cg_recnet) is champion of toy again in place of v3: too many alarms"
+    assert promoted.aliases == {"champion": 2, "previous": 1}
+    promoted.rollback()
+    assert promoted.actions[-2:] == [("rollback", 2), ("rollback", 1)]
 
 
 def test_an_answer_that_is_lost_does_no_harm(

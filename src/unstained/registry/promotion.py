@@ -27,6 +27,7 @@ from unstained.registry.gate import Decision, decide
 from unstained.registry.ledger import Ledger
 from unstained.registry.registry import CHALLENGER, Registry
 from unstained.registry.settling import (
+    HEAD_TAG,
     Settled,
     called,
     enact,
@@ -152,6 +153,9 @@ def promote(
 def rollback(registry: Registry, ledger: Ledger, study: str, name: str, reason: str) -> str:
     """Make the previous champion champion again.
 
+    Where a rollback was interrupted it is completed, and that is all: whoever calls it again after
+    a kill does not mean another one.
+
     Returns:
         What was done, for people.
 
@@ -160,8 +164,11 @@ def rollback(registry: Registry, ledger: Ledger, study: str, name: str, reason: 
         IntegrityError: its artifact is not the one that was promoted; nothing was changed.
     """
     with ledger.locked():
+        tag = registry.model_tag(name, HEAD_TAG)
         settled = _settled_here(registry, ledger, study, name)
-        standing, target = settled.standing, settled.previous
+        standing, target, head = settled.standing, settled.previous, settled.standing.head
+        if head and head.action == "rollback" and tag != head.sha256 and settled.champion:
+            return "\n".join((*settled.notes, _rolled_back(settled.champion, head)))
         if standing.champion is None or standing.previous is None:
             raise RegistryError(
                 f"{study} has no previous champion to roll back to "
@@ -186,10 +193,17 @@ def rollback(registry: Registry, ledger: Ledger, study: str, name: str, reason: 
             reason=reason,
             digests=promoted.digests,
         )
-        write(registry, ledger, event)
+        done = write(registry, ledger, event)
         enact(registry, name)
-    said = f"{target.label} is champion of {study} again in place of v{standing.champion}: {reason}"
-    return "\n".join((*settled.notes, said))
+    return "\n".join((*settled.notes, _rolled_back(target, done)))
+
+
+def _rolled_back(champion: RegisteredVersion, entry: Entry) -> str:
+    """What a rollback did, for people."""
+    return (
+        f"{champion.label} is champion of {entry.study} again in place of v{entry.replaced}: "
+        f"{entry.reason}"
+    )
 
 
 def _settled_here(registry: Registry, ledger: Ledger, study: str, name: str) -> Settled:
