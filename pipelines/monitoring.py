@@ -8,7 +8,7 @@ from kfp.dsl.base_component import BaseComponent
 from components.monitor import monitor as monitor_
 from components.report_run import report_run
 from pipelines.deployment import Deployment
-from pipelines.placement import acting, with_ledger
+from pipelines.placement import acting, reporting, with_ledger
 from pipelines.training import prepare_data
 
 
@@ -39,7 +39,7 @@ def monitoring(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         monitor: dict = given["monitor"],
     ) -> None:
         about = {"study": study, "recipe": recipe, "common": common, "data": data}
-        with dsl.ExitHandler(acting(report_run(study=study), deployment), name="run"):
+        with dsl.ExitHandler(reporting(report_run(study=study), deployment), name="run"):
             store = prepare(
                 **about,
                 repository=repository,

@@ -14,6 +14,8 @@ UID = 10001
 SIGNING_SECRET, TRUST = "unstained-signing", "unstained-trust"
 TOKENS, TOKEN = "unstained-mlflow-tokens", "MLFLOW_TRACKING_TOKEN"
 """Secret of MLflow's tokens, one an account: `writer` for tasks, `promoter` for what decides."""
+HOOK = "unstained-notify"
+"""Secret of the web hook that is told how runs end: its address lets anybody write there."""
 STATE, LEDGER = "/state", "/ledger"
 
 
@@ -78,6 +80,12 @@ def with_keys(task: PipelineTask) -> PipelineTask:
     )
 
 
+def reporting(task: PipelineTask, deployment: Deployment) -> PipelineTask:
+    """The task that tells how a run ended: `acting`, with the address of the web hook, if any."""
+    kubernetes.use_secret_as_env(task, HOOK, {"url": "UNSTAINED_NOTIFY_URL"}, optional=True)
+    return acting(task, deployment)
+
+
 def _place(
     task: PipelineTask, deployment: Deployment, resources: Resources, account: str = "writer"
 ) -> PipelineTask:
@@ -114,6 +122,5 @@ ADDRESSES = (
     "AWS_DEFAULT_REGION",
     "UNSTAINED_DATA_REMOTE",
     "UNSTAINED_MODEL_STORE",
-    "UNSTAINED_NOTIFY_URL",
 )
 """Keys of the config map, each an environment variable of every task."""

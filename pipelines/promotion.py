@@ -11,7 +11,7 @@ from components.report_run import report_run
 from components.split import split as split_
 from components.validate import validate as validate_
 from pipelines.deployment import Deployment
-from pipelines.placement import acting, pure
+from pipelines.placement import acting, pure, reporting
 from pipelines.training import decision, prepare_data
 
 
@@ -48,7 +48,7 @@ def promotion(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         promote: dict = given["promote"],
     ) -> None:
         about = {"study": study, "recipe": recipe}
-        with dsl.ExitHandler(acting(report_run(study=study), deployment), name="run"):
+        with dsl.ExitHandler(reporting(report_run(study=study), deployment), name="run"):
             store = prepare(
                 **about,
                 repository=repository,

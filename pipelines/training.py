@@ -21,7 +21,7 @@ from components.train import train as train_
 from components.tune import tune as tune_
 from components.validate import validate as validate_
 from pipelines.deployment import Deployment
-from pipelines.placement import acting, deciding, heavy, pure, with_keys
+from pipelines.placement import acting, deciding, heavy, pure, reporting, with_keys
 
 
 def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
@@ -62,7 +62,7 @@ def training(deployment: Deployment, given: dict[str, Any]) -> BaseComponent:
         report: dict = given["report"],
     ) -> None:
         about = {"study": study, "recipe": recipe}
-        with dsl.ExitHandler(acting(report_run(study=study), deployment), name="run"):
+        with dsl.ExitHandler(reporting(report_run(study=study), deployment), name="run"):
             store = prepare(
                 **about,
                 repository=repository,

@@ -103,8 +103,8 @@ def test_graphs_are_valid(repository: Path, name: str, overlay: str) -> None:
         assert settings["securityContext"]["runAsNonRoot"] is True
         assert settings["configMapAsEnv"][0]["configMapName"] == "unstained-platform"
         secrets = {secret["secretName"] for secret in settings["secretAsEnv"]}
-        may_sign = {"unstained-signing"} if label.startswith("exec-promote") else set()
-        assert secrets == {"unstained-s3", "unstained-mlflow-tokens"} | may_sign, label
+        own = {"exec-promote": {"unstained-signing"}, "exec-report-run": {"unstained-notify"}}
+        assert secrets == {"unstained-s3", "unstained-mlflow-tokens"} | own.get(label, set()), label
 
 
 @pytest.mark.parametrize("name", GRAPHS)
