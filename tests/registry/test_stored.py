@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -64,23 +62,17 @@ def test_what_was_taken_away_everywhere_else_is_told_and_put_back(
     assert pull(promoted.registry, promoted.ledger, NAME) == tuple(entries)
 
 
-def add_later(home: Home, s3: S3Server, bucket: str) -> subprocess.CompletedProcess[str]:
-    """What the cluster's restore does after database and ledgers are back."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "src"),
-        "UNSTAINED_LEDGER": str(home.ledger.path.parent),
-        "UNSTAINED_MODEL_STORE": f"s3://{bucket}/models",
-        **s3.environment,
-    }
-    script = ROOT / "k8s" / "jobs" / "restore" / "ledgers.py"
-    return subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True
-    )
+def add_later(home: Home, environment: pytest.MonkeyPatch) -> int:
+    """What the cluster's restore does after database and ledgers are back; its status."""
+    environment.setenv("UNSTAINED_LEDGER", str(home.ledger.path.parent))
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "k8s" / "jobs" / "restore" / "ledgers.py"))
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
 def test_a_ledger_from_a_backup_gets_what_was_decided_after_it(
-    promoted: Home, bucket: str, s3: S3Server
+    promoted: Home, bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without it the registry is refused; a champion that the backup lacks is rolled back."""
     assert settle(promoted) == 2
@@ -90,30 +82,34 @@ def test_a_ledger_from_a_backup_gets_what_was_decided_after_it(
     with pytest.raises(IntegrityError, match="lacks entry 3"):
         settle(promoted)
     for _ in range(2):
-        done = add_later(promoted, s3, bucket)
-        assert done.returncode == 0, done.stderr
+        assert add_later(promoted, monkeypatch) == 0
         assert promoted.ledger.path.read_bytes() == whole
-    assert done.stdout == "toy: 0 entries from after the backup\n"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("toy: 1 entry from after")
+    assert second.startswith("toy: 0 entries from after")
     assert settle(promoted) == 3
     promoted.registry.client.delete_model_version(NAME, "3")
     assert settle(promoted) is None
     promoted.rollback()
     assert settle(promoted) == 2
     promoted.ledger.path.unlink()
-    assert add_later(promoted, s3, bucket).stdout.startswith("toy: ")
+    assert add_later(promoted, monkeypatch) == 0
     assert settle(promoted) == 2
 
 
 def test_what_does_not_follow_a_ledger_is_not_added_to_it(
-    promoted: Home, bucket: str, s3: S3Server
+    promoted: Home,
+    bucket: str,
+    s3: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert settle(promoted) == 2
     before = promoted.ledger.path.read_bytes()
     key = f"models/toy/ledger/00000003-{'0' * 64}.json"
     s3.client().put_object(Bucket=bucket, Key=key, Body=before.splitlines()[0])
-    done = add_later(promoted, s3, bucket)
-    assert done.returncode == IntegrityError.exit_code
-    assert "does not follow entry 2 of the ledger" in done.stderr
+    assert add_later(promoted, monkeypatch) == IntegrityError.exit_code
+    assert "does not follow entry 2 of the ledger" in capsys.readouterr().err
     assert promoted.ledger.path.read_bytes() == before
 
 

@@ -13,6 +13,7 @@ from unstained.cli import guarded
 from unstained.registry.ledger import Ledger
 from unstained.registry.shipping import model_store
 from unstained.registry.stored import Stored, studies_of
+from unstained.wording import counted
 
 
 def main() -> None:
@@ -24,7 +25,8 @@ def main() -> None:
             later = Stored(str(store), study).later(ledger.entries())
             if later:
                 ledger.add(later)
-        print(f"{study}: {len(later)} entries from after the backup")  # noqa: T201  (a pod's log)
+        added = counted(len(later), "entry", "entries")
+        print(f"{study}: {added} from after the backup")  # noqa: T201  (a pod's log is its screen)
 
 
 sys.exit(guarded(main))
