@@ -100,6 +100,17 @@ def test_the_page_runs_from_its_first_command_to_its_last(bench: Path, name: str
         for made in named:
             verb = "secret generic" if kind_ == "Secret" else "configmap"
             assert f"create {verb} {made} " in calls, made
+            assert keys_made(calls, made) == named[made]
+    assert not re.search(r"0a1b|0123456789abcdef", calls), "a secret on a command line"
+
+
+def keys_made(calls: str, name: str) -> set[str]:
+    """Keys of a secret or config map that the page's commands made."""
+    by_hand = re.findall(rf"(?m)^{name}: (.*)$", calls)
+    called = "".join(re.findall(rf"(?m)^kubectl create .* {name} (.*)$", calls))
+    named = re.findall(r"--from-(?:literal|file)=([\w.-]+)=", called)
+    named += re.findall(r"--from-file=([\w.-]+)(?= )", called)
+    return {*named, *(key for line in by_hand for key in line.split())}
 
 
 def test_the_page_says_what_every_image_stands_for() -> None:
@@ -205,5 +216,5 @@ def test_what_is_installed_is_pinned_and_tools_are_listed() -> None:
     used = set(re.findall(r"(?m)(?:^|[|(&;] ?|\$\()\s*([a-z][\w-]+)(?= )", text))
     shell = {"set", "for", "do", "done", "if", "then", "fi", "choose", "put", "apply", "job", "s3"}
     shell |= {"printf", "echo", "database", "tokens", "champion", "volume", "cd", "metadata"}
-    shell |= {"trust", "cat", "date", "ln", "mv", "tail"}
+    shell |= {"trust", "cat", "date", "ln", "mv", "tail", "secret"}
     assert {name for name in used if name not in shell} <= set(re.findall(r"[a-z0-9]+", listed))
