@@ -179,7 +179,9 @@ NAME = "app.kubernetes.io/name"
 TASK = {"workflows.argoproj.io/workflow": "run-1"}
 RAY = {"ray.io/cluster": "unstained-ray"}
 MODEL = {"serving.kserve.io/inferenceservice": "unstained-nsc", NAME: "unstained-nsc"}
-KFP = {"application-crd-id": "kubeflow-pipelines", "app": "seaweedfs"}
+KFP = {"application-crd-id": "kubeflow-pipelines", "app": "ml-pipeline"}
+KFP_STORE = {"application-crd-id": "kubeflow-pipelines", "app": "seaweedfs"}
+KFP_METADATA = {"application-crd-id": "kubeflow-pipelines", "component": "metadata-grpc-server"}
 KFP_DATABASE = {"application-crd-id": "kubeflow-pipelines", "app": "mysql"}
 TRAINING = {NAME: "unstained-train"}
 POSTGRES, MLFLOW = {NAME: "unstained-postgres"}, {NAME: "unstained-mlflow"}
@@ -205,13 +207,18 @@ POSTGRES, MLFLOW = {NAME: "unstained-postgres"}, {NAME: "unstained-mlflow"}
         (TRAINING, RAY, 8265, False),
         (MODEL, RAY, 8265, False),
         (TASK, MODEL, 8080, False),
+        (TASK, KFP, 8887, True),
         (TASK, KFP, 8888, True),
+        (TASK, KFP_METADATA, 8080, True),
+        (TASK, KFP_STORE, 8333, True),
+        (TASK, KFP_STORE, 8888, False),  # its filer, which asks for no key
+        (TASK, KFP_STORE, 9333, False),
         (TASK, KFP_DATABASE, 3306, False),
         (RAY, KFP, 8888, False),
         (MLFLOW, KFP_DATABASE, 3306, False),
         (KFP, KFP_DATABASE, 3306, True),
         ({NAME: "unstained-backup"}, KFP_DATABASE, 3306, True),
-        ({NAME: "unstained-backup"}, KFP, 8333, False),
+        ({NAME: "unstained-backup"}, KFP_STORE, 8333, False),
     ],
 )
 def test_who_reaches_whom(
@@ -230,7 +237,7 @@ def test_who_reaches_whom(
         (TRAINING, set()),
         (POSTGRES, set()),
         (KFP, set()),
-        ({**KFP, "app": "metadata-grpc-server"}, set()),
+        (KFP_METADATA, set()),
     ],
 )
 def test_prometheus_reaches_what_it_measures_and_nothing_else(
