@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.placement import UID
 from tests.k8s.manifests import ROOT
 from tests.registered import NAME, STUDY, register
 from tests.registry.homes import Home
@@ -22,6 +23,15 @@ from unstained.registry.registry import Registry
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.xdist_group("stores"), pytest.mark.minutes]
+
+CAPABILITY = "+dac_read_search"
+AS_POD = (
+    *("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"),
+    *(f"--inh-caps={CAPABILITY}", f"--ambient-caps={CAPABILITY}"),
+)
+if os.geteuid() != 0 or not shutil.which("setpriv"):
+    AS_POD = ()
+"""How root becomes the pods' user, who may read this machine's Python besides."""
 
 BACKUP, RESTORE = ROOT / "k8s" / "base" / "backup", ROOT / "k8s" / "jobs" / "restore"
 
@@ -43,9 +53,9 @@ def test_after_a_restore_the_lost_champion_is_told_and_the_one_before_is_deploye
     for name, value in {
         "MLFLOW_TRACKING_URI": tracking[0],
         "UNSTAINED_MODEL_STORE": f"s3://{s3_environment.new_bucket()}/models",
-        "UNSTAINED_LEDGER": str(project / "ledger"),
+        "UNSTAINED_LEDGER": str(tmp_path / "ledger"),
         "BACKUP_BUCKET": s3_environment.new_bucket(),
-        "LEDGERS": str(project / "ledger"),
+        "LEDGERS": str(tmp_path / "ledger"),
         "WORK": str(work),
         "PGHOST": postgresql.host,
         "PGPORT": str(postgresql.port),
@@ -56,12 +66,12 @@ def test_after_a_restore_the_lost_champion_is_told_and_the_one_before_is_deploye
         monkeypatch.setenv(name, value)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        """As `kubectl logs` shows it: both streams are one."""
-        command = [sys.executable, "-m", "unstained.cli", *words[1:]]
+        """As `kubectl logs` shows it: both streams are one. Commands run as the pods' user."""
+        command = [*AS_POD, sys.executable, "-m", "unstained.cli", *words[1:]]
         return subprocess.run(
             command if words[0] == "unstained" else words,
             cwd=project,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "HOME": "/tmp"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -75,13 +85,13 @@ def test_after_a_restore_the_lost_champion_is_told_and_the_one_before_is_deploye
             done = run(*command)
             assert done.returncode == 0, done.stdout
 
-    home = Home(project, Registry(tracking[0], project))
-    versions = [register(home.registry, project / "in", bias) for bias in (0.0, 1.0)]
+    home = Home(tmp_path, Registry(tracking[0], tmp_path))
+    versions = [register(home.registry, tmp_path / "in", bias) for bias in (0.0, 1.0)]
     home.promote(1, None)
     home.promote(2, 1)
     pod(("sh", str(BACKUP / "dump.sh")), (sys.executable, str(BACKUP / "upload.py")))
     monkeypatch.setenv("BACKUP", (work / "stamp").read_text().strip())
-    register(home.registry, project / "in", 2.0)
+    register(home.registry, tmp_path / "in", 2.0)
     home.promote(3, 2)
     pod(
         (sys.executable, str(RESTORE / "download.py")),
@@ -90,6 +100,10 @@ def test_after_a_restore_the_lost_champion_is_told_and_the_one_before_is_deploye
     )
     assert [version.version for version in home.registry.versions(NAME)] == [1, 2]
 
+    if AS_POD:
+        for path in (tmp_path / "ledger", *(tmp_path / "ledger").iterdir()):
+            os.chown(path, UID, UID)
+    project.chmod(0o555)  # a config map
     lost = run("unstained", "deployment", STUDY)
     assert lost.returncode != 0
     assert "does not hold the artifact" in lost.stdout
