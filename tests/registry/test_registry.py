@@ -371,6 +371,13 @@ def test_unreachable_server_is_named_without_its_password(tmp_path: Path) -> Non
         assert "secret" not in str(caught.value)
 
 
+def test_a_driver_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    registry = Registry("mysql+pymysql://lab:secret@127.0.0.1:9/x", tmp_path)
+    with pytest.raises(RegistryError, match="needs the Python package pymysql") as error:
+        registry.versions(NAME)
+    assert "secret" not in str(error.value)
+
+
 def test_plain_files_are_no_registry(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="migrate-filestore"):
         Registry(str(tmp_path / "mlruns"), tmp_path).versions(NAME)

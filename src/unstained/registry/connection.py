@@ -108,6 +108,12 @@ def explained(uri: str, if_gone: str = "") -> Iterator[None]:
     except (MlflowException, RequestException, SQLAlchemyError) as error:
         text = _first(error).replace(uri, public(uri))
         raise RegistryError(f"MLflow at {public(uri)}: {text}", _remedy(error, if_gone)) from error
+    except ModuleNotFoundError as error:  # a database's driver
+        raise RegistryError(
+            f"MLflow at {public(uri)} needs the Python package {error.name}, which is not there",
+            "install it; or name another driver, as in postgresql+psycopg2://; or run an MLflow "
+            "server on that database, and set MLFLOW_TRACKING_URI to its address",
+        ) from error
 
 
 @contextmanager
@@ -150,8 +156,9 @@ def public(uri: str) -> str:
 
 
 def _first(error: Exception) -> str:
-    """The first line, with the two after it where it only announces them."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    """The first line, with the two after it where it only announces them; no advice to coders."""
+    said = str(error).strip().splitlines()
+    lines = [one for one in said if "autoflush" not in one] or [type(error).__name__]
     return " ".join(lines[: 3 if lines[0].endswith(":") else 1])[:400]
 
 

@@ -329,7 +329,7 @@ def _lost(
             f"set MLFLOW_TRACKING_URI to the registry used before; {again}; or begin anew: "
             f"`mv {ledger.path} {ledger.path}.old`, then `dvc repro`",
         )
-    back = f", `unstained rollback {study}` goes back to {previous.label}" if previous else ""
+    back = f"; `unstained rollback {study}` goes back to {previous.label}" if previous else ""
     if (changed := next((v for v in versions if v.version == promoted.version), None)) is not None:
         raise IntegrityError(
             f"{what}: v{changed.version} says now that its artifact is {changed.digest[:12]}, so "
