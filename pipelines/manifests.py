@@ -72,13 +72,19 @@ def check_overlay(root: Path, overlay: str) -> Application:
         )
     written = read_settings(folder / SETTINGS)
     settings = typed(written, folder / SETTINGS)
+    heeded = _heeded(root, folder)
+    if lacking := sorted(heeded - written.keys()):
+        raise ParameterError(
+            f"{folder / SETTINGS} lacks {', '.join(lacking)}", "add a line KEY=value for each"
+        )
     objects = render(folder)
     images = sorted(set(_images(objects)))
     wrong = [
         *unfilled(written),
         *_unchosen(images),
         *contradictions(settings),
-        *_without_effect(settings, objects),
+        *(f"{key} does nothing in this overlay" for key in written if key not in heeded),
+        *_unheard(settings, objects),
         *_beyond_the_quota(load_deployment(root, overlay), objects),
     ]
     if wrong:
@@ -138,12 +144,15 @@ def _unchosen(images: Sequence[str]) -> Iterator[str]:
             yield f"the image {name} is at a registry that does not exist"
 
 
-def _without_effect(settings: ClusterSettings, objects: Sequence[Object]) -> Iterator[str]:
-    """Settings that nothing of the overlay listens to."""
-    if not any(item["kind"] == "Ingress" for item in objects):
-        for name in ("mlflow_host", "ingress_class", "ingress_namespace"):
-            if getattr(settings, name) is not None:
-                yield f"{name.upper()} does nothing here: the overlay has no Ingress"
+def _heeded(root: Path, folder: Path) -> set[str]:
+    """Settings that kustomize puts anywhere: by the component of all overlays, or by this one."""
+    places = (root / "k8s" / "components" / "settings", folder)
+    texts = [(place / "kustomization.yaml").read_text(encoding="utf-8") for place in places]
+    return set(re.findall(r"fieldPath: data\.([A-Z0-9_]+)", "".join(texts)))
+
+
+def _unheard(settings: ClusterSettings, objects: Sequence[Object]) -> Iterator[str]:
+    """Endpoints at a Service of the overlay that does not listen there."""
     listening = {
         item["metadata"]["name"]: {port["port"] for port in item["spec"]["ports"]}
         for item in objects

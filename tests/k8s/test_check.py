@@ -125,7 +125,10 @@ def test_only_a_name_is_a_host_that_mlflow_answers(project: Path, host: str) -> 
 def test_settings_that_nothing_listens_to_are_refused(project: Path) -> None:
     path = fill(project, "gpu") / "settings/cluster.env"
     path.write_text(path.read_text() + "MLFLOW_HOST=mlflow.lab.net\n")
-    assert "MLFLOW_HOST does nothing here: the overlay has no Ingress" in refusal(project, "gpu")
+    assert "MLFLOW_HOST does nothing in this overlay" in refusal(project, "gpu")
+    path = fill(project, "prod") / "settings/cluster.env"
+    path.write_text(re.sub(r"(?m)^(MLFLOW_HOST|INGRESS_CLASS)=.*\n", "", path.read_text()))
+    assert f"{path} lacks INGRESS_CLASS, MLFLOW_HOST" in refusal(project, "prod")
     fill(project, "local", S3_ENDPOINT="http://unstained-store:9000", S3_PORT="9000")
     assert "unstained-store listens on 8333" in refusal(project, "local")
 
