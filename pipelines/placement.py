@@ -63,7 +63,10 @@ def deciding(task: PipelineTask, deployment: Deployment) -> PipelineTask:
 
 
 def with_ledger(task: PipelineTask, deployment: Deployment) -> PipelineTask:
-    """Give a task the volume that holds the promotion ledger."""
+    """Give a task the volume that holds the promotion ledger, and the key that must have signed."""
+    kubernetes.use_config_map_as_env(
+        task, TRUST, {"verify-key.pem": "UNSTAINED_VERIFY_KEY"}, optional=True
+    )
     if deployment.ledger_claim is None:
         return task
     kubernetes.mount_pvc(task, pvc_name=deployment.ledger_claim, mount_path=LEDGER)
@@ -71,12 +74,9 @@ def with_ledger(task: PipelineTask, deployment: Deployment) -> PipelineTask:
 
 
 def with_keys(task: PipelineTask) -> PipelineTask:
-    """Give the one task that promotes the key to sign with, and the public one of the servers."""
-    kubernetes.use_secret_as_env(
+    """Give the one task that promotes the key to sign with."""
+    return kubernetes.use_secret_as_env(
         task, SIGNING_SECRET, {"signing-key.pem": "UNSTAINED_SIGNING_KEY"}, optional=True
-    )
-    return kubernetes.use_config_map_as_env(
-        task, TRUST, {"verify-key.pem": "UNSTAINED_VERIFY_KEY"}, optional=True
     )
 
 

@@ -105,6 +105,9 @@ def test_graphs_are_valid(repository: Path, name: str, overlay: str) -> None:
         secrets = {secret["secretName"] for secret in settings["secretAsEnv"]}
         own = {"exec-promote": {"unstained-signing"}, "exec-report-run": {"unstained-notify"}}
         assert secrets == {"unstained-s3", "unstained-mlflow-tokens"} | own.get(label, set()), label
+        maps = {source["configMapName"] for source in settings["configMapAsEnv"]}
+        goes_by_the_ledger = label in ("exec-compare", "exec-promote", "exec-monitor")
+        assert ("unstained-trust" in maps) is goes_by_the_ledger, label
 
 
 @pytest.mark.parametrize("name", GRAPHS)
