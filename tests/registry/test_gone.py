@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import OperationalError
 
 from tests.registered import NAME, fresh_registry, register
 from unstained.errors import RegistryError
@@ -64,6 +65,21 @@ def test_what_is_gone_is_named_and_comes_back(
     again = register(registry, tmp_path / "in", 0.0)
     assert asked(again).is_dir()
     assert (again.version, again.digest) == (2, version.digest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "table _alembic_tmp_experiments already exists",
+        "duplicate column name: outputs",
+        "table secrets already exists",
+    ],
+)
+def test_a_database_that_a_killed_server_of_mlflow_left_half_made_is_told(text: str) -> None:
+    """These are what `mlflow server` left at three moments."""
+    with pytest.raises(RegistryError) as error, explained("sqlite:////lab/mlflow.db"):
+        raise OperationalError("create table", {}, Exception(text))
+    assert "`mv /lab/mlflow.db /lab/mlflow.db.old`" in error.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ SQLITE: Final = "sqlite:///"
 REFUSED: Final = re.compile(r"\b40[13]\b")
 """HTTP's status where a server takes no name, password or token; not within a run's number."""
 
+HALF_MADE: Final = re.compile(
+    r"_alembic_tmp_|(table|relation) \S+ already exists|duplicate column", re.IGNORECASE
+)
+"""What MLflow's migrations say where another of its processes was killed within one."""
+
 PROBE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
 """The first request: whether a server is there at all is known within seconds."""
 
@@ -107,7 +112,8 @@ def explained(uri: str, if_gone: str = "") -> Iterator[None]:
         yield
     except (MlflowException, RequestException, SQLAlchemyError) as error:
         text = _first(error).replace(uri, public(uri))
-        raise RegistryError(f"MLflow at {public(uri)}: {text}", _remedy(error, if_gone)) from error
+        said = f"MLflow at {public(uri)}: {text}"
+        raise RegistryError(said, _remedy(error, uri, if_gone)) from error
     except ModuleNotFoundError as error:  # a database's driver
         raise RegistryError(
             f"MLflow at {public(uri)} needs the Python package {error.name}, which is not there",
@@ -162,7 +168,7 @@ def _first(error: Exception) -> str:
     return " ".join(lines[: 3 if lines[0].endswith(":") else 1])[:400]
 
 
-def _remedy(error: Exception, if_gone: str) -> str:
+def _remedy(error: Exception, uri: str, if_gone: str) -> str:
     text = str(error)
     code = getattr(error, "error_code", "")
     if code == "RESOURCE_DOES_NOT_EXIST" and if_gone:
@@ -177,6 +183,14 @@ def _remedy(error: Exception, if_gone: str) -> str:
         )
     if code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or REFUSED.search(text):
         return "check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN"
+    if HALF_MADE.search(text):
+        database = uri.removeprefix(SQLITE)
+        move = "move the database away" if database == uri else f"`mv {database} {database}.old`"
+        return (
+            "its tables are half made or half upgraded, by a process that was killed: restore the "
+            f"database from a backup, or {move} where nothing was registered in it yet, and run "
+            "the same command again"
+        )
     if "database is locked" in text:
         return "another process writes to this database: wait, or use an MLflow server"
     return (
