@@ -168,7 +168,14 @@ MAY_FAIL = ("kubectl get secret", "kubectl get pods --field", "kubectl get event
 TOOL = re.compile(rf"(?:{'|'.join(TOOLS)}) ")
 
 
-@pytest.mark.parametrize("title", [t for t in SECTIONS if t != "Out of GPUs"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        pytest.param(title, marks=[pytest.mark.minutes] if title == "Install" else [])
+        for title in SECTIONS
+        if title != "Out of GPUs"
+    ],
+)
 def test_a_command_that_fails_is_the_last_one(bench: Path, title: str) -> None:
     """What one command fails at, the next one must not see."""
     before, _, rest = PAGE.read_text().partition(f"## {title}\n")
