@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import ROOT
 from tests.registered import NAME, STUDY
@@ -86,6 +89,20 @@ def test_history_without_a_registry_is_the_ledger_and_a_note(project: Home) -> N
         history_of(project.root, "nope", away)
     project.ledger.path.unlink()
     assert f"MLflow at {away.uri}" in history_of(project.root, STUDY, away).notes[0]
+
+
+def test_history_on_a_disk_that_is_read_only_is_the_ledger_and_a_note(
+    project: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = f"{project.ledger.path}.lock"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), lock)
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    entries, notes, broken = history_of(project.root, STUDY, project.registry)
+    assert (len(entries), broken) == (2, None)
+    assert f"{lock} is on a file system that is mounted read-only" in notes[1]
 
 
 def test_history_of_a_fresh_project_makes_no_database(project: Home, tmp_path: Path) -> None:

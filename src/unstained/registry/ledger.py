@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from unstained.errors import IntegrityError, OvertakenError, RegistryError
-from unstained.files import disk_explained, whole_file
+from unstained.files import disk_error, disk_explained, whole_file
 from unstained.registry.entries import Entry, Event, Standing
 
 LOCK_SECONDS: Final = 120.0
@@ -141,6 +141,10 @@ class Ledger:
             raise RegistryError(
                 f"another promotion or rollback holds {lock.lock_file}", "wait until it has ended"
             ) from None
+        except OSError as error:
+            if refused := disk_error(error, folder):
+                raise RegistryError(refused.message, refused.remedy) from None
+            raise
         try:
             yield
         finally:
