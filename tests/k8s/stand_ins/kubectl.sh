@@ -21,7 +21,7 @@ case " $* " in
     echo "{}"
     ;;
   *" --dry-run=client "*) echo "{}" ;;
-  *" get secret "*) exit 1 ;;
+  *" --ignore-not-found -o name "*) ;; # nothing is there yet
   *" -o name "*) echo pod/head ;;
   *volumeName*) echo pvc-1 ;;
   *jobStatus*) printf '%s\n' "${STATE-  Complete}" ;;
