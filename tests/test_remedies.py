@@ -49,7 +49,8 @@ def check_unstained(words: Sequence[str]) -> None:
         group = group.commands[name]
     stage = arguments[0] if group.name == "run" and arguments else HOLE
     assert stage in (HOLE, "STAGE", *RUN_BY_HAND)
-    numbers = ["0" if before in ("--fold", "--seed") else word for before, word in pairs(arguments)]
+    asking = ("--fold", "--seed", "--version")
+    numbers = ["0" if before in asking else word for before, word in pairs(arguments)]
     group.make_context(group.name, numbers)
 
 
