@@ -103,9 +103,7 @@ def _restore_signature(
         IntegrityError: MLflow's files are not those that were registered, or signed.
     """
     with temporary_folder() as temporary:
-        found = (
-            _signature(client, version, temporary) if signed and SIGNED in version.tags else None
-        )
+        found = _signature(client, version, temporary) if signed else None
         if found:
             shutil.copyfile(found / SIGNATURE_FILE, directory / SIGNATURE_FILE)
         verify_wrapping(model, version, found and found / WRAPPING_SIGNATURE)
