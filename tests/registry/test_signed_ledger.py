@@ -82,6 +82,25 @@ def test_an_unsigned_champion_after_signed_ones_is_refused(
     assert settled(home).number == 4
 
 
+def test_a_ledger_that_was_taken_away_is_not_begun_anew_by_an_alias(
+    home: Home, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key's own holder would sign it: back to a champion whose signature holds."""
+    home.promote(1, None)
+    home.promote(2, 1)
+    write_anew(home, [])
+    home.ledger.path.unlink()
+    home.registry.set_alias(NAME, "champion", 1)
+    with pytest.raises(IntegrityError, match=r"v1 .* has the alias champion, and there is no"):
+        settled(home)
+    assert home.actions == []
+    home.registry.set_alias(NAME, "champion", None)
+    assert settled(home).number is None
+    home.registry.set_alias(NAME, "champion", 1)
+    monkeypatch.setenv(REQUIRE, "0")
+    assert settled(home).number == 1
+
+
 def test_who_has_no_key_changes_no_champion(
     home: Home, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,12 +31,11 @@ from unstained.registry.settling import (
     Settled,
     called,
     enact,
-    require_candidate,
     settle,
 )
 from unstained.registry.signatures import sign_promoted
 from unstained.registry.standings import Leaderboard
-from unstained.registry.submission import RegisteredVersion
+from unstained.registry.submission import RegisteredVersion, require_candidate
 from unstained.temporary import temporary_folder
 
 Mode = Literal["dry-run", "enforce"]

@@ -16,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from unstained.artifact.signing import REQUIRE, trust_of
 from unstained.errors import IntegrityError, RegistryError
 from unstained.registry.agreement import Agreement, agreed, mend, write
 from unstained.registry.entries import Entry, Event, Standing
 from unstained.registry.ledger import Ledger
 from unstained.registry.records import Records
 from unstained.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
-from unstained.registry.submission import RegisteredVersion
+from unstained.registry.submission import RegisteredVersion, require_candidate
 
 HEAD_TAG: Final = "ledger_head"
 """Tag of the registered model: sha256 of the ledger's newest effective entry."""
@@ -185,27 +186,6 @@ def _point(registry: Registry, name: str, settled: Settled) -> None:
     registry.set_model_tag(name, HEAD_TAG, head.sha256)
 
 
-def require_candidate(version: RegisteredVersion) -> None:
-    """Refuse as champion what was not made for it: a replicate, another tool's version.
-
-    Raises:
-        RegistryError: it is one.
-    """
-    if version.is_replicate:
-        raise RegistryError(
-            f"{version.label} of {version.name} is a replicate of the comparison across folds, and "
-            "no candidate for champion",
-            "take the alias champion from it in MLflow, or choose a version without the tag fold",
-        )
-    if not version.digest:
-        raise RegistryError(
-            f"v{version.version} of {version.name} was not registered by this project, and is no "
-            "candidate for champion",
-            "take the alias champion from it in MLflow, or set register.registered_model in "
-            "params.yaml to a name that no other project uses",
-        )
-
-
 def called(version: int | None) -> str:
     """A version for a sentence."""
     return "none" if version is None else f"v{version}"
@@ -270,7 +250,11 @@ def _restore_runs(registry: Registry, found: Settled) -> tuple[str, ...]:
 
 
 def _adopt(registry: Registry, ledger: Ledger, study: str, name: str, found: Settled) -> Settled:
-    """A champion from before the ledger becomes its first entry; an alias of nothing goes."""
+    """A champion from before the ledger becomes its first entry; an alias of nothing goes.
+
+    Where signatures are required none does: whoever takes a ledger away and sets an alias would
+    have it signed by the next command.
+    """
     number = registry.alias(name, CHAMPION)
     if number is None:
         return found
@@ -279,6 +263,14 @@ def _adopt(registry: Registry, ledger: Ledger, study: str, name: str, found: Set
         gone = f"the alias champion pointed to v{number}, which is gone"
         return replace(found, notes=(*found.notes, gone))
     require_candidate(found.champion)
+    if trust_of().required:
+        raise IntegrityError(
+            f"v{number} of {name} has the alias champion, and there is no ledger that says why; "
+            "signatures are required here",
+            f"see who set it: a ledger that was lost comes back from a backup. Else take the alias "
+            f"away in MLflow, and `unstained run compare {study}` and `unstained run promote "
+            f"{study}` decide; {REQUIRE}=0 makes it the first entry of a ledger",
+        )
     reason = f"v{number} was champion before the ledger began"
     event = Event("adopt", study, name, number, None, reason, found.champion.digests)
     write(registry, ledger, event)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from unstained.artifact.artifact import MODEL_FILE
+from unstained.errors import RegistryError
 from unstained.files import file_sha256
 
 if TYPE_CHECKING:
@@ -205,6 +206,27 @@ class RegisteredVersion:
             return f"v{self.version} ({self.model})"
         fold, seed = self.tags[FOLD], self.tags.get(SEED, "?")
         return f"v{self.version} ({self.model}, fold {fold}, seed {seed})"
+
+
+def require_candidate(version: RegisteredVersion) -> None:
+    """Refuse as champion what was not made for it: a replicate, another tool's version.
+
+    Raises:
+        RegistryError: it is one.
+    """
+    if version.is_replicate:
+        raise RegistryError(
+            f"{version.label} of {version.name} is a replicate of the comparison across folds, and "
+            "no candidate for champion",
+            "take the alias champion from it in MLflow, or choose a version without the tag fold",
+        )
+    if not version.digest:
+        raise RegistryError(
+            f"v{version.version} of {version.name} was not registered by this project, and is no "
+            "candidate for champion",
+            "take the alias champion from it in MLflow, or set register.registered_model in "
+            "params.yaml to a name that no other project uses",
+        )
 
 
 def milliseconds(tags: Mapping[str, str], name: str) -> int | None:
