@@ -70,6 +70,16 @@ def test_other_names_are_refused_with_the_reason(
     assert said in error.value.message
 
 
+def test_studies_that_run_together_have_registered_models_of_their_own(params: Path) -> None:
+    edit(params, "active", value=["nsc", "wbc"])
+    edit(params, "register", "registered_model", value="lab")
+    with pytest.raises(ParameterError, match="studies would share 'lab'") as error:
+        load_params(params)
+    assert error.value.remedy == "write {study} into the name"
+    edit(params, "active", value=["wbc"])
+    assert load_params(params).active == ("wbc",)
+
+
 @pytest.mark.parametrize("name", ["a", "n-1", "x" * LONGEST_STUDY, "aux", "-a", "A", "x" * 44, ""])
 def test_a_study_that_loads_can_be_served(name: str) -> None:
     digest = "5" * 64

@@ -75,7 +75,9 @@ def test_dvc_goes_on_after_an_unreadable_note(note: Path, monkeypatch: pytest.Mo
     assert CliRunner().invoke(app, ["mend"]).stderr == ""
 
 
-@pytest.mark.parametrize("text", ['{"write": {"b": {"pid', "null", '{"read": {"a": [{}]}}', "\0"])
+@pytest.mark.parametrize(
+    "text", ['{"write": {"b": {"pid', "null", '{"read": {"a": [{}]}}', "\0", "[" * 9**5]
+)
 def test_every_unreadable_note_is_removed(note: Path, text: str) -> None:
     note.write_text(text)
     assert "removed" in mend(root_of(note))
@@ -96,7 +98,10 @@ def test_entries_of_the_dead_go_those_of_the_living_stay(
     dead = subprocess.Popen(["true"])
     dead.wait()
     alive, gone = held(sleeper.pid), held(dead.pid)
-    content = {"write": {"b": gone, "c": alive}, "read": {"a": [gone, alive], "d": [gone]}}
+    content = {
+        "write": {"b": gone, "c": alive},
+        "read": {"a": [gone, alive], "d": [gone, held(-1)]},
+    }
     note.write_text(json.dumps(content))
     assert "named processes that are gone" in mend(root_of(note))
     assert json.loads(note.read_text()) == {"write": {"c": alive}, "read": {"a": [alive]}}

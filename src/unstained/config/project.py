@@ -169,6 +169,7 @@ class ProjectParams:
         }
         for study in self.active:
             self._check_active(study)
+        self._check_registered()
 
     def require_study(self, study: str) -> StudyParams:
         """A study, by name.
@@ -239,6 +240,15 @@ class ProjectParams:
         ]
         if problems:
             raise problems_error(known.document, problems)
+
+    def _check_registered(self) -> None:
+        names = [self.studies[s].recipes[self.recipe].register_.name_of(s) for s in self.active]
+        if shared := next((name for name in names if names.count(name) > 1), ""):
+            raise ParameterError(
+                f"{self.composition.document.name}: register.registered_model: several active "
+                f"studies would share {shared!r}, and each has a champion of its own",
+                "write {study} into the name",
+            )
 
     def _check_active(self, study: str) -> None:
         if self.studies[study].data.source is None:

@@ -57,7 +57,7 @@ def _read(note: Path) -> dict[str, Any] | None:
             for entries in held.values():
                 for entry in _several(entries):
                     int(entry["pid"])
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return dict(content)
 
@@ -95,7 +95,7 @@ def _lives(entry: Mapping[str, Any], written: float) -> bool:
     try:
         process = psutil.Process(int(entry["pid"]))
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= written
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError):  # no number of a process is negative
         return False
 
 

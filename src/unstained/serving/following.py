@@ -134,7 +134,8 @@ def require_alike(now: Predictor, new: Predictor, *, compared_only: bool = False
     differ = sorted(name for name in names if one.get(name) != two.get(name))
     if differ:
         raise IntegrityError(
-            f"{new.directory} has another {', '.join(differ)} than the model that is served",
+            f"artifact {new.digest[:12]} has another {', '.join(differ)} than the model that is "
+            "served",
             "start a server for it: clients and pages rely on what the present one says",
         )
 
