@@ -287,12 +287,14 @@ def test_the_challenger_is_shown_beside_the_champion(browser: Browser, two: Show
     assert f"They agree on {100 * same / CELLS:.1f} %" in visit.page.locator(".sum").inner_text()
     visit.page.get_by_role("radio", name="disagree").check()
     assert visit.words() == f"{CELLS - same} of {CELLS} cells"
-    visit.page.get_by_role("button", name="Show all cells").click()
     visit.page.locator(".crossed summary").click()
     pair = visit.page.locator(".confusion td:not(.same) button").first
     count = int(pair.inner_text())
-    pair.press("Enter")
+    with visit.page.expect_response(re.compile("comparison")):  # the table is drawn anew with it
+        visit.page.get_by_role("button", name="Show all cells").click()
+        pair.press("Enter")
     assert visit.words() == f"{count} of {CELLS} cells"
+    visit.page.wait_for_timeout(100)
     assert visit.page.locator(".confusion button:focus").get_attribute("aria-pressed") == "true"
     visit.page.locator(".tile").first.click()
     assert visit.page.locator(".detail .verdict h3").all_inner_texts() == ["Champion", "Challenger"]

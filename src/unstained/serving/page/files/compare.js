@@ -111,7 +111,9 @@ export function compare(store) {
       h("strong", {}, `They agree on ${percent(agreement.value, 1)}`), ` of ${counted(cells, "cell")}${inside} `,
       h("span", { class: "quiet" }, `(${percent(agreement.low, 0)} to ${percent(agreement.high, 0)}${agreement.kappa === null ? "" : `; κ ${number(agreement.kappa).replace("-", "−")}`}). `)],
     `The champion alone abstains from ${counted(abstain.champion, "cell")}, the challenger alone from ${count(abstain.challenger)}, both from ${count(abstain.both)}.`);
+    const held = table.contains(document.activeElement) && document.activeElement.dataset.pair;
     fill(table, agreement && crossed(agreement.confusion), values.length > 0 && shifted(values, cells));
+    if (held) table.querySelector(`[data-pair="${held}"]`)?.focus();
     note.textContent = `${percent(confidence, 0)} intervals${caveat ? `; ${caveat}.` : "."}${agreement ? " A number shows the cells it counts." : ""}`;
   }
 
@@ -132,19 +134,15 @@ export function compare(store) {
       h("tbody", {}, confusion.map((row, one) => h("tr", {}, h("th", { scope: "row" }, store.classes[one]),
         row.map((cells, two) => h("td", { class: one === two ? "n same" : "n" },
           cells === 0 ? "0" : h("button", {
-            type: "button", class: "quiet", "aria-pressed": String(pair !== null && pair[0] === one && pair[1] === two),
+            type: "button", class: "quiet", "data-pair": `${one} ${two}`, "aria-pressed": String(pair !== null && pair[0] === one && pair[1] === two),
             "aria-label": `${counted(cells, "cell")}: ${store.classes[one]} by the champion, ${store.classes[two]} by the challenger`,
             onclick: (event) => {
               const on = event.currentTarget.getAttribute("aria-pressed") === "true";
               store.filter.pair = on ? null : [one, two];
               store.arrange("filters");
-              table.querySelectorAll("button")[at(confusion, one, two)]?.focus();
             },
           }, count(cells))))))));
   }
-
-  /** Place of a button among those of the table: numbers that are 0 have none. */
-  const at = (confusion, one, two) => confusion.flat().slice(0, one * confusion.length + two).filter(Boolean).length;
 
   store.on("sample", () => {
     running?.abort();
