@@ -49,8 +49,8 @@ def check_unstained(words: Sequence[str]) -> None:
         group = group.commands[name]
     stage = arguments[0] if group.name == "run" and arguments else HOLE
     assert stage in (HOLE, "STAGE", *RUN_BY_HAND)
-    asking = ("--fold", "--seed", "--version")
-    numbers = ["0" if before in asking else word for before, word in pairs(arguments)]
+    numbered = ("--fold", "--seed", "--version")
+    numbers = ["0" if before in numbered else word for before, word in pairs(arguments)]
     group.make_context(group.name, numbers)
 
 

@@ -48,7 +48,7 @@ def fetch_artifact(
         IntegrityError: the artifact, or its signature, is not what was registered.
         RegistryError: MLflow failed.
     """
-    again = version.registered_again if version else ""
+    again = version.remedy_if_lost if version else ""
     with temporary_folder() as temporary, explained(uri, again):
         import mlflow.artifacts
 
@@ -88,7 +88,7 @@ def _restore_artifact(
         raise IntegrityError(
             f"{what} is not what was registered: "
             + problem.replace(str(directory), "its artifact").replace(f"{model}/", ""),
-            version.registered_again if version else "run the same command again",
+            version.remedy_if_lost if version else "run the same command again",
         ) from error
 
 

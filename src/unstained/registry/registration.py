@@ -75,7 +75,7 @@ def require_as_registered(
                 f"{version.label} of {name} was registered with {what}: it was rewritten in "
                 "MLflow, or this is another registry",
                 "set MLFLOW_TRACKING_URI as it was; or see who changes the registry, and "
-                f"{version.registered_again}",
+                f"{version.remedy_if_lost}",
             )
 
 

@@ -125,7 +125,7 @@ class Registry:
     def complete(self, version: RegisteredVersion) -> None:
         """Finish the run of a version whose registration was interrupted after it was made."""
         client = self.client
-        with explained(self.uri, version.registered_again):
+        with explained(self.uri, version.remedy_if_lost):
             if client.get_run(version.run_id).info.status != "FINISHED":
                 runs.close_run(client, version.run_id, version.name, version.version)
 
@@ -220,7 +220,7 @@ class Registry:
     def attach(self, version: RegisteredVersion, file: Path, folder: str) -> None:
         """Add a file to the artifacts of a version's run."""
         client = self.client
-        with explained(self.uri, version.registered_again):
+        with explained(self.uri, version.remedy_if_lost):
             client.log_artifact(version.run_id, str(file), folder)
 
     def download(self, version: RegisteredVersion, directory: Path, *, signed: bool = True) -> Path:
@@ -239,7 +239,7 @@ class Registry:
             RegistryError: MLflow failed.
         """
         client = self.client
-        with explained(self.uri, version.registered_again):
+        with explained(self.uri, version.remedy_if_lost):
             place = client.get_model_version_download_uri(version.name, str(version.version))
         fetch_artifact(client, self.uri, place, version.digest, directory, version, signed)
         return directory
@@ -255,12 +255,12 @@ class Registry:
 
         client = self.client
         with temporary_folder() as temporary:
-            with explained(self.uri, version.registered_again):
+            with explained(self.uri, version.remedy_if_lost):
                 path = Path(client.download_artifacts(version.run_id, PREDICTIONS, str(temporary)))
             if file_sha256(path) != version.tags.get("predictions_digest"):
                 raise IntegrityError(
                     f"the predictions of {version.uri} are not the ones that were registered",
-                    version.registered_again,
+                    version.remedy_if_lost,
                 )
             return read_predictions(path)
 

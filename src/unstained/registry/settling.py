@@ -290,7 +290,7 @@ def _require_predictions(champion: RegisteredVersion, entry: Entry) -> None:
         raise IntegrityError(
             f"{champion.label} was promoted with predictions {was:.12}, and MLflow says now that "
             f"they are {now:.12}: they were rewritten",
-            f"see who changes the registry, and {champion.registered_again}",
+            f"see who changes the registry, and {champion.remedy_if_lost}",
         )
 
 

@@ -192,7 +192,7 @@ class RegisteredVersion:
         return FOLD in self.tags
 
     @property
-    def registered_again(self) -> str:
+    def remedy_if_lost(self) -> str:
         """What to do where something of it is damaged or gone, for people."""
         return (
             f"delete version {self.version} of {self.name} in MLflow; `dvc repro` registers again "

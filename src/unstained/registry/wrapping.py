@@ -60,7 +60,7 @@ def verify_wrapping(model: Path, version: RegisteredVersion, signature: Path | N
         raise IntegrityError(
             f"MLflow's own files of {version.uri} (MLmodel, requirements.txt ...) are not those "
             "that were registered",
-            version.registered_again,
+            version.remedy_if_lost,
         )
     trust = trust_of()
     if signature is not None and trust.keys:
@@ -75,5 +75,5 @@ def verify_wrapping(model: Path, version: RegisteredVersion, signature: Path | N
                 f"to trust its signer, add the public key to {VERIFY}. Else see who changes the "
                 "registry: where MLmodel and the files beside it are right, `unstained sign "
                 f"{study} --version {number}` signs them anew with the deployment's key; where "
-                f"they are not, {version.registered_again}",
+                f"they are not, {version.remedy_if_lost}",
             ) from None

@@ -40,7 +40,7 @@ export class Scatter {
   constructor(store) {
     this.store = store;
     this.drawn = [];
-    this.draws = h("button", { type: "button", "aria-pressed": "false", onclick: () => this.#drawing(!this.drawing) }, "Draw a gate");
+    this.drawButton = h("button", { type: "button", "aria-pressed": "false", onclick: () => this.#setDrawing(!this.drawing) }, "Draw a gate");
     this.x = h("select", { onchange: () => this.#axes() });
     this.y = h("select", { onchange: () => this.#axes() });
     this.canvas = h("canvas", {
@@ -54,7 +54,7 @@ export class Scatter {
     this.stage = h("div", { class: "stage" }, this.canvas);
     this.node = h("section", { class: "scatter", "aria-label": "Scatter and gates" },
       h("div", { class: "toolbar" },
-        h("label", {}, h("span", {}, "Across"), this.x), h("label", {}, h("span", {}, "Up"), this.y), this.draws),
+        h("label", {}, h("span", {}, "Across"), this.x), h("label", {}, h("span", {}, "Up"), this.y), this.drawButton),
       this.hint,
       this.stage,
       h("div", { class: "below" }, this.list, this.#byNumbers()));
@@ -87,11 +87,12 @@ export class Scatter {
 
   /** Whether clicks are corners of a gate; else they choose cells. */
   get drawing() {
-    return this.draws.getAttribute("aria-pressed") === "true";
+    return this.drawButton.getAttribute("aria-pressed") === "true";
   }
 
-  #drawing(on) {
-    this.draws.setAttribute("aria-pressed", String(on));
+  /** Begin or end drawing; corners so far are dropped. */
+  #setDrawing(on) {
+    this.drawButton.setAttribute("aria-pressed", String(on));
     this.canvas.classList.toggle("draws", on);
     this.drawn = [];
     this.pointer = null;
@@ -103,7 +104,7 @@ export class Scatter {
   #key(event) {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (step) this.store.step(step);
-    else if (event.key === "Escape") this.#drawing(this.drawing && this.drawn.length > 0);
+    else if (event.key === "Escape") this.#setDrawing(this.drawing && this.drawn.length > 0);
     else if (event.key === "Enter") this.#close();
     else return;
     event.preventDefault();
@@ -291,7 +292,7 @@ export class Scatter {
     const points = this.drawn.filter((point, at) => at === 0 || point.join() !== this.drawn[at - 1].join());
     if (points.length < 3) return;
     this.add(points);
-    this.#drawing(false);
+    this.#setDrawing(false);
   }
 
   #say() {
